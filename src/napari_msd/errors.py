@@ -1,0 +1,43 @@
+"""Our own exceptions: each message is one sentence for the user that says what to do.
+
+The GUI and the command line show ``str(error)`` as it is; nothing here ever
+reaches a person as a traceback.
+"""
+
+from __future__ import annotations
+
+
+class MSDError(Exception):
+    """Everything this package raises on purpose."""
+
+
+class BadInputError(MSDError, ValueError):
+    """What the person gave cannot be used; the message says what to give instead."""
+
+
+class StrokesError(BadInputError):
+    """No strokes, strokes of one class only, or strokes outside the image."""
+
+
+class ImageError(BadInputError):
+    """An image that cannot be learned from: empty, constant, or of a wrong shape."""
+
+
+class SettingsError(BadInputError):
+    """An unknown preset, or a setting outside its range."""
+
+
+class ModelFileError(BadInputError):
+    """A model file that is missing, damaged, foreign, or made for other images."""
+
+
+class ExportError(MSDError, OSError):
+    """A result could not be written; nothing that was there before is lost."""
+
+
+class TrainerError(MSDError, RuntimeError):
+    """The trainer process could not start, or ended before its work was done."""
+
+
+class OutOfMemoryError(MSDError, MemoryError):
+    """The device has too little memory for this image or network."""
