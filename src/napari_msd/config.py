@@ -75,9 +75,19 @@ class Settings:
         )
         _check(self.boundary in BOUNDARIES, "boundary", f"one of {BOUNDARIES}", self.boundary)
         _check(0 < self.learning_rate <= 1, "learning_rate", "0 to 1", self.learning_rate)
-        _check(1 <= self.patches_per_step <= 1024, "patches_per_step", "1 to 1024", self.patches_per_step)
+        _check(
+            1 <= self.patches_per_step <= 1024,
+            "patches_per_step",
+            "1 to 1024",
+            self.patches_per_step,
+        )
         _check(8 <= self.patch_size <= 4096, "patch_size", "8 to 4096", self.patch_size)
-        _check(0 <= self.held_out_fraction <= 0.5, "held_out_fraction", "0 to 0.5", self.held_out_fraction)
+        _check(
+            0 <= self.held_out_fraction <= 0.5,
+            "held_out_fraction",
+            "0 to 0.5",
+            self.held_out_fraction,
+        )
         _check(self.device in DEVICE_CHOICES, "device", f"one of {DEVICE_CHOICES}", self.device)
 
     @classmethod
@@ -90,7 +100,9 @@ class Settings:
             For an unknown preset or setting, or a value outside its range.
         """
         if preset not in PRESETS:
-            raise SettingsError(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
+            raise SettingsError(
+                f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}."
+            )
         known = {field.name for field in fields(cls)} - {"preset"}
         unknown = sorted(set(overrides) - known)
         if unknown:
@@ -120,8 +132,6 @@ def _check(ok: bool, name: str, wanted: str, value: object) -> None:
 PRESETS: dict[str, Settings] = {
     "quick": Settings(),
     "balanced": Settings(preset="balanced", depth=50, dilations=tuple(range(1, 11))),
-    "paper": Settings(
-        preset="paper", depth=100, dilations=tuple(range(1, 11)), learning_rate=1e-3
-    ),
+    "paper": Settings(preset="paper", depth=100, dilations=tuple(range(1, 11)), learning_rate=1e-3),
 }
 """quick answers within seconds; balanced is better after a minute; paper is Pelt & Sethian's."""

@@ -1,9 +1,5 @@
 """What crosses the wall: plain dataclasses, the same on both sides.
 
-A *plane* is one 2-D image of a stack, named by its `PlaneKey`: the indices of
-the image's leading axes, ``()`` for a plain 2-D image, ``(7,)`` for slice 7.
-Positions and sizes are in pixels of that plane, (Y, X).
-
 Requests go from the viewer to the trainer, events come back. Arrays travel in
 shared memory which the viewer owns; the messages only name it.
 """
@@ -13,39 +9,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-PlaneKey = tuple[int, ...]
+from napari_msd.planes import PlaneKey, Region
+
+__all__ = [
+    "Event",
+    "Finished",
+    "ModelKept",
+    "Notice",
+    "OverlayBlock",
+    "PlaneKey",
+    "PlaneWanted",
+    "Progress",
+    "Ready",
+    "Region",
+    "StrokeBlock",
+    "TrainerDied",
+    "TrainerState",
+    "View",
+]
+
 TrainerState = Literal["waiting", "training", "idle"]
-
-
-@dataclass(frozen=True)
-class Region:
-    """A rectangle of a plane: rows ``top..bottom-1``, columns ``left..right-1``."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, columns)."""
-        return self.bottom - self.top, self.right - self.left
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Index of this rectangle in a (Y, X) array."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
-
-    @property
-    def empty(self) -> bool:
-        """Whether it holds no pixel."""
-        return self.bottom <= self.top or self.right <= self.left
-
-    def clip(self, shape: tuple[int, int]) -> Region:
-        """The part inside a plane of `shape`."""
-        top, bottom = (min(max(v, 0), shape[0]) for v in (self.top, self.bottom))
-        left, right = (min(max(v, 0), shape[1]) for v in (self.left, self.right))
-        return Region(top, left, max(top, bottom), max(left, right))
 
 
 # --- events: trainer -> viewer --------------------------------------------------------
@@ -56,12 +39,14 @@ class Ready:
     """The trainer process is up.
 
     `device` is a short text for the window ("CPU AVX-512, 2 threads"), `reason`
-    the sentence behind it (why this one, and why not a faster one).
+    the sentence behind it (why this one, and why not a faster one). `pid` is the
+    process's number.
     """
 
     device: str
     reason: str
     backend: str
+    pid: int
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -143,9 +128,7 @@ class TrainerDied:
     restarting: bool
 
 
-Event = (
-    Ready | Progress | OverlayBlock | PlaneWanted | ModelKept | Finished | Notice | TrainerDied
-)
+Event = Ready | Progress | OverlayBlock | PlaneWanted | ModelKept | Finished | Notice | TrainerDied
 
 
 # --- requests: viewer -> trainer ------------------------------------------------------

@@ -1,0 +1,157 @@
+"""What is painted, kept in small blocks so that a stroke costs its own size.
+
+A *piece* is the painted pixels of one class in one block: the unit that is
+sampled, balanced and held out. A long stroke is a row of pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_msd.planes import PlaneKey, Region
+
+Labels = npt.NDArray[np.uint8]
+
+BLOCK = 32
+"""Side of a block in pixels: about the width of what one looks at while painting a stroke."""
+
+
+class BlockKey(NamedTuple):
+    """A block of a plane: rows ``row*BLOCK...``, columns ``column*BLOCK...``."""
+
+    plane: PlaneKey
+    row: int
+    column: int
+
+
+class PieceKey(NamedTuple):
+    """The painted pixels of one class in one block."""
+
+    block: BlockKey
+    value: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Where a piece's pixels lie.
+
+    `pixels` is (n, 2) int32, (Y, X) in the plane; `plane` its plane.
+    """
+
+    plane: PlaneKey
+    pixels: npt.NDArray[np.int32]
+
+
+def block_keys(plane: PlaneKey, region: Region) -> Iterator[BlockKey]:
+    """The blocks that `region` of `plane` touches."""
+    if region.empty:
+        return
+    for row in range(region.top // BLOCK, (region.bottom - 1) // BLOCK + 1):
+        for column in range(region.left // BLOCK, (region.right - 1) // BLOCK + 1):
+            yield BlockKey(plane, row, column)
+
+
+class StrokeStore:
+    """The painted pixels of all planes, by block and class.
+
+    0 means "nothing painted"; classes are 1..255.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: dict[BlockKey, Labels] = {}
+        self._pieces: dict[int, dict[PieceKey, Piece]] = {}
+        self.revision = 0
+        """Rises with every change, so that what is derived from strokes can be kept."""
+
+    def write(self, plane: PlaneKey, region: Region, values: Labels) -> set[PieceKey]:
+        """Replace the painted values of `region` by `values`, uint8 of its shape.
+
+        Returns
+        -------
+        set of PieceKey
+            Pieces that came, went or changed: empty if nothing did.
+        """
+        changed: set[PieceKey] = set()
+        for key, inside, within in self._parts_of(plane, region):
+            old = self._blocks.get(key)
+            part = values[within]
+            if old is None:
+                if not part.any():
+                    continue
+                old = np.zeros((BLOCK, BLOCK), np.uint8)
+            elif np.array_equal(old[inside], part):
+                continue
+            new = old.copy()
+            new[inside] = part
+            changed |= self._replace(key, old, new)
+        self.revision += bool(changed)
+        return changed
+
+    def read(self, plane: PlaneKey, region: Region) -> Labels:
+        """Painted values of `region`, uint8 of its shape."""
+        out = np.zeros(region.shape, np.uint8)
+        for key, inside, within in self._parts_of(plane, region):
+            block = self._blocks.get(key)
+            if block is not None:
+                out[within] = block[inside]
+        return out
+
+    def pieces(self, value: int) -> dict[PieceKey, Piece]:
+        """The pieces of class `value`, in the order in which they were first painted."""
+        return self._pieces.get(value, {})
+
+    @property
+    def classes(self) -> list[int]:
+        """Values painted anywhere, ascending."""
+        return sorted(value for value, pieces in self._pieces.items() if pieces)
+
+    @property
+    def planes(self) -> set[PlaneKey]:
+        """Planes with anything painted."""
+        return {key.plane for key in self._blocks}
+
+    def count(self, value: int) -> int:
+        """Painted pixels of class `value`."""
+        return sum(len(piece.pixels) for piece in self.pieces(value).values())
+
+    def blocks(self) -> Iterator[tuple[PlaneKey, Region, Labels]]:
+        """Everything painted, as arguments for the `write` of another store."""
+        for key, block in self._blocks.items():
+            top, left = key.row * BLOCK, key.column * BLOCK
+            region = Region(top, left, top + BLOCK, left + BLOCK)
+            yield key.plane, region, block
+
+    def _parts_of(
+        self, plane: PlaneKey, region: Region
+    ) -> Iterator[tuple[BlockKey, tuple[slice, slice], tuple[slice, slice]]]:
+        """Blocks that `region` touches: key, slices inside the block, slices in the region."""
+        for key in block_keys(plane, region):
+            top, left = key.row * BLOCK, key.column * BLOCK
+            shared = Region(top, left, top + BLOCK, left + BLOCK).intersect(region)
+            inside = shared.shift(-top, -left)
+            within = shared.shift(-region.top, -region.left)
+            yield key, inside.slices, within.slices
+
+    def _replace(self, key: BlockKey, old: Labels, new: Labels) -> set[PieceKey]:
+        """Put block `new` in place of `old` and bring its pieces up to date."""
+        if new.any():
+            self._blocks[key] = new
+        else:
+            self._blocks.pop(key, None)
+        differs = old != new
+        touched = {int(v) for v in np.union1d(old[differs], new[differs]) if v}
+        origin = np.array([key.row * BLOCK, key.column * BLOCK], np.int32)
+        for value in touched:
+            pieces = self._pieces.setdefault(value, {})
+            pixels = np.argwhere(new == value).astype(np.int32) + origin
+            piece_key = PieceKey(key, value)
+            if len(pixels):
+                pieces[piece_key] = Piece(key.plane, pixels)
+            else:
+                pieces.pop(piece_key, None)
+        return {PieceKey(key, value) for value in touched}

@@ -1,0 +1,99 @@
+"""Class probabilities and labels of any rectangle of a plane, exact at its seams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from napari_msd.errors import OutOfMemoryError
+from napari_msd.inference.tiles import tiles_of
+from napari_msd.network import MSDNet
+from napari_msd.planes import Region, whole
+
+SMALLEST_TILE = 32
+
+
+class Predictor:
+    """A network with the meaning of its outputs.
+
+    Parameters
+    ----------
+    network
+        Output k stands for class ``classes[k]``.
+    classes
+        Annotation values, 1..255.
+    active
+        The classes that may be predicted; the others' outputs are ignored
+        (classes whose strokes were all erased). All of them if not given.
+    """
+
+    def __init__(
+        self, network: MSDNet, classes: Sequence[int], active: Sequence[int] | None = None
+    ) -> None:
+        self.network = network
+        self.classes = np.asarray(classes, np.uint8)
+        wanted = self.classes if active is None else np.asarray(list(active), np.uint8)
+        self._silenced = torch.from_numpy(~np.isin(self.classes, wanted))
+
+    def probabilities(self, plane: Tensor, region: Region) -> npt.NDArray[np.float32]:
+        """Softmax over the classes in `region`, float32 (k, rows, columns).
+
+        Parameters
+        ----------
+        plane
+            The whole normalised plane, (C, Y, X); lives on the network's device or
+            is moved there tile by tile.
+        region
+            Rectangle to predict. The result equals that of predicting the whole
+            plane at once: a halo of the receptive radius is read around it.
+
+        Raises
+        ------
+        OutOfMemoryError
+            If even a small tile does not fit the device's memory.
+        """
+        return torch.softmax(self._logits(plane, region), dim=0).cpu().numpy()
+
+    def labels(self, plane: Tensor, region: Region) -> npt.NDArray[np.uint8]:
+        """The most probable class of each pixel of `region`, uint8 annotation values.
+
+        Parameters and errors as in `probabilities`.
+        """
+        winner = self._logits(plane, region).argmax(dim=0).cpu().numpy()
+        return self.classes[winner]
+
+    def _logits(self, plane: Tensor, region: Region) -> Tensor:
+        """(k, rows, columns); on too little memory again in quarters."""
+        try:
+            return self._logits_at_once(plane, region)
+        except (OutOfMemoryError, torch.cuda.OutOfMemoryError) as error:
+            side = max(region.shape) // 2
+            if side < SMALLEST_TILE:
+                raise OutOfMemoryError(
+                    "The device has too little memory for this network; "
+                    "choose the CPU, or a preset of smaller depth."
+                ) from error
+        parts = tiles_of(region, side)
+        first = self._logits(plane, parts[0])
+        out = first.new_empty((first.shape[0], *region.shape))
+        for part in parts:
+            logits = first if part is parts[0] else self._logits(plane, part)
+            out[(slice(None), *part.shift(-region.top, -region.left).slices)] = logits
+        return out
+
+    @torch.no_grad()
+    def _logits_at_once(self, plane: Tensor, region: Region) -> Tensor:
+        shape = (plane.shape[1], plane.shape[2])
+        read = region.grow(self.network.receptive_radius).intersect(whole(shape))
+        device = next(self.network.parameters()).device
+        image = plane[(slice(None), *read.slices)].to(device)
+        logits = self.network(image[None])[0]
+        inner = region.shift(-read.top, -read.left)
+        logits = logits[(slice(None), *inner.slices)]
+        if self._silenced.any():
+            logits = logits.masked_fill(self._silenced.to(device)[:, None, None], float("-inf"))
+        return logits

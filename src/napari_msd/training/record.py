@@ -1,0 +1,58 @@
+"""A trained network as a model file's content."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+import napari_msd
+from napari_msd.config import Settings
+from napari_msd.inference import Normalisation
+from napari_msd.io.model_file import ClassInfo, ModelRecord
+from napari_msd.network import MSDNet
+from napari_msd.palette import class_color
+from napari_msd.training.scores import Scores
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on."""
+    return {
+        "napari-msd": napari_msd.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def record_of(
+    network: MSDNet,
+    outputs: Sequence[int],
+    normalisation: Normalisation,
+    settings: Settings,
+    *,
+    steps: int,
+    scores: Scores,
+) -> ModelRecord:
+    """The model file's content for `network`, whose output k is class ``outputs[k]``."""
+    return ModelRecord(
+        weights={name: value.cpu().numpy() for name, value in network.state_dict().items()},
+        in_channels=network.in_channels,
+        n_classes=network.n_classes,
+        depth=network.depth,
+        width=network.width,
+        dilations=tuple(network.dilations),
+        boundary=network.boundary,
+        ndim=network.ndim,
+        classes=tuple(ClassInfo(value, f"class {value}", class_color(value)) for value in outputs),
+        mean=normalisation.mean,
+        std=normalisation.std,
+        settings=settings.to_dict(),
+        seed=settings.seed,
+        steps=steps,
+        score=scores.mean,
+        scores=dict(scores.iou),
+        versions=versions(),
+    )

@@ -1,0 +1,286 @@
+"""A network learning from strokes that may change between any two steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from napari_msd.annotation import HeldOut, StrokeStore
+from napari_msd.config import Settings
+from napari_msd.errors import StrokesError
+from napari_msd.inference import Normalisation, Predictor
+from napari_msd.inference.normalisation import Pixels
+from napari_msd.io.model_file import ModelRecord
+from napari_msd.network import MSDNet
+from napari_msd.planes import PlaneKey, Region
+from napari_msd.training.device import choose_device
+from napari_msd.training.measuring import measure
+from napari_msd.training.networks import copy_weights, network_of, with_outputs
+from napari_msd.training.patches import UNPAINTED, Batch, PatchSampler
+from napari_msd.training.scores import Scores
+
+MEASURE_EVERY = 20
+FIRST_MEASURED = (5, 10)
+"""Steps between two looks at the held-out strokes, and the first two, so that even a
+slow network has something to show at once."""
+
+TWO_CLASSES = "Paint a few strokes of at least two classes."
+
+
+class Trainer:
+    """Learns from the strokes it is given, and keeps the best weights seen.
+
+    Give it planes and strokes in any order and at any time, then call `step` as
+    often as you like; `predictor` answers with the kept weights at any moment.
+
+    Parameters
+    ----------
+    settings
+        Network, training and device.
+    n_channels
+        Channels of every plane.
+    start
+        A model to continue from; an untrained network if not given. Its network
+        and normalisation are kept, whatever `settings` say of the network.
+
+    Raises
+    ------
+    SettingsError
+        If the device asked for is not there.
+    ModelFileError
+        If `start` was made for another number of channels.
+    """
+
+    def __init__(
+        self, settings: Settings, n_channels: int, start: ModelRecord | None = None
+    ) -> None:
+        self.settings = settings
+        self.n_channels = n_channels
+        self.strokes = StrokeStore()
+        self.outputs: list[int] = []
+        """Class value of each output of the network; outputs are added, never removed."""
+        self.normalisation: Normalisation | None = None
+        self.steps = 0
+        self.loss: float | None = None
+        self.scores = Scores()
+        self.kept_scores = Scores()
+        self.kept_steps = 0
+        self.planes: dict[PlaneKey, Pixels] = {}
+        self._device, self._backend = choose_device(settings.device)
+        self._held_out = HeldOut(settings.held_out_fraction, settings.seed)
+        self._random = np.random.default_rng(settings.seed)
+        self._sampler = PatchSampler(
+            self.planes, self.strokes, self._held_out, settings.patch_size, self._random
+        )
+        self._network: MSDNet | None = None
+        self._kept: MSDNet | None = None
+        self._kept_classes: set[int] = set()
+        self._kept_revision = -1
+        self._start_record = start
+        if start is not None:
+            start.require_channels(n_channels)
+            self.normalisation = Normalisation(start.mean, start.std)
+            self.outputs = [info.value for info in start.classes]
+            self._adopt(network_of(start, self._backend).to(self._device))
+            self._kept_classes = set(self.outputs)
+            self.steps = self.kept_steps = start.steps
+            self.kept_scores = Scores(dict(start.scores))
+
+    # --- what there is to learn from ---------------------------------------------------
+
+    def set_plane(self, key: PlaneKey, pixels: npt.NDArray[np.generic]) -> None:
+        """Take in a plane's pixels, (Y, X) or (Y, X, C).
+
+        The first plane sets the normalisation for the whole session.
+
+        Raises
+        ------
+        ImageError
+            If it is empty, constant or of another number of channels.
+        """
+        if self.normalisation is None:
+            self.normalisation = Normalisation.of(pixels)
+        self.planes[key] = self.normalisation.apply(pixels)
+
+    def drop_plane(self, key: PlaneKey) -> None:
+        """Forget a plane's pixels; its strokes stay."""
+        self.planes.pop(key, None)
+
+    def forget_plane(self, key: PlaneKey) -> None:
+        """Forget a plane with its strokes."""
+        self.drop_plane(key)
+        for plane, region, values in list(self.strokes.blocks()):
+            if plane == key:
+                self.write_strokes(plane, region, np.zeros_like(values))
+
+    def write_strokes(self, plane: PlaneKey, region: Region, values: npt.NDArray[np.uint8]) -> None:
+        """Painted values of `region` are now `values`: uint8 of its shape, 0 = unpainted."""
+        changed = self.strokes.write(plane, region, values)
+        if changed:
+            self._held_out.update(self.strokes, changed)
+
+    def missing_planes(self) -> set[PlaneKey]:
+        """Painted planes whose pixels are not here yet."""
+        return self.strokes.planes - set(self.planes)
+
+    @property
+    def classes(self) -> list[int]:
+        """Class values painted anywhere, ascending."""
+        return self.strokes.classes
+
+    def needs(self) -> str:
+        """What the person should do before training can start; empty if nothing."""
+        return TWO_CLASSES if len(self.classes) < 2 else ""
+
+    # --- learning -----------------------------------------------------------------------
+
+    def step(self) -> float:
+        """Learn from one batch of patches; returns its loss.
+
+        Raises
+        ------
+        StrokesError
+            If fewer than two classes are painted.
+        """
+        if needs := self.needs():
+            raise StrokesError(needs)
+        self._make_room_for_classes()
+        assert self._network is not None
+        batch = self._sampler.draw(self.settings.patches_per_step, self.classes, self.outputs)
+        self._network.train()
+        self._optimiser.zero_grad(set_to_none=True)
+        loss = self._loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self.steps += 1
+        self.loss = float(loss.detach())
+        if self.steps % MEASURE_EVERY == 0 or self.steps in FIRST_MEASURED:
+            self.measure()
+        return self.loss
+
+    def measure(self) -> Scores:
+        """Score the newest weights on held-out strokes, and keep them if they are best.
+
+        After any change of the strokes the newest weights are kept whatever their
+        score: the race for the best starts anew, on the new question.
+        """
+        assert self._network is not None
+        self.scores = measure(
+            Predictor(self._network, self.outputs, self.classes),
+            self.planes,
+            self.strokes,
+            self._held_out,
+            self.settings.patch_size,
+        )
+        new_question = self._kept_revision != self.strokes.revision
+        if new_question or (self.scores.mean or 0.0) >= (self.kept_scores.mean or 0.0):
+            self._keep()
+        return self.scores
+
+    # --- what was learned ---------------------------------------------------------------
+
+    @property
+    def learned(self) -> bool:
+        """Whether there are weights worth predicting with."""
+        return self._kept is not None and bool(self._kept_classes)
+
+    def predictor(self) -> Predictor:
+        """The kept weights, for the classes that they know and that are still painted.
+
+        Without any strokes (a model that was just loaded) all its classes count.
+        """
+        assert self._kept is not None
+        known = [v for v in self.outputs if v in self._kept_classes]
+        active = [v for v in known if v in self.classes] if self.classes else known
+        return Predictor(self._kept, self.outputs, active or known)
+
+    def record(self) -> ModelRecord:
+        """The kept weights as a model."""
+        from napari_msd.training.record import record_of
+
+        assert self._kept is not None
+        assert self.normalisation is not None
+        return record_of(
+            self._kept,
+            self.outputs,
+            self.normalisation,
+            self.settings,
+            steps=self.kept_steps,
+            scores=self.kept_scores,
+        )
+
+    @property
+    def backend(self) -> tuple[str, str]:
+        """Name of the backend in use and the sentence why; empty before the first step."""
+        if self._network is None or self._network.backend_in_use is None:
+            return "", ""
+        return self._network.backend_in_use, self._network.backend_reason or ""
+
+    # --- inside --------------------------------------------------------------------------
+
+    def _make_room_for_classes(self) -> None:
+        new = [value for value in self.classes if value not in self.outputs]
+        if self._network is not None and not new:
+            return
+        self.outputs = self.outputs + new
+        if self._network is None:
+            generator = torch.Generator().manual_seed(self.settings.seed)
+            self._adopt(
+                MSDNet(
+                    self.n_channels,
+                    len(self.outputs),
+                    depth=self.settings.depth,
+                    width=self.settings.width,
+                    dilations=self.settings.dilations,
+                    boundary=self.settings.boundary,
+                    backend=self._backend,
+                    generator=generator,
+                ).to(self._device)
+            )
+        else:
+            assert self._kept is not None
+            moments = self._optimiser.state_dict()["state"]
+            kept = with_outputs(self._kept, len(self.outputs))
+            self._adopt(with_outputs(self._network, len(self.outputs)))
+            self._kept = kept
+            self._restore_moments(moments)
+
+    def _adopt(self, network: MSDNet) -> None:
+        """Train `network` from here on; a copy of it is what is kept."""
+        self._network = network
+        self._kept = with_outputs(network, network.n_classes)
+        self._optimiser = torch.optim.Adam(network.parameters(), lr=self.settings.learning_rate)
+
+    def _restore_moments(self, moments: dict[int, dict[str, Tensor]]) -> None:
+        """Give ADAM back what it knew of the parameters whose size did not change."""
+        for i, parameter in enumerate(self._optimiser.param_groups[0]["params"]):
+            known = moments.get(i)
+            if known is not None and known["exp_avg"].shape == parameter.shape:
+                self._optimiser.state[parameter] = known
+
+    def _loss(self, batch: Batch) -> Tensor:
+        """Cross-entropy over painted pixels, classes weighted by 1 / sqrt(painted in the batch)."""
+        assert self._network is not None
+        images = torch.from_numpy(np.ascontiguousarray(batch.images)).to(self._device)
+        labels = torch.from_numpy(np.ascontiguousarray(batch.labels)).to(self._device)
+        painted = labels != UNPAINTED
+        logits = self._network(images).movedim(1, -1)[painted]
+        labels = labels[painted]
+        silent = [i for i, value in enumerate(self.outputs) if value not in self.classes]
+        if silent:
+            logits[:, silent] = float("-inf")
+        counts = torch.bincount(labels, minlength=len(self.outputs)).to(logits.dtype)
+        weights = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), counts)
+        return F.cross_entropy(logits, labels, weight=weights)
+
+    def _keep(self) -> None:
+        assert self._network is not None
+        assert self._kept is not None
+        copy_weights(self._network, self._kept)
+        self.kept_scores = self.scores
+        self.kept_steps = self.steps
+        self._kept_classes = set(self.classes)
+        self._kept_revision = self.strokes.revision

@@ -1,0 +1,334 @@
+"""The viewer's end of the wall: the trainer process, started, fed, watched and ended.
+
+Nothing here blocks the caller: requests are queued and sent by a thread of our
+own, planes are read by another, events arrive on appose's. Never imports torch.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_msd.annotation import StrokeStore
+from napari_msd.config import Settings
+from napari_msd.planes import PlaneKey
+from napari_msd.worker.messages import (
+    Event,
+    ModelKept,
+    Notice,
+    OverlayBlock,
+    PlaneWanted,
+    Ready,
+    StrokeBlock,
+    TrainerDied,
+    View,
+)
+from napari_msd.worker.trainer_process import TrainerProcess
+from napari_msd.worker.wire import pack_bytes, pack_strokes, pack_view, unpack_event
+
+ReadPlane = Callable[[PlaneKey], npt.NDArray[np.generic]]
+
+MAX_DEATHS = 3
+DEATHS_WITHIN = 60.0
+"""A trainer that dies more than MAX_DEATHS times within so many seconds is left dead."""
+
+CLOSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class _Session:
+    settings: Settings
+    plane_shape: tuple[int, int]
+    n_channels: int
+    read_plane: ReadPlane
+
+
+class TrainerClient:
+    """A trainer in a process of its own, and everything needed to replace it.
+
+    All methods return at once and never raise for a dead trainer. If the process
+    dies, `TrainerDied` is told, and a new one is started with the session, the
+    strokes, the view and the last kept weights, and trains on if it was Live.
+
+    Parameters
+    ----------
+    on_event
+        Called with every `Event`, on a background thread, one at a time.
+    """
+
+    def __init__(self, on_event: Callable[[Event], None]) -> None:
+        self._on_event = on_event
+        self._telling = threading.Lock()
+        self._process: TrainerProcess | None = None
+        self._session: _Session | None = None
+        self._strokes = StrokeStore()
+        self._view: View | None = None
+        self._live = False
+        self._model: bytes | None = None
+        self._pid: int | None = None
+        self._deaths: list[float] = []
+        self._closing = False
+        self._outbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._to_read: queue.SimpleQueue[tuple[_Session, PlaneKey] | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._send_loop, name="trainer-sender", daemon=True),
+            threading.Thread(target=self._read_loop, name="plane-reader", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # --- what the viewer asks for --------------------------------------------------------
+
+    def start(self) -> None:
+        """Launch the trainer process, so that it is warm when it is needed. Answer: `Ready`."""
+        self._outbox.put(self._ensure_process)
+
+    def open(
+        self,
+        settings: Settings,
+        plane_shape: tuple[int, int],
+        n_channels: int,
+        read_plane: ReadPlane,
+        model: bytes | None = None,
+    ) -> None:
+        """Begin, or replace, the session.
+
+        Earlier strokes are forgotten: send them again.
+
+        Parameters
+        ----------
+        settings
+            Network and training.
+        plane_shape
+            (Y, X) of every plane.
+        n_channels
+            Channels of every plane.
+        read_plane
+            Gives a plane's pixels, (Y, X) or (Y, X, C); called on a background
+            thread, only for planes that are needed.
+        model
+            Bytes of a model file to go on from; an untrained network if not given.
+        """
+        session = _Session(settings, plane_shape, n_channels, read_plane)
+
+        def do() -> None:
+            self._session = session
+            self._strokes = StrokeStore()
+            self._view = None
+            self._live = False
+            self._model = model
+            self._ensure_process()
+            self._send_open()
+
+        self._outbox.put(do)
+
+    def set_strokes(self, blocks: list[StrokeBlock]) -> None:
+        """Painted values changed in these rectangles: painted, erased or undone."""
+        # The caller may reuse its array for the next stroke before ours is sent.
+        blocks = [replace(b, values=np.array(b.values, np.uint8, copy=True)) for b in blocks]
+
+        def do() -> None:
+            for block in blocks:
+                self._strokes.write(block.plane, block.region, block.values)
+            self._request("strokes", {"blocks": [pack_strokes(block) for block in blocks]})
+
+        self._outbox.put(do)
+
+    def set_view(self, view: View) -> None:
+        """What is on screen: predicted first, and again as training goes on."""
+
+        def do() -> None:
+            self._view = view
+            self._request("view", {"view": pack_view(view)})
+
+        self._outbox.put(do)
+
+    def set_live(self, on: bool) -> None:
+        """Train, and refresh the view, until switched off. Answer to off: ``Finished("stop")``."""
+
+        def do() -> None:
+            self._live = on
+            self._request("live", {"on": on})
+
+        self._outbox.put(do)
+
+    def update_once(self) -> None:
+        """Train for a few seconds, refresh the view once. Answer: ``Finished("update")``."""
+        self._outbox.put(lambda: self._request("update_once", {}))
+
+    def predict_all(self, planes: list[PlaneKey]) -> None:
+        """Segment whole planes with the kept weights. Answer: ``Finished("predict")``."""
+        wanted = [list(plane) for plane in planes]
+        self._outbox.put(lambda: self._request("predict_all", {"planes": wanted}))
+
+    def cancel(self) -> None:
+        """End whatever is under way; what was learned stays."""
+
+        def do() -> None:
+            self._live = False
+            self._request("cancel", {})
+
+        self._outbox.put(do)
+
+    def forget(self) -> None:
+        """Start over with an untrained network; the strokes stay."""
+
+        def do() -> None:
+            self._model = None
+            self._request("forget", {})
+
+        self._outbox.put(do)
+
+    @property
+    def model(self) -> bytes | None:
+        """Bytes of the model file with the newest kept weights."""
+        return self._model
+
+    @property
+    def pid(self) -> int | None:
+        """The trainer's process number, once it is `Ready` and while it lives."""
+        return self._pid
+
+    def close(self) -> None:
+        """End the trainer process and free all shared memory. No event comes after it."""
+        if self._closing:
+            return
+        with self._telling:
+            self._closing = True
+        self._outbox.put(None)
+        self._to_read.put(None)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(CLOSE_SECONDS)
+
+    # --- the sender's thread -------------------------------------------------------------
+
+    def _send_loop(self) -> None:
+        while (do := self._outbox.get()) is not None:
+            if not self._closing:
+                do()
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+            self._pid = None
+
+    def _ensure_process(self) -> None:
+        if self._process is not None:
+            return
+        process = TrainerProcess(
+            lambda data: self._hear(process, data),
+            lambda why: self._outbox.put(lambda: self._bury(process, why)),
+        )
+        try:
+            process.start()
+        except OSError as error:
+            self._tell(Notice("error", f"The trainer process could not be started: {error}"))
+            return
+        self._process = process
+
+    def _request(self, name: str, inputs: dict[str, Any]) -> None:
+        """Send to the living trainer; a dead one gets all of it when it is replaced."""
+        if self._process is not None:
+            self._process.request(name, inputs)
+
+    def _send_open(self) -> None:
+        session = self._session
+        if session is None or self._process is None:
+            return
+        self._process.request(
+            "open",
+            {
+                "settings": session.settings.to_dict(),
+                "plane_shape": list(session.plane_shape),
+                "n_channels": session.n_channels,
+                "slot": self._process.slot,
+                "model": pack_bytes(self._model) if self._model else None,
+            },
+        )
+
+    def _bury(self, process: TrainerProcess, why: str) -> None:
+        """The trainer died unasked: say so, and put a new one in its place."""
+        if process is not self._process or self._closing:
+            return
+        process.end()
+        self._process = None
+        self._pid = None
+        now = time.monotonic()
+        self._deaths = [t for t in self._deaths if now - t < DEATHS_WITHIN] + [now]
+        restarting = len(self._deaths) <= MAX_DEATHS
+        what = (
+            "a new one goes on from the last weights" if restarting else "press Live to try again"
+        )
+        self._tell(TrainerDied(f"The trainer stopped unexpectedly{why}; {what}.", restarting))
+        if restarting:
+            self._ensure_process()
+            self._resume()
+        else:
+            self._live = False
+
+    def _resume(self) -> None:
+        """Bring a new process to where the dead one was."""
+        self._send_open()
+        blocks = [pack_strokes(StrokeBlock(*block)) for block in self._strokes.blocks()]
+        if blocks:
+            self._request("strokes", {"blocks": blocks})
+        if self._view is not None:
+            self._request("view", {"view": pack_view(self._view)})
+        if self._live:
+            self._request("live", {"on": True})
+
+    # --- the plane reader's thread -------------------------------------------------------
+
+    def _read_loop(self) -> None:
+        while (item := self._to_read.get()) is not None:
+            session, plane = item
+            try:
+                pixels = np.asarray(session.read_plane(plane))
+            except Exception as error:  # noqa: BLE001 -- any reader of any image format may fail
+                why = str(error) or type(error).__name__
+                self._outbox.put(lambda p=plane, w=why: self._send_unreadable(session, p, w))
+            else:
+                self._outbox.put(lambda p=plane, a=pixels: self._send_plane(session, p, a))
+
+    def _send_plane(
+        self, session: _Session, plane: PlaneKey, pixels: npt.NDArray[np.generic]
+    ) -> None:
+        if session is self._session and self._process is not None:
+            self._process.request("plane", {"plane": list(plane)}, pixels=pixels)
+
+    def _send_unreadable(self, session: _Session, plane: PlaneKey, why: str) -> None:
+        if session is self._session:
+            self._request("plane_unreadable", {"plane": list(plane), "why": why})
+
+    # --- appose's thread -----------------------------------------------------------------
+
+    def _hear(self, process: TrainerProcess, data: dict[str, Any]) -> None:
+        event = unpack_event(data)
+        match event:
+            case PlaneWanted(plane):
+                session = self._session
+                if session is not None:
+                    self._to_read.put((session, plane))
+                return
+            case OverlayBlock():
+                event = replace(event, labels=process.take_overlay(event.region))
+                self._outbox.put(lambda: self._request("overlay_taken", {}))
+            case ModelKept(model):
+                self._model = model
+            case Ready():
+                self._pid = event.pid
+            case _:
+                pass
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        with self._telling:
+            if not self._closing:
+                self._on_event(event)

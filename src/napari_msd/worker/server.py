@@ -1,0 +1,81 @@
+"""The trainer's end of the wall: one loop that obeys requests, trains and predicts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from napari_msd.config import Settings
+from napari_msd.errors import MSDError
+from napari_msd.planes import whole
+from napari_msd.training import Trainer
+from napari_msd.worker.inbox import INBOX, Inbox
+from napari_msd.worker.messages import Event, Notice
+from napari_msd.worker.trainer_loop import TrainerLoop
+from napari_msd.worker.wire import pack_event
+
+IDLE_WAIT = 0.5
+"""Seconds to wait for a request when there is nothing to do, before looking round again."""
+
+
+def serve(update: Callable[[dict[str, Any]], None], inbox: Inbox = INBOX) -> None:
+    """Serve the viewer until it is gone: the one long appose task.
+
+    Parameters
+    ----------
+    update
+        Sends an event's data to the viewer.
+    inbox
+        Where requests arrive.
+    """
+
+    def emit(event: Event) -> None:
+        update(pack_event(event))
+
+    warm_up()
+    loop = TrainerLoop(emit)
+    loop.introduce()
+    viewer = threading.main_thread()  # ends when the viewer closes our stdin
+    while viewer.is_alive():
+        for name, inputs in inbox.take(timeout=0.0 if loop.busy else IDLE_WAIT):
+            with _told(emit, loop):
+                loop.obey(name, inputs)
+        if loop.busy:
+            with _told(emit, loop):
+                loop.work()
+
+
+def warm_up() -> None:
+    """Learn two steps on noise: torch and the cores load what they need before it is urgent."""
+    noise = np.random.default_rng(0).standard_normal((32, 32)).astype(np.float32)
+    trainer = Trainer(Settings.from_preset(depth=2, patch_size=16), n_channels=1)
+    trainer.set_plane((), noise)
+    trainer.write_strokes((), whole(noise.shape), np.where(noise > 0, 2, 1).astype(np.uint8))
+    for _ in range(2):
+        trainer.step()
+    trainer.measure()
+
+
+class _told:  # noqa: N801 -- reads as a word in a with statement
+    """Turns our own errors into a notice for the person, and rests the loop.
+
+    Anything else is a mistake of ours: the process ends with it, the viewer says
+    so and starts a new one from the last weights.
+    """
+
+    def __init__(self, emit: Callable[[Event], None], loop: TrainerLoop) -> None:
+        self._emit = emit
+        self._loop = loop
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, MSDError):
+            return False
+        self._loop.rest()
+        self._emit(Notice("error", str(error)))
+        return True
