@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 
 import pytest
@@ -21,6 +22,9 @@ class _FullDisk:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.room -= size
         return self.file.write(data)
+
+    def fileno(self):
+        raise io.UnsupportedOperation  # so that NumPy writes through `write`, too
 
     def __enter__(self):
         return self

@@ -98,7 +98,10 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 
 def explain(error: OSError) -> str:
     """Say in half a sentence why the system refused, and what to do where that is known."""
-    known = _REASONS.get(error.errno or 0)
+    number = error.errno
+    if number is None and " requested and " in str(error):  # NumPy's words for a full disk
+        number = errno.ENOSPC
+    known = _REASONS.get(number or 0)
     return known or (error.strerror or str(error) or type(error).__name__).rstrip(".")
 
 
