@@ -1,0 +1,10 @@
+"""What the viewer's side remembers of a session: the strokes, and the weights worth keeping.
+
+Knows numpy only; neither Qt, napari nor torch. The durable journal comes later and
+belongs here too.
+"""
+
+from napari_msd.session.kept import KeptModel
+from napari_msd.session.snapshot import BLOCK, StrokeSnapshot
+
+__all__ = ["BLOCK", "KeptModel", "StrokeSnapshot"]
