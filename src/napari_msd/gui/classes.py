@@ -1,0 +1,146 @@
+"""The classes of an annotation: names, colours, how much is painted, how well they do.
+
+`ClassTable` is the one truth; list, overlay, colormaps and key bindings listen to it.
+Names and colours are kept in the annotation's own ``metadata``, so that choosing the
+layer again, or opening the widget again, brings them back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_msd.config import MAX_CLASSES
+from napari_msd.gui.colors import class_color
+
+METADATA_KEY = "napari_msd_classes"
+
+
+@dataclass
+class ClassInfo:
+    """One class as the person sees it."""
+
+    value: int
+    name: str
+    color: str
+    pixels: int = 0
+    iou: float | None = None
+
+
+class ClassTable(QObject):
+    """Classes by value, in order; says what changed."""
+
+    changed = Signal()
+    """Classes, names or colours."""
+    numbers_changed = Signal()
+    """Painted pixels or IoU only: cheap to show."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._classes: dict[int, ClassInfo] = {}
+
+    def __iter__(self) -> Any:
+        return iter(self._classes.values())
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._classes
+
+    def __getitem__(self, value: int) -> ClassInfo:
+        return self._classes[value]
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Name of each class value."""
+        return {info.value: info.name for info in self}
+
+    @property
+    def colors(self) -> dict[int, str]:
+        """Colour of each class value."""
+        return {info.value: info.color for info in self}
+
+    # --- what a person does --------------------------------------------------------------
+
+    def add(self, value: int | None = None, name: str = "", color: str = "") -> int | None:
+        """Make a class (the first free value unless one is given); ``None`` when all are taken."""
+        if value is None:
+            free = (v for v in range(1, MAX_CLASSES + 1) if v not in self._classes)
+            value = next(free, None)
+        if value is None or value in self._classes:
+            return None
+        info = ClassInfo(value, name or f"class {value}", color or class_color(value))
+        self._classes = dict(sorted({**self._classes, value: info}.items()))
+        self.changed.emit()
+        return value
+
+    def rename(self, value: int, name: str) -> None:
+        """Give a class another name; an empty one is not taken."""
+        name = " ".join(name.split())
+        if name and name != self._classes[value].name:
+            self._classes[value].name = name
+            self.changed.emit()
+
+    def recolor(self, value: int, color: str) -> None:
+        """Give a class another colour."""
+        if color != self._classes[value].color:
+            self._classes[value].color = color
+            self.changed.emit()
+
+    def remove(self, value: int) -> None:
+        """Forget a class; its strokes are the caller's to erase."""
+        if self._classes.pop(value, None) is not None:
+            self.changed.emit()
+
+    # --- what is measured ----------------------------------------------------------------
+
+    def set_pixels(self, counts: dict[int, int]) -> None:
+        """Take over how much is painted; a value without a class makes one."""
+        for value in counts:
+            if value not in self._classes:
+                self.add(value)
+        before = [info.pixels for info in self]
+        for info in self:
+            info.pixels = counts.get(info.value, 0)
+        if before != [info.pixels for info in self]:
+            self.numbers_changed.emit()
+
+    def set_iou(self, iou: dict[int, float]) -> None:
+        """Take over how well each class does on held-out strokes."""
+        for info in self:
+            info.iou = iou.get(info.value)
+        self.numbers_changed.emit()
+
+    # --- memory --------------------------------------------------------------------------
+
+    def reset(self, names: dict[int, str], colors: dict[int, str] | None = None) -> None:
+        """Replace all classes."""
+        colors = colors or {}
+        self._classes = {
+            value: ClassInfo(value, name, colors.get(value) or class_color(value))
+            for value, name in sorted(names.items())
+        }
+        self.changed.emit()
+
+    def save_to(self, layer: Any) -> None:
+        """Keep names and colours with the annotation."""
+        layer.metadata[METADATA_KEY] = {
+            str(info.value): {"name": info.name, "color": info.color} for info in self
+        }
+
+    def load_from(self, layer: Any) -> bool:
+        """Bring back what `save_to` kept; False when there is nothing (readable)."""
+        try:
+            kept = {int(value): entry for value, entry in layer.metadata[METADATA_KEY].items()}
+            names = {value: str(entry["name"]) for value, entry in kept.items()}
+            colors = {value: str(entry["color"]) for value, entry in kept.items()}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return False
+        self.reset(
+            {v: name for v, name in names.items() if 1 <= v <= MAX_CLASSES},
+            colors,
+        )
+        return True

@@ -1,0 +1,151 @@
+"""The Qt end of the wall: events hop onto the Qt thread, sessions are (re)opened.
+
+The trainer's client calls back from a background thread. Events are collected there and
+fetched on the Qt thread, so that a burst of them costs the event loop one turn.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Qt, Signal
+
+from napari_msd.gui.layers import n_channels, pixels, plane_reader, plane_shape, spatial_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_msd.config import Settings
+    from napari_msd.worker.messages import Event
+
+
+def _default_client(on_event: Callable[[Event], None]) -> Any:
+    from napari_msd.worker.client import TrainerClient
+
+    return TrainerClient(on_event)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What the trainer's session is on. Arrays are compared by identity: they are large."""
+
+    settings: Settings
+    pixels: Any
+    shape: tuple[int, ...]
+    channels: int
+    annotation: Any
+
+    def same(self, other: Opened | None) -> bool:
+        """Whether nothing has to be opened anew."""
+        return (
+            other is not None
+            and self.pixels is other.pixels
+            and self.annotation is other.annotation
+            and (self.settings, self.shape, self.channels)
+            == (other.settings, other.shape, other.channels)
+        )
+
+
+class _Inbox:
+    """Collects events on any thread; wakes its owner once per batch."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._events: deque[Event] = deque()
+        self._lock = Lock()
+        self._wake = wake
+        self._woken = False
+        self._closed = False
+
+    def put(self, event: Event) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._events.append(event)
+            if self._woken:
+                return
+            self._woken = True
+            # under the lock: `close` waits, so the owner is alive while it is woken
+            self._wake()
+
+    def take(self) -> list[Event]:
+        with self._lock:
+            self._woken = False
+            events = list(self._events)
+            self._events.clear()
+        return events
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._events.clear()
+
+
+class TrainerLink(QObject):
+    """Owns the trainer's client; `heard` carries what it says, on the Qt thread.
+
+    Parameters
+    ----------
+    make_client
+        Called with the function that takes events; the real client unless a test
+        says otherwise.
+    """
+
+    heard = Signal(object)
+    _wake = Signal()
+
+    def __init__(
+        self,
+        make_client: Callable[[Callable[[Event], None]], Any] | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._make_client = make_client or _default_client
+        self._wake.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        self.client: Any = None
+        self.opened: Opened | None = None
+        self._inbox: _Inbox | None = None
+        self._shut: Any = None
+
+    def start(self) -> None:
+        """Start a trainer; one that is there already is ended first."""
+        self.close()
+        self._inbox = inbox = _Inbox(self._wake.emit)
+        self.client = client = self._make_client(inbox.put)
+        # whatever way this object goes, the process must go with it
+        self._shut = weakref.finalize(self, _end, inbox, client)
+        self.destroyed.connect(self._shut)
+        client.start()
+
+    def open(self, settings: Settings, image: Any, annotation: Any, model: bytes | None) -> bool:
+        """Put the trainer's session on these; False when it is on them already."""
+        wanted = Opened(
+            settings, pixels(image), spatial_shape(image), n_channels(image), annotation
+        )
+        if wanted.same(self.opened):
+            return False
+        self.client.open(settings, plane_shape(image), wanted.channels, plane_reader(image), model)
+        self.opened = wanted
+        return True
+
+    def close(self) -> None:
+        """End the trainer; after this no event comes."""
+        if self._shut is not None:
+            self.destroyed.disconnect(self._shut)
+            self._shut()
+        self._shut = self._inbox = self.client = self.opened = None
+
+    def _deliver(self) -> None:
+        inbox = self._inbox
+        for event in inbox.take() if inbox is not None else ():
+            if self._inbox is not inbox:
+                return  # closed by what an earlier event set off
+            self.heard.emit(event)
+
+
+def _end(inbox: _Inbox, client: Any) -> None:
+    inbox.close()
+    client.close()

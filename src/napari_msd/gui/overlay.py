@@ -1,0 +1,194 @@
+"""The segmentation as a Labels layer: lies under the strokes, never in the person's way.
+
+Adding a layer makes it the active one in napari; here selection, active layer and mode
+are put back at once. Blocks are written in place and shown a few times a second,
+however many arrive: latest wins.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_msd.errors import ImageError
+from napari_msd.gui.colors import label_colormap
+from napari_msd.gui.layers import MAX_PLANES_IN_MEMORY, free_name, placement, spatial_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_msd.worker.messages import OverlayBlock, PlaneKey, Region
+
+_OURS = "napari_msd_overlay"
+
+
+def is_overlay(layer: Any) -> bool:
+    """Whether a layer is a segmentation of ours: never offered as annotation."""
+    return _OURS in layer.metadata
+
+
+@contextmanager
+def undisturbed(viewer: Any) -> Iterator[None]:
+    """Put selection, active layer and its mode back after layers were added."""
+    selection = viewer.layers.selection
+    active, selected = selection.active, set(selection)
+    mode = getattr(active, "mode", None)
+    try:
+        yield
+    finally:
+        still = {layer for layer in selected if layer in viewer.layers}
+        if active is not None and active in viewer.layers:
+            selection.clear()
+            selection.update(still)
+            selection.active = active
+            if mode is not None and active.mode != mode:
+                active.mode = mode
+        elif still:
+            selection.clear()
+            selection.update(still)
+
+
+class Overlay(QObject):
+    """Shows predicted blocks in a layer named "<image name> segmentation".
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer (or its proxy).
+    shown_plane
+        Tells which plane is on screen: blocks of others need no repaint.
+    """
+
+    written = Signal()
+    """The first block since `attach` lies in the layer."""
+
+    def __init__(
+        self, viewer: Any, shown_plane: Callable[[], PlaneKey], parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._shown_plane = viewer, shown_plane
+        self._pending: dict[tuple[PlaneKey, Region], Any] = {}
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(100)
+        self._timer.timeout.connect(self.flush)
+        self.layer: Any = None
+        self.opacity = 0.5
+        self.has_content = False
+
+    def set_rate(self, per_second: float) -> None:
+        """How often a second new blocks are shown, at most."""
+        self._timer.setInterval(round(1000 / max(per_second, 0.1)))
+
+    # --- the layer -----------------------------------------------------------------------
+
+    @property
+    def present(self) -> bool:
+        """Whether the layer is there (a person may delete it)."""
+        return self.layer is not None and self.layer in self._viewer.layers
+
+    def attach(self, image: Any, annotation: Any, colors: dict[int, str]) -> None:
+        """Make sure that a layer for `image` is there, directly below `annotation`."""
+        if self.present and self.layer.metadata[_OURS] == self._mark(image):
+            return
+        self.detach()
+        shape = spatial_shape(image)
+        existing = self._find(image)
+        if existing is not None:
+            self.layer = existing
+        else:
+            if prod(shape) > MAX_PLANES_IN_MEMORY:
+                raise ImageError(
+                    f"“{image.name}” is too large for a segmentation in memory; "
+                    "crop it or choose a coarser level."
+                )
+            taken = {layer.name for layer in self._viewer.layers}
+            layer = Labels(
+                np.zeros(shape, np.uint8),
+                name=free_name(f"{image.name} segmentation", taken),
+                opacity=self.opacity,
+                colormap=label_colormap(colors),
+                metadata={_OURS: self._mark(image)},
+                **placement(image),
+            )
+            with undisturbed(self._viewer):
+                self._viewer.layers.insert(self._place(annotation), layer)
+            # strokes belong into the annotation; to edit a segmentation there is "copy"
+            layer.editable = False
+            self.layer = layer
+        self.has_content = existing is not None
+        self.set_colors(colors)
+
+    def _mark(self, image: Any) -> int:
+        return id(image)
+
+    def _find(self, image: Any) -> Any:
+        """A segmentation of this very image from before (the widget was closed and opened)."""
+        for layer in self._viewer.layers:
+            if (
+                is_overlay(layer)
+                and layer.metadata[_OURS] == self._mark(image)
+                and isinstance(layer.data, np.ndarray)
+                and layer.data.shape == spatial_shape(image)
+            ):
+                return layer
+        return None
+
+    def _place(self, annotation: Any) -> int:
+        layers = list(self._viewer.layers)
+        return layers.index(annotation) if annotation in layers else len(layers)
+
+    def detach(self) -> None:
+        """Let go of the layer; it stays where it is, for the person to keep or delete."""
+        self._timer.stop()
+        self._pending.clear()
+        self.layer = None
+        self.has_content = False
+
+    def clear(self) -> None:
+        """Nothing is predicted any more (Start over)."""
+        self._pending.clear()
+        self.has_content = False
+        if self.present:
+            # a fresh array costs nothing until it is written, zeroing a stack would
+            self.layer.data = np.zeros(self.layer.data.shape, np.uint8)
+
+    def set_visible(self, visible: bool) -> None:
+        """Show or hide the layer."""
+        if self.present:
+            self.layer.visible = visible
+
+    def set_colors(self, colors: dict[int, str]) -> None:
+        """Follow the classes' colours."""
+        if self.present:
+            self.layer.colormap = label_colormap(colors)
+
+    # --- blocks --------------------------------------------------------------------------
+
+    def put(self, block: OverlayBlock) -> None:
+        """Take a predicted block; it is shown with the next flush."""
+        self._pending[block.plane, block.region] = block.labels
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def flush(self) -> None:
+        """Write what arrived into the layer and show it."""
+        pending, self._pending = self._pending, {}
+        if not pending or not self.present:
+            return
+        data, shown, touched = self.layer.data, self._shown_plane(), False
+        for (plane, region), labels in pending.items():
+            if labels is None or len(plane) != data.ndim - 2:
+                continue
+            data[(*plane, *region.slices)] = labels
+            touched |= plane == shown
+        first, self.has_content = not self.has_content, True
+        if touched or self._viewer.dims.ndisplay == 3:
+            self.layer.refresh(extent=False, thumbnail=False, highlight=False)
+        if first:
+            self.written.emit()

@@ -1,0 +1,191 @@
+"""The buttons below the line: export, save, load, copy, start over."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from qtpy.QtCore import QObject
+
+from napari_msd.config import PRESETS
+from napari_msd.errors import MSDError
+from napari_msd.gui import files
+from napari_msd.gui import layers as look
+from napari_msd.gui.colors import label_colormap
+from napari_msd.gui.overlay import undisturbed
+from napari_msd.io.model_file import ModelRecord, read
+from napari_msd.session import KeptModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from qtpy.QtWidgets import QWidget
+
+    from napari_msd.gui.controller import Controller
+
+
+class Results(QObject):
+    """Takes results home and brings models back; the functions with a path ask nothing."""
+
+    def __init__(self, controller: Controller, window: QWidget) -> None:
+        super().__init__(window)
+        self._controller, self._window = controller, window
+        self._forgotten: KeptModel | None = None
+        self._writer = files.BackgroundWriter(self)
+        self._writer.done.connect(lambda text: controller.notice.emit("info", text))
+        self._writer.failed.connect(lambda text: controller.notice.emit("error", text))
+
+    @property
+    def can_bring_back(self) -> bool:
+        """Whether Start over can still be undone."""
+        return self._forgotten is not None and self._controller.kept is None
+
+    # --- labels --------------------------------------------------------------------------
+
+    def ask_export(self) -> None:
+        """Ask where to, then export."""
+        if self._segmentation() is None:
+            return
+        path = files.ask_save_path(
+            self._window, "Export labels", f"{self._stem()}-labels.tif", files.LABEL_FILTERS
+        )
+        if path is not None:
+            self.export_labels(path)
+
+    def export_labels(self, path: Path) -> None:
+        """Write the segmentation in the background; the outcome is said in the status label."""
+        layer, controller = self._segmentation(), self._controller
+        if layer is None:
+            return
+        controller.overlay.flush()
+        names, image = controller.classes.names, controller.image
+        self._writer.run(
+            lambda: files.write_labels(path, layer, names, image), f"Labels saved as {path.name}."
+        )
+
+    def copy_segmentation(self) -> None:
+        """Put a copy of the segmentation, free to be edited, below the annotation."""
+        source, controller = self._segmentation(), self._controller
+        if source is None:
+            return
+        controller.overlay.flush()
+        layers = controller.viewer.layers
+        copy = Labels(
+            source.data.copy(),
+            name=look.free_name(f"{source.name} copy", {layer.name for layer in layers}),
+            colormap=label_colormap(controller.classes.colors, spare=9),
+            opacity=source.opacity,
+            **look.placement(source),
+        )
+        controller.classes.save_to(copy)
+        with undisturbed(controller.viewer):
+            layers.insert(list(layers).index(source) + 1, copy)
+        controller.notice.emit("info", f"The copy “{copy.name}” can be edited.")
+
+    def _segmentation(self) -> Any:
+        overlay = self._controller.overlay
+        if overlay.present and overlay.has_content:
+            return overlay.layer
+        self._controller.notice.emit(
+            "error", "There is no segmentation yet: press Live, Update once or Predict all first."
+        )
+        return None
+
+    # --- models --------------------------------------------------------------------------
+
+    def ask_save_model(self) -> None:
+        """Ask where to, then save."""
+        if self._model() is None:
+            return
+        path = files.ask_save_path(
+            self._window, "Save model", f"{self._stem()}.safetensors", files.MODEL_FILTER
+        )
+        if path is not None:
+            self.save_model(path)
+
+    def save_model(self, path: Path) -> None:
+        """Write the best network, with class names, colours and pixel size."""
+        model, controller = self._model(), self._controller
+        if model is None:
+            return
+
+        def save() -> None:
+            table = controller.classes
+            record = files.model_for_saving(model, table.names, table.colors, controller.image)
+            written = record.write(path)
+            controller.notice.emit("info", f"Model saved as {written.name}.")
+
+        self._try(save)
+
+    def _model(self) -> bytes | None:
+        model = self._controller.model
+        if model is None:
+            self._controller.notice.emit(
+                "error", "There is no network to save yet: press Live or Update once first."
+            )
+        return model
+
+    def ask_load_model(self) -> None:
+        """Ask for a file, then load it."""
+        path = files.ask_open_path(self._window, "Load model", files.MODEL_FILTER)
+        if path is not None:
+            self.load_model(path)
+
+    def load_model(self, path: Path) -> None:
+        """Go on from a saved network, with its class names and colours."""
+        self._try(lambda: self._load(path))
+
+    def _load(self, path: Path) -> None:
+        controller = self._controller
+        record = read(path)
+        if controller.image is not None:
+            record.require_channels(look.n_channels(controller.image))
+        self._adopt_classes(record)
+        preset = str(record.settings.get("preset", controller.base_settings.preset))
+        if preset not in PRESETS:
+            preset = controller.base_settings.preset
+        controller.adopt_preset(preset)
+        controller.use_model(KeptModel(record.to_bytes(), preset, record.in_channels, path.name))
+        names = ", ".join(record.class_names.values())
+        controller.notice.emit(
+            "info", f"{path.name} is loaded ({names}): press Predict all, or Live to train on."
+        )
+
+    def _adopt_classes(self, record: ModelRecord) -> None:
+        table = self._controller.classes
+        for info in record.classes:
+            if info.value not in table:
+                table.add(info.value, info.name, info.color)
+            elif not table[info.value].pixels:
+                table.rename(info.value, info.name)
+                with suppress(ValueError):
+                    table.recolor(info.value, info.color)
+
+    # --- the network itself --------------------------------------------------------------
+
+    def start_over(self) -> None:
+        """Forget the network and keep the strokes; pressed again, it is brought back."""
+        controller = self._controller
+        if self.can_bring_back:
+            kept, self._forgotten = self._forgotten, None
+            controller.use_model(kept)
+            controller.notice.emit("info", "The network is back as it was.")
+            return
+        self._forgotten = controller.kept
+        controller.start_over()
+        controller.notice.emit(
+            "info", "The network is forgotten, the strokes are not; Bring back undoes it."
+        )
+
+    def _stem(self) -> str:
+        image = self._controller.image
+        text = image.name if image is not None else "model"
+        return "".join(c if c.isalnum() or c in " -_." else "_" for c in text).strip() or "image"
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except MSDError as error:
+            self._controller.notice.emit("error", str(error))

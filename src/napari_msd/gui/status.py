@@ -1,0 +1,86 @@
+"""One place for every word to the person: what to do next, what went wrong, how it stands.
+
+The first line is a sentence (a notice, else the next step), the second the figures. A
+notice stays until the person acts or a newer one comes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+
+from napari_msd.gui.theme import GOOD, IDLE
+
+if TYPE_CHECKING:
+    from napari_msd.gui.theme import Palette
+
+_LEVELS = ("info", "warning", "error")
+
+
+class StatusLabel(QLabel):
+    """Notice or hint, and figures; the bar at its side has the level's colour."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("status_label")
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._palette: Palette | None = None
+        self._level = "hint"
+        self._notice = self._hint = self._figures = ""
+
+    @property
+    def level(self) -> str:
+        """``hint``, ``info``, ``warning`` or ``error``."""
+        return self._level
+
+    @property
+    def sentence(self) -> str:
+        """The notice, else the hint."""
+        return self._notice or self._hint
+
+    def notify(self, level: str, text: str) -> None:
+        """Show a sentence until the person acts or another one comes."""
+        self._notice = text
+        self._level = level if level in _LEVELS else "info"
+        self._show()
+
+    def dismiss(self) -> None:
+        """The person acted: what was said is past."""
+        if self._notice:
+            self._notice, self._level = "", "hint"
+            self._show()
+
+    def set_hint(self, text: str) -> None:
+        """The next step, shown while there is no notice."""
+        if text != self._hint:
+            self._hint = text
+            self._show()
+
+    def set_figures(self, text: str) -> None:
+        """How it stands, in one line."""
+        if text != self._figures:
+            self._figures = text
+            self._show()
+
+    def set_palette(self, colors: Palette) -> None:
+        """Follow napari's theme."""
+        self._palette = colors
+        self._show()
+
+    def _show(self) -> None:
+        self.setText("\n".join(filter(None, (self._notice or self._hint, self._figures))))
+        if self._palette is None:
+            return
+        p = self._palette
+        bar = {"info": IDLE, "warning": p.warning, "error": p.error}.get(self._level, GOOD)
+        style = (
+            f"QLabel {{ background: {p.foreground}; color: {p.text}; padding: 5px 6px;"
+            f" border-left: 3px solid {bar}; border-radius: 2px; }}"
+        )
+        if style != self.styleSheet():
+            self.setStyleSheet(style)

@@ -1,0 +1,49 @@
+"""napari's theme for what no stylesheet reaches: plots, painted rows, icons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from napari.utils.theme import get_theme
+from qtpy.QtGui import QIcon
+
+GOOD = "#009e73"
+"""Training: the bluish green of Okabe & Ito, readable under white in both themes."""
+WAITING = "#b8730a"
+IDLE = "#0072b2"
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours (``#rrggbb``) of a theme."""
+
+    id: str
+    dark: bool
+    background: str
+    foreground: str
+    primary: str
+    highlight: str
+    text: str
+    current: str
+    warning: str
+    error: str
+
+    @property
+    def muted(self) -> str:
+        """Text that matters less."""
+        return "#a0a5ac" if self.dark else "#5d6268"
+
+
+def palette(viewer: Any) -> Palette:
+    """The colours of the viewer's theme."""
+    theme = get_theme(viewer.theme)
+    names = ("background", "foreground", "primary", "highlight", "text", "current")
+    colors = {name: getattr(theme, name).as_hex(format="long") for name in names}
+    notes = {name: getattr(theme, name).as_hex(format="long") for name in ("warning", "error")}
+    return Palette(id=theme.id, dark=theme.type == "dark", **colors, **notes)
+
+
+def icon(name: str, colors: Palette) -> QIcon:
+    """Napari's own icon in the theme's colour; an empty one when napari lacks it."""
+    return QIcon(f"theme_{colors.id}:/{name}.svg")

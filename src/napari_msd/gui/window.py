@@ -1,0 +1,315 @@
+"""One session's window: the panel, and the wires between it and the controller."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QColorDialog, QMenu, QMessageBox, QVBoxLayout, QWidget
+
+from napari_msd.errors import MSDError
+from napari_msd.gui import layers as look
+from napari_msd.gui import readout
+from napari_msd.gui.controller import Controller
+from napari_msd.gui.overlay import undisturbed
+from napari_msd.gui.panel import Panel
+from napari_msd.gui.picker import LayerPicker
+from napari_msd.gui.preferences import plugin_settings, read_preferences
+from napari_msd.gui.results import Results
+from napari_msd.gui.shortcuts import bind_viewer_keys
+from napari_msd.gui.theme import palette
+from napari_msd.worker.messages import Progress, Ready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_msd.gui.live_button import LiveState
+
+
+class SessionWindow(QWidget):
+    """Everything of one viewer's session; lives until `end`.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer (or its proxy).
+    make_client
+        Makes the trainer's client; only tests give another.
+    """
+
+    def __init__(self, viewer: Any, make_client: Callable[..., Any] | None = None) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.controller = controller = Controller(viewer, read_preferences(), make_client, self)
+        self.panel = panel = Panel(controller.classes)
+        self.results = Results(controller, self)
+        self.picker = LayerPicker(viewer, panel.image_combo, panel.annotation_combo, self)
+        self._ready: Ready | None = None
+        self._progress: Progress | None = None
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(panel)
+
+        panel.preset_combo.setCurrentText(controller.base_settings.preset)
+        panel.device_combo.setCurrentText(controller.base_settings.device)
+        self._wire()
+        self._keys = bind_viewer_keys(
+            viewer, panel.live_button.click, controller.overlay.set_visible
+        )
+        viewer.events.theme.connect(self._on_theme)
+        self._preferences = plugin_settings()
+        if self._preferences is not None:
+            self._preferences.display.events.connect(self._on_preferences)
+        self._on_theme()
+        self._on_layers()
+
+    def end(self) -> None:
+        """Close the session: no process, no connection, no key of ours remains."""
+        self._keys.release()
+        self.viewer.events.theme.disconnect(self._on_theme)
+        if self._preferences is not None:
+            self._preferences.display.events.disconnect(self._on_preferences)
+            self._preferences = None
+        self.picker.chosen.disconnect(self._on_layers)
+        self.picker.close()
+        self.controller.close()
+
+    # --- wires ---------------------------------------------------------------------------
+
+    def _wire(self) -> None:
+        panel, controller, results = self.panel, self.controller, self.results
+        self.picker.chosen.connect(self._on_layers)
+        panel.new_annotation_button.clicked.connect(self.new_annotation)
+        panel.preset_combo.currentTextChanged.connect(controller.set_preset)
+        panel.device_combo.currentTextChanged.connect(controller.set_device)
+        panel.live_button.toggled.connect(controller.set_live)
+        panel.update_once_button.clicked.connect(controller.update_once)
+        panel.stop_button.clicked.connect(controller.stop)
+        panel.predict_all_button.clicked.connect(controller.predict_all)
+        panel.export_button.clicked.connect(results.ask_export)
+        panel.copy_button.clicked.connect(results.copy_segmentation)
+        panel.save_model_button.clicked.connect(results.ask_save_model)
+        panel.load_model_button.clicked.connect(results.ask_load_model)
+        panel.start_over_button.clicked.connect(self._on_start_over)
+        panel.add_class_button.clicked.connect(self._on_add_class)
+        panel.remove_class_button.clicked.connect(self._on_remove_class)
+        panel.merge_class_button.clicked.connect(self._on_merge_menu)
+        panel.class_list.picked.connect(controller.desk.pick)
+        panel.class_list.renamed.connect(controller.classes.rename)
+        panel.class_list.recolor_wanted.connect(self._on_recolor)
+
+        controller.desk.picked.connect(panel.class_list.show_picked)
+        controller.notice.connect(panel.status_label.notify)
+        controller.acted.connect(panel.status_label.dismiss)
+        controller.live_state.connect(self._on_live_state)
+        controller.work_changed.connect(self._refresh)
+        controller.settings_changed.connect(self._on_settings)
+        controller.heard.connect(self._on_event)
+        controller.classes.changed.connect(self._refresh)
+        controller.classes.numbers_changed.connect(self._refresh)
+
+    # --- layers --------------------------------------------------------------------------
+
+    def _on_layers(self) -> None:
+        self.controller.choose(self.picker.image, self.picker.annotation)
+        image = self.picker.image
+        try:
+            text = "" if image is None else look.describe(image)
+        except (IndexError, ValueError):
+            text = ""
+        self.panel.image_text.setText(text)
+        self.panel.image_text.setVisible(bool(text))
+        problem = self.controller.problem()
+        if image is not None and self.picker.annotation is not None and problem is not None:
+            self.panel.status_label.notify("error", str(problem))
+        elif self._moved_apart():
+            self.panel.status_label.notify(
+                "warning",
+                "Image and annotation are placed differently; "
+                "strokes are matched pixel by pixel, not by their place.",
+            )
+        self._refresh()
+
+    def _moved_apart(self) -> bool:
+        image, annotation = self.picker.image, self.picker.annotation
+        if image is None or annotation is None or self.controller.problem() is not None:
+            return False
+        return not look.same_placement(image, annotation)
+
+    def new_annotation(self) -> None:
+        """Make an annotation layer over the image, ready to be painted on."""
+        image, layers = self.picker.image, self.viewer.layers
+        problem = self.controller.problem(need_annotation=False)
+        try:
+            if image is None or (problem is not None and self.picker.annotation is None):
+                raise problem or MSDError("Open an image first, or choose one above.")
+            look.check_image(image)
+            zoom = float(self.viewer.scene.camera.zoom) * float(min(abs(image.scale[-2:])))
+            brush = look.small_brush(image, zoom, self.controller.preferences.brush_size)
+            name = look.free_name("strokes", {layer.name for layer in layers})
+            layer = look.new_annotation(image, name, brush)
+        except MSDError as error:
+            self.panel.status_label.notify("error", str(error))
+            return
+        table = self.controller.classes
+        table.save_to(layer)  # named before the first stroke, or the same as on the last image
+        with undisturbed(self.viewer):  # the other layers stay as they are
+            layers.append(layer)
+        self.picker.choose(annotation=layer)
+        layers.selection.active = layer
+        layer.mode = "paint"
+        self.controller.acted.emit()
+
+    # --- classes -------------------------------------------------------------------------
+
+    def _on_add_class(self) -> None:
+        value = self.controller.classes.add()
+        if value is None:
+            self.panel.status_label.notify("warning", "There can be no more than 255 classes.")
+            return
+        self.panel.class_list.show_picked(value)
+        self.controller.desk.pick(value)
+
+    def _on_remove_class(self) -> None:
+        value = self.panel.class_list.current_value
+        if value is None:
+            self.panel.status_label.notify("info", "Pick the class to remove in the list first.")
+            return
+        if self.controller.classes[value].pixels and not self._sure(value):
+            return
+        self.remove_class(value)
+
+    def _sure(self, value: int) -> bool:
+        info = self.controller.classes[value]
+        answer = QMessageBox.question(
+            self,
+            "Remove class",
+            f"Remove “{info.name}” and erase its {info.pixels:,} painted pixels? "
+            "Undo on the annotation layer brings them back.",
+        )
+        return bool(answer == QMessageBox.StandardButton.Yes)
+
+    def remove_class(self, value: int) -> None:
+        """Remove a class and erase its strokes."""
+        self.merge_class(value, 0)
+
+    def merge_class(self, value: int, into: int) -> None:
+        """Make a class's strokes part of another class (0: of none)."""
+        controller = self.controller
+        controller.strokes.finish()
+        controller.desk.repaint(controller.strokes.snapshot, value, into)
+        controller.strokes.finish()
+        controller.classes.remove(value)
+        if into:
+            controller.desk.pick(into)
+
+    def _on_merge_menu(self) -> None:
+        value = self.panel.class_list.current_value
+        others = [info for info in self.controller.classes if info.value != value]
+        if value is None or not others:
+            self.panel.status_label.notify("info", "Pick the class to merge in the list first.")
+            return
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for info in others:
+            action = menu.addAction(f"into “{info.name}”")
+            action.triggered.connect(partial(self._merge_picked, value, info.value))
+        button = self.panel.merge_class_button
+        menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
+
+    def _merge_picked(self, value: int, into: int, checked: bool = False) -> None:
+        self.merge_class(value, into)
+
+    def _on_recolor(self, value: int) -> None:
+        info = self.controller.classes[value]
+        color = QColorDialog.getColor(QColor(info.color), self, f"Colour of {info.name}")
+        if color.isValid():
+            self.controller.classes.recolor(value, color.name())
+
+    # --- what is shown -------------------------------------------------------------------
+
+    def _on_event(self, event: Any) -> None:
+        if isinstance(event, Ready):
+            self._ready = event
+        elif isinstance(event, Progress):
+            self._progress = event
+            self.panel.loss_plot.add(event)
+            if event.state == "waiting" and event.needs:
+                self.panel.status_label.set_hint(event.needs)
+        else:
+            return
+        self._show_figures()
+
+    def _show_figures(self) -> None:
+        label, controller = self.panel.status_label, self.controller
+        label.set_figures(readout.figures(self._ready, self._progress))
+        label.setToolTip(readout.figures_tooltip(self._ready))
+        value, text = readout.bar(controller.work, controller.live, self._progress)
+        self.panel.progress_bar.setValue(value)
+        self.panel.progress_bar.setFormat(text)
+
+    def _on_live_state(self, state: LiveState) -> None:
+        button = self.panel.live_button
+        button.blockSignals(True)
+        button.setChecked(self.controller.live)
+        button.blockSignals(False)
+        button.set_state(state)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Enable what makes sense now, and say the next step."""
+        panel, controller = self.panel, self.controller
+        n_painted = sum(1 for info in controller.classes if info.pixels)
+        panel.update_once_button.setEnabled(not controller.live and not controller.work)
+        panel.stop_button.setEnabled(controller.live or bool(controller.work))
+        panel.predict_all_button.setEnabled(not controller.work)
+        panel.remove_class_button.setEnabled(len(controller.classes) > 0)
+        panel.merge_class_button.setEnabled(len(controller.classes) > 1)
+        back = self.results.can_bring_back
+        panel.start_over_button.setText("Bring back" if back else "Start over")
+        if not controller.live and not controller.work:
+            self._progress = self._progress and _at_rest(self._progress)
+        panel.status_label.set_hint(
+            readout.hint(
+                image=controller.image is not None,
+                annotation=controller.annotation is not None,
+                n_painted=n_painted,
+                live=controller.live,
+                trained=controller.model is not None,
+            )
+        )
+        self._show_figures()
+
+    def _on_start_over(self) -> None:
+        bring_back = self.results.can_bring_back
+        self.results.start_over()
+        if not bring_back:
+            self.panel.loss_plot.clear_history()
+            self._progress = None
+            self.controller.classes.set_iou({})
+        self._refresh()
+
+    def _on_settings(self) -> None:
+        combo = self.panel.preset_combo
+        combo.blockSignals(True)
+        combo.setCurrentText(self.controller.base_settings.preset)
+        combo.blockSignals(False)
+
+    def _on_theme(self, event: Any = None) -> None:
+        self.panel.set_palette(palette(self.viewer))
+
+    def _on_preferences(self, event: Any = None) -> None:
+        self.controller.set_preferences(read_preferences())
+
+
+def _at_rest(progress: Progress) -> Progress:
+    """The same figures without those that only training has."""
+    return Progress(
+        "idle",
+        step=progress.step,
+        held_out_iou=progress.held_out_iou,
+        score=progress.score,
+        best_score=progress.best_score,
+    )
