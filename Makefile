@@ -1,0 +1,58 @@
+# `make demo` and `make test` are all anyone needs: each sets up what is missing first
+# (system libraries, a virtual environment, the package with its compiled cores) and is
+# quick when called again. Python sources are used where they lie; a change of the
+# kernels or of the packaging installs anew.
+
+PYTHON ?= $(firstword $(shell command -v python3.13 python3.12 python3.11 python3))
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+# One screen for all that is run without one: 24 bit, as large as a laptop's.
+XVFB := xvfb-run -a -s "-screen 0 1400x900x24"
+# The demo opens on the person's screen where there is one, else runs unattended.
+UNATTENDED := $(if $(DISPLAY)$(WAYLAND_DISPLAY),$(filter-out 0,$(HEADLESS)),1)
+
+BUILD_INPUTS := pyproject.toml CMakeLists.txt napari.yaml constraints.txt tools/install.sh \
+    $(shell find kernels -type f 2>/dev/null)
+
+.PHONY: help demo test screenshots bench info clean
+
+help:
+	@echo "make demo         open napari on a sample image, training live (HEADLESS=1: unattended)"
+	@echo "make test         linters, type check, import contracts, all tests"
+	@echo "make screenshots  the pictures of the documentation"
+	@echo "make bench        the figures of docs/benchmarks.md"
+	@echo "make info         devices, compiled cores, versions"
+	@echo "make clean        remove the virtual environment and build leftovers"
+
+demo: $(VENV)/.installed
+	$(if $(UNATTENDED),$(XVFB)) $(BIN)/napari-msd demo $(if $(UNATTENDED),--headless)
+
+test: $(VENV)/.installed
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(XVFB) $(BIN)/npe2 validate napari-msd --imports
+	$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+screenshots: $(VENV)/.installed
+	$(XVFB) $(BIN)/python scripts/screenshots.py
+
+bench: $(VENV)/.installed
+	@set -e; for script in benchmarks/[!_]*.py; do \
+	    echo "== $$script"; $(XVFB) $(BIN)/python $$script; \
+	done
+
+info: $(VENV)/.installed
+	$(BIN)/napari-msd info
+
+$(VENV)/.system: tools/system.sh
+	sh tools/system.sh "$(PYTHON)"
+	@mkdir -p $(VENV) && touch $@
+
+$(VENV)/.installed: $(VENV)/.system $(BUILD_INPUTS)
+	sh tools/install.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo-output
