@@ -30,7 +30,13 @@ def test_image_reads_back_equal(tmp_path, suffix, shape):
 @pytest.mark.parametrize("suffix", [".tif", ".ome.tif", ".npy"])
 @pytest.mark.parametrize(
     ("shape", "axes"),
-    [((5, 8, 9), "ZYX"), ((5, 8, 9), "TYX"), ((2, 5, 8, 9), "TZYX"), ((2, 5, 3, 8, 9), "TZCYX")],
+    [
+        ((5, 8, 9), "ZYX"),
+        ((3, 8, 9), "TYX"),
+        ((5, 8, 3), "ZYX"),
+        ((2, 5, 8, 9), "TZYX"),
+        ((2, 5, 3, 8, 9), "TZCYX"),
+    ],
 )
 def test_stack_reads_back_equal(tmp_path, suffix, shape, axes):
     labels = labels_of(shape)

@@ -161,6 +161,7 @@ def _write_imagej(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> No
         file,
         array,
         imagej=True,
+        photometric="minisblack",  # not colours, even 3 pixels wide
         resolution=(1 / sizes.get("X", 1.0), 1 / sizes.get("Y", 1.0)),
         resolutionunit="NONE",
         metadata=metadata,
@@ -184,6 +185,7 @@ def _write_ome(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
         file,
         array,
         ome=True,
+        photometric="minisblack",
         bigtiff=array.nbytes >= _IMAGEJ_MAX_BYTES,
         compression="zlib",
         metadata=metadata,

@@ -1,0 +1,62 @@
+"""The walls between the rooms, seen from outside: what an import really loads."""
+
+import subprocess
+import sys
+
+import pytest
+
+VIEWERS_SIDE = [
+    "napari_msd",
+    "napari_msd.config",
+    "napari_msd.sample_data",
+    "napari_msd.io.export",
+    "napari_msd.io.images",
+    "napari_msd.io.model_file",
+    "napari_msd.io.writers",
+    "napari_msd.session",
+    "napari_msd.worker.client",
+    "napari_msd.worker.messages",
+    "napari_msd.annotation",
+    "napari_msd.gui.dock",
+]
+CORE_ROOMS = [
+    "napari_msd.io.export",
+    "napari_msd.io.images",
+    "napari_msd.io.model_file",
+    "napari_msd.io.writers",
+    "napari_msd.sample_data",
+    "napari_msd.session",
+    "napari_msd.segmenter",
+    "napari_msd.worker.client",
+    "napari_msd.worker.server",
+]
+
+
+def loaded_by(module):
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", VIEWERS_SIDE)
+def test_viewers_side_loads_no_torch(module):
+    assert "torch" not in loaded_by(module)
+
+
+@pytest.mark.parametrize("module", CORE_ROOMS)
+def test_core_rooms_load_neither_qt_nor_napari(module):
+    assert not {"qtpy", "napari", "PyQt6", "PySide6", "vispy"} & loaded_by(module)
+
+
+def test_package_import_is_light():
+    heavy = {"torch", "napari", "qtpy", "skimage", "scipy", "safetensors", "appose", "numpy"}
+    assert not heavy & loaded_by("napari_msd")
+
+
+def test_public_names():
+    import napari_msd
+
+    assert set(dir(napari_msd)) >= {"MSDNet", "MSDSegmenter", "__version__"}
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = napari_msd.nonsense
