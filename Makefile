@@ -3,7 +3,10 @@
 # quick when called again. Python sources are used where they lie; a change of the
 # kernels or of the packaging installs anew.
 
-PYTHON ?= $(firstword $(shell command -v python3.13 python3.12 python3.11 python3))
+# The first that runs and is neither too old nor too new for the pinned packages.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+    $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+    && echo $$python && break; done)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 

@@ -7,7 +7,7 @@ set -eu
 python=$1
 
 if [ -z "$python" ] || ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-    echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3" >&2
+    echo "Python 3.11, 3.12 or 3.13 is needed; name one with: make PYTHON=/path/to/python3" >&2
     exit 1
 fi
 
