@@ -134,6 +134,8 @@ class Controller(QObject):
     def _begin_anew(self, lost: str = "") -> None:
         """Layers or their data are others now: look at them, and go on if that is possible."""
         annotation = self.annotation
+        if not lost:
+            self.acted.emit()
         self.view.watch(annotation if annotation is not None else self.image)
         fits = self.problem() is None
         self.strokes.watch(annotation if fits else None)
@@ -152,7 +154,6 @@ class Controller(QObject):
             self._start_live()
         elif fits:
             self._try(self._open)
-        self.acted.emit() if not lost else None
 
     def problem(self, *, need_annotation: bool = True) -> MSDError | None:
         """Why no session can be opened now, as an error whose text is for the person."""

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from napari_msd.worker.messages import PlaneKey
 
-MAX_PLANES_IN_MEMORY = 1 << 36
+_AXES = {"T": "times", "C": "channels", "Z": "slices"}
+"""What planes along an axis are called; an axis without a letter holds slices."""
+
+MAX_PIXELS_IN_MEMORY = 1 << 36
 """Pixels an overlay or a new annotation may have: beyond it the machine cannot hold them."""
 
 
@@ -80,11 +83,9 @@ def describe(image: Any) -> str:
     if not leading:
         text += "2-D"
     else:
-        # tuple(): axis_labels of a layer may be any sequence
-        names = tuple(image.axis_labels)[: len(leading)]
         parts = [
-            f"{n} {'slices' if name.startswith('axis ') or name == 'z' else name.upper()}"
-            for n, name in zip(leading, names, strict=False)
+            f"{n} {_AXES.get(str(label).upper()[:1], 'slices')}"
+            for n, label in zip(leading, image.axis_labels, strict=False)
         ]
         text += " × ".join(parts)
     if image.multiscale:
@@ -110,9 +111,7 @@ def check_image(image: Any) -> None:
     if prod(shape[-2:]) == 1:
         raise ImageError(f"“{image.name}” has a single pixel; choose a larger image.")
     if pixels(image).dtype.kind == "c":
-        raise ImageError(
-            f"“{image.name}” holds complex numbers; take their magnitude first."
-        )
+        raise ImageError(f"“{image.name}” holds complex numbers; take their magnitude first.")
 
 
 def check_pair(image: Any, annotation: Any) -> None:
@@ -134,7 +133,7 @@ def check_pair(image: Any, annotation: Any) -> None:
 def new_annotation(image: Any, name: str, brush_size: int, data: Any = None) -> Labels:
     """A Labels layer over `image`, empty unless `data` is given."""
     if data is None:
-        if prod(spatial_shape(image)) > MAX_PLANES_IN_MEMORY:
+        if prod(spatial_shape(image)) > MAX_PIXELS_IN_MEMORY:
             raise ImageError(
                 f"“{image.name}” is too large for an annotation in memory; "
                 "add a Labels layer backed by zarr instead."

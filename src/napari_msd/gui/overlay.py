@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from math import prod
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from napari.layers import Labels
@@ -17,7 +18,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_msd.errors import ImageError
 from napari_msd.gui.colors import label_colormap
-from napari_msd.gui.layers import MAX_PLANES_IN_MEMORY, free_name, placement, spatial_shape
+from napari_msd.gui.layers import MAX_PIXELS_IN_MEMORY, free_name, placement, spatial_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from napari_msd.worker.messages import OverlayBlock, PlaneKey, Region
 
 _OURS = "napari_msd_overlay"
+_overlay_of: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
+"""The segmentation of each image, so that a widget opened again goes on with it."""
 
 
 def is_overlay(layer: Any) -> bool:
@@ -94,7 +97,7 @@ class Overlay(QObject):
 
     def attach(self, image: Any, annotation: Any, colors: dict[int, str]) -> None:
         """Make sure that a layer for `image` is there, directly below `annotation`."""
-        if self.present and self.layer.metadata[_OURS] == self._mark(image):
+        if self.present and self.layer is self._find(image):
             return
         self.detach()
         shape = spatial_shape(image)
@@ -102,7 +105,7 @@ class Overlay(QObject):
         if existing is not None:
             self.layer = existing
         else:
-            if prod(shape) > MAX_PLANES_IN_MEMORY:
+            if prod(shape) > MAX_PIXELS_IN_MEMORY:
                 raise ImageError(
                     f"“{image.name}” is too large for a segmentation in memory; "
                     "crop it or choose a coarser level."
@@ -113,7 +116,7 @@ class Overlay(QObject):
                 name=free_name(f"{image.name} segmentation", taken),
                 opacity=self.opacity,
                 colormap=label_colormap(colors),
-                metadata={_OURS: self._mark(image)},
+                metadata={_OURS: True},
                 **placement(image),
             )
             with undisturbed(self._viewer):
@@ -121,23 +124,17 @@ class Overlay(QObject):
             # strokes belong into the annotation; to edit a segmentation there is "copy"
             layer.editable = False
             self.layer = layer
+            _overlay_of[image] = ref(layer)
         self.has_content = existing is not None
         self.set_colors(colors)
 
-    def _mark(self, image: Any) -> int:
-        return id(image)
-
     def _find(self, image: Any) -> Any:
-        """A segmentation of this very image from before (the widget was closed and opened)."""
-        for layer in self._viewer.layers:
-            if (
-                is_overlay(layer)
-                and layer.metadata[_OURS] == self._mark(image)
-                and isinstance(layer.data, np.ndarray)
-                and layer.data.shape == spatial_shape(image)
-            ):
-                return layer
-        return None
+        """The segmentation that this very image has already, if it is still of use."""
+        layer = _overlay_of[image]() if image in _overlay_of else None
+        if layer is None or layer not in self._viewer.layers:
+            return None
+        fits = isinstance(layer.data, np.ndarray) and layer.data.shape == spatial_shape(image)
+        return layer if fits else None
 
     def _place(self, annotation: Any) -> int:
         layers = list(self._viewer.layers)

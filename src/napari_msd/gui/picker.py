@@ -74,8 +74,10 @@ class LayerPicker(QObject):
         self._named = [layer for layer in layers if is_image(layer) or is_labels(layer)]
         for layer in self._named:
             layer.events.name.connect(self._on_name)
-        active = self._viewer.layers.selection.active
-        self._images.update(layers, lambda found: active if active in found else found[0])
+        active = self._viewer.layers.selection.active  # a proxy: only `found` is compared by "is"
+        self._images.update(
+            layers, lambda found: found[found.index(active) if active in found else 0]
+        )
         self._annotations.update(layers, self._fitting)
         self.chosen.emit()
 

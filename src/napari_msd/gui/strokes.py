@@ -46,6 +46,7 @@ class StrokeWatcher(QObject):
         self._view = view
         self.layer: Any = None
         self.snapshot = StrokeSnapshot((0, 0))
+        self._shape: tuple[int, ...] = ()
         self._touched: deque[_Job] = deque()
         self._recent: deque[_Job] = deque(maxlen=_RECENT)
         self._sweep: Iterator[_Job] = iter(())
@@ -62,10 +63,14 @@ class StrokeWatcher(QObject):
 
     def watch(self, layer: Any) -> None:
         """Follow this layer (``None``: none); all it holds already is reported too."""
+        same = layer is not None and layer is self.layer and spatial_shape(layer) == self._shape
+        if same:
+            return  # another image below it: what is painted is known
         self.release()
         if layer is None:
             return
         self.layer = layer
+        self._shape = spatial_shape(layer)
         self.snapshot = StrokeSnapshot(plane_shape(layer))
         self._step = self._view.shown_index()
         events = layer.events
@@ -83,6 +88,7 @@ class StrokeWatcher(QObject):
             events.paint.disconnect(self._on_stroke_end)
             events.set_data.disconnect(self._on_refresh)
         self.layer = None
+        self.snapshot = StrokeSnapshot((0, 0))
         self._touched.clear()
         self._recent.clear()
         self._sweep = iter(())
@@ -119,7 +125,7 @@ class StrokeWatcher(QObject):
         """Undo, redo, a script's refresh or new data; also a slider that only moved."""
         step = self._view.shown_index()
         moved, self._step = step[:-2] != self._step[:-2], step
-        if plane_shape(self.layer) != self.snapshot.plane_shape:
+        if spatial_shape(self.layer) != self._shape:
             return  # other data of another shape: whoever chose the layer looks at it anew
         if moved:
             return

@@ -38,7 +38,13 @@ class ViewWatcher(QObject):
         self._timer.setInterval(_INTERVAL_MS)
         self._timer.timeout.connect(self._look)
         camera, dims = viewer.scene.camera.events, viewer.dims.events
-        self._sources: tuple[Any, ...] = (camera.zoom, camera.center, dims.current_step, dims.order, dims.ndisplay)
+        self._sources: tuple[Any, ...] = (
+            camera.zoom,
+            camera.center,
+            dims.current_step,
+            dims.order,
+            dims.ndisplay,
+        )
         for source in self._sources:
             source.connect(self._moved)
 

@@ -1,0 +1,100 @@
+"""A trainer's client without a trainer: records what it is asked, says what a test says.
+
+Used where a test is about the window alone; what crosses the wall is tested with the
+real one.
+"""
+
+import numpy as np
+
+from napari_msd.planes import Region
+from napari_msd.worker.messages import (
+    Finished,
+    ModelKept,
+    Notice,
+    OverlayBlock,
+    Progress,
+    Ready,
+)
+
+
+class FakeClient:
+    def __init__(self, on_event):
+        self.say = on_event
+        self.calls = []
+        self.opened = None
+        self.strokes = {}
+        self.view = None
+        self.live = False
+        self.started = self.closed = False
+        self.model = None
+        self.pid = None
+
+    def start(self):
+        self.started = True
+        self.say(Ready("CPU test", "because this is a test", "cpu", {"torch": "0"}))
+
+    def open(self, settings, plane_shape, n_channels, read_plane, model=None):
+        self.calls.append("open")
+        self.opened = (settings, plane_shape, n_channels, read_plane, model)
+        self.strokes = {}
+        self.model = model
+
+    def set_strokes(self, blocks):
+        self.calls.append("strokes")
+        for block in blocks:
+            plane = self.strokes.setdefault(block.plane, np.zeros(self.opened[1], np.uint8))
+            plane[block.region.slices] = block.values
+
+    def set_view(self, view):
+        self.view = view
+
+    def set_live(self, on):
+        self.calls.append(f"live {on}")
+        self.live = on
+        if not on:
+            self.say(Finished("stop"))
+
+    def update_once(self):
+        self.calls.append("update")
+
+    def predict_all(self, planes):
+        self.calls.append("predict")
+        self.planes = planes
+
+    def cancel(self):
+        self.calls.append("cancel")
+        self.live = False
+
+    def forget(self):
+        self.calls.append("forget")
+        self.model = None
+
+    def close(self):
+        self.closed = True
+
+    # --- what a test makes it say ---------------------------------------------------------
+
+    def train(self, step=10, loss=0.5, score=0.8):
+        self.say(
+            Progress(
+                "training",
+                step=step,
+                loss=loss,
+                held_out_iou={1: score, 2: score},
+                score=score,
+                best_score=score,
+                steps_per_second=64.0,
+            )
+        )
+
+    def predict(self, value, plane=(), region=None):
+        region = region or Region(0, 0, *self.opened[1])
+        labels = np.full(region.shape, value, np.uint8)
+        self.say(OverlayBlock(plane, region, 1, labels))
+
+    def keep(self, model=b"weights"):
+        self.model = model
+        self.say(ModelKept(model, 10, 0.8))
+
+    def fail(self, text):
+        self.say(Notice("error", text))

@@ -1,0 +1,127 @@
+"""The segmentation's layer: in place, in colour, and never in the person's way."""
+
+import numpy as np
+from fake_client import FakeClient
+from qtpy.QtCore import Qt
+
+from napari_msd.planes import Region
+
+
+def start(msd, qtbot, value=1):
+    msd.panel.live_button.click()
+    msd.client.predict(value)
+    qtbot.waitUntil(lambda: msd.controller.overlay.has_content)
+    return msd.overlay
+
+
+def test_it_lies_where_the_image_lies_just_below_the_annotation(painted, viewer, image, qtbot):
+    overlay = start(painted, qtbot)
+    assert overlay.name == "cells segmentation"
+    assert [layer.name for layer in viewer.layers] == ["cells", "cells segmentation", "strokes"]
+    assert overlay.data.shape == image.data.shape
+    np.testing.assert_array_equal(overlay.scale, image.scale)
+    assert overlay.units == image.units
+    assert overlay.axis_labels == image.axis_labels
+    assert not overlay.editable
+
+
+def test_active_layer_selection_and_mode_stay(painted, viewer, image, qtbot):
+    layer = painted.controller.annotation
+    viewer.layers.selection = {image, layer}
+    viewer.layers.selection.active = image
+    image.mode = "transform"
+    start(painted, qtbot)
+    assert viewer.layers.selection.active is image
+    assert image.mode == "transform"
+    assert layer.mode == "paint"
+
+
+def test_it_is_never_offered_as_annotation(painted, qtbot):
+    start(painted, qtbot)
+    combo = painted.panel.annotation_combo
+    assert [combo.itemText(i) for i in range(combo.count())] == ["strokes"]
+
+
+def test_a_layer_of_its_name_is_left_alone(painted, viewer, image, qtbot):
+    theirs = viewer.add_labels(
+        np.full(image.data.shape, 7, np.uint8),
+        name="cells segmentation",
+        scale=image.scale,
+        units=image.units,
+    )
+    painted.panel.annotation_combo.setCurrentText("strokes")
+    overlay = start(painted, qtbot)
+    assert overlay is not theirs
+    assert overlay.name == "cells segmentation 2"
+    assert (theirs.data == 7).all()
+
+
+def test_latest_block_wins(painted, qtbot):
+    start(painted, qtbot, 1)
+    for value in (2, 1, 2):
+        painted.client.predict(value, region=Region(0, 0, 64, 64))
+    qtbot.waitUntil(lambda: (painted.overlay.data[:64, :64] == 2).all())
+    assert (painted.overlay.data[64:] == 1).all()
+
+
+def test_class_colours_reach_overlay_strokes_and_list(painted, qtbot):
+    overlay = start(painted, qtbot)
+    painted.controller.classes.recolor(1, "#ff0000")
+    for layer in (overlay, painted.controller.annotation):
+        np.testing.assert_allclose(layer.colormap.map(1)[:3], (1, 0, 0), atol=0.01)
+        assert layer.colormap.map(0)[3] == 0
+
+
+def test_hidden_while_the_key_is_held(painted, qtbot, mouse):
+    overlay = start(painted, qtbot)
+    mouse.press_key(Qt.Key.Key_H, "h")
+    assert not overlay.visible
+    mouse.release_key(Qt.Key.Key_H, "h")
+    assert overlay.visible
+
+
+def test_deleted_by_the_person_it_comes_back_with_the_next_work(painted, viewer, qtbot):
+    overlay = start(painted, qtbot)
+    viewer.layers.remove(overlay)
+    painted.client.predict(2)
+    painted.panel.live_button.click()
+    assert len(viewer.layers) == 2
+    start(painted, qtbot, 2)
+    assert (viewer.layers["cells segmentation"].data == 2).all()
+
+
+def test_planes_of_a_stack(viewer, open_widget, qtbot):
+    viewer.add_image(np.zeros((4, 32, 32)), name="stack")
+    msd = open_widget(FakeClient)
+    msd.panel.new_annotation_button.click()
+    msd.panel.live_button.click()
+    msd.client.predict(2, plane=(3,))
+    qtbot.waitUntil(lambda: msd.controller.overlay.has_content)
+    expected = np.zeros((4, 32, 32), np.uint8)
+    expected[3] = 2
+    np.testing.assert_array_equal(msd.overlay.data, expected)
+
+
+def test_visible_region_is_told(viewer, open_widget, qtbot):
+    viewer.add_image(np.zeros((400, 500)), name="large")
+    msd = open_widget(FakeClient)
+    msd.panel.new_annotation_button.click()
+    qtbot.waitUntil(lambda: msd.client.view is not None)
+    viewer.scene.camera.center = (0, 100, 100)
+    viewer.scene.camera.zoom = 40
+    qtbot.waitUntil(lambda: msd.client.view.region.shape[1] < 60)
+    region = msd.client.view.region
+    assert region.top < 100 < region.bottom
+    assert region.left < 100 < region.right
+
+
+def test_copy_is_free_to_edit(painted, viewer, qtbot):
+    start(painted, qtbot, 2)
+    active = viewer.layers.selection.active
+    painted.panel.copy_button.click()
+    copy = viewer.layers["cells segmentation copy"]
+    assert copy.editable
+    assert (copy.data == 2).all()
+    copy.data[:] = 0
+    assert (painted.overlay.data == 2).all()
+    assert viewer.layers.selection.active is active

@@ -1,0 +1,382 @@
+"""What a person expects of the window; the trainer is a fake one."""
+
+import numpy as np
+import pytest
+from fake_client import FakeClient
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QWidget
+
+from napari_msd.gui.live_button import LiveState
+from napari_msd.worker.messages import Notice, Progress, TrainerDied
+
+CONTRACT = [
+    "image_combo",
+    "annotation_combo",
+    "new_annotation_button",
+    "preset_combo",
+    "device_combo",
+    "live_button",
+    "update_once_button",
+    "stop_button",
+    "predict_all_button",
+    "export_button",
+    "save_model_button",
+    "load_model_button",
+    "status_label",
+    "progress_bar",
+    "loss_plot",
+    "class_list",
+]
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+# --- controls and layers ---------------------------------------------------------------------
+
+
+def test_every_control_has_its_stable_name(msd):
+    for name in CONTRACT:
+        assert len(msd.widget.findChildren(QWidget, name)) == 1, name
+
+
+def test_empty_viewer_says_the_next_step(open_widget, viewer):
+    msd = open_widget(FakeClient)
+    assert "Open an image" in msd.status
+    msd.panel.live_button.click()
+    assert not msd.panel.live_button.isChecked()
+    assert "Open an image first" in msd.status
+
+
+def test_steps_from_image_to_live_are_said(msd, qtbot):
+    assert "Press +" in msd.status
+    msd.panel.new_annotation_button.click()
+    assert "Paint a few strokes of at least two classes, then press Live." in msd.status
+    msd.controller.annotation.paint((20, 20), 1)
+    qtbot.waitUntil(lambda: "second class" in msd.status)
+    msd.controller.annotation.paint((60, 20), 2)
+    qtbot.waitUntil(lambda: "Press Live" in msd.status)
+
+
+def test_new_annotation_is_ready_to_paint(msd, viewer, image):
+    msd.panel.new_annotation_button.click()
+    layer = viewer.layers["strokes"]
+    assert viewer.layers.selection.active is layer
+    assert layer.mode == "paint"
+    assert layer.selected_label == 1
+    assert 1 <= layer.brush_size <= 10
+    assert layer.data.shape == image.data.shape
+    np.testing.assert_array_equal(layer.scale, image.scale)
+    assert layer.units == image.units
+    assert msd.panel.annotation_combo.currentText() == "strokes"
+
+
+def test_combo_texts_are_layer_names_and_follow_renaming(painted, viewer, image):
+    assert painted.panel.image_combo.currentText() == "cells"
+    image.name = "mito"
+    assert painted.panel.image_combo.currentText() == "mito"
+    painted.controller.annotation.name = "my strokes"
+    assert painted.panel.annotation_combo.currentText() == "my strokes"
+
+
+def test_choosing_by_index_from_code_is_choosing(painted, viewer):
+    other = viewer.add_image(np.random.default_rng(1).random((128, 160)), name="other")
+    painted.panel.image_combo.setCurrentIndex(1)
+    assert painted.controller.image is other
+    assert painted.controller.annotation is viewer.layers["strokes"]
+
+
+def test_what_was_understood_is_said_in_words(viewer, open_widget):
+    viewer.add_image(np.zeros((40, 50, 3), np.uint8), name="photo")
+    viewer.add_image(np.zeros((30, 40, 50), np.uint8), name="stack")
+    msd = open_widget(FakeClient)
+    texts = {}
+    for index in range(2):
+        msd.panel.image_combo.setCurrentIndex(index)
+        texts[msd.panel.image_combo.currentText()] = msd.panel.image_text.text()
+    assert texts == {
+        "photo": "40 × 50, 3 channels (colour), 2-D",
+        "stack": "40 × 50, one channel, 30 slices",
+    }
+
+
+def test_rgb_image_is_learned_in_colour(viewer, open_widget):
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    viewer.add_image(pixels, name="photo")
+    msd = open_widget(FakeClient)
+    msd.panel.new_annotation_button.click()
+    assert msd.controller.annotation.data.shape == (40, 50)
+    _, shape, channels, read, _ = msd.client.opened
+    assert (shape, channels) == ((40, 50), 3)
+    np.testing.assert_array_equal(read(()), pixels)
+
+
+def test_pyramid_is_learned_at_its_finest_level(viewer, open_widget):
+    levels = [np.zeros((64, 64)), np.zeros((32, 32))]
+    viewer.add_image(levels, multiscale=True, name="pyramid")
+    msd = open_widget(FakeClient)
+    msd.panel.new_annotation_button.click()
+    assert msd.controller.annotation.data.shape == (64, 64)
+    assert msd.client.opened[1] == (64, 64)
+    assert msd.client.opened[3](()).shape == (64, 64)
+
+
+# --- Live ------------------------------------------------------------------------------------
+
+
+def test_live_button_tells_every_state(painted, qtbot):
+    button = painted.panel.live_button
+    seen = [button.state]
+
+    def look(state):
+        qtbot.waitUntil(lambda: button.state is state)
+        assert button.isChecked() is (state is not LiveState.OFF)
+        seen.append(button.text())
+
+    button.click()
+    look(LiveState.STARTING)
+    painted.client.say(Progress("waiting", needs="Paint more."))
+    look(LiveState.WAITING)
+    assert "Paint more." in painted.status
+    painted.client.train()
+    look(LiveState.TRAINING)
+    painted.client.say(Progress("idle"))
+    look(LiveState.IDLE)
+    button.click()
+    look(LiveState.OFF)
+    assert len(set(seen)) == len(seen)
+
+
+def test_live_sends_strokes_view_and_then_live(painted, qtbot):
+    painted.panel.live_button.click()
+    client, layer = painted.client, painted.controller.annotation
+    np.testing.assert_array_equal(client.strokes[()], layer.data)
+    assert client.view is not None
+    assert client.live
+
+
+def test_live_by_its_key(painted, mouse):
+    mouse.key(Qt.Key.Key_T, "t")
+    assert painted.panel.live_button.isChecked()
+    mouse.key(Qt.Key.Key_T, "t")
+    assert not painted.panel.live_button.isChecked()
+
+
+def test_figures_are_shown(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.train(step=1234, loss=0.3, score=0.84)
+    qtbot.waitUntil(lambda: "best .84 · 64 steps/s · CPU test" in painted.status)
+    assert "because this is a test" in painted.panel.status_label.toolTip()
+    assert painted.panel.loss_plot.n_points == (1, 1)
+    assert painted.controller.classes[1].iou == 0.84
+    assert "1\u202f234" in painted.panel.progress_bar.format()
+
+
+def test_stop_keeps_weights_and_overlay_and_asks_nothing(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.keep(b"weights")
+    painted.client.predict(2)
+    qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
+    painted.panel.stop_button.click()
+    assert not painted.panel.live_button.isChecked()
+    assert painted.client.calls[-1] == "cancel"
+    assert (painted.overlay.data == 2).all()
+    assert painted.controller.model == b"weights"
+
+
+def test_work_that_ends_shows_how_long_it_takes(painted, qtbot):
+    painted.panel.update_once_button.click()
+    assert painted.panel.stop_button.isEnabled()
+    painted.client.say(Progress("training", step=5, fraction=0.4, seconds_left=12.3))
+    qtbot.waitUntil(lambda: painted.panel.progress_bar.value() == 40)
+    assert "about 12 s left" in painted.panel.progress_bar.format()
+
+
+def test_error_from_the_trainer_stops_live_and_is_said(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.fail("The image is constant; choose another one.")
+    qtbot.waitUntil(lambda: "The image is constant" in painted.status)
+    assert painted.panel.status_label.level == "error"
+    assert not painted.panel.live_button.isChecked()
+
+
+def test_warning_from_the_trainer_does_not_stop_live(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.say(Notice("warning", "Less memory than wished."))
+    qtbot.waitUntil(lambda: "Less memory" in painted.status)
+    assert painted.panel.live_button.isChecked()
+
+
+def test_dead_trainer_is_said_and_live_goes_on(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.train()
+    qtbot.waitUntil(lambda: painted.controller.state is LiveState.TRAINING)
+    painted.client.say(TrainerDied("The trainer stopped unexpectedly.", True))
+    qtbot.waitUntil(lambda: "stopped unexpectedly" in painted.status)
+    assert painted.controller.state is LiveState.STARTING
+    painted.client.train()
+    qtbot.waitUntil(lambda: painted.controller.state is LiveState.TRAINING)
+    before = painted.controller.annotation.data.copy()
+    painted.client.say(TrainerDied("It died again.", False))
+    qtbot.waitUntil(lambda: "died again" in painted.status)
+    assert not painted.panel.live_button.isChecked()
+    np.testing.assert_array_equal(painted.controller.annotation.data, before)
+    painted.panel.live_button.click()
+    assert painted.client.calls.count("open") == 2
+
+
+def test_another_preset_while_live_starts_the_other_network(painted):
+    painted.panel.live_button.click()
+    painted.panel.preset_combo.setCurrentText("balanced")
+    assert painted.client.opened[0].preset == "balanced"
+    assert painted.client.live
+    np.testing.assert_array_equal(painted.client.strokes[()], painted.controller.annotation.data)
+
+
+def test_another_device_keeps_the_weights(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.keep(b"weights")
+    qtbot.waitUntil(lambda: painted.controller.model == b"weights")
+    painted.panel.device_combo.setCurrentText("torch")
+    settings, *_, model = painted.client.opened
+    assert (settings.device, model) == ("torch", b"weights")
+
+
+def test_start_over_forgets_the_network_and_can_be_taken_back(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.keep(b"weights")
+    painted.client.predict(1)
+    qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
+    painted.panel.stop_button.click()
+    painted.panel.start_over_button.click()
+    assert painted.controller.model is None
+    assert not painted.overlay.data.any()
+    assert painted.controller.annotation.data.any()
+    painted.panel.start_over_button.click()
+    assert painted.controller.model == b"weights"
+    assert painted.client.opened[-1] == b"weights"
+
+
+# --- the person's layers -----------------------------------------------------------------------
+
+
+def test_predict_all_asks_for_the_shown_plane_first(viewer, open_widget, qtbot):
+    viewer.add_image(np.zeros((5, 40, 40)), name="stack")
+    msd = open_widget(FakeClient)
+    msd.panel.predict_all_button.click()
+    assert "There is no network yet" in msd.status
+    msd.panel.new_annotation_button.click()
+    msd.client.keep()
+    qtbot.waitUntil(lambda: msd.controller.model is not None)
+    viewer.dims.set_current_step(0, 3)
+    msd.panel.predict_all_button.click()
+    assert msd.client.planes == [(3,), (0,), (1,), (2,), (4,)]
+
+
+@pytest.mark.parametrize("what", ["image", "annotation"])
+def test_deleted_while_live(painted, viewer, qtbot, what):
+    painted.panel.live_button.click()
+    painted.client.predict(1)
+    qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
+    layer = getattr(painted.controller, what)
+    viewer.layers.remove(layer)
+    assert "was deleted" in painted.status
+    assert "Live is off" in painted.status
+    assert not painted.panel.live_button.isChecked()
+    assert not painted.client.live
+    assert getattr(painted.panel, f"{what}_combo").currentText() == ""
+    viewer.layers.append(layer)
+    getattr(painted.panel, f"{what}_combo").setCurrentText(layer.name)
+    painted.panel.live_button.click()
+    assert painted.client.live
+
+
+def test_renamed_while_live(painted, viewer, image, qtbot):
+    painted.panel.live_button.click()
+    image.name = "renamed"
+    painted.controller.annotation.name = "renamed too"
+    assert painted.panel.live_button.isChecked()
+    assert painted.client.calls.count("open") == 1
+
+
+def test_image_data_replaced_while_live_is_learned_from(painted, image):
+    painted.panel.live_button.click()
+    image.data = image.data * 2 + 1
+    assert painted.client.live
+    np.testing.assert_array_equal(painted.client.opened[3](()), image.data)
+    np.testing.assert_array_equal(painted.client.strokes[()], painted.controller.annotation.data)
+
+
+def test_image_of_another_shape_while_live_is_said(painted, image):
+    painted.panel.live_button.click()
+    image.data = np.zeros((64, 64), np.float32)
+    assert not painted.panel.live_button.isChecked()
+    assert "128 × 160" in painted.status
+    assert "64 × 64" in painted.status
+
+
+def test_annotation_of_another_shape_is_said(msd, viewer):
+    viewer.add_labels(np.ones((10, 12), np.uint8), name="too small")
+    msd.panel.annotation_combo.setCurrentIndex(0)
+    assert "10 × 12" in msd.status
+    msd.panel.live_button.click()
+    assert not msd.panel.live_button.isChecked()
+    assert "10 × 12" in msd.status
+
+
+def test_image_without_anything_to_learn(viewer, open_widget):
+    viewer.add_image(np.zeros((1, 1)), name="dot")
+    msd = open_widget(FakeClient)
+    msd.panel.live_button.click()
+    assert "single pixel" in msd.status
+    assert not msd.panel.live_button.isChecked()
+
+
+# --- opened twice, closed ----------------------------------------------------------------------
+
+
+def test_second_widget_says_where_the_first_is_and_can_take_over(painted, open_widget):
+    painted.panel.live_button.click()
+    client = painted.client
+    second = open_widget(FakeClient, name="again")
+    assert second.widget.session is None
+    assert "already open" in second.widget.findChild(QWidget, "status_label").text()
+    second.widget.findChild(QWidget, "move_here_button").click()
+    assert second.client is client
+    assert client.live
+    assert not client.closed
+    assert painted.widget.session is None
+
+
+def test_closing_the_dock_ends_the_trainer(painted, viewer, qtbot):
+    client = painted.client
+    painted.panel.live_button.click()
+    viewer.window.remove_dock_widget(painted.dock)
+    qtbot.waitUntil(lambda: client.closed)
+    layer = viewer.layers["strokes"]
+    layer.paint((10, 10), 1)  # nobody listens, nothing breaks
+    assert names(viewer) == ["cells", "cells segmentation", "strokes"]
+
+
+def test_closing_the_viewer_ends_the_trainer(painted, viewer, qtbot):
+    client = painted.client
+    painted.panel.live_button.click()
+    viewer.close()
+    qtbot.waitUntil(lambda: client.closed)
+
+
+def test_opened_again_finds_its_classes_and_overlay(painted, viewer, open_widget, qtbot):
+    painted.controller.classes.rename(2, "membrane")
+    painted.panel.live_button.click()
+    painted.client.predict(2)
+    qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
+    overlay = painted.overlay
+    viewer.window.remove_dock_widget(painted.dock)
+    qtbot.waitUntil(lambda: painted.widget.session is None)
+    again = open_widget(FakeClient, name="again")
+    assert again.controller.classes[2].name == "membrane"
+    qtbot.waitUntil(lambda: len(again.controller.strokes.snapshot.counts) == 2)
+    again.panel.live_button.click()
+    assert again.overlay is overlay
+    assert names(viewer).count("cells segmentation") == 1
