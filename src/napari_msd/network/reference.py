@@ -100,6 +100,8 @@ def mixed_scale_dense_reference(
         for j in range(weight.shape[0]):
             dilation = int(dilations[i * weight.shape[0] + j])
             extended = extend(maps, dilation, boundary)
-            channels.append(convolve(extended, weight[j : j + 1], bias[j : j + 1], dilation=dilation))
+            channels.append(
+                convolve(extended, weight[j : j + 1], bias[j : j + 1], dilation=dilation)
+            )
         maps = torch.cat([maps, torch.relu(torch.cat(channels, dim=1))], dim=1)
     return convolve(maps, output_weight, output_bias)

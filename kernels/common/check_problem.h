@@ -1,0 +1,43 @@
+// What makes a problem valid, and the text of every error: the same for all cores.
+#pragma once
+
+#include <cstdint>
+
+#include "napari_msd.h"
+
+namespace napari_msd {
+
+inline msd_error check_problem(const msd_problem *p) {
+  if (!p) return MSD_BAD_ARGUMENT;
+  const bool counts = p->in_channels >= 1 && p->depth >= 1 && p->width >= 1 && p->n_classes >= 1 && p->batch >= 0;
+  const bool kinds = (p->ndim == 2 || p->ndim == 3) && p->boundary >= MSD_REFLECT && p->boundary <= MSD_ZEROS &&
+                     (p->dtype == MSD_FLOAT32 || p->dtype == MSD_FLOAT64) && p->threads >= 1;
+  if (!counts || !kinds || !p->dilations) return MSD_BAD_ARGUMENT;
+  int64_t pixels = 1;
+  for (const int64_t size : p->sizes) {
+    // Rows and positions are 32-bit inside; planes and batches are not.
+    if (size < 1 || size > (int64_t{1} << 30) || (pixels *= size) > (int64_t{1} << 40)) return MSD_BAD_ARGUMENT;
+  }
+  if (p->sizes[0] * p->sizes[1] > (int64_t{1} << 30)) return MSD_BAD_ARGUMENT;
+  if (p->ndim == 2 && p->sizes[0] != 1) return MSD_BAD_ARGUMENT;
+  const int64_t channels = static_cast<int64_t>(p->depth) * p->width;
+  if (channels > (int64_t{1} << 24)) return MSD_BAD_ARGUMENT;
+  for (int64_t q = 0; q < channels; ++q) {
+    if (p->dilations[q] < 1 || p->dilations[q] > (int32_t{1} << 30)) return MSD_BAD_ARGUMENT;
+  }
+  return MSD_OK;
+}
+
+inline const char *error_text(int32_t error) {
+  switch (error) {
+    case MSD_OK: return "no error";
+    case MSD_BAD_ARGUMENT: return "a size, option or address is outside its range";
+    case MSD_UNSUPPORTED: return "this compiled core does not serve such a network";
+    case MSD_OUT_OF_MEMORY: return "out of memory";
+    case MSD_NO_DEVICE: return "no GPU, or its driver is too old";
+    case MSD_DEVICE_FAILED: return "the GPU reported a failure";
+    default: return "internal error";
+  }
+}
+
+}  // namespace napari_msd

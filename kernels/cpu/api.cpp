@@ -1,0 +1,107 @@
+// The C ABI of the CPU core: checks, then hands over; no exception gets out.
+#include <algorithm>
+#include <cstring>
+#include <initializer_list>
+#include <new>
+
+#include "check_problem.h"
+#include "dispatch.h"
+#include "passes.h"
+
+namespace {
+
+using namespace napari_msd;
+
+template <class Call>
+int32_t guarded(Call &&call) {
+  try {
+    return call();
+  } catch (const std::bad_alloc &) {
+    return MSD_OUT_OF_MEMORY;
+  } catch (...) {
+    return MSD_INTERNAL;
+  }
+}
+
+bool any_null(std::initializer_list<const void *> pointers) {
+  return std::find(pointers.begin(), pointers.end(), nullptr) != pointers.end();
+}
+
+template <class T>
+void clear(void *array, int64_t count) {
+  std::fill_n(static_cast<T *>(array), count, T(0));
+}
+
+template <class T>
+msd_error backward(const Plan &plan, const BackwardArrays<T> &arrays) {
+  if (plan.problem.batch > 0) return backward_pass<T>(plan, arrays);
+  clear<T>(arrays.grad_weight, plan.weights);
+  clear<T>(arrays.grad_bias, plan.channels);
+  clear<T>(arrays.grad_output_weight, plan.problem.n_classes * plan.maps);
+  clear<T>(arrays.grad_output_bias, plan.problem.n_classes);
+  return MSD_OK;
+}
+
+}  // namespace
+
+extern "C" {
+
+int32_t msd_abi_version(void) { return MSD_ABI_VERSION; }
+const char *msd_version(void) { return NAPARI_MSD_VERSION; }
+const char *msd_kind(void) { return "cpu"; }
+const char *msd_variant(void) { return variant_name(); }
+const char *msd_error_text(int32_t error) { return error_text(error); }
+int32_t msd_probe(void) { return MSD_OK; }
+
+int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
+  const msd_error wrong = check_problem(problem);
+  if (wrong != MSD_OK || !memory) return wrong != MSD_OK ? wrong : MSD_BAD_ARGUMENT;
+  *memory = Plan(*problem).memory();
+  return MSD_OK;
+}
+
+int32_t msd_forward(const msd_problem *problem, const void *input, const void *weight, const void *bias,
+                    const void *output_weight, const void *output_bias, void *maps, void *logits,
+                    void *workspace, void *) {
+  return guarded([&]() -> int32_t {
+    const msd_error wrong = check_problem(problem);
+    if (wrong != MSD_OK || problem->batch == 0) return wrong;
+    if (any_null({input, weight, bias, output_weight, output_bias, maps, logits, workspace})) {
+      return MSD_BAD_ARGUMENT;
+    }
+    const Plan plan(*problem);
+    const auto run = [&](auto zero) {
+      using T = decltype(zero);
+      const auto in = [](const void *array) { return static_cast<const T *>(array); };
+      return forward_pass<T>(plan, {in(input), in(weight), in(bias), in(output_weight), in(output_bias),
+                                    static_cast<T *>(maps), static_cast<T *>(logits),
+                                    static_cast<T *>(workspace)});
+    };
+    return problem->dtype == MSD_FLOAT64 ? run(0.0) : run(0.0f);
+  });
+}
+
+int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const void *maps, const void *weight,
+                     const void *output_weight, void *grad_input, void *grad_weight, void *grad_bias,
+                     void *grad_output_weight, void *grad_output_bias, void *workspace, void *) {
+  return guarded([&]() -> int32_t {
+    const msd_error wrong = check_problem(problem);
+    if (wrong != MSD_OK) return wrong;
+    if (any_null({weight, output_weight, grad_weight, grad_bias, grad_output_weight, grad_output_bias})) {
+      return MSD_BAD_ARGUMENT;
+    }
+    if (problem->batch > 0 && any_null({grad_logits, maps, workspace})) return MSD_BAD_ARGUMENT;
+    const Plan plan(*problem);
+    const auto run = [&](auto zero) {
+      using T = decltype(zero);
+      const auto in = [](const void *array) { return static_cast<const T *>(array); };
+      const auto out = [](void *array) { return static_cast<T *>(array); };
+      return backward<T>(plan, {in(grad_logits), in(maps), in(weight), in(output_weight), out(grad_input),
+                                out(grad_weight), out(grad_bias), out(grad_output_weight),
+                                out(grad_output_bias), out(workspace)});
+    };
+    return problem->dtype == MSD_FLOAT64 ? run(0.0) : run(0.0f);
+  });
+}
+
+}  // extern "C"

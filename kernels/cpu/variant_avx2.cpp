@@ -1,0 +1,2 @@
+#define MSD_VARIANT avx2
+#include "variant.inl"

@@ -1,0 +1,2 @@
+#define MSD_VARIANT avx512
+#include "variant.inl"

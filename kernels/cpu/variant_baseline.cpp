@@ -1,0 +1,2 @@
+#define MSD_VARIANT baseline
+#include "variant.inl"

@@ -1,0 +1,120 @@
+/* The C ABI of napari-msd's compiled cores: the only contract between Python and compiled code.
+ *
+ * One shared library per kind of device (napari_msd_cpu, napari_msd_cuda) exports exactly these
+ * functions. One call does one pass over the whole Mixed-Scale Dense network, the final 1x1
+ * convolution included. Nothing here knows torch or Python.
+ *
+ * The network (Pelt & Sethian, PNAS 115(2), 2018, Eqs. 3 to 5). With c_0 = in_channels, w = width and
+ * map numbers 0 .. c_0 + depth*w - 1 (the input's channels first, then layer after layer), hidden
+ * channel q = i*w + j (layer i, channel j of it) is
+ *
+ *   z[c_0 + q](x) = ReLU( bias[q] + sum over maps l < c_0 + i*w and taps t of
+ *                         weight[q][l][t] * z[l]( fold(x + dilation[q] * offset(t)) ) )
+ *
+ * with the 3x3 (3x3x3) taps' offsets in {-1, 0, 1}, and fold() the boundary rule; the logits are
+ *
+ *   y[k](x) = output_bias[k] + sum over all maps l of output_weight[k][l] * z[l](x).
+ *
+ * Arrays (all C-contiguous, of the problem's dtype, in the device's memory; 64-byte alignment of
+ * maps and workspace, natural alignment of the others):
+ *
+ *   input, grad_input      (batch, in_channels, [Z,] Y, X)
+ *   logits, grad_logits    (batch, n_classes, [Z,] Y, X)
+ *   weight, grad_weight    flat: layer after layer, each (width, in_channels + i*width, [3,] 3, 3)
+ *   bias, grad_bias        (depth*width)
+ *   output_weight, grad_*  (n_classes, in_channels + depth*width)
+ *   output_bias, grad_*    (n_classes)
+ *   maps                   opaque: what the forward pass saves for the backward pass
+ *   workspace              opaque scratch; its contents need not survive a call
+ *
+ * Policy: no call allocates device memory, keeps a pointer after it returned (CUDA: after the stream's
+ * work is done), throws, prints, or waits for the device. Every call returns an msd_error.
+ * A CPU core's calls return when the work is done and ignore the stream.
+ */
+#ifndef NAPARI_MSD_H
+#define NAPARI_MSD_H
+
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define MSD_API __declspec(dllexport)
+#else
+#define MSD_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever a signature, a struct or a layout below changes: Python refuses another number. */
+#define MSD_ABI_VERSION 1
+
+typedef enum msd_boundary {
+  MSD_REFLECT = 0,   /* mirror about the edge pixel: ... 2 1 [0 1 2] 1 0 ... */
+  MSD_SYMMETRIC = 1, /* mirror about the edge:       ... 1 0 [0 1 2] 2 1 ... */
+  MSD_ZEROS = 2      /* zero outside */
+} msd_boundary;
+
+typedef enum msd_dtype { MSD_FLOAT32 = 0, MSD_FLOAT64 = 1 } msd_dtype;
+
+typedef enum msd_error {
+  MSD_OK = 0,
+  MSD_BAD_ARGUMENT = 1,  /* a size, enum or pointer outside its range */
+  MSD_UNSUPPORTED = 2,   /* a valid problem that this core does not serve: use another path */
+  MSD_OUT_OF_MEMORY = 3, /* host bookkeeping could not be allocated */
+  MSD_NO_DEVICE = 4,     /* no GPU, or no driver that can run this library */
+  MSD_DEVICE_FAILED = 5, /* the device refused a launch, or an earlier asynchronous failure showed up */
+  MSD_INTERNAL = 6       /* anything else */
+} msd_error;
+
+typedef struct msd_problem {
+  int64_t batch;            /* images, >= 0; with 0 a call zeroes the parameter gradients and returns */
+  int64_t sizes[3];         /* Z, Y, X in pixels, each >= 1; Z = 1 when ndim is 2 */
+  const int32_t *dilations; /* HOST memory: depth*width dilations in pixels, each >= 1 */
+  int32_t in_channels;      /* >= 1 */
+  int32_t depth;            /* >= 1 */
+  int32_t width;            /* >= 1 */
+  int32_t n_classes;        /* >= 1 */
+  int32_t ndim;             /* 2 or 3 */
+  int32_t boundary;         /* msd_boundary */
+  int32_t dtype;            /* msd_dtype */
+  int32_t threads;          /* CPU threads, >= 1; results are deterministic for a given number */
+  int32_t keep_maps;        /* 0: no backward pass will follow, maps may be smaller */
+  int32_t reserved;         /* 0 */
+} msd_problem;
+
+/* Bytes of device memory that the caller provides for a pass over this problem. */
+typedef struct msd_memory {
+  int64_t maps;
+  int64_t forward_workspace;
+  int64_t backward_workspace;
+} msd_memory;
+
+MSD_API int32_t msd_abi_version(void);
+MSD_API const char *msd_version(void);
+/* "cpu", "cuda" or, in the tests, "cuda-shim". */
+MSD_API const char *msd_kind(void);
+/* What runs on this machine: "AVX-512", "AVX2", "baseline" or "NEON"; the GPU targets for CUDA. */
+MSD_API const char *msd_variant(void);
+/* English for an error code; never NULL. */
+MSD_API const char *msd_error_text(int32_t error);
+/* MSD_OK when this machine can run this library now (a GPU is there, its driver is new enough). */
+MSD_API int32_t msd_probe(void);
+
+MSD_API int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory);
+
+MSD_API int32_t msd_forward(const msd_problem *problem, const void *input, const void *weight,
+                            const void *bias, const void *output_weight, const void *output_bias,
+                            void *maps, void *logits, void *workspace, void *stream);
+
+/* grad_input may be NULL: then it is not computed. The gradients are overwritten, not added to. */
+MSD_API int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const void *maps,
+                             const void *weight, const void *output_weight, void *grad_input,
+                             void *grad_weight, void *grad_bias, void *grad_output_weight,
+                             void *grad_output_bias, void *workspace, void *stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,107 @@
+"""Choose who computes a pass, and say why in a sentence a scientist understands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from napari_msd.config import BackendName
+from napari_msd.errors import SettingsError
+from napari_msd.native.libraries import library_status
+from napari_msd.native.threads import get_threads
+
+BackendRequest = Literal["auto", "cuda", "cpu", "torch"]
+BACKEND_REQUESTS: tuple[str, ...] = ("auto", "cuda", "cpu", "torch")
+
+
+@dataclass(frozen=True)
+class BackendChoice:
+    """Who computes (``cuda`` and ``cpu``: a compiled core; ``torch``: plain torch), and why."""
+
+    name: BackendName
+    reason: str
+
+
+def choose_backend(
+    requested: str, device: torch.device, dtype: torch.dtype, ndim: int = 2
+) -> BackendChoice:
+    """Who computes a pass over images on `device`.
+
+    Parameters
+    ----------
+    requested
+        ``auto``, or ``cuda``, ``cpu``, ``torch`` to insist.
+    device, dtype
+        Of the image and the weights.
+    ndim
+        Spatial axes, 2 or 3.
+
+    Returns
+    -------
+    BackendChoice
+        With ``auto`` there always is one.
+
+    Raises
+    ------
+    SettingsError
+        When the requested backend is unknown or cannot compute this.
+    """
+    if requested not in BACKEND_REQUESTS:
+        raise SettingsError(
+            f"backend must be one of {', '.join(BACKEND_REQUESTS)}, not {requested!r}."
+        )
+    if requested == "torch":
+        return BackendChoice("torch", f"PyTorch on {_place(device)}: it was asked for.")
+    obstacle = _obstacle(device, dtype, ndim)
+    if requested != "auto" and requested != device.type:
+        raise SettingsError(
+            f"The compiled {requested.upper()} core cannot compute on {_place(device)}; "
+            f"move the network and the image there first, or ask for backend 'auto'."
+        )
+    if obstacle is not None:
+        if requested != "auto":
+            raise SettingsError(f"{obstacle} Ask for backend 'auto' to use PyTorch instead.")
+        return BackendChoice("torch", f"PyTorch on {_place(device)}: {_lower_first(obstacle)}")
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device) if torch.cuda.is_available() else "GPU"
+        return BackendChoice("cuda", f"Compiled CUDA core on {name}.")
+    threads = get_threads()
+    plural = "s" if threads != 1 else ""
+    core = f"Compiled CPU core ({library_status('cpu').variant}, {threads} thread{plural})"
+    if requested == "cpu":
+        return BackendChoice("cpu", f"{core}: it was asked for.")
+    if torch.cuda.is_available():
+        return BackendChoice("cpu", f"{core}: the network is on the CPU.")
+    return BackendChoice("cpu", f"{core}: no CUDA GPU was found.")
+
+
+def _obstacle(device: torch.device, dtype: torch.dtype, ndim: int) -> str | None:
+    """Why the compiled core of this device cannot compute: one sentence, or None."""
+    if device.type == "cuda":
+        if torch.version.hip is not None:
+            return "The compiled CUDA core does not run on AMD GPUs."
+        if ndim != 2:
+            return "The compiled CUDA core computes 2-D images only."
+        status = library_status("cuda")
+    elif device.type == "cpu":
+        status = library_status("cpu")
+    else:
+        return f"There is no compiled core for {_place(device)}."
+    if dtype not in (torch.float32, torch.float64):
+        return f"The compiled cores compute in float32 and float64, not {_dtype_name(dtype)}."
+    return None if status.usable else status.reason
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _place(device: torch.device) -> str:
+    names = {"cpu": "the CPU", "cuda": "the GPU", "mps": "the Apple GPU"}
+    return names.get(device.type, f"device {device.type!r}")
+
+
+def _lower_first(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]

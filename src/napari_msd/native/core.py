@@ -1,0 +1,196 @@
+"""One compiled core as two Python calls on torch tensors: forward and backward of a whole network."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from napari_msd.config import Boundary
+from napari_msd.errors import MSDError, OutOfMemoryError, SettingsError
+from napari_msd.native import abi
+from napari_msd.native.libraries import Library
+from napari_msd.native.threads import get_threads
+
+_DTYPES = {torch.float32: abi.FLOAT32, torch.float64: abi.FLOAT64}
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What decides a network's shape besides its tensors.
+
+    Parameters
+    ----------
+    dilations
+        One per hidden channel, layer after layer: depth * width entries, in pixels.
+    width
+        Channels per layer.
+    boundary
+        What lies beyond the image's edge.
+    """
+
+    dilations: tuple[int, ...]
+    width: int
+    boundary: Boundary
+
+
+class Core:
+    """A loaded library, called with tensors on its device.
+
+    Every method takes contiguous tensors of one dtype (float32 or float64) and
+    raises `OutOfMemoryError` when the device's memory does not suffice, and
+    `MSDError` with the sizes for anything else that the library reports.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+
+    def forward(
+        self,
+        image: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        output_weight: Tensor,
+        output_bias: Tensor,
+        structure: Structure,
+        keep_maps: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits, and the maps that `backward` needs (empty unless `keep_maps`).
+
+        Parameters
+        ----------
+        image
+            (N, in_channels, [Z,] Y, X).
+        weight
+            Packed: layer after layer, each (width, in_channels + i*width, [3,] 3, 3).
+        bias
+            (depth * width,).
+        output_weight, output_bias
+            (n_classes, in_channels + depth*width) and (n_classes,).
+        """
+        problem = self._problem(image, output_weight, structure, keep_maps)
+        logits = image.new_empty((image.shape[0], output_weight.shape[0], *image.shape[2:]))
+        memory = self._memory(problem)
+        maps = self._allocate(image, memory.maps, problem)
+        workspace = self._allocate(image, memory.forward_workspace, problem)
+        code = self.library.functions.msd_forward(
+            ctypes.byref(problem),
+            *_addresses(image, weight, bias, output_weight, output_bias, maps, logits, workspace),
+            _stream(image),
+        )
+        self._check(code, problem)
+        return logits, maps if keep_maps else image.new_empty(0)
+
+    def backward(
+        self,
+        grad_logits: Tensor,
+        maps: Tensor,
+        weight: Tensor,
+        output_weight: Tensor,
+        structure: Structure,
+        needs_input_gradient: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Gradients of image (empty unless needed), weight, bias, output weight and output bias."""
+        problem = self._problem(grad_logits, output_weight, structure, keep_maps=True)
+        memory = self._memory(problem)
+        workspace = self._allocate(grad_logits, memory.backward_workspace, problem)
+        shape = (grad_logits.shape[0], problem.in_channels, *grad_logits.shape[2:])
+        grad_image = grad_logits.new_empty(shape if needs_input_gradient else 0)
+        gradients = (
+            torch.empty_like(weight),
+            grad_logits.new_empty(len(structure.dilations)),
+            torch.empty_like(output_weight),
+            grad_logits.new_empty(output_weight.shape[0]),
+        )
+        code = self.library.functions.msd_backward(
+            ctypes.byref(problem),
+            *_addresses(grad_logits, maps, weight, output_weight),
+            grad_image.data_ptr() if needs_input_gradient else None,
+            *_addresses(*gradients, workspace),
+            _stream(grad_logits),
+        )
+        self._check(code, problem)
+        return (grad_image, *gradients)
+
+    def maps_size(self, image: Tensor, output_weight: Tensor, structure: Structure) -> int:
+        """Numbers in the maps that `forward` keeps."""
+        problem = self._problem(image, output_weight, structure, keep_maps=True)
+        return int(self._memory(problem).maps) // image.element_size()
+
+    def _problem(
+        self, image: Tensor, output_weight: Tensor, structure: Structure, keep_maps: bool
+    ) -> abi.Problem:
+        """Describe a pass; `image` is any tensor (N, channels, spatial axes...) of the pass."""
+        n_channels = len(structure.dilations)
+        ndim = image.ndim - 2
+        sizes = (1,) * (3 - ndim) + tuple(image.shape[2:])
+        return abi.Problem(
+            batch=image.shape[0],
+            sizes=(ctypes.c_int64 * 3)(*sizes),
+            dilations=(ctypes.c_int32 * n_channels)(*structure.dilations),
+            in_channels=output_weight.shape[1] - n_channels,
+            depth=n_channels // structure.width,
+            width=structure.width,
+            n_classes=output_weight.shape[0],
+            ndim=ndim,
+            boundary=abi.BOUNDARY[structure.boundary],
+            dtype=_DTYPES[image.dtype],
+            threads=get_threads(),
+            keep_maps=int(keep_maps),
+        )
+
+    def _memory(self, problem: abi.Problem) -> abi.Memory:
+        memory = abi.Memory()
+        self._check(
+            self.library.functions.msd_memory_needed(ctypes.byref(problem), ctypes.byref(memory)),
+            problem,
+        )
+        return memory
+
+    def _allocate(self, like: Tensor, n_bytes: int, problem: abi.Problem) -> Tensor:
+        try:
+            return like.new_empty(math.ceil(n_bytes / like.element_size()))
+        except torch.cuda.OutOfMemoryError as error:
+            _raise_out_of_memory(n_bytes, problem, error)
+        except RuntimeError as error:
+            if "memory" not in str(error):
+                raise
+            _raise_out_of_memory(n_bytes, problem, error)
+
+    def _check(self, code: int, problem: abi.Problem) -> None:
+        if code == abi.OK:
+            return
+        text = f"{_describe(problem)}: {self.library.error_text(code)}."
+        if code == abi.OUT_OF_MEMORY:
+            raise OutOfMemoryError(f"Out of memory for {text}")
+        if code == abi.UNSUPPORTED:
+            raise SettingsError(f"Cannot compute {text}")
+        raise MSDError(f"The compiled core failed on {text}")
+
+
+def _raise_out_of_memory(n_bytes: int, problem: abi.Problem, cause: BaseException) -> NoReturn:
+    raise OutOfMemoryError(
+        f"Out of memory: {_describe(problem)} needs {n_bytes / 2**30:.1f} GiB more; "
+        f"use smaller patches or a smaller network."
+    ) from cause
+
+
+def _describe(problem: abi.Problem) -> str:
+    sizes = " x ".join(str(size) for size in problem.sizes[3 - problem.ndim :])
+    return (
+        f"{problem.batch} image(s) of {sizes} pixels with {problem.in_channels} channel(s) in a network of "
+        f"depth {problem.depth}, width {problem.width} and {problem.n_classes} output(s)"
+    )
+
+
+def _addresses(*tensors: Tensor) -> Sequence[int]:
+    return [tensor.data_ptr() for tensor in tensors]
+
+
+def _stream(tensor: Tensor) -> int | None:
+    return torch.cuda.current_stream(tensor.device).cuda_stream if tensor.is_cuda else None

@@ -1,0 +1,225 @@
+"""A whole Mixed-Scale Dense network as one differentiable torch operator.
+
+One operator call per pass, not per layer: calling a custom operator costs 10 to
+30 us, which a hundred layers would feel. `MSDNet` is the only caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from napari_msd.config import Boundary
+from napari_msd.errors import SettingsError
+from napari_msd.native.core import Core, Structure
+from napari_msd.native.libraries import LibraryKind, library_status, load_library
+
+
+def mixed_scale_dense(
+    image: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    output_weight: Tensor,
+    output_bias: Tensor,
+    dilations: Sequence[int],
+    width: int,
+    boundary: Boundary,
+    backend: LibraryKind,
+) -> Tensor:
+    """Logits of a network, computed by a compiled core, differentiable in all five tensors.
+
+    Parameters
+    ----------
+    image
+        (N, in_channels, Y, X), or (N, in_channels, Z, Y, X); N may be 0.
+    weight
+        Flat: layer after layer, each (width, in_channels + i*width, [3,] 3, 3).
+    bias
+        (depth * width,).
+    output_weight, output_bias
+        (n_classes, in_channels + depth*width) and (n_classes,).
+    dilations
+        depth * width dilations in pixels, layer after layer.
+    width
+        Channels per layer.
+    boundary
+        What lies beyond the image's edge.
+    backend
+        ``cpu`` or ``cuda``: the tensors are on that device.
+
+    Returns
+    -------
+    Tensor
+        (N, n_classes, Y, X), or with Z.
+
+    Raises
+    ------
+    OutOfMemoryError
+        The message says how much was needed.
+    SettingsError
+        When that compiled core is not there, or does not serve such a network.
+    """
+    tensors = (image, weight, bias, output_weight, output_bias)
+    # Without a gradient in sight the maps of all but the current images need not be kept.
+    keep_maps = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    logits, _ = torch.ops.napari_msd.mixed_scale_dense(
+        *tensors, list(dilations), width, boundary, backend, keep_maps
+    )
+    return cast(Tensor, logits)
+
+
+@cache
+def compiled_core(backend: str) -> Core:
+    """The usable compiled core of a kind.
+
+    Raises
+    ------
+    SettingsError
+        With the reason, when there is none.
+    """
+    kind = cast(LibraryKind, backend)
+    library = load_library(kind)
+    if library is None:
+        raise SettingsError(library_status(kind).reason)
+    return Core(library)
+
+
+@torch.library.custom_op(
+    "napari_msd::mixed_scale_dense",
+    mutates_args=(),
+    schema=(
+        "(Tensor image, Tensor weight, Tensor bias, Tensor output_weight, Tensor output_bias, "
+        "int[] dilations, int width, str boundary, str backend, bool keep_maps) -> (Tensor, Tensor)"
+    ),
+)
+def _forward(
+    image: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    output_weight: Tensor,
+    output_bias: Tensor,
+    dilations: Sequence[int],
+    width: int,
+    boundary: str,
+    backend: str,
+    keep_maps: bool,
+) -> tuple[Tensor, Tensor]:
+    structure = Structure(tuple(dilations), width, cast(Boundary, boundary))
+    tensors = (t.contiguous() for t in (image, weight, bias, output_weight, output_bias))
+    with torch.cuda.device_of(image):
+        return compiled_core(backend).forward(*tensors, structure, keep_maps)
+
+
+@_forward.register_fake
+def _(
+    image: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    output_weight: Tensor,
+    output_bias: Tensor,
+    dilations: Sequence[int],
+    width: int,
+    boundary: str,
+    backend: str,
+    keep_maps: bool,
+) -> tuple[Tensor, Tensor]:
+    logits = image.new_empty((image.shape[0], output_weight.shape[0], *image.shape[2:]))
+    n_maps = image.shape[1] + len(dilations)
+    numbers = (
+        image.shape[0] * n_maps * plane_numbers(image.shape[2:], image.element_size(), backend)
+    )
+    return logits, image.new_empty(numbers if keep_maps else 0)
+
+
+@torch.library.custom_op(
+    "napari_msd::mixed_scale_dense_backward",
+    mutates_args=(),
+    schema=(
+        "(Tensor grad_logits, Tensor maps, Tensor weight, Tensor output_weight, int[] dilations, "
+        "int width, str boundary, str backend, bool needs_input_gradient) "
+        "-> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+    ),
+)
+def _backward(
+    grad_logits: Tensor,
+    maps: Tensor,
+    weight: Tensor,
+    output_weight: Tensor,
+    dilations: Sequence[int],
+    width: int,
+    boundary: str,
+    backend: str,
+    needs_input_gradient: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    structure = Structure(tuple(dilations), width, cast(Boundary, boundary))
+    tensors = (t.contiguous() for t in (grad_logits, maps, weight, output_weight))
+    with torch.cuda.device_of(grad_logits):
+        return compiled_core(backend).backward(*tensors, structure, needs_input_gradient)
+
+
+@_backward.register_fake
+def _(
+    grad_logits: Tensor,
+    maps: Tensor,
+    weight: Tensor,
+    output_weight: Tensor,
+    dilations: Sequence[int],
+    width: int,
+    boundary: str,
+    backend: str,
+    needs_input_gradient: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    in_channels = output_weight.shape[1] - len(dilations)
+    shape = (grad_logits.shape[0], in_channels, *grad_logits.shape[2:])
+    return (
+        grad_logits.new_empty(shape if needs_input_gradient else 0),
+        grad_logits.new_empty(weight.shape),
+        grad_logits.new_empty(len(dilations)),
+        grad_logits.new_empty(output_weight.shape),
+        grad_logits.new_empty(output_weight.shape[0]),
+    )
+
+
+def plane_numbers(sizes: Sequence[int], item_bytes: int, backend: str) -> int:
+    """Numbers in one saved map, as the cores lay it out; symbolic sizes are fine.
+
+    The CPU core pads rows to 64 bytes and planes to an odd number of those (kernels/cpu/plan.h).
+    """
+    rows = 1
+    for size in sizes[:-1]:
+        rows = rows * size
+    if backend != "cpu":
+        return rows * sizes[-1]
+    line = 64 // item_bytes
+    lines = rows * ((sizes[-1] + line - 1) // line)
+    return (lines + 1 - lines % 2) * line
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    _image, weight, _bias, output_weight, _output_bias, dilations, width, boundary, backend, _ = (
+        inputs
+    )
+    ctx.set_materialize_grads(False)  # or the maps' "gradient" would be a tensor of zeros
+    ctx.save_for_backward(output[1], weight, output_weight)
+    ctx.structure = (dilations, width, boundary, backend)
+
+
+def _differentiate(
+    ctx: Any, grad_logits: Tensor | None, _grad_maps: None
+) -> tuple[Tensor | None, ...]:
+    nothing = (None,) * 5
+    if grad_logits is None:
+        return (None,) * 5 + nothing
+    maps, weight, output_weight = ctx.saved_tensors
+    needs_input_gradient = ctx.needs_input_grad[0]
+    gradients = torch.ops.napari_msd.mixed_scale_dense_backward(
+        grad_logits, maps, weight, output_weight, *ctx.structure, needs_input_gradient
+    )
+    return (gradients[0] if needs_input_gradient else None, *gradients[1:], *nothing)
+
+
+_forward.register_autograd(_differentiate, setup_context=_setup_context)
