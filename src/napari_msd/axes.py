@@ -95,7 +95,7 @@ class Stack:
         """Shape of this image's labels."""
         return tuple(self._size(letter) for letter in self.label_axes)
 
-    def keys(self) -> Iterator[PlaneKey]:
+    def plane_keys(self) -> Iterator[PlaneKey]:
         """All planes, in order."""
         return product(*(range(self._size(letter)) for letter in self.leading))
 

@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from napari_msd.annotation.checks import TWO_CLASSES, checked_annotation
 from napari_msd.axes import Stack
-from napari_msd.config import MAX_CLASSES, Settings
+from napari_msd.config import Settings
 from napari_msd.errors import ModelFileError, SettingsError, StrokesError
 from napari_msd.inference import tiles_of
 from napari_msd.io import model_file
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.planes import PlaneKey, whole
 from napari_msd.training import Trainer
-from napari_msd.training.trainer import TWO_CLASSES
 
 Array = npt.NDArray[Any]
 
@@ -144,26 +144,27 @@ class MSDSegmenter:
                 raise SettingsError(f"{name} must be more than 0, not {limit!r}.")
         stacks, labels = self._checked(images, annotations, axes)
         trainer = self._give(stacks, labels)
-        first, last_call, losses = trainer.steps, began, []
-        slowest = 0.0
-        while True:
+        first, last_call, slowest = trainer.steps, began, 0.0
+        losses: list[float] = []
+        finished = False
+        while not finished:
             before = time.monotonic()
             losses.append(trainer.step())
             now = time.monotonic()
             slowest = max(slowest, now - before)
             done = trainer.steps - first
-            # Room is left for one more step and for looking at the result.
-            out_of_time = seconds is not None and now - began + 2 * slowest >= seconds
-            finished = out_of_time or (max_steps is not None and done >= max_steps)
+            finished = max_steps is not None and done >= max_steps
+            if seconds is not None:
+                # Room is left for one more step, and for looking at the result.
+                finished |= now + 2 * slowest >= began + seconds
             if finished or now - last_call >= CALLBACK_EVERY:
                 last_call = now
                 progress = self._progress(trainer, losses, now - began, done, seconds, max_steps)
                 losses = []
                 if callback is not None and callback(progress):
                     finished = True
-            if finished:
-                break
-        trainer.measure()
+        if trainer.measured_steps != trainer.steps:
+            trainer.measure()
         self._record = trainer.record()
         return self
 
@@ -202,7 +203,7 @@ class MSDSegmenter:
             trainer.forget_plane(key)
         for number, (stack, label) in enumerate(zip(stacks, labels, strict=True)):
             painted = Stack(label, stack.label_axes)
-            for key in stack.keys():
+            for key in stack.plane_keys():
                 strokes = painted.plane(key)
                 if strokes.any():
                     trainer.set_plane((number, *key), stack.plane(key))
@@ -307,7 +308,7 @@ class MSDSegmenter:
     def _tiles(self, stack: Stack, callback: Callable[[float], object] | None) -> Any:
         normalisation = self._ready().normalisation
         assert normalisation is not None
-        keys: list[PlaneKey] = list(stack.keys())
+        keys: list[PlaneKey] = list(stack.plane_keys())
         regions = tiles_of(whole(stack.plane_shape), TILE)
         for i, key in enumerate(keys):
             plane = torch.from_numpy(normalisation.apply(stack.plane(key)))
@@ -365,29 +366,3 @@ class MSDSegmenter:
         segmenter._record = record
         segmenter._trainer = Trainer(segmenter.settings, record.in_channels, record)
         return segmenter
-
-
-def checked_annotation(annotation: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
-    """An annotation that fits an image's labels of `shape`.
-
-    Raises
-    ------
-    StrokesError
-        If its shape or values do not fit, or nothing is painted.
-    """
-    array = np.asarray(annotation)
-    if array.shape != shape:
-        raise StrokesError(
-            f"The annotation has shape {array.shape}, the image needs {shape}; "
-            "paint on a layer of the image's size."
-        )
-    if array.dtype.kind not in "bui":
-        raise StrokesError(f"The annotation must hold whole numbers, not {array.dtype}.")
-    if not array.any():
-        raise StrokesError(f"The annotation is empty. {TWO_CLASSES}")
-    if array.min() < 0 or array.max() > MAX_CLASSES:
-        raise StrokesError(
-            f"Class values go from 1 to {MAX_CLASSES} (0 = unlabelled); this annotation has "
-            f"values from {array.min()} to {array.max()}."
-        )
-    return array

@@ -17,8 +17,8 @@ from napari_msd.planes import PlaneKey, Region
 
 Labels = npt.NDArray[np.uint8]
 
-BLOCK = 32
-"""Side of a block in pixels: about the width of what one looks at while painting a stroke."""
+BLOCK = 16
+"""Side of a block in pixels: a short stroke is several pieces, so some can be held out."""
 
 
 class BlockKey(NamedTuple):

@@ -17,6 +17,21 @@ def channels_first(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
+def require_channels(pixels: npt.NDArray[np.generic], channels: int) -> None:
+    """Refuse (Y, X) or (Y, X, C) pixels of another number of channels.
+
+    Raises
+    ------
+    ImageError
+        One sentence that names both numbers.
+    """
+    found = len(channels_first(pixels))
+    if found != channels:
+        raise ImageError(
+            f"The network was made for {_channels(channels)}, this image has {_channels(found)}."
+        )
+
+
 @dataclass(frozen=True)
 class Normalisation:
     """Mean and standard deviation of each channel, in the image's own units."""
@@ -63,12 +78,8 @@ class Normalisation:
         ImageError
             If the number of channels is not the one that was measured.
         """
+        require_channels(pixels, len(self.mean))
         planes = channels_first(pixels)
-        if len(planes) != len(self.mean):
-            raise ImageError(
-                f"The model was made for {_channels(len(self.mean))}, "
-                f"this image has {_channels(len(planes))}."
-            )
         out = np.empty(planes.shape, np.float32)
         for channel, mean, std, target in zip(planes, self.mean, self.std, out, strict=True):
             np.subtract(channel, mean, out=target, casting="unsafe")

@@ -64,7 +64,8 @@ class Predictor:
         Parameters and errors as in `probabilities`.
         """
         winner = self._logits(plane, region).argmax(dim=0).cpu().numpy()
-        return self.classes[winner]
+        labels: npt.NDArray[np.uint8] = self.classes[winner]
+        return labels
 
     def _logits(self, plane: Tensor, region: Region) -> Tensor:
         """(k, rows, columns); on too little memory again in quarters."""
@@ -91,7 +92,7 @@ class Predictor:
         read = region.grow(self.network.receptive_radius).intersect(whole(shape))
         device = next(self.network.parameters()).device
         image = plane[(slice(None), *read.slices)].to(device)
-        logits = self.network(image[None])[0]
+        logits: Tensor = self.network(image[None])[0]
         inner = region.shift(-read.top, -read.left)
         logits = logits[(slice(None), *inner.slices)]
         if self._silenced.any():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from napari_msd.planes import Region
 
 
@@ -25,8 +27,8 @@ def tiles_of(region: Region, side: int, centre: tuple[float, float] | None = Non
     columns = _edges(region.left, region.right, side)
     tiles = [
         Region(top, left, bottom, right)
-        for top, bottom in zip(rows, rows[1:], strict=False)
-        for left, right in zip(columns, columns[1:], strict=False)
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(columns)
     ]
     y, x = centre or ((region.top + region.bottom) / 2, (region.left + region.right) / 2)
     return sorted(

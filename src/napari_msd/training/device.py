@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
 from napari_msd.config import DeviceChoice
 from napari_msd.errors import SettingsError
+from napari_msd.native import library_statuses
+from napari_msd.native.backend import choose_backend
 
 
 def choose_device(choice: DeviceChoice) -> tuple[torch.device, Literal["auto", "torch"]]:
@@ -32,3 +35,38 @@ def choose_device(choice: DeviceChoice) -> tuple[torch.device, Literal["auto", "
             raise SettingsError("PyTorch finds no Apple GPU here; choose another device.")
         return torch.device("mps"), "torch"
     return torch.device("cpu"), "auto" if choice == "cpu" else "torch"
+
+
+@dataclass(frozen=True)
+class DeviceInUse:
+    """What a choice of device comes to on this machine.
+
+    `text` is short ("CPU, AVX-512 core"), `reason` the sentence behind it,
+    `backend` the name of the path: ``cuda``, ``cpu`` or ``torch``.
+    """
+
+    text: str
+    reason: str
+    backend: str
+
+
+def describe_device(choice: DeviceChoice) -> DeviceInUse:
+    """Say what `choice` comes to, without using it.
+
+    Raises
+    ------
+    SettingsError
+        If the device asked for is not there.
+    """
+    device, wanted = choose_device(choice)
+    chosen = choose_backend(wanted, device, torch.float32, ndim=2)
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = "Apple GPU" if device.type == "mps" else "CPU"
+    if chosen.name == "torch":
+        core = "PyTorch"
+    else:
+        variant = next(lib.variant for lib in library_statuses() if lib.kind == chosen.name)
+        core = f"{variant} core" if variant else "compiled core"
+    return DeviceInUse(f"{name}, {core}", chosen.reason, chosen.name)

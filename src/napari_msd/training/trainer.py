@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_msd.annotation import HeldOut, StrokeStore
+from napari_msd.annotation.checks import TWO_CLASSES
 from napari_msd.config import Settings
 from napari_msd.errors import StrokesError
 from napari_msd.inference import Normalisation, Predictor
-from napari_msd.inference.normalisation import Pixels
+from napari_msd.inference.normalisation import Pixels, require_channels
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.network import MSDNet
 from napari_msd.planes import PlaneKey, Region
@@ -26,8 +27,6 @@ MEASURE_EVERY = 20
 FIRST_MEASURED = (5, 10)
 """Steps between two looks at the held-out strokes, and the first two, so that even a
 slow network has something to show at once."""
-
-TWO_CLASSES = "Paint a few strokes of at least two classes."
 
 
 class Trainer:
@@ -68,6 +67,7 @@ class Trainer:
         self.scores = Scores()
         self.kept_scores = Scores()
         self.kept_steps = 0
+        self.measured_steps = -1
         self.planes: dict[PlaneKey, Pixels] = {}
         self._device, self._backend = choose_device(settings.device)
         self._held_out = HeldOut(settings.held_out_fraction, settings.seed)
@@ -101,6 +101,7 @@ class Trainer:
         ImageError
             If it is empty, constant or of another number of channels.
         """
+        require_channels(pixels, self.n_channels)
         if self.normalisation is None:
             self.normalisation = Normalisation.of(pixels)
         self.planes[key] = self.normalisation.apply(pixels)
@@ -168,6 +169,7 @@ class Trainer:
         score: the race for the best starts anew, on the new question.
         """
         assert self._network is not None
+        self.measured_steps = self.steps
         self.scores = measure(
             Predictor(self._network, self.outputs, self.classes),
             self.planes,
@@ -187,15 +189,24 @@ class Trainer:
         """Whether there are weights worth predicting with."""
         return self._kept is not None and bool(self._kept_classes)
 
-    def predictor(self) -> Predictor:
-        """The kept weights, for the classes that they know and that are still painted.
+    @property
+    def weights_shown(self) -> int:
+        """A number that changes whenever `predictor` may answer differently."""
+        return hash((self.kept_steps, self._active))
 
-        Without any strokes (a model that was just loaded) all its classes count.
+    @property
+    def _active(self) -> tuple[int, ...]:
+        """Classes to predict: known to the kept weights and still painted.
+
+        Without any strokes (a model that was just loaded) all that it knows.
         """
+        known = tuple(v for v in self.outputs if v in self._kept_classes)
+        return tuple(v for v in known if v in self.classes) or known
+
+    def predictor(self) -> Predictor:
+        """The kept weights, for the classes that they know and that are still painted."""
         assert self._kept is not None
-        known = [v for v in self.outputs if v in self._kept_classes]
-        active = [v for v in known if v in self.classes] if self.classes else known
-        return Predictor(self._kept, self.outputs, active or known)
+        return Predictor(self._kept, self.outputs, self._active)
 
     def record(self) -> ModelRecord:
         """The kept weights as a model."""

@@ -154,6 +154,8 @@ class TrainerClient:
         """Train, and refresh the view, until switched off. Answer to off: ``Finished("stop")``."""
 
         def do() -> None:
+            if on:
+                self._revive()
             self._live = on
             self._request("live", {"on": on})
 
@@ -161,12 +163,22 @@ class TrainerClient:
 
     def update_once(self) -> None:
         """Train for a few seconds, refresh the view once. Answer: ``Finished("update")``."""
-        self._outbox.put(lambda: self._request("update_once", {}))
+
+        def do() -> None:
+            self._revive()
+            self._request("update_once", {})
+
+        self._outbox.put(do)
 
     def predict_all(self, planes: list[PlaneKey]) -> None:
         """Segment whole planes with the kept weights. Answer: ``Finished("predict")``."""
         wanted = [list(plane) for plane in planes]
-        self._outbox.put(lambda: self._request("predict_all", {"planes": wanted}))
+
+        def do() -> None:
+            self._revive()
+            self._request("predict_all", {"planes": wanted})
+
+        self._outbox.put(do)
 
     def cancel(self) -> None:
         """End whatever is under way; what was learned stays."""
@@ -273,6 +285,13 @@ class TrainerClient:
         else:
             self._live = False
 
+    def _revive(self) -> None:
+        """The person asks for work: a trainer that was left dead gets another chance."""
+        if self._process is None:
+            self._deaths.clear()
+            self._ensure_process()
+            self._resume()
+
     def _resume(self) -> None:
         """Bring a new process to where the dead one was."""
         self._send_open()
@@ -288,14 +307,16 @@ class TrainerClient:
 
     def _read_loop(self) -> None:
         while (item := self._to_read.get()) is not None:
-            session, plane = item
-            try:
-                pixels = np.asarray(session.read_plane(plane))
-            except Exception as error:  # noqa: BLE001 -- any reader of any image format may fail
-                why = str(error) or type(error).__name__
-                self._outbox.put(lambda p=plane, w=why: self._send_unreadable(session, p, w))
-            else:
-                self._outbox.put(lambda p=plane, a=pixels: self._send_plane(session, p, a))
+            self._outbox.put(self._read(*item))
+
+    def _read(self, session: _Session, plane: PlaneKey) -> Callable[[], None]:
+        """Read a plane; what to send then: its pixels, or why it cannot be read."""
+        try:
+            pixels = np.asarray(session.read_plane(plane))
+        except Exception as error:  # any reader of any image format may fail in its own way
+            why = str(error) or type(error).__name__
+            return lambda: self._send_unreadable(session, plane, why)
+        return lambda: self._send_plane(session, plane, pixels)
 
     def _send_plane(
         self, session: _Session, plane: PlaneKey, pixels: npt.NDArray[np.generic]

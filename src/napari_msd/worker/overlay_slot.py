@@ -11,9 +11,6 @@ import numpy.typing as npt
 from napari_msd.planes import PlaneKey, Region
 from napari_msd.worker.messages import Event, OverlayBlock
 
-SLOT_SIDE = 1024
-"""The slot holds one tile of at most SLOT_SIDE x SLOT_SIDE labels."""
-
 
 class OverlaySlot:
     """One tile's labels on their way to the viewer.

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
 from napari_msd.config import Settings
-from napari_msd.errors import MSDError
+from napari_msd.errors import MSDError, OutOfMemoryError
 from napari_msd.planes import whole
 from napari_msd.training import Trainer
 from napari_msd.worker.inbox import INBOX, Inbox
@@ -39,13 +40,14 @@ def serve(update: Callable[[dict[str, Any]], None], inbox: Inbox = INBOX) -> Non
     loop = TrainerLoop(emit)
     loop.introduce()
     viewer = threading.main_thread()  # ends when the viewer closes our stdin
+    busy = False
     while viewer.is_alive():
-        for name, inputs in inbox.take(timeout=0.0 if loop.busy else IDLE_WAIT):
+        for name, inputs in inbox.take(timeout=0.0 if busy else IDLE_WAIT):
             with _told(emit, loop):
                 loop.obey(name, inputs)
-        if loop.busy:
-            with _told(emit, loop):
-                loop.work()
+        busy = False
+        with _told(emit, loop):
+            busy = loop.work()
 
 
 def warm_up() -> None:
@@ -74,6 +76,13 @@ class _told:  # noqa: N801 -- reads as a word in a with statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not isinstance(
+            error, MSDError
+        ):
+            error = OutOfMemoryError(
+                "The device has too little memory to train this network; "
+                "choose the CPU, or a preset of smaller depth."
+            )
         if not isinstance(error, MSDError):
             return False
         self._loop.rest()

@@ -4,74 +4,54 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from napari_msd.config import Settings
 from napari_msd.errors import BadInputError
-from napari_msd.inference import tiles_of
 from napari_msd.io.model_file import ModelRecord
-from napari_msd.native import describe_device
-from napari_msd.planes import PlaneKey, Region, whole
-from napari_msd.training import Trainer
+from napari_msd.planes import PlaneKey, whole
+from napari_msd.training import Trainer, describe_device
 from napari_msd.training.record import versions
-from napari_msd.worker.messages import (
-    Event,
-    Finished,
-    ModelKept,
-    Notice,
-    PlaneWanted,
-    Progress,
-    Ready,
-    TrainerState,
-    View,
-)
-from napari_msd.worker.overlay_slot import SLOT_SIDE, OverlaySlot
+from napari_msd.worker.messages import Event, Finished, ModelKept, Notice, PlaneWanted, Ready
+from napari_msd.worker.overlay_slot import OverlaySlot
+from napari_msd.worker.prediction import Tile, ViewRefresh, WholePlanes
+from napari_msd.worker.reporting import Reporter
 from napari_msd.worker.wire import unpack_bytes, unpack_strokes, unpack_view
 
 UPDATE_SECONDS = 5.0
 """How long Update once learns before it shows the result."""
 
-PROGRESS_EVERY = 0.25
-KEEP_EVERY = 1.0
-REFRESH_EVERY = 0.1
-"""Seconds between two progress events, two models sent, two refreshes of the view."""
-
-Tile = tuple[PlaneKey, Region]
+SEND_MODEL_EVERY = 1.0
+"""Seconds between two models sent to the viewer, which keeps them for a restart."""
 
 
 class TrainerLoop:
     """The trainer process's state: one session, and the work in hand.
 
-    `obey` takes requests (see `client` for their meaning), `work` does one small
-    unit of work: one training step or one tile. All events go through `emit`.
+    `obey` takes requests (`TrainerClient` tells their meaning), `work` does one
+    small unit of work: one training step or one tile. Events go through `emit`.
     """
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
-        self._trainer: Trainer | None = None
-        self._slot: OverlaySlot | None = None
+        self._reporter = Reporter(emit)
         self._settings = Settings()
         self._n_channels = 1
         self._plane_shape = (0, 0)
-        self._view: View | None = None
+        self._trainer: Trainer | None = None
+        self._slot: OverlaySlot | None = None
+        self._view = ViewRefresh()
+        self._wanted: set[PlaneKey] = set()
         self._live = False
         self._update_ends: float | None = None
-        self._update_shown = False
-        self._predicting: deque[Tile] = deque()
-        self._predict_total = 0
-        self._predict_began = 0.0
-        self._view_tiles: deque[Tile] = deque()
-        self._wanted: set[PlaneKey] = set()
-        self._waiting_for = ""
-        self._last_progress = self._last_kept = self._last_refresh = 0.0
-        self._refresh_cost = 0.0
+        self._planes: WholePlanes | None = None
+        self._needs = ""
         self._sent_steps = -1
-        self._losses: list[float] = []
-        self._rate_mark = (0.0, 0)
+        self._sent_at = 0.0
 
     # --- requests ------------------------------------------------------------------------
 
@@ -81,7 +61,13 @@ class TrainerLoop:
         self._emit(Ready(device.text, device.reason, device.backend, os.getpid(), versions()))
 
     def obey(self, name: str, inputs: dict[str, Any]) -> None:
-        """Carry out one request."""
+        """Carry out one request.
+
+        Raises
+        ------
+        MSDError
+            One sentence for the person, when it cannot be done.
+        """
         handler: Callable[..., None] = getattr(self, f"_obey_{name}")
         handler(**inputs)
 
@@ -94,13 +80,13 @@ class TrainerLoop:
         model: str | None,
     ) -> None:
         self.rest()
+        self._trainer = None
         self._slot = OverlaySlot(slot, self._emit)
         self._settings = Settings.from_dict(settings)
         self._n_channels = n_channels
         self._plane_shape = (plane_shape[0], plane_shape[1])
-        self._view = None
+        self._view.look_at(None)
         self._wanted.clear()
-        self._trainer = None
         start = ModelRecord.from_bytes(unpack_bytes(model)) if model else None
         self._trainer = Trainer(self._settings, n_channels, start)
         self._sent_steps = self._trainer.kept_steps
@@ -115,8 +101,8 @@ class TrainerLoop:
             self._trainer.write_strokes(*block)
         self._sent_steps = -1
         self._wanted.clear()
-        self._view_tiles.clear()
-        self._losses.clear()
+        self._view.renew()
+        self._reporter.restart(0)
 
     def _obey_strokes(self, blocks: list[dict[str, Any]]) -> None:
         if self._trainer is None:
@@ -131,30 +117,37 @@ class TrainerLoop:
     def _obey_plane(self, plane: list[int], pixels: Any) -> None:
         key = tuple(plane)
         self._wanted.discard(key)
-        if self._trainer is not None:
-            self._trainer.set_plane(key, pixels)
+        if self._trainer is None:
+            return
+        self._trainer.set_plane(key, pixels)
+        if pixels.dtype.kind == "f" and not (finite := np.isfinite(pixels)).all():
+            self._emit(
+                Notice(
+                    "warning",
+                    f"{1 - finite.mean():.1%} of this plane's pixels are not numbers (NaN or "
+                    "infinite); they are treated as average grey.",
+                )
+            )
 
     def _obey_plane_unreadable(self, plane: list[int], why: str) -> None:
         self._wanted.discard(tuple(plane))
         raise BadInputError(f"This part of the image could not be read: {why}")
 
     def _obey_view(self, view: dict[str, Any]) -> None:
-        new = unpack_view(view)
-        if new != self._view:
-            self._view = new
-            self._view_tiles.clear()
-            self._last_refresh = 0.0
-            self._drop_unneeded_planes()
+        self._view.look_at(unpack_view(view))
+        self._drop_unneeded_planes()
 
     def _obey_live(self, on: bool) -> None:
         if on == self._live:
             return
         self._live = on
-        self._begin_training() if on else self._end_training("stop")
+        if on:
+            self._begin_training()
+        else:
+            self._end_training("stop")
 
     def _obey_update_once(self) -> None:
         self._update_ends = time.monotonic() + UPDATE_SECONDS
-        self._update_shown = False
         self._begin_training()
 
     def _obey_predict_all(self, planes: list[list[int]]) -> None:
@@ -162,16 +155,15 @@ class TrainerLoop:
             raise BadInputError(
                 "There is no trained network yet: paint strokes and press Live, or load a model."
             )
-        tiles = tiles_of(whole(self._plane_shape), SLOT_SIDE)
-        self._predicting = deque((tuple(plane), tile) for plane in planes for tile in tiles)
-        self._predict_total = len(self._predicting)
-        self._predict_began = time.monotonic()
+        self._planes = WholePlanes([tuple(plane) for plane in planes], self._plane_shape)
 
     def _obey_cancel(self) -> None:
-        if self._predicting:
-            self._predicting.clear()
+        if self._planes is not None:
+            self._planes = None
+            self._report()
             self._emit(Finished("predict", cancelled=True))
         if self._update_ends is not None:
+            self._update_ends = None
             self._end_training("update", cancelled=True)
         if self._live:
             self._live = False
@@ -183,82 +175,62 @@ class TrainerLoop:
 
     # --- work ----------------------------------------------------------------------------
 
-    @property
-    def busy(self) -> bool:
-        """Whether there is work to do before the next request arrives."""
-        if self._predicting:
-            return self._can_send(self._predicting[0])
-        return self._training and not self._training_waits()
-
-    def work(self) -> None:
-        """Do one small unit of work; call while `busy`."""
-        if self._predicting:
-            self._predict_next()
-        elif self._update_ends is not None and time.monotonic() >= self._update_ends:
-            self._show_update()
-        elif self._refresh_due():
-            self._refresh_next()
-        else:
-            self._learn()
+    def work(self) -> bool:
+        """Do one small unit of work; False if there is none before the next request."""
+        if self._planes is not None:
+            return self._predict_next(self._planes)
+        if self._trainer is None or not (self._live or self._update_ends is not None):
+            return False
+        if self._waits(self._trainer):
+            return False
+        if self._update_ends is not None and time.monotonic() >= self._update_ends:
+            return self._show_update(self._trainer)
+        if not (self._trainer.learned and self._refresh(self._trainer)):
+            self._learn(self._trainer)
+        return True
 
     def rest(self) -> None:
         """Drop the work in hand; what was learned stays."""
         self._live = False
         self._update_ends = None
-        self._predicting.clear()
-        self._view_tiles.clear()
-        self._report("idle")
+        self._planes = None
+        self._report()
 
     # --- learning ------------------------------------------------------------------------
 
-    @property
-    def _training(self) -> bool:
-        return self._trainer is not None and (self._live or self._update_ends is not None)
-
     def _begin_training(self) -> None:
         if self._trainer is None:
-            self._live = False
-            self._update_ends = None
             raise BadInputError("Choose an image and paint a few strokes first.")
-        self._waiting_for = ""
-        self._losses.clear()
-        self._rate_mark = (time.monotonic(), self._trainer.steps)
-        self._last_progress = time.monotonic()
-        if not self._training_waits():
-            self._report("training")
+        self._needs = self._trainer.needs()
+        if self._needs and self._update_ends is not None:
+            raise BadInputError(self._needs)
+        self._reporter.restart(self._trainer.steps)
+        self._report()
 
-    def _end_training(self, work: Any, cancelled: bool = False) -> None:
-        self._update_ends = None
-        self._view_tiles.clear()
+    def _end_training(self, work: Literal["update", "stop"], cancelled: bool = False) -> None:
         self._send_model(now=True)
-        self._report("training" if self._training else "idle")
+        self._report()
         self._emit(Finished(work, cancelled))
 
-    def _training_waits(self) -> bool:
-        """Whether training needs something first; asks for it."""
-        assert self._trainer is not None
-        needs = self._trainer.needs()
-        if needs != self._waiting_for:
-            self._waiting_for = needs
-            self._report("waiting" if needs else "training")
+    def _waits(self, trainer: Trainer) -> bool:
+        """Whether learning needs something first; asks for it."""
+        needs = trainer.needs()
+        if needs != self._needs:
+            self._needs = needs
+            self._report()
         if needs:
-            if self._update_ends is not None:
-                self._update_ends = None
-                raise BadInputError(needs)
             return True
-        missing = self._trainer.missing_planes()
+        missing = trainer.missing_planes()
         for plane in missing:
             self._want(plane)
         if missing and self._update_ends is not None:
             self._update_ends = time.monotonic() + UPDATE_SECONDS
         return bool(missing)
 
-    def _learn(self) -> None:
-        assert self._trainer is not None
-        self._losses.append(self._trainer.step())
-        now = time.monotonic()
-        if now - self._last_progress >= PROGRESS_EVERY:
-            self._report("training")
+    def _learn(self, trainer: Trainer) -> None:
+        self._reporter.note_loss(trainer.step())
+        if self._reporter.due:
+            self._report()
         self._send_model()
 
     def _send_model(self, now: bool = False) -> None:
@@ -266,77 +238,65 @@ class TrainerLoop:
         trainer = self._trainer
         if trainer is None or not trainer.learned or trainer.kept_steps == self._sent_steps:
             return
-        if now or time.monotonic() - self._last_kept >= KEEP_EVERY:
-            self._last_kept = time.monotonic()
+        if now or time.monotonic() - self._sent_at >= SEND_MODEL_EVERY:
+            self._sent_at = time.monotonic()
             self._sent_steps = trainer.kept_steps
             model = trainer.record().to_bytes()
             self._emit(ModelKept(model, trainer.kept_steps, trainer.kept_scores.mean))
 
     # --- predicting ----------------------------------------------------------------------
 
-    def _refresh_due(self) -> bool:
-        """Whether a tile of the view comes next; predicting takes at most half of the time."""
-        trainer, view = self._trainer, self._view
-        if trainer is None or view is None or not trainer.learned or view.region.empty:
+    def _refresh(self, trainer: Trainer) -> bool:
+        """Predict a tile of the view if it is time for one and the viewer took the last."""
+        tile = self._view.next(self._plane_shape, trainer.weights_shown)
+        if tile is None or not self._can_send(trainer, tile):
             return False
-        if not self._view_tiles:
-            rest = max(REFRESH_EVERY, self._refresh_cost)
-            if time.monotonic() - self._last_refresh < rest:
-                return False
-            region = view.region.clip(self._plane_shape)
-            self._view_tiles.extend((view.plane, tile) for tile in tiles_of(region, SLOT_SIDE))
-        elif time.monotonic() - self._last_refresh < self._refresh_cost:
-            return False
-        return bool(self._view_tiles) and self._can_send(self._view_tiles[0])
-
-    def _refresh_next(self) -> None:
         began = time.monotonic()
-        self._send_tile(*self._view_tiles.popleft())
-        self._last_refresh = time.monotonic()
-        self._refresh_cost = self._last_refresh - began
+        self._send_tile(trainer, tile)
+        self._view.done(time.monotonic() - began)
+        return True
 
-    def _show_update(self) -> None:
-        """The end of Update once: the kept weights, then all of the view."""
-        assert self._trainer is not None
-        if not self._update_shown:
-            self._trainer.measure()
-            self._update_shown = True
-            self._view_tiles.clear()
-            if self._view is not None:
-                region = self._view.region.clip(self._plane_shape)
-                self._view_tiles.extend(
-                    (self._view.plane, tile) for tile in tiles_of(region, SLOT_SIDE)
-                )
-        if not self._view_tiles:
+    def _show_update(self, trainer: Trainer) -> bool:
+        """The end of Update once: the kept weights, on all of the view."""
+        if trainer.measured_steps != trainer.steps:
+            trainer.measure()
+        if self._view.complete(trainer.weights_shown):
+            self._update_ends = None
             self._end_training("update")
-        elif self._can_send(self._view_tiles[0]):
-            self._refresh_next()
+            return True
+        return self._refresh(trainer)
 
-    def _predict_next(self) -> None:
-        plane, region = self._predicting.popleft()
-        self._send_tile(plane, region)
-        if self._predicting and self._predicting[0][0] != plane:
-            self._drop_unneeded_planes()
-        if time.monotonic() - self._last_progress >= PROGRESS_EVERY or not self._predicting:
-            self._report("training" if self._training else "idle")
-        if not self._predicting:
-            self._drop_unneeded_planes()
-            self._emit(Finished("predict"))
-
-    def _can_send(self, tile: Tile) -> bool:
-        """Whether the slot is free and the tile's plane is here; asks for the plane."""
+    def _predict_next(self, planes: WholePlanes) -> bool:
         assert self._trainer is not None
-        if tile[0] not in self._trainer.planes:
+        tile = planes.next
+        if tile is not None:
+            if not self._can_send(self._trainer, tile):
+                return False
+            self._send_tile(self._trainer, tile)
+            planes.done()
+        following = planes.next
+        if following is None:
+            self._report()
+            self._planes = None
+            self._emit(Finished("predict"))
+        elif self._reporter.due:
+            self._report()
+        if following is None or (tile is not None and following[0] != tile[0]):
+            self._drop_unneeded_planes()
+        return True
+
+    def _can_send(self, trainer: Trainer, tile: Tile) -> bool:
+        """Whether the tile's plane is here and the slot is free; asks for the plane."""
+        if tile[0] not in trainer.planes:
             self._want(tile[0])
             return False
         return self._slot is not None and self._slot.free
 
-    def _send_tile(self, plane: PlaneKey, region: Region) -> None:
-        assert self._trainer is not None
+    def _send_tile(self, trainer: Trainer, tile: Tile) -> None:
         assert self._slot is not None
-        pixels = torch.from_numpy(self._trainer.planes[plane])
-        labels = self._trainer.predictor().labels(pixels, region)
-        self._slot.send(plane, region, labels, self._trainer.kept_steps)
+        plane, region = tile
+        labels = trainer.predictor().labels(torch.from_numpy(trainer.planes[plane]), region)
+        self._slot.send(plane, region, labels, trainer.kept_steps)
 
     def _want(self, plane: PlaneKey) -> None:
         if plane not in self._wanted:
@@ -344,65 +304,28 @@ class TrainerLoop:
             self._emit(PlaneWanted(plane))
 
     def _drop_unneeded_planes(self) -> None:
-        """Keep in memory what is painted, shown, or next to be predicted."""
+        """Keep in memory what is painted, on screen, or next to be predicted."""
         if self._trainer is None:
             return
         needed = self._trainer.strokes.planes
-        if self._view is not None:
-            needed.add(self._view.plane)
-        if self._predicting:
-            needed.add(self._predicting[0][0])
+        following = self._planes.next if self._planes is not None else None
+        needed |= {key for key in (self._view.plane, following and following[0]) if key is not None}
         for plane in set(self._trainer.planes) - needed:
             self._trainer.drop_plane(plane)
 
     # --- reporting -----------------------------------------------------------------------
 
-    def _report(self, state: TrainerState) -> None:
-        now = time.monotonic()
-        trainer = self._trainer
-        if trainer is None:
-            self._emit(Progress(state))
-            return
-        since, steps = self._rate_mark
-        elapsed = now - since
-        rate = (trainer.steps - steps) / elapsed if elapsed > 0 and self._losses else 0.0
-        loss = sum(self._losses) / len(self._losses) if self._losses else None
-        self._losses.clear()
-        self._rate_mark = (now, trainer.steps)
-        self._last_progress = now
-        fraction, left = self._remaining(now)
-        self._emit(
-            Progress(
-                "waiting" if self._waiting_for and self._training else state,
-                step=trainer.steps,
-                loss=loss,
-                held_out_iou=trainer.kept_scores.iou,
-                score=trainer.scores.mean,
-                best_score=trainer.kept_scores.mean,
-                steps_per_second=rate,
-                needs=self._waiting_for if self._training else "",
-                fraction=fraction,
-                seconds_left=left,
-            )
-        )
-
-    def _remaining(self, now: float) -> tuple[float | None, float | None]:
-        """Share done and seconds left of the work that ends, if any is under way."""
-        if self._predict_total and (self._predicting or now - self._predict_began < 0):
-            done = self._predict_total - len(self._predicting)
-            if not done:
-                return 0.0, None
-            elapsed = now - self._predict_began
-            return done / self._predict_total, elapsed / done * len(self._predicting)
-        if self._update_ends is not None:
-            left = max(0.0, self._update_ends - now)
-            return 1 - left / UPDATE_SECONDS, left
-        return None, None
-
-
-def warn_of_missing_numbers(share: float) -> Notice:
-    """A plane holds pixels that are not numbers; they were given the mean's place."""
-    return Notice(
-        "warning",
-        f"{share:.0%} of this plane's pixels are not numbers (NaN); they are treated as average.",
-    )
+    def _report(self) -> None:
+        training = self._live or self._update_ends is not None
+        state: Literal["waiting", "training", "idle"] = "training" if training else "idle"
+        if training and self._needs:
+            state = "waiting"
+        fraction: float | None = None
+        left: float | None = None
+        if self._planes is not None:
+            fraction, left = self._planes.remaining
+        elif self._update_ends is not None:
+            left = max(0.0, self._update_ends - time.monotonic())
+            fraction = 1 - left / UPDATE_SECONDS
+        needs = self._needs if training else ""
+        self._reporter.report(self._trainer, state, needs, fraction, left)

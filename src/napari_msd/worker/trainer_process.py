@@ -15,6 +15,7 @@ import numpy.typing as npt
 from appose.service import ResponseType, Service, TaskEvent
 
 from napari_msd.planes import Region
+from napari_msd.worker.limits import SLOT_SIDE
 
 INIT = """
 import numpy
@@ -34,7 +35,7 @@ from napari_msd.worker.inbox import receive
 receive(number, name, inputs)
 """
 
-SLOT_BYTES = 1024 * 1024
+SLOT_BYTES = SLOT_SIDE**2
 
 
 class TrainerProcess:
@@ -124,13 +125,8 @@ class TrainerProcess:
         if event.response_type is ResponseType.UPDATE:
             if event.info is not None and not self._ending:
                 self._on_event(event.info)
-        elif event.response_type in (
-            ResponseType.CRASH,
-            ResponseType.FAILURE,
-            ResponseType.COMPLETION,
-        ):
-            if not self._ending:
-                self._on_death(_cause(event.task.error))
+        elif event.response_type.is_terminal() and not self._ending:
+            self._on_death(_cause(event.task.error))
 
     def _arrived(self, event: TaskEvent) -> None:
         if event.response_type.is_terminal():
@@ -149,9 +145,7 @@ class TrainerProcess:
 
 def _share(pixels: npt.NDArray[np.generic]) -> appose.NDArray:
     """A copy of `pixels` in shared memory, in the machine's byte order."""
-    if pixels.dtype == bool or pixels.dtype.kind not in "uif":
-        pixels = pixels.astype(np.float32)
-    elif pixels.dtype == np.float16:
+    if pixels.dtype.kind not in "uif" or pixels.dtype.itemsize not in (1, 2, 4, 8):
         pixels = pixels.astype(np.float32)
     shared = appose.NDArray(pixels.dtype.newbyteorder("=").name, list(pixels.shape))
     shared.ndarray()[...] = pixels

@@ -1,0 +1,39 @@
+"""Annotations that cannot be learned from, each refused in one sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_msd.config import MAX_CLASSES
+from napari_msd.errors import StrokesError
+
+TWO_CLASSES = "Paint a few strokes of at least two classes."
+
+
+def checked_annotation(
+    annotation: npt.ArrayLike, shape: tuple[int, ...]
+) -> npt.NDArray[np.integer]:
+    """An annotation that fits an image's labels of `shape`.
+
+    Raises
+    ------
+    StrokesError
+        If its shape or values do not fit, or nothing is painted.
+    """
+    array = np.asarray(annotation)
+    if array.shape != shape:
+        raise StrokesError(
+            f"The annotation has shape {array.shape}, the image needs {shape}; "
+            "paint on a layer of the image's size."
+        )
+    if array.dtype.kind not in "bui":
+        raise StrokesError(f"The annotation must hold whole numbers, not {array.dtype}.")
+    if not array.any():
+        raise StrokesError(f"The annotation is empty. {TWO_CLASSES}")
+    if array.min() < 0 or array.max() > MAX_CLASSES:
+        raise StrokesError(
+            f"Class values go from 1 to {MAX_CLASSES} (0 = unlabelled); this annotation has "
+            f"values from {array.min()} to {array.max()}."
+        )
+    return array

@@ -1,0 +1,111 @@
+"""Tiles join without a seam; silenced classes are never predicted."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_msd import MSDNet
+from napari_msd.errors import ImageError, OutOfMemoryError
+from napari_msd.inference import Normalisation, Predictor, tiles_of
+from napari_msd.planes import Region, whole
+
+SHAPE = (61, 83)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    network = MSDNet(2, 3, depth=4, dilations=(1, 2, 3), backend="torch")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.3)
+    return network
+
+
+@pytest.fixture
+def plane():
+    return torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(1))
+
+
+def test_tiles_equal_the_whole(network, plane):
+    predictor = Predictor(network, [1, 2, 5])
+    at_once = predictor.probabilities(plane, whole(SHAPE))
+    assert at_once.shape == (3, *SHAPE)
+    assert np.allclose(at_once.sum(axis=0), 1, atol=1e-5)
+    for tile in tiles_of(whole(SHAPE), 20):
+        part = predictor.probabilities(plane, tile)
+        # Only the order of additions differs between the two.
+        assert np.allclose(part, at_once[(slice(None), *tile.slices)], atol=1e-5)
+
+
+def test_labels_are_annotation_values_of_active_classes(network, plane):
+    labels = Predictor(network, [1, 2, 5]).labels(plane, whole(SHAPE))
+    assert labels.dtype == np.uint8
+    assert set(np.unique(labels)) <= {1, 2, 5}
+    without = Predictor(network, [1, 2, 5], active=[1, 5]).labels(plane, whole(SHAPE))
+    assert 2 in labels
+    assert set(np.unique(without)) <= {1, 5}
+
+
+def test_on_too_little_memory_the_tile_is_halved(network, plane, monkeypatch):
+    whole_answer = Predictor(network, [1, 2, 5]).labels(plane, whole(SHAPE))
+    real = MSDNet.forward
+
+    def small_only(self, image):
+        if image.shape[-1] * image.shape[-2] > 60 * 60:
+            raise OutOfMemoryError("too large")
+        return real(self, image)
+
+    monkeypatch.setattr(MSDNet, "forward", small_only)
+    labels = Predictor(network, [1, 2, 5]).labels(plane, whole(SHAPE))
+    assert np.array_equal(labels, whole_answer)
+
+
+def test_memory_for_nothing_is_said(network, plane, monkeypatch):
+    def never(self, image):
+        raise OutOfMemoryError("too large")
+
+    monkeypatch.setattr(MSDNet, "forward", never)
+    with pytest.raises(OutOfMemoryError, match="too little memory"):
+        Predictor(network, [1, 2, 5]).labels(plane, whole(SHAPE))
+
+
+@pytest.mark.parametrize("side", [1, 7, 20, 500])
+def test_tiles_cover_once_and_start_in_the_middle(side):
+    region = Region(3, 5, 43, 95)
+    count = np.zeros((50, 100), int)
+    tiles = tiles_of(region, side)
+    for tile in tiles:
+        assert max(tile.shape) <= side or side >= 90
+        count[tile.slices] += 1
+    expected = np.zeros((50, 100), int)
+    expected[region.slices] = 1
+    assert np.array_equal(count, expected)
+    assert tiles_of(Region(0, 0, 0, 9), side) == []
+
+
+def test_normalisation_leaves_out_what_is_no_number():
+    pixels = np.array([[1.0, 3.0], [np.nan, np.inf]])
+    normalisation = Normalisation.of(pixels)
+    assert normalisation.mean == (2.0,)
+    assert normalisation.apply(pixels).tolist() == [[[-1.0, 1.0], [0.0, 0.0]]]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "sentence"),
+    [
+        (np.zeros((0, 5)), "empty"),
+        (np.full((4, 4), 7), "same value"),
+        (np.ones((1, 1)), "same value"),
+        (np.full((4, 4), np.nan), "no numbers"),
+    ],
+)
+def test_images_without_information_are_refused(pixels, sentence):
+    with pytest.raises(ImageError, match=sentence):
+        Normalisation.of(pixels)
+
+
+def test_another_number_of_channels_is_refused():
+    normalisation = Normalisation.of(np.random.default_rng(0).random((4, 4, 3)))
+    with pytest.raises(ImageError, match="3 channels, this image has one channel"):
+        normalisation.apply(np.zeros((4, 4)))

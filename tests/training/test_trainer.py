@@ -1,0 +1,197 @@
+"""The network learns from strokes, and from their changes, without a restart."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_msd.config import Settings
+from napari_msd.errors import ModelFileError, StrokesError
+from napari_msd.io.model_file import ModelRecord
+from napari_msd.planes import Region, whole
+from napari_msd.training import Trainer
+
+SHAPE = (96, 96)
+SMALL = Settings.from_preset(depth=3, patch_size=32, learning_rate=0.02)
+
+
+def image() -> np.ndarray:
+    """Dark, middle and bright thirds with noise, as uint16."""
+    rng = np.random.default_rng(0)
+    grey = np.repeat([100, 200, 300], 32)[None, :] + rng.normal(0, 15, SHAPE)
+    return grey.astype(np.uint16)
+
+
+def strokes(*classes: int) -> np.ndarray:
+    labels = np.zeros(SHAPE, np.uint8)
+    for value in classes:
+        column = 32 * (value - 1) + 14
+        labels[4:92, column : column + 4] = value
+    return labels
+
+
+def trainer_for(*classes: int, settings: Settings = SMALL) -> Trainer:
+    trainer = Trainer(settings, n_channels=1)
+    trainer.set_plane((), image())
+    trainer.write_strokes((), whole(SHAPE), strokes(*classes))
+    return trainer
+
+
+def learn(trainer: Trainer, steps: int) -> None:
+    for _ in range(steps):
+        trainer.step()
+    trainer.measure()
+
+
+def labels_of(trainer: Trainer) -> np.ndarray:
+    return trainer.predictor().labels(torch.from_numpy(trainer.planes[()]), whole(SHAPE))
+
+
+def truth(*classes: int) -> np.ndarray:
+    return np.broadcast_to(np.repeat(classes, 32)[None, :], SHAPE)
+
+
+def test_learns_what_was_painted():
+    trainer = trainer_for(1, 2, 3)
+    learn(trainer, 150)
+    assert (labels_of(trainer) == truth(1, 2, 3)).mean() > 0.95
+    assert trainer.kept_scores.mean > 0.9
+    assert set(trainer.kept_scores.iou) == {1, 2, 3}
+
+
+def test_a_new_class_and_its_removal_need_no_restart():
+    trainer = trainer_for(1, 3)
+    learn(trainer, 60)
+    assert set(np.unique(labels_of(trainer))) == {1, 3}
+    steps = trainer.steps
+    trainer.write_strokes((), whole(SHAPE), strokes(1, 2, 3))
+    learn(trainer, 100)
+    assert trainer.steps == steps + 100
+    assert (labels_of(trainer) == truth(1, 2, 3)).mean() > 0.9
+    trainer.write_strokes((), whole(SHAPE), strokes(1, 3))
+    assert set(np.unique(labels_of(trainer))) == {1, 3}
+    learn(trainer, 20)
+    assert set(np.unique(labels_of(trainer))) == {1, 3}
+
+
+def test_the_optimiser_remembers_the_old_weights_when_a_class_comes():
+    trainer = trainer_for(1, 3)
+    learn(trainer, 10)
+    state = trainer._optimiser.state_dict()["state"]
+    largest = max(float(s["exp_avg"].abs().max()) for s in state.values())
+    trainer.write_strokes((), whole(SHAPE), strokes(1, 2, 3))
+    trainer._make_room_for_classes()
+    kept = trainer._optimiser.state_dict()["state"]
+    assert kept
+    assert max(float(s["exp_avg"].abs().max()) for s in kept.values()) <= largest
+
+
+@pytest.mark.parametrize("classes", [(), (2,)])
+def test_fewer_than_two_classes_is_said(classes):
+    trainer = trainer_for(*classes)
+    assert "at least two classes" in trainer.needs()
+    with pytest.raises(StrokesError, match="at least two classes"):
+        trainer.step()
+
+
+def test_the_seed_decides_everything():
+    def weights(seed: int) -> bytes:
+        trainer = trainer_for(
+            1, 2, settings=Settings.from_preset(depth=3, patch_size=32, seed=seed)
+        )
+        learn(trainer, 12)
+        record = trainer.record()
+        return b"".join(w.tobytes() for w in record.weights.values())
+
+    assert weights(5) == weights(5)
+    assert weights(5) != weights(6)
+
+
+def test_best_weights_are_kept_while_the_strokes_stay():
+    trainer = trainer_for(1, 2, 3)
+    learn(trainer, 100)
+    best, steps = trainer.kept_scores.mean, trainer.kept_steps
+    with torch.no_grad():  # ruin what is being trained
+        for parameter in trainer._network.parameters():
+            parameter.zero_()
+    trainer.measure()
+    assert trainer.scores.mean < best
+    assert (trainer.kept_scores.mean, trainer.kept_steps) == (best, steps)
+    assert (labels_of(trainer) == truth(1, 2, 3)).mean() > 0.9
+
+
+def test_after_a_new_stroke_the_newest_weights_count():
+    trainer = trainer_for(1, 2, 3)
+    learn(trainer, 40)
+    trainer.write_strokes((), Region(0, 0, 3, 3), np.ones((3, 3), np.uint8))
+    learn(trainer, 7)
+    assert trainer.kept_steps == trainer.steps
+
+
+def test_held_out_strokes_reach_no_batch():
+    trainer = trainer_for(1, 2, 3)
+    measured = {
+        (int(y), int(x))
+        for value in (1, 2, 3)
+        for piece in trainer._held_out.measured(trainer.strokes, value)
+        for y, x in piece.pixels
+    }
+    assert measured
+    marked = trainer.planes[()]
+    marked[...] = 0
+    for y, x in measured:
+        marked[0, y, x] = 1
+    for _ in range(30):
+        batch = trainer._sampler.draw(4, [1, 2, 3], [1, 2, 3])
+        assert not batch.images[:, 0][batch.labels >= 0].any()
+
+
+def test_patches_are_balanced_over_classes():
+    trainer = trainer_for(1, 2, 3)
+    trainer.write_strokes((), Region(0, 0, 96, 40), np.full((96, 40), 1, np.uint8))
+    batch = trainer._sampler.draw(6, [1, 2, 3], [1, 2, 3])
+    seen = [set(np.unique(labels)) - {-1} for labels in batch.labels]
+    assert sum(1 in s for s in seen) >= 2
+    assert sum(2 in s for s in seen) >= 2
+    assert sum(1 in s or 2 in s for s in seen) >= 2
+
+
+@pytest.mark.parametrize("shape", [(96, 20), (5, 96), (3, 2)])
+def test_planes_smaller_than_a_patch(shape):
+    trainer = Trainer(SMALL, n_channels=1)
+    trainer.set_plane((), np.random.default_rng(0).random(shape))
+    labels = np.ones(shape, np.uint8)
+    labels[0] = 2
+    trainer.write_strokes((), whole(shape), labels)
+    learn(trainer, 3)
+    assert (
+        trainer.predictor().labels(torch.from_numpy(trainer.planes[()]), whole(shape)).shape
+        == shape
+    )
+
+
+def test_a_record_continues_where_it_stopped():
+    trainer = trainer_for(1, 2, 3)
+    learn(trainer, 60)
+    record = ModelRecord.from_bytes(trainer.record().to_bytes())
+    second = Trainer(SMALL, 1, record)
+    second.set_plane((), image())
+    assert second.learned
+    assert np.array_equal(labels_of(second), labels_of(trainer))
+    second.write_strokes((), whole(SHAPE), strokes(1, 2, 3))
+    learn(second, 10)
+    assert second.steps == record.steps + 10
+
+
+def test_a_model_for_other_channels_is_refused():
+    trainer = trainer_for(1, 2, 3)
+    learn(trainer, 5)
+    with pytest.raises(ModelFileError, match="channel"):
+        Trainer(SMALL, 3, trainer.record())
+
+
+def test_strokes_on_a_plane_that_is_not_here_are_asked_for():
+    trainer = trainer_for(1, 2)
+    trainer.write_strokes((4,), Region(0, 0, 2, 2), np.ones((2, 2), np.uint8))
+    assert trainer.missing_planes() == {(4,)}
+    trainer.forget_plane((4,))
+    assert trainer.missing_planes() == set()
