@@ -1,4 +1,4 @@
-"""One compiled core as two Python calls on torch tensors: forward and backward of a whole network."""
+"""One compiled core as two Python calls on torch tensors: forward and backward."""
 
 from __future__ import annotations
 
@@ -183,8 +183,9 @@ def _raise_out_of_memory(n_bytes: int, problem: abi.Problem, cause: BaseExceptio
 def _describe(problem: abi.Problem) -> str:
     sizes = " x ".join(str(size) for size in problem.sizes[3 - problem.ndim :])
     return (
-        f"{problem.batch} image(s) of {sizes} pixels with {problem.in_channels} channel(s) in a network of "
-        f"depth {problem.depth}, width {problem.width} and {problem.n_classes} output(s)"
+        f"{problem.batch} image(s) of {sizes} pixels with {problem.in_channels} channel(s) "
+        f"in a network of depth {problem.depth}, width {problem.width} and "
+        f"{problem.n_classes} output(s)"
     )
 
 

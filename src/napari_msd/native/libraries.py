@@ -1,4 +1,4 @@
-"""Find and load the compiled cores; a missing or broken one is a fact to report, never an exception.
+"""Find and load the compiled cores; a missing or broken one is reported, never raised.
 
 Called by `backend` to choose, and by ``napari-msd info`` to say what this
 machine has. Imports no torch.
@@ -135,7 +135,7 @@ def _load(kind: LibraryKind) -> tuple[Library | None, LibraryStatus]:
 
 
 def load_library(kind: LibraryKind) -> Library | None:
-    """The usable library of a kind, loaded once per process, or None: then `library_status` says why."""
+    """The usable library of a kind, or None: then `library_status` says why."""
     return _load(kind)[0]
 
 

@@ -7,6 +7,7 @@ One operator call per pass, not per layer: calling a custom operator costs 10 to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, cast
 
@@ -109,9 +110,16 @@ def _forward(
     keep_maps: bool,
 ) -> tuple[Tensor, Tensor]:
     structure = Structure(tuple(dilations), width, cast(Boundary, boundary))
-    tensors = (t.contiguous() for t in (image, weight, bias, output_weight, output_bias))
-    with torch.cuda.device_of(image):
-        return compiled_core(backend).forward(*tensors, structure, keep_maps)
+    with _device_of(image):
+        return compiled_core(backend).forward(
+            image.contiguous(),
+            weight.contiguous(),
+            bias.contiguous(),
+            output_weight.contiguous(),
+            output_bias.contiguous(),
+            structure,
+            keep_maps,
+        )
 
 
 @_forward.register_fake
@@ -156,9 +164,15 @@ def _backward(
     needs_input_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     structure = Structure(tuple(dilations), width, cast(Boundary, boundary))
-    tensors = (t.contiguous() for t in (grad_logits, maps, weight, output_weight))
-    with torch.cuda.device_of(grad_logits):
-        return compiled_core(backend).backward(*tensors, structure, needs_input_gradient)
+    with _device_of(grad_logits):
+        return compiled_core(backend).backward(
+            grad_logits.contiguous(),
+            maps,
+            weight.contiguous(),
+            output_weight.contiguous(),
+            structure,
+            needs_input_gradient,
+        )
 
 
 @_backward.register_fake
@@ -182,6 +196,11 @@ def _(
         grad_logits.new_empty(output_weight.shape),
         grad_logits.new_empty(output_weight.shape[0]),
     )
+
+
+def _device_of(tensor: Tensor) -> AbstractContextManager[Any]:
+    """Make the tensor's GPU the current one: the compiled core launches there."""
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
 
 
 def plane_numbers(sizes: Sequence[int], item_bytes: int, backend: str) -> int:

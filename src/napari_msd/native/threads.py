@@ -29,7 +29,7 @@ def set_threads(threads: int | None) -> None:
 
 
 def available_cores() -> int:
-    """Cores that this process may run on (fewer than the machine's under taskset or a batch system)."""
+    """Cores that this process may run on (a batch system may allow fewer than there are)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

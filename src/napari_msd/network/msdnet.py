@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from napari_msd.config import BOUNDARIES, BackendName, Boundary
 from napari_msd.errors import ImageError, SettingsError
 from napari_msd.native.backend import BACKEND_REQUESTS, choose_backend
-from napari_msd.native.libraries import LibraryKind
 from napari_msd.native.operator import mixed_scale_dense
 from napari_msd.network.reference import mixed_scale_dense_reference
 
@@ -133,12 +132,12 @@ class MSDNet(nn.Module):
 
     @property
     def n_parameters(self) -> int:
-        """Trainable numbers: 9 sum_i w (i w + c_0) + w d + (w d + c_0) c_out + c_out (27 in 3-D)."""
+        """Trainable numbers: 9 sum_i w (i w + c_0) + w d + (w d + c_0 + 1) c_out (27 in 3-D)."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
     def receptive_radius(self) -> int:
-        """Pixels on each side that can influence an output: the sum over layers of their largest dilation.
+        """Pixels on each side that influence an output: the sum of the layers' largest dilations.
 
         Tiled prediction equals whole-image prediction with a halo of this size.
         """
@@ -205,7 +204,7 @@ class MSDNet(nn.Module):
             self.dilations,
             self.width,
             self.boundary,
-            cast(LibraryKind, choice.name),
+            choice.name,
         )
 
     def extra_repr(self) -> str:
