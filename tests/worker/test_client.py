@@ -276,13 +276,13 @@ SCRIPT = """
     client.set_view(View((), whole(image.shape)))
     client.set_live(True)
     assert learning.wait(90)
-    print(client.pid, flush=True)
+    print(client.pid, client._process.slot.shm.name, flush=True)
 """
 
 
-def shared_memory() -> set[str]:
-    """Names of Python's shared memory blocks, where the system lists them."""
-    return {path.name for path in Path("/dev/shm").glob("psm_*")}
+def in_use(name: str) -> bool:
+    """Whether a block of shared memory is still there, without claiming it."""
+    return Path("/dev/shm", name).exists()
 
 
 def wait_until_gone(pid: int) -> None:
@@ -290,7 +290,7 @@ def wait_until_gone(pid: int) -> None:
         psutil.Process(pid).wait(timeout=30)
 
 
-def test_no_orphan_when_the_viewer_forgets_to_close():
+def test_no_orphan_and_no_memory_left_when_the_viewer_forgets_to_close():
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SCRIPT)],
         capture_output=True,
@@ -298,18 +298,21 @@ def test_no_orphan_when_the_viewer_forgets_to_close():
         timeout=120,
         check=True,
     )
-    wait_until_gone(int(done.stdout))
+    pid, memory = done.stdout.split()
+    wait_until_gone(int(pid))
+    assert not in_use(memory)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is POSIX")
 def test_no_orphan_and_no_memory_left_when_the_viewer_is_killed():
-    before = shared_memory()
     code = textwrap.dedent(SCRIPT) + "threading.Event().wait()\n"
     viewer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     with viewer:
-        trainer = psutil.Process(int(viewer.stdout.readline()))
+        pid, memory = viewer.stdout.readline().split()
+        trainer = psutil.Process(int(pid))
+        assert in_use(memory) or not Path("/dev/shm").exists()
         trackers = [p for p in psutil.Process(viewer.pid).children() if p != trainer]
         viewer.kill()
     wait_until_gone(trainer.pid)
     psutil.wait_procs(trackers, timeout=30)  # Python's own tracker frees the memory
-    assert not shared_memory() - before
+    assert not in_use(memory)

@@ -77,12 +77,9 @@ class TrainerClient:
         self._closing = False
         self._outbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._to_read: queue.SimpleQueue[tuple[_Session, PlaneKey] | None] = queue.SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._send_loop, name="trainer-sender", daemon=True),
-            threading.Thread(target=self._read_loop, name="plane-reader", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._sender = threading.Thread(target=self._send_loop, name="trainer-sender", daemon=True)
+        self._sender.start()
+        threading.Thread(target=self._read_loop, name="plane-reader", daemon=True).start()
 
     # --- what the viewer asks for --------------------------------------------------------
 
@@ -216,9 +213,9 @@ class TrainerClient:
             self._closing = True
         self._outbox.put(None)
         self._to_read.put(None)
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(CLOSE_SECONDS)
+        # The reader is not waited for: a slow disk must not freeze a closing window.
+        if threading.current_thread() is not self._sender:
+            self._sender.join(CLOSE_SECONDS)
 
     # --- the sender's thread -------------------------------------------------------------
 
