@@ -75,3 +75,15 @@ def test_napari_takes_the_layers(function):
         assert set(classes) == {str(v) for v in np.unique(labels.data) if v}
         first, second = (labels.get_color(value) for value in (1, 2))
         assert not np.array_equal(first, second)
+
+
+def test_manifest_offers_every_sample():
+    from npe2 import PluginManager
+
+    manager = PluginManager.instance()
+    manager.discover()
+    samples = manager.get_manifest("napari-msd").contributions.sample_data
+    assert {sample.key for sample in samples} >= set(sample_data.NAMES)
+    for sample in samples:
+        layers = sample.open()
+        assert layers[0][2] == "image"

@@ -75,6 +75,8 @@ def open_sample(viewer: Any) -> Any:
     for name, layer in (("image_combo", image), ("annotation_combo", strokes)):
         combo = _child(widget, name)
         combo.setCurrentIndex(combo.findText(layer.name))
+    viewer.layers.selection.active = strokes
+    strokes.mode, strokes.brush_size = "paint", 6
     return widget
 
 
