@@ -1,0 +1,86 @@
+// The boundary rule on the GPU: which pixel a tap reads, and which taps read a pixel.
+//
+// No halo is stored. A dilation d only matters modulo the period T of the mirrored row (T = 2 (size - 1) for
+// reflect, 2 size for symmetric), because fold(y +- d) = fold(y +- d') for d' = d mod T. Taken with its sign,
+// |d'| <= T / 2, so a position y + b d' leaves the image by at most one mirror image on either side. `zeros`
+// needs no more than d' = min(d, size).
+#pragma once
+
+#include <cstdint>
+
+#include "launch.cuh"
+#include "napari_msd.h"
+
+namespace napari_msd {
+
+struct Geometry {
+  int32_t height, width;
+  int32_t boundary;
+  int32_t reach_y, reach_x;  // the largest |d'| of any channel
+  int64_t plane;             // height * width
+  int64_t batch;
+};
+
+// A channel's dilation along y and x, reduced as above (signed).
+struct Step {
+  int32_t y, x;
+};
+
+inline int32_t reduced_dilation(int32_t dilation, int32_t size, int32_t boundary) {
+  if (boundary == MSD_ZEROS) return dilation < size ? dilation : size;
+  const int32_t period = boundary == MSD_SYMMETRIC ? 2 * size : 2 * (size - 1);
+  if (period == 0) return 0;
+  const int32_t rest = dilation % period;
+  return rest > period / 2 ? rest - period : rest;
+}
+
+// The pixel that stands at `position`, at most one mirror image outside the row; -1 for none.
+__device__ inline int32_t fold(int32_t position, int32_t size, int32_t boundary) {
+  if (position >= 0 && position < size) return position;
+  if (boundary == MSD_ZEROS) return -1;
+  const int32_t edge = boundary == MSD_SYMMETRIC ? 1 : 0;
+  return position < 0 ? -position - edge : 2 * size - 2 + edge - position;
+}
+
+// All positions within `reach` of the row that fold to `pixel`, the pixel itself first; returns their number.
+__device__ inline int unfold(int32_t pixel, int32_t size, int32_t reach, int32_t boundary, int32_t *positions) {
+  int count = 0;
+  positions[count++] = pixel;
+  if (boundary == MSD_ZEROS) return count;
+  const int32_t edge = boundary == MSD_SYMMETRIC ? 1 : 0;
+  const int32_t before = -pixel - edge, after = 2 * size - 2 + edge - pixel;
+  if (before < 0 && before >= -reach) positions[count++] = before;
+  if (after >= size && after < size + reach) positions[count++] = after;
+  return count;
+}
+
+// Offsets within a plane of the 9 pixels that a channel's taps read at (y, x); -1: zero.
+__device__ inline void tap_offsets(const Geometry &g, Step step, int32_t y, int32_t x, int32_t *offsets) {
+  for (int b = 0; b < 3; ++b) {
+    const int32_t from_y = fold(y + (b - 1) * step.y, g.height, g.boundary);
+    for (int c = 0; c < 3; ++c) {
+      const int32_t from_x = fold(x + (c - 1) * step.x, g.width, g.boundary);
+      offsets[3 * b + c] = from_y < 0 || from_x < 0 ? -1 : from_y * g.width + from_x;
+    }
+  }
+}
+
+// The thread's pixel, counted through the whole batch.
+struct Place {
+  bool inside;
+  int64_t image;
+  int32_t pixel, y, x;
+};
+
+__device__ inline Place place_of_thread(const Geometry &g) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  Place place;
+  place.inside = i < g.batch * g.plane;
+  place.image = place.inside ? i / g.plane : 0;
+  place.pixel = place.inside ? static_cast<int32_t>(i - place.image * g.plane) : 0;
+  place.y = place.pixel / g.width;
+  place.x = place.pixel - place.y * g.width;
+  return place;
+}
+
+}  // namespace napari_msd

@@ -1,0 +1,53 @@
+// The final 1x1 convolution, Eq. 5: logits[k] = bias[k] + sum over all maps l of weight[k][l] * z[l].
+//
+// One thread per pixel and 8 classes, so that each map is read once per 8 outputs.
+#include "network.cuh"
+
+namespace napari_msd {
+namespace {
+
+constexpr int classes_per_thread = 8;
+
+template <class T>
+__global__ void __launch_bounds__(block_threads)
+output_layer_kernel(Network network, const T *maps, const T *weight, const T *bias, T *logits) {
+  const Geometry &g = network.geometry;
+  const Place place = place_of_thread(g);
+  if (!place.inside) return;
+  const int first = static_cast<int>(blockIdx.y) * classes_per_thread;
+  const int left = network.n_classes - first;
+  const int n = left < classes_per_thread ? left : classes_per_thread;
+  const int64_t n_maps = network.maps();
+  const T *map = maps + place.image * n_maps * g.plane + place.pixel;
+  T sums[classes_per_thread];
+#pragma unroll
+  for (int k = 0; k < classes_per_thread; ++k) sums[k] = k < n ? bias[first + k] : T(0);
+  for (int64_t l = 0; l < n_maps; ++l) {
+    const T value = map[l * g.plane];
+#pragma unroll
+    for (int k = 0; k < classes_per_thread; ++k) {
+      if (k < n) sums[k] += weight[(first + k) * n_maps + l] * value;
+    }
+  }
+  T *out = logits + (place.image * network.n_classes + first) * g.plane + place.pixel;
+#pragma unroll
+  for (int k = 0; k < classes_per_thread; ++k) {
+    if (k < n) out[k * g.plane] = sums[k];
+  }
+}
+
+}  // namespace
+
+template <class T>
+void output_layer(const Network &network, const T *maps, const T *weight, const T *bias, T *logits,
+                  cudaStream_t stream) {
+  const dim3 grid(blocks_for(network.geometry.batch * network.geometry.plane),
+                  static_cast<unsigned>((network.n_classes + classes_per_thread - 1) / classes_per_thread));
+  launch(output_layer_kernel<T>, grid, block_threads, stream, network, maps, weight, bias, logits);
+}
+
+template void output_layer(const Network &, const float *, const float *, const float *, float *, cudaStream_t);
+template void output_layer(const Network &, const double *, const double *, const double *, double *,
+                           cudaStream_t);
+
+}  // namespace napari_msd

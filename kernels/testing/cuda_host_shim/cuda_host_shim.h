@@ -1,0 +1,50 @@
+// Just enough of CUDA to run kernels/cuda/*.cu on the CPU, so that every index, fold and reduction is checked
+// against the reference without a GPU. Tests only: never installed, never fast, not a model of GPU timing or
+// of memory races between threads.
+//
+// A block's threads are fibers (ucontext) on one thread: each runs until __syncthreads or its end, then the
+// next; blocks run one after another, so `__shared__` can be static memory. A thread that ends before others
+// wait simply no longer takes part, as on the GPU.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#define __global__
+#define __device__
+#define __host__
+#define __shared__ static
+#define __launch_bounds__(threads)
+
+using cudaStream_t = void *;
+enum cudaError_t { cudaSuccess = 0 };
+enum cudaMemcpyKind { cudaMemcpyDeviceToDevice = 3 };
+
+struct dim3 {
+  unsigned x, y, z;
+  explicit dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+
+extern dim3 blockIdx, blockDim, gridDim, threadIdx;
+
+void __syncthreads();
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline cudaError_t cudaGetDeviceCount(int *count) {
+  *count = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
+                              size_t height, cudaMemcpyKind kind, cudaStream_t stream);
+
+namespace napari_msd {
+
+// Runs body(context) once per thread of the grid.
+void run_grid(dim3 grid, unsigned block, void (*body)(void *), void *context);
+
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, unsigned block, cudaStream_t, Arguments... arguments) {
+  auto call = [&] { kernel(arguments...); };
+  run_grid(grid, block, [](void *context) { (*static_cast<decltype(call) *>(context))(); }, &call);
+}
+
+}  // namespace napari_msd
