@@ -285,7 +285,37 @@ def test_folder_that_is_a_file(run, painted, model, tmp_path):
 
 
 def test_usage_errors_exit_with_2(run):
-    for arguments in (["nonsense"], ["train"], ["predict", "a", "b", "-o", "c", "--format", "jpg"]):
-        code, _, err = run(*arguments)
-        assert code == 2
-        assert "Traceback" not in err
+    for arguments in (["nonsense"], ["train"], ["info", "--nonsense"], ["train", "a", "-o", "b"]):
+        code, out, err = run(*arguments)
+        assert (code, out) == (2, "")
+        assert "--help" in one_line(err)
+
+
+def test_unknown_format(run, painted, model, tmp_path):
+    image = painted / "image.tif"
+    code, _, err = run("predict", model, image, "-o", tmp_path / "out", "--format", "jpg")
+    assert code == 2
+    assert "choose one of tiff, png, npy" in one_line(err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_arguments_the_help(run):
+    code, out, _ = run()
+    assert code == 0
+    assert "Commands:" in out
+
+
+@pytest.mark.parametrize(
+    ("value", "headless"), [(None, False), ("", False), ("0", False), ("1", True), ("true", True)]
+)
+def test_demo_is_unattended_when_asked(run, monkeypatch, tmp_path, value, headless):
+    from napari_msd import demo
+
+    calls = []
+    monkeypatch.setattr(demo, "run", lambda *args, **kwargs: calls.append((args, kwargs)))
+    if value is None:
+        monkeypatch.delenv("HEADLESS", raising=False)
+    else:
+        monkeypatch.setenv("HEADLESS", value)
+    assert run("demo", "-o", tmp_path, "--seconds", 5)[0] == 0
+    assert calls == [((tmp_path,), {"headless": headless, "seconds": 5.0})]

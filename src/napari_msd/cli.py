@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,15 +42,7 @@ app = typer.Typer(
 )
 
 
-class LabelFormat(StrEnum):
-    """File formats of ``predict``."""
-
-    tiff = "tiff"
-    png = "png"
-    npy = "npy"
-
-
-_SUFFIX = {LabelFormat.tiff: ".tif", LabelFormat.png: ".png", LabelFormat.npy: ".npy"}
+_SUFFIX = {"tiff": ".tif", "png": ".png", "npy": ".npy"}
 
 Device = Annotated[str, typer.Option(help=f"One of {', '.join(DEVICE_CHOICES)}.")]
 Axes = Annotated[
@@ -61,9 +52,9 @@ Axes = Annotated[
 
 
 def main() -> None:
-    """Run the command line; our own errors become one line and an exit code."""
+    """Run the command line; what a person got wrong becomes one line and an exit code."""
     try:
-        app()
+        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except MSDError as error:
         complain(error)
         raise SystemExit(2 if isinstance(error, BadInputError | ExportError) else 1) from None
@@ -73,6 +64,12 @@ def main() -> None:
     except KeyboardInterrupt:
         complain("Stopped.")
         raise SystemExit(130) from None
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # no complaint about usage: a bug of ours
+            raise
+        complain(f"{error.format_message()} See napari-msd --help.")
+        raise SystemExit(2) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
 
 
 def complain(message: object) -> None:
@@ -115,7 +112,9 @@ def demo(
 
 @app.command()
 def train(
-    images: Annotated[list[Path], typer.Argument(help="Image files to learn from.")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", help="Image files to learn from.")
+    ],
     labels: Annotated[
         list[Path],
         typer.Option(
@@ -132,7 +131,10 @@ def train(
     device: Device = "auto",
     axes: Axes = None,
 ) -> None:
-    """Train on images and their painted labels (0 = unlabelled) and write a model file."""
+    """Train on painted images and write a model file.
+
+    In the labels, 0 means unlabelled and 1 to 255 are classes.
+    """
     if len(labels) != len(images):
         raise BadInputError(
             f"There are {len(images)} images but {len(labels)} label files; give --labels once "
@@ -168,17 +170,24 @@ def train(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="Model file (.safetensors).")],
-    images: Annotated[list[Path], typer.Argument(help="Image files to segment.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file (.safetensors).")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", help="Image files to segment.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labels.")],
     format: Annotated[
-        LabelFormat, typer.Option(help="File format of the labels.")
-    ] = LabelFormat.tiff,
+        str, typer.Option(help=f"File format of the labels: {', '.join(_SUFFIX)}.")
+    ] = "tiff",
     device: Device = "auto",
     axes: Axes = None,
 ) -> None:
-    """Segment images with a trained model; a bad image does not stop the others."""
+    """Segment images with a trained model.
+
+    A bad image is reported and does not stop the others.
+    """
     require_device(device)
+    if format not in _SUFFIX:
+        raise BadInputError(f"There is no format {format!r}; choose one of {', '.join(_SUFFIX)}.")
     from napari_msd.io.atomic import make_folder
     from napari_msd.io.model_file import read
     from napari_msd.segmenter import MSDSegmenter
@@ -202,7 +211,10 @@ def predict(
 
 @app.command()
 def info() -> None:
-    """Say which devices and compiled cores are used, why others are not, and all versions."""
+    """Say what this machine computes with, and why.
+
+    Devices, compiled cores, why one is not used, and versions.
+    """
     from napari_msd.info import report
 
     for line in report():
@@ -230,7 +242,7 @@ def _summary(model: Path) -> str:
     from napari_msd.io.model_file import read
 
     record = read(model)
-    text = f"{record.n_classes} classes, {record.steps} steps"
+    text = f"{record.n_classes} classes, {record.steps} step{'s' if record.steps != 1 else ''}"
     if record.score is None:
         return f"{text}, no strokes held out to measure IoU"
     scores = (
