@@ -24,6 +24,8 @@ class BackendChoice:
     reason: str
 
 
+# It asks the machine, which torch.compile cannot trace.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def choose_backend(
     requested: str, device: torch.device, dtype: torch.dtype, ndim: int = 2
 ) -> BackendChoice:

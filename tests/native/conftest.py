@@ -1,0 +1,156 @@
+"""The two compiled cores: the installed CPU core, and the CUDA sources run on the CPU."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from napari_msd import MSDNet
+from napari_msd.native import libraries, operator, set_threads
+from napari_msd.native.core import Core
+from napari_msd.network.reference import mixed_scale_dense_reference
+
+KERNELS = Path(__file__).parents[2] / "kernels"
+
+
+@dataclass
+class Case:
+    """One compiled core, called through the same torch operator as MSDNet calls it."""
+
+    core: Core
+    backend: str
+
+    def apply(self, net: MSDNet, image: Tensor, *parameters: Tensor) -> Tensor:
+        """Logits with these packed parameters in place of the network's."""
+        return operator.mixed_scale_dense(
+            image, *parameters, net.dilations, net.width, net.boundary, self.backend
+        )
+
+    def logits(self, net: MSDNet, image: Tensor) -> Tensor:
+        return self.apply(net, image, *net.parameters())
+
+    @staticmethod
+    def reference(net: MSDNet, image: Tensor) -> Tensor:
+        state = net.state_dict(keep_vars=True)
+        return mixed_scale_dense_reference(
+            image,
+            [state[f"layers.{i}.weight"] for i in range(net.depth)],
+            [state[f"layers.{i}.bias"] for i in range(net.depth)],
+            state["output.weight"],
+            state["output.bias"],
+            net.dilations,
+            net.boundary,
+        )
+
+
+def build_shim(folder: Path) -> Path:
+    """Compile kernels/cuda/*.cu with the host's C++ compiler; see cuda_host_shim.h."""
+    compiler = os.environ.get("CXX") or shutil.which("c++")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("needs Linux and a C++ compiler")
+    shim = KERNELS / "testing" / "cuda_host_shim"
+    sources = [*sorted((KERNELS / "cuda").glob("*.cu")), shim / "cuda_host_shim.cpp"]
+    unity = folder / "shim.cpp"
+    unity.write_text("".join(f'#include "{source}"\n' for source in sources))
+    library = folder / "libnapari_msd_shim.so"
+    defines = {"VERSION": '"0"', "KIND": '"cuda-shim"', "TARGETS": '"host"'}
+    subprocess.run(
+        [
+            *compiler.split(), "-std=c++17", "-O1", "-shared", "-fPIC", "-fvisibility=hidden",
+            "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-DNAPARI_MSD_CUDA_SHIM",
+            *(f"-DNAPARI_MSD_{name}={value}" for name, value in defines.items()),
+            f"-I{shim}", *(f"-I{KERNELS / name}" for name in ("include", "common", "cuda")),
+            str(unity), "-o", str(library),
+        ],
+        check=True,
+    )  # fmt: skip
+    return library
+
+
+@pytest.fixture(scope="session")
+def cpu_core() -> Core:
+    library = libraries.load_library("cpu")
+    if library is None:
+        pytest.skip(libraries.library_status("cpu").reason)
+    return Core(library)
+
+
+@pytest.fixture(scope="session")
+def shim_core(tmp_path_factory: pytest.TempPathFactory) -> Core:
+    return Core(libraries.open_library(build_shim(tmp_path_factory.mktemp("shim"))))
+
+
+@pytest.fixture(params=["cpu", "cuda-shim"])
+def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Case:
+    fixture, backend = {"cpu": ("cpu_core", "cpu"), "cuda-shim": ("shim_core", "cuda")}[
+        request.param
+    ]
+    core = request.getfixturevalue(fixture)
+    monkeypatch.setattr(operator, "compiled_core", lambda _backend: core)
+    return Case(core, backend)
+
+
+@pytest.fixture
+def cpu_case(cpu_core: Core, monkeypatch: pytest.MonkeyPatch) -> Case:
+    monkeypatch.setattr(operator, "compiled_core", lambda _backend: cpu_core)
+    return Case(cpu_core, "cpu")
+
+
+@pytest.fixture(autouse=True)
+def default_threads() -> Iterator[None]:
+    yield
+    set_threads(None)
+
+
+@pytest.fixture
+def make_net() -> Callable[..., MSDNet]:
+    """A network whose every parameter is random, 1x1 weights included."""
+
+    def make(
+        in_channels: int = 1, n_classes: int = 2, *, dtype: torch.dtype = torch.float64, **options
+    ):
+        net = MSDNet(in_channels, n_classes, **options).to(dtype)
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+        return net
+
+    return make
+
+
+@pytest.fixture
+def assert_agrees() -> Callable[..., None]:
+    """Logits and all gradients of a core against the reference, for one random output gradient."""
+
+    def check(case: Case, net: MSDNet, image: Tensor) -> None:
+        # Sums of a few hundred terms in another order: a few hundred roundings relative to the
+        # largest value. float32 2^-24 * 400 = 2e-5; float64 the same count.
+        tolerance = 2e-5 if image.dtype == torch.float32 else 1e-12
+        image = image.detach().requires_grad_()
+        expected = case.reference(net, image)
+        gradient = torch.randn(
+            expected.shape, generator=torch.Generator().manual_seed(1), dtype=image.dtype
+        )
+        tensors = [image, *net.parameters()]
+        logits = case.logits(net, image)
+        pairs = zip(
+            [logits, *torch.autograd.grad(logits, tensors, gradient)],
+            [expected, *torch.autograd.grad(expected, tensors, gradient)],
+            strict=True,
+        )
+        for got, wanted in pairs:
+            assert got.shape == wanted.shape
+            scale = max(1.0, float(wanted.detach().abs().max()))
+            torch.testing.assert_close(got / scale, wanted / scale, rtol=0, atol=tolerance)
+
+    return check

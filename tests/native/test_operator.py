@@ -1,0 +1,103 @@
+"""The torch operator: torch's own checks, what is saved, what errors say."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_msd import MSDNet
+from napari_msd.errors import MSDError, OutOfMemoryError, SettingsError
+from napari_msd.native import abi, operator
+from napari_msd.native.core import Structure
+
+
+@pytest.mark.parametrize("keep_maps", [False, True])
+def test_torch_accepts_the_operator(cpu_case, make_net, keep_maps):
+    net = make_net(1, 2, depth=2, dilations=(1, 2), dtype=torch.float32)
+    image = torch.randn(2, 1, 5, 6, requires_grad=keep_maps)
+    parameters = [p if keep_maps else p.detach() for p in net.parameters()]
+    torch.library.opcheck(
+        torch.ops.napari_msd.mixed_scale_dense.default,
+        (image, *parameters, list(net.dilations), 1, "reflect", "cpu", keep_maps),
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [(1, 1), (3, 17), (96, 96), (5, 64)])
+def test_the_operator_and_the_cores_agree_on_what_is_saved(case, make_net, size, dtype):
+    net = make_net(2, 3, depth=3, width=2, dtype=dtype)
+    image = torch.zeros(3, 2, *size, dtype=dtype)
+    structure = Structure(net.dilations, net.width, net.boundary)
+    plane = operator.plane_numbers(size, image.element_size(), case.backend)
+    assert case.core.maps_size(image, net.output_weight, structure) == 3 * net.n_maps * plane
+
+
+def test_nothing_is_saved_without_gradients(case, make_net):
+    net = make_net(depth=3).requires_grad_(False)
+    image = torch.zeros(1, 1, 8, 8, dtype=torch.float64)
+    assert case.logits(net, image).grad_fn is None
+
+
+def test_a_frozen_image_gets_no_gradient(case, make_net):
+    net = make_net(depth=3)
+    image = torch.ones(1, 1, 8, 8, dtype=torch.float64)
+    case.logits(net, image).sum().backward()
+    assert image.grad is None
+    assert net.weight.grad is not None
+
+
+def test_second_derivatives_are_refused_not_wrong(case, make_net):
+    net = make_net(depth=2)
+    image = torch.ones(1, 1, 4, 4, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(
+        case.logits(net, image).square().sum(), image, create_graph=True
+    )
+    with pytest.raises(RuntimeError):
+        gradient.sum().backward()
+
+
+def test_three_dimensions_on_the_cuda_core_are_refused_with_the_sizes(shim_core, make_net):
+    net = make_net(depth=2, ndim=3)
+    structure = Structure(net.dilations, net.width, net.boundary)
+    image = torch.zeros(1, 1, 4, 5, 6, dtype=torch.float64)
+    with pytest.raises(SettingsError, match=r"4 x 5 x 6 pixels.*depth 2"):
+        shim_core.forward(image, *net.parameters(), structure, keep_maps=False)
+
+
+def test_a_core_that_reports_a_failure_names_the_sizes(cpu_core, make_net):
+    net = make_net(depth=2)
+    structure = Structure((0, 0), 1, "reflect")  # no such dilation
+    image = torch.zeros(1, 1, 4, 5, dtype=torch.float64)
+    with pytest.raises(MSDError, match="4 x 5 pixels"):
+        cpu_core.forward(image, *net.parameters(), structure, keep_maps=False)
+
+
+def test_out_of_memory_says_how_much_was_needed(cpu_core, make_net):
+    net = make_net(depth=2)
+    structure = Structure(net.dilations, net.width, net.boundary)
+    problem = cpu_core._problem(
+        torch.zeros(1, 1, 4, 5), net.output_weight, structure, keep_maps=False
+    )
+    with pytest.raises(OutOfMemoryError, match=r"4 x 5 pixels.* GiB"):
+        cpu_core._allocate(torch.zeros(1), 2**60, problem)
+    with pytest.raises(OutOfMemoryError, match="4 x 5 pixels"):
+        cpu_core._check(abi.OUT_OF_MEMORY, problem)
+
+
+def test_autocast_does_not_disturb(cpu_core):
+    net = MSDNet(1, 2, depth=2)
+    image = torch.randn(1, 1, 8, 8)
+    with torch.no_grad():
+        net.output_weight.fill_(0.1)
+        plain = net(image)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(net(image), plain)
+            assert net(image.bfloat16()).dtype == torch.float32
+
+
+def test_a_training_step_can_be_compiled_around(cpu_core):
+    net = MSDNet(1, 2, depth=2)
+    compiled = torch.compile(net, backend="aot_eager")
+    image = torch.randn(1, 1, 8, 8)
+    compiled(image).sum().backward()
+    assert net.output_bias.grad.tolist() == [64.0, 64.0]
