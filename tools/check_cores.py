@@ -7,29 +7,19 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 
 SUFFIXES = (".so", ".dylib", ".dll")
-
-
-def libraries(folder: Traversable) -> Iterator[str]:
-    """Names of all compiled libraries below a folder."""
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            yield from libraries(entry)
-        elif entry.name.endswith(SUFFIXES):
-            yield entry.name
 
 
 def main() -> None:
     """Compare what is there with what this system should have."""
     has_cuda = sys.platform == "linux" and platform.machine() == "x86_64"
     wanted = ("cpu", "cuda") if has_cuda else ("cpu",)
-    found = sorted(libraries(files("napari_msd")))
+    entries = files("napari_msd").joinpath("native").iterdir()
+    found = sorted({entry.name for entry in entries if entry.name.endswith(SUFFIXES)})
     print("compiled libraries:", ", ".join(found) or "none")
-    missing = [kind for kind in wanted if not any(kind in name for name in found)]
+    missing = [kind for kind in wanted if not any(f"napari_msd_{kind}" in name for name in found)]
     if missing:
         raise SystemExit(f"not built: {', '.join(missing)}")
 
