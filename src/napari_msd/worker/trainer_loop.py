@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from napari_msd.config import Settings
-from napari_msd.errors import BadInputError
+from napari_msd.errors import BadInputError, MSDError
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.planes import PlaneKey, whole
 from napari_msd.training import Trainer, describe_device
@@ -50,6 +50,7 @@ class TrainerLoop:
         self._update_ends: float | None = None
         self._planes: WholePlanes | None = None
         self._needs = ""
+        self._obstacle = "Choose an image and paint a few strokes first."
         self._sent_steps = -1
         self._sent_at = 0.0
 
@@ -87,8 +88,12 @@ class TrainerLoop:
         self._plane_shape = (plane_shape[0], plane_shape[1])
         self._view.look_at(None)
         self._wanted.clear()
-        start = ModelRecord.from_bytes(unpack_bytes(model)) if model else None
-        self._trainer = Trainer(self._settings, n_channels, start)
+        try:
+            start = ModelRecord.from_bytes(unpack_bytes(model)) if model else None
+            self._trainer = Trainer(self._settings, n_channels, start)
+        except MSDError as error:
+            self._obstacle = str(error)  # told again when work is asked for
+            raise
         self._sent_steps = self._trainer.kept_steps
         self.introduce()
 
@@ -200,7 +205,7 @@ class TrainerLoop:
 
     def _begin_training(self) -> None:
         if self._trainer is None:
-            raise BadInputError("Choose an image and paint a few strokes first.")
+            raise BadInputError(self._obstacle)
         self._needs = self._trainer.needs()
         if self._needs and self._update_ends is not None:
             raise BadInputError(self._needs)
