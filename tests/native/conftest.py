@@ -140,7 +140,7 @@ def assert_agrees() -> Callable[..., None]:
         expected = case.reference(net, image)
         gradient = torch.randn(
             expected.shape, generator=torch.Generator().manual_seed(1), dtype=image.dtype
-        )
+        ).to(image.device)
         tensors = [image, *net.parameters()]
         logits = case.logits(net, image)
         pairs = zip(
