@@ -5,6 +5,7 @@ from mouse import Mouse
 from napari.utils._proxies import PublicOnlyProxy
 
 from napari_msd.gui.dock import MSDSegmentationWidget
+from qtpy.QtWidgets import QApplication
 
 
 @pytest.fixture
@@ -64,6 +65,8 @@ def open_widget(viewer, qtbot):
     def open_it(make_client=None, name="MS-D Segmentation"):
         widget = MSDSegmentationWidget(PublicOnlyProxy(viewer), make_client=make_client)
         dock = viewer.window.add_dock_widget(widget, name=name)
+        QApplication.processEvents()
+        viewer.reset_view()  # the dock took some of the canvas: all of the image is visible again
         opened.append(Opened(viewer, dock, widget))
         return opened[-1]
 

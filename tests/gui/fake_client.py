@@ -31,7 +31,7 @@ class FakeClient:
 
     def start(self):
         self.started = True
-        self.say(Ready("CPU test", "because this is a test", "cpu", {"torch": "0"}))
+        self.say(Ready("CPU test", "because this is a test", "cpu", 1, {"torch": "0"}))
 
     def open(self, settings, plane_shape, n_channels, read_plane, model=None):
         self.calls.append("open")

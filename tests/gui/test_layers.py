@@ -16,7 +16,7 @@ from napari_msd.worker.messages import Progress, Ready
     ("image", "text"),
     [
         (Image(np.zeros((4, 5))), "4 × 5, one channel, 2-D"),
-        (Image(np.zeros((4, 5, 3))), "4 × 5, 3 channels (colour), 2-D"),
+        (Image(np.zeros((40, 50, 3), np.uint8)), "40 × 50, 3 channels (colour), 2-D"),
         (Image(np.zeros((4, 5, 3)), rgb=False), "5 × 3, one channel, 4 slices"),
         (
             Image(np.zeros((2, 3, 4, 5)), axis_labels=("t", "z", "y", "x")),
@@ -41,7 +41,7 @@ def test_images_that_cannot_be_learned_from():
 
 
 def test_shapes_must_match():
-    with pytest.raises(StrokesError, match="3 × 4.*5 × 6"):
+    with pytest.raises(StrokesError, match=r"3 × 4.*5 × 6"):
         look.check_pair(Image(np.zeros((5, 6)), name="a"), Labels(np.zeros((3, 4), int), name="b"))
 
 
@@ -98,7 +98,7 @@ def test_there_are_255_classes_and_no_more():
 
 def test_figures_and_bar():
     progress = Progress("training", step=12, best_score=0.84, steps_per_second=64.3)
-    ready = Ready("CPU AVX-512", "no GPU", "cpu")
+    ready = Ready("CPU AVX-512", "no GPU", "cpu", 1)
     assert figures(ready, progress) == "best .84 · 64 steps/s · CPU AVX-512"
     assert figures(None, None) == ""
     assert bar("", True, progress) == (0, "step 12")

@@ -86,6 +86,7 @@ class LossPlot(pg.PlotWidget):
             ("bottom", colors.muted, ""),
         ):
             axis = self.getPlotItem().getAxis(name)
+            axis.enableAutoSIPrefix(False)  # "loss (x0.001)" helps nobody
             axis.setPen(pg.mkPen(colors.muted, width=0.5))
             axis.setTextPen(color)
             axis.setStyle(tickLength=-3, maxTickLevel=0, tickTextOffset=2)
