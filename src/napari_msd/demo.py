@@ -81,6 +81,8 @@ def open_sample(viewer: Any) -> Any:
 
 
 def _unattended(viewer: Any, widget: Any, folder: Path, seconds: float) -> None:
+    from qtpy.QtWidgets import QApplication
+
     from napari_msd import sample_data
     from napari_msd.io.atomic import make_folder
     from napari_msd.io.images import read_labels
@@ -89,8 +91,10 @@ def _unattended(viewer: Any, widget: Any, folder: Path, seconds: float) -> None:
     labels, model = folder / "labels.tif", folder / "model.safetensors"
     for left_over in (labels, model):
         left_over.unlink(missing_ok=True)
-    viewer.window.resize(1200, 800)
     viewer.window.show()
+    viewer.window.resize(1200, 800)  # after show, which brings back the size of the last time
+    QApplication.processEvents()
+    viewer.reset_view()
     session = widget.session
     controller = session.controller
 
