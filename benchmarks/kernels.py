@@ -1,9 +1,9 @@
 """Time of one pass through the compiled core, beside the plain torch path on the same device.
 
 Checks the results against the reference before timing anything. GFLOP/s count the convolutions
-only: 2 flops per weight and pixel forward, three times that for a training step (forward, both
-gradients). torch's own threads are switched off while the compiled core is timed: after an operation
-of torch they spin for a while, on the very cores that the compiled core's threads then need.
+only: 2 flops per weight and pixel forward, three times that for a step (forward, both
+gradients). torch's own threads are switched off while the compiled core is timed: after an
+operation of torch they spin for a while, on the very cores that the core's threads then need.
 
     python benchmarks/kernels.py [--device cuda] [--threads N] [--quick]
 """
