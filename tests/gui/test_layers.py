@@ -7,8 +7,9 @@ from napari.layers import Image, Labels
 from napari_msd.errors import ImageError, StrokesError
 from napari_msd.gui import layers as look
 from napari_msd.gui.classes import ClassTable
-from napari_msd.gui.colors import class_color, label_colormap
+from napari_msd.gui.colors import label_colormap
 from napari_msd.gui.readout import bar, figures, time_left
+from napari_msd.palette import class_color
 from napari_msd.worker.messages import Progress, Ready
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_msd.gui.theme import Palette
 
 _VALUE = Qt.ItemDataRole.UserRole
-_KEY_WIDTH, _SWATCH, _PIXELS_WIDTH, _IOU_WIDTH, _GAP = 20, 16, 66, 40, 6
+_KEY_WIDTH, _SWATCH, _PIXELS_WIDTH, _IOU_WIDTH, _GAP = 20, 16, 66, 58, 6
 _ROW = 26
 _MOST_ROWS = 6
 
@@ -151,7 +151,7 @@ class _RowPainter(QStyledItemDelegate):
         number = QRect(name.right() + _GAP, rect.top(), _PIXELS_WIDTH, rect.height())
         painter.drawText(number, right, _pixels_text(info.pixels))
         number = QRect(number.right(), rect.top(), _IOU_WIDTH, rect.height())
-        painter.drawText(number, right, iou_text(info.iou))
+        painter.drawText(number.adjusted(0, 0, -4, 0), right, f"IoU {iou_text(info.iou)}")
         painter.restore()
 
     def createEditor(self, parent: Any, option: Any, index: Any) -> Any:  # noqa: N802

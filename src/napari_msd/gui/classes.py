@@ -13,7 +13,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_msd.config import MAX_CLASSES
-from napari_msd.gui.colors import class_color
+from napari_msd.palette import class_color
 
 METADATA_KEY = "napari_msd_classes"
 

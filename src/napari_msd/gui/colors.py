@@ -1,38 +1,17 @@
-"""Class colours that stay apart for colour-blind eyes, on any grey image.
-
-The first seven are those of Okabe & Ito (2008) without black, which vanishes on dark
-images. After them come hues a golden angle apart with alternating lightness, so that
-neighbours in the list never look alike.
-"""
+"""Class colours as napari's colormaps."""
 
 from __future__ import annotations
 
-import colorsys
 from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_msd.config import MAX_CLASSES
+from napari_msd.palette import class_color
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-OKABE_ITO = ("#56b4e9", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#f0e442", "#0072b2")
-_GOLDEN = 0.61803398875
-_LIGHTNESS = (0.62, 0.45, 0.75)
-
-
-def class_color(value: int) -> str:
-    """Colour (``#rrggbb``) that class `value` has until a person chooses another."""
-    if 1 <= value <= len(OKABE_ITO):
-        return OKABE_ITO[value - 1]
-    hue = (0.08 + value * _GOLDEN) % 1.0
-    lightness = _LIGHTNESS[value % len(_LIGHTNESS)]
-    return to_hex(colorsys.hls_to_rgb(hue, lightness, 0.75))
-
-
-def to_hex(rgb: tuple[float, ...]) -> str:
-    """``#rrggbb`` of three numbers 0..1."""
-    return "#" + "".join(f"{round(255 * min(max(part, 0.0), 1.0)):02x}" for part in rgb[:3])
 
 
 def label_colormap(colors: Mapping[int, str], *, spare: int = 0) -> DirectLabelColormap:
@@ -41,13 +20,13 @@ def label_colormap(colors: Mapping[int, str], *, spare: int = 0) -> DirectLabelC
     Parameters
     ----------
     colors
-        Colour of each class value.
+        Colour of each class value; unlabelled pixels are transparent.
     spare
         So many values behind the last class get their colour already, so that a
         stroke of a class that is only just being made does not change colour.
     """
     table: dict[int | None, object] = {None: np.zeros(4), 0: np.zeros(4)}
-    for value in range(1, min(max(colors, default=0) + spare, 255) + 1):
+    for value in range(1, min(max(colors, default=0) + spare, MAX_CLASSES) + 1):
         if value in colors or spare:
             table[value] = colors.get(value) or class_color(value)
     return DirectLabelColormap(color_dict=table)

@@ -214,7 +214,7 @@ class Controller(QObject):
         except MSDError:
             self.live_off()
             raise
-        self.overlay.attach(self.image, self.annotation, self.classes.colors)
+        self._attach_overlay()
         self.live, self.work = True, ""
         self.client.set_live(True)
         self.show_live(LiveState.STARTING)
@@ -228,7 +228,7 @@ class Controller(QObject):
         self._open()
         if not self.strokes.snapshot.counts:
             raise StrokesError("Paint a few strokes of at least two classes first.")
-        self.overlay.attach(self.image, self.annotation, self.classes.colors)
+        self._attach_overlay()
         self._begin_work("update")
         self.client.update_once()
 
@@ -240,7 +240,7 @@ class Controller(QObject):
         self._open(need_annotation=False)
         if self.model is None:
             raise MSDError("There is no network yet: press Live to train one, or load a model.")
-        self.overlay.attach(self.image, self.annotation, self.classes.colors)
+        self._attach_overlay()
         shown = self.view.shown_plane()
         planes = list(product(*map(range, look.spatial_shape(self.image)[:-2])))
         planes.sort(key=lambda plane: plane != shown)  # what is on screen first
@@ -253,6 +253,10 @@ class Controller(QObject):
         self.client.cancel()
         self.end_work()
         self.live_off()
+
+    def _attach_overlay(self) -> None:
+        self.overlay.attach(self.image, self.annotation, self.classes.colors)
+        self._on_classes()
 
     def _begin_work(self, work: str) -> None:
         self.work = work
@@ -341,6 +345,8 @@ class Controller(QObject):
 
     def _on_classes(self) -> None:
         self.overlay.set_colors(self.classes.colors)
+        if self.overlay.present:  # so that napari's own File > Save writes the names too
+            self.classes.save_to(self.overlay.layer)
 
     def _on_event(self, event: Any) -> None:
         take(self, event)

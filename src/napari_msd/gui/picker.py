@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_msd.gui.layers import is_image, is_labels, spatial_shape
 from napari_msd.gui.overlay import is_overlay
@@ -146,6 +146,7 @@ class _Choice:
     def rename(self) -> None:
         for index, layer in enumerate(self._layers):
             self._combo.setItemText(index, layer.name)
+            self._combo.setItemData(index, layer.name, Qt.ItemDataRole.ToolTipRole)
 
     def forget(self) -> None:
         self._layers, self.layer = [], None
@@ -156,6 +157,7 @@ class _Choice:
         try:
             combo.clear()
             combo.addItems([layer.name for layer in self._layers])
+            self.rename()
             combo.setCurrentIndex(self._layers.index(self.layer) if self.layer is not None else -1)
         finally:
             combo.blockSignals(False)
