@@ -50,7 +50,7 @@ class Sample:
 _TWO = {1: "background", 2: "nucleus"}
 _FILES: dict[str, tuple[str, dict[int, str], bool]] = {
     "nuclei": ("nuclei", _TWO, True),
-    "nuclei_edges": ("nuclei with edges", {**_TWO, 3: "edge"}, True),
+    "nuclei_edges": ("large nuclei", {**_TWO, 3: "edge"}, True),
     "tissue": ("stained tissue", _TWO, False),
 }
 NAMES = tuple(_FILES)
