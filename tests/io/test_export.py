@@ -9,7 +9,7 @@ from PIL import Image
 
 from napari_msd.errors import BadInputError, ExportError
 from napari_msd.io.export import export_labels
-from napari_msd.io.images import read_labels
+from napari_msd.io.images import read_image, read_labels
 
 NAMES = {1: "background", 2: "Zellkern α"}
 
@@ -116,6 +116,16 @@ def test_smallest_type_and_format_that_hold_the_values(tmp_path, high, kind):
         np.testing.assert_array_equal(tif.asarray(), labels)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("a.tif", [-1, 3]), ("a.tif", [-70_000, 0]), ("a.npy", [-1, 2**40]), ("a.npy", [0, 2**62])],
+)
+def test_labels_of_other_plugins_are_not_lost(tmp_path, name, values):
+    labels = np.array([values] * 2)
+    path = export_labels(tmp_path / name, labels)
+    np.testing.assert_array_equal(read_image(path).data, labels)
+
+
 def test_axes_out_of_order_become_ome(tmp_path):
     path = export_labels(tmp_path / "labels.tif", labels_of((3, 4, 8, 9)), axes="ZTYX")
     with tifffile.TiffFile(path) as tif:
@@ -145,11 +155,11 @@ def test_lazy_labels(tmp_path):
         ("a.jpg", labels_of((4, 4)), r"end the name in \.tif"),
         ("a", labels_of((4, 4)), "cannot be saved as"),
         ("a.png", labels_of((2, 4, 4)), "PNG holds one image.*save them as TIFF"),
-        ("a.png", labels_of((4, 4), 2**20, np.int32), "PNG holds values up to"),
+        ("a.png", labels_of((4, 4), 2**20, np.int32), "PNG holds values from 0"),
         ("a.tif", np.zeros((4, 4)), "whole numbers"),
         ("a.tif", np.zeros((0, 4), np.uint8), "empty"),
-        ("a.tif", np.full((4, 4), -1), "0 or more"),
-        ("a.tif", np.full((4, 4), 2**40), "cannot be saved"),
+        ("a.png", np.full((4, 4), -1), "PNG holds values from 0"),
+        ("a.tif", np.full((4, 4), 2**40), "32 bits; save these labels as NPY"),
         ("a.tif", np.zeros((1,) * 6, np.uint8), "6 axes"),
     ],
 )

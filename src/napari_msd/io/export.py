@@ -4,7 +4,7 @@ TIFF is an ImageJ hyperstack wherever ImageJ's format can hold the labels: Fiji 
 natively with axes, pixel size, unit and a display range in which classes are visible,
 and everything else (napari, Bio-Formats, tifffile, QuPath) reads it too; of an OME-TIFF
 Fiji's own reader sees neither axes nor micrometres. What ImageJ's format cannot hold
-(more than 4 GB, values above 65535, axes out of TZCYX order), and every name that ends
+(more than 4 GB, values outside 0 to 65535, axes out of TZCYX order), and every name that ends
 in ``.ome.tif``, becomes an OME-TIFF. PNG is for single images. NPY holds the numbers
 alone.
 """
@@ -49,8 +49,8 @@ def export_labels(
     path
         Ends in one of `SUFFIXES`; ``.ome.tif`` asks for OME-TIFF.
     labels
-        Integer or boolean array, also a lazy one, with values from 0; stored in the
-        smallest unsigned type that holds them.
+        Integer or boolean array, also a lazy one; stored in the smallest type that
+        holds its values, unsigned where none is negative.
     class_names
         Name of each value.
     scale, units
@@ -91,6 +91,8 @@ def _writer(path: Path, array: np.ndarray, about: LabelMetadata) -> Callable[[Bi
     if suffix == ".png":
         _require_png(array)
         return lambda file: _write_png(file, array, about)
+    if array.dtype.itemsize > 4:
+        raise BadInputError("TIFF holds values of 32 bits; save these labels as NPY.")
     if path.name.lower().endswith((".ome.tif", ".ome.tiff")) or not _fits_imagej(array, about):
         return lambda file: _write_ome(file, array, about)
     return lambda file: _write_imagej(file, array, about)
@@ -102,12 +104,12 @@ def _as_labels(labels: Any) -> np.ndarray:
         raise BadInputError(f"Labels are whole numbers; these are {array.dtype}.")
     if array.size == 0:
         raise BadInputError("There is nothing to save: the labels are empty.")
-    if array.dtype.kind == "i" and array.min() < 0:
-        raise BadInputError("Labels must be 0 or more; these hold negative numbers.")
-    for dtype in (np.uint8, np.uint16, np.uint32):
-        if array.max() <= np.iinfo(dtype).max:
+    low, high = int(array.min()), int(array.max())
+    types = (np.uint8, np.uint16, np.uint32, np.uint64, np.int16, np.int32, np.int64)
+    for dtype in types:
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             return np.ascontiguousarray(array, dtype=dtype)
-    raise BadInputError("Labels above 4294967295 cannot be saved.")
+    raise BadInputError(f"Labels from {low} to {high} cannot be saved.")
 
 
 # --- PNG ------------------------------------------------------------------------------
@@ -119,8 +121,8 @@ def _require_png(array: np.ndarray) -> None:
             f"PNG holds one image, these labels are a stack of shape {array.shape}; "
             "save them as TIFF."
         )
-    if array.dtype.itemsize > 2:
-        raise BadInputError("PNG holds values up to 65535; save these labels as TIFF.")
+    if array.dtype not in (np.uint8, np.uint16):
+        raise BadInputError("PNG holds values from 0 to 65535; save these labels as TIFF.")
 
 
 def _write_png(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
@@ -140,7 +142,8 @@ def _write_png(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
 
 def _fits_imagej(array: np.ndarray, about: LabelMetadata) -> bool:
     in_order = "".join(letter for letter in _IMAGEJ_AXES if letter in about.axes) == about.axes
-    return array.dtype.itemsize <= 2 and array.nbytes < _IMAGEJ_MAX_BYTES and in_order
+    small = array.dtype in (np.uint8, np.uint16) and array.nbytes < _IMAGEJ_MAX_BYTES
+    return small and in_order
 
 
 def _write_imagej(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
