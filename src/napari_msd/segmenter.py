@@ -21,7 +21,7 @@ from napari_msd.inference import tiles_of
 from napari_msd.io import model_file
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.planes import PlaneKey, whole
-from napari_msd.training import Trainer
+from napari_msd.training import Trainer, cores_to_ourselves
 
 Array = npt.NDArray[Any]
 
@@ -144,6 +144,20 @@ class MSDSegmenter:
                 raise SettingsError(f"{name} must be more than 0, not {limit!r}.")
         stacks, labels = self._checked(images, annotations, axes)
         trainer = self._give(stacks, labels)
+        with cores_to_ourselves(self.settings.device):
+            self._learn(trainer, began, seconds, max_steps, callback)
+        self._record = trainer.record()
+        return self
+
+    def _learn(
+        self,
+        trainer: Trainer,
+        began: float,
+        seconds: float | None,
+        max_steps: int | None,
+        callback: Callable[[FitProgress], object] | None,
+    ) -> None:
+        """Steps until the time, their number or the callback ends it, and a last look."""
         first, last_call, slowest = trainer.steps, began, 0.0
         losses: list[float] = []
         finished = False
@@ -165,8 +179,6 @@ class MSDSegmenter:
                     finished = True
         if trainer.measured_steps != trainer.steps:
             trainer.measure()
-        self._record = trainer.record()
-        return self
 
     def _checked(
         self,

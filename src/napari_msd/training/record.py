@@ -38,7 +38,8 @@ def record_of(
 ) -> ModelRecord:
     """The model file's content for `network`, whose output k is class ``outputs[k]``."""
     return ModelRecord(
-        weights={name: value.cpu().numpy() for name, value in network.state_dict().items()},
+        # copies: a state_dict's tensors are views of parameters that go on changing
+        weights={k: v.cpu().numpy().copy() for k, v in network.state_dict().items()},
         in_channels=network.in_channels,
         n_classes=network.n_classes,
         depth=network.depth,

@@ -13,6 +13,7 @@ import torch
 from napari_msd.config import Settings
 from napari_msd.errors import BadInputError, MSDError
 from napari_msd.io.model_file import ModelRecord
+from napari_msd.native import get_threads
 from napari_msd.planes import PlaneKey, whole
 from napari_msd.training import Trainer, describe_device
 from napari_msd.training.record import versions
@@ -59,6 +60,8 @@ class TrainerLoop:
     def introduce(self) -> None:
         """Say which device will be used, and why."""
         device = describe_device(self._settings.device)
+        # see cores_to_ourselves; this process is all ours
+        torch.set_num_threads(1 if device.backend == "cpu" else get_threads())
         self._emit(Ready(device.text, device.reason, device.backend, os.getpid(), versions()))
 
     def obey(self, name: str, inputs: dict[str, Any]) -> None:
@@ -108,6 +111,7 @@ class TrainerLoop:
         self._wanted.clear()
         self._view.renew()
         self._reporter.restart(0)
+        self._report()
 
     def _obey_strokes(self, blocks: list[dict[str, Any]]) -> None:
         if self._trainer is None:
