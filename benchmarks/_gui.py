@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import napari
 import numpy as np
-from napari_msd.gui.dock import MSDSegmentationWidget
 from qtpy.QtCore import QEvent, QEventLoop, QPointF, Qt, QTimer
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
+
+from napari_msd.gui.dock import MSDSegmentationWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Does training disturb the painting hand? Gaps of the Qt event loop, and the way from mouse to screen.
+"""Does training disturb the painting hand? Event loop gaps, and delay from mouse to screen.
 
 A person paints without pause on a 512 x 512 image: a timer moves the mouse along a
 circle 60 times a second. *Gap* is the time between two turns of the event loop, seen by

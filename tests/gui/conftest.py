@@ -3,9 +3,9 @@ import pytest
 from fake_client import FakeClient
 from mouse import Mouse
 from napari.utils._proxies import PublicOnlyProxy
+from qtpy.QtWidgets import QApplication
 
 from napari_msd.gui.dock import MSDSegmentationWidget
-from qtpy.QtWidgets import QApplication
 
 
 @pytest.fixture

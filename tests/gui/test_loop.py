@@ -134,7 +134,10 @@ def test_inputs_nothing_can_be_learned_from_are_said(painted, image, qtbot):
     layer.data = strokes
     qtbot.waitUntil(lambda: len(painted.controller.strokes.snapshot.counts) == 2)
 
-    for pixels, word in ((np.full_like(good, 3), "same value"), (np.full_like(good, np.nan), "NaN")):
+    for pixels, word in (
+        (np.full_like(good, 3), "same value"),
+        (np.full_like(good, np.nan), "NaN"),
+    ):
         image.data = pixels
         panel.live_button.click()
         qtbot.waitUntil(lambda w=word: w.lower() in painted.status.lower(), timeout=PATIENCE)

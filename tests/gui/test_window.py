@@ -380,3 +380,109 @@ def test_opened_again_finds_its_classes_and_overlay(painted, viewer, open_widget
     again.panel.live_button.click()
     assert again.overlay is overlay
     assert names(viewer).count("cells segmentation") == 1
+
+
+# --- classes -----------------------------------------------------------------------------------
+
+
+def test_removed_class_is_erased_and_undo_brings_both_back(painted, viewer, qtbot):
+    layer = painted.controller.annotation
+    before = layer.data.copy()
+    painted.session.remove_class(2)
+    assert not (layer.data == 2).any()
+    assert 2 not in painted.controller.classes
+    qtbot.waitUntil(lambda: not (painted.client.strokes[()] == 2).any())
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, before)
+    qtbot.waitUntil(lambda: 2 in painted.controller.classes)
+    assert painted.controller.classes[2].name == "foreground"
+
+
+def test_merged_class_is_one_step_of_undo(painted, qtbot):
+    layer = painted.controller.annotation
+    before = layer.data.copy()
+    painted.session.merge_class(2, 1)
+    np.testing.assert_array_equal(layer.data, np.where(before == 2, 1, before))
+    qtbot.waitUntil(lambda: painted.client.strokes[()].max() == 1)
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_class_without_strokes_is_removed_without_asking(painted, monkeypatch):
+    monkeypatch.setattr("napari_msd.gui.window.QMessageBox.question", None)
+    painted.panel.add_class_button.click()
+    assert 3 in painted.controller.classes
+    assert painted.controller.annotation.selected_label == 3
+    painted.panel.remove_class_button.click()
+    assert 3 not in painted.controller.classes
+
+
+def test_names_are_edited_in_place(painted):
+    rows = painted.panel.class_list
+    rows.item(1).setText("  mito   chondria ")
+    assert painted.controller.classes[2].name == "mito chondria"
+    rows.item(1).setText("   ")
+    assert rows.item(1).text() == "mito chondria"
+
+
+def test_a_click_on_a_class_picks_it(painted, qtbot):
+    layer = painted.controller.annotation
+    layer.mode = "fill"
+    rows = painted.panel.class_list
+    where = rows.visualItemRect(rows.item(1)).center()
+    qtbot.mouseClick(rows.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert (layer.selected_label, layer.mode) == (2, "paint")
+
+
+def test_a_click_on_the_colour_changes_it(painted, qtbot, monkeypatch):
+    from qtpy.QtGui import QColor
+
+    monkeypatch.setattr(
+        "napari_msd.gui.window.QColorDialog.getColor", lambda *args: QColor("#102030")
+    )
+    rows = painted.panel.class_list
+    rect = rows.visualItemRect(rows.item(0))
+    where = rect.topLeft()
+    where.setX(rect.left() + 28)
+    where.setY(rect.center().y())
+    qtbot.mouseClick(rows.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert painted.controller.classes[1].color == "#102030"
+
+
+# --- another image -----------------------------------------------------------------------------
+
+
+def test_a_network_is_used_on_an_image_without_annotation(painted, viewer, qtbot):
+    painted.client.keep(b"weights")
+    qtbot.waitUntil(lambda: painted.controller.model == b"weights")
+    viewer.add_image(np.random.default_rng(2).random((40, 50)), name="another")
+    painted.panel.image_combo.setCurrentText("another")
+    painted.panel.predict_all_button.click()
+    assert painted.client.calls[-1] == "predict"
+    assert painted.client.opened[-1] == b"weights"
+    painted.client.predict(2)
+    qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
+    assert viewer.layers["another segmentation"].data.shape == (40, 50)
+
+
+def test_each_preset_has_its_own_weights(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.keep(b"quick weights")
+    qtbot.waitUntil(lambda: painted.controller.model == b"quick weights")
+    painted.panel.preset_combo.setCurrentText("paper")
+    assert painted.client.opened[-1] is None
+    painted.client.keep(b"paper weights")
+    qtbot.waitUntil(lambda: painted.controller.model == b"paper weights")
+    painted.panel.preset_combo.setCurrentText("quick")
+    assert painted.client.opened[-1] == b"quick weights"
+
+
+def test_moved_apart_is_said(msd, viewer, image):
+    viewer.add_labels(np.zeros(image.data.shape, np.uint8), name="elsewhere", units=image.units)
+    assert "placed differently" in msd.status
+
+
+def test_overlay_deleted_while_live_is_said(painted, viewer, qtbot):
+    painted.panel.live_button.click()
+    viewer.layers.remove(painted.overlay)
+    assert "it comes back" in painted.status

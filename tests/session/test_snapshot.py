@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from napari_msd.session import BLOCK, StrokeSnapshot
 from napari_msd.worker.messages import Region
 

@@ -70,17 +70,25 @@ class ClassList(QListWidget):
         return None if item is None else int(item.data(_VALUE))
 
     def rebuild(self) -> None:
-        """Show the table as it is now; the picked class stays picked."""
+        """Show the table as it is now; the picked class stays picked.
+
+        Rows are replaced only when classes came or went: a row that is just being
+        edited or clicked must live on.
+        """
+        values = [self.item(row).data(_VALUE) for row in range(self.count())]
         picked = self.current_value
         self.blockSignals(True)
         try:
-            self.clear()
-            for info in self._table:
-                item = QListWidgetItem(info.name)
-                item.setData(_VALUE, info.value)
-                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-                item.setToolTip(_tooltip(info))
-                self.addItem(item)
+            if values != [info.value for info in self._table]:
+                self.clear()
+                for info in self._table:
+                    item = QListWidgetItem()
+                    item.setData(_VALUE, info.value)
+                    item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+                    self.addItem(item)
+            for row, info in enumerate(self._table):
+                self.item(row).setText(info.name)
+                self.item(row).setToolTip(_tooltip(info))
         finally:
             self.blockSignals(False)
         self.show_picked(picked)

@@ -40,6 +40,7 @@ class ClassTable(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._classes: dict[int, ClassInfo] = {}
+        self._removed: dict[int, ClassInfo] = {}
 
     def __iter__(self) -> Any:
         return iter(self._classes.values())
@@ -72,6 +73,9 @@ class ClassTable(QObject):
             value = next(free, None)
         if value is None or value in self._classes:
             return None
+        before = self._removed.pop(value, None)  # undo brings strokes back, and their class too
+        if before is not None and not name:
+            name, color = before.name, before.color
         info = ClassInfo(value, name or f"class {value}", color or class_color(value))
         self._classes = dict(sorted({**self._classes, value: info}.items()))
         self.changed.emit()
@@ -92,7 +96,9 @@ class ClassTable(QObject):
 
     def remove(self, value: int) -> None:
         """Forget a class; its strokes are the caller's to erase."""
-        if self._classes.pop(value, None) is not None:
+        info = self._classes.pop(value, None)
+        if info is not None:
+            self._removed[value] = info
             self.changed.emit()
 
     # --- what is measured ----------------------------------------------------------------
@@ -118,6 +124,7 @@ class ClassTable(QObject):
 
     def reset(self, names: dict[int, str], colors: dict[int, str] | None = None) -> None:
         """Replace all classes."""
+        self._removed.clear()
         colors = colors or {}
         self._classes = {
             value: ClassInfo(value, name, colors.get(value) or class_color(value))

@@ -7,7 +7,6 @@ input, however bad, ends in more than one sentence in the status label.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_msd.config import PRESETS, Settings
-from napari_msd.errors import ImageError, MSDError, StrokesError
+from napari_msd.errors import MSDError, StrokesError
 from napari_msd.gui import layers as look
 from napari_msd.gui.classes import ClassTable
 from napari_msd.gui.desk import FRESH, AnnotationDesk
@@ -24,8 +23,9 @@ from napari_msd.gui.link import TrainerLink
 from napari_msd.gui.live_button import LiveState
 from napari_msd.gui.overlay import Overlay
 from napari_msd.gui.strokes import StrokeWatcher
+from napari_msd.gui.subject import Subject
 from napari_msd.gui.view import ViewWatcher
-from napari_msd.session import KeptModel
+from napari_msd.session import KeptModel, KeptModels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,17 +37,19 @@ if TYPE_CHECKING:
 class Controller(QObject):
     """The session of one viewer.
 
-    Signals tell the window what to show: `notice` (level, sentence), `hint`,
-    `live_state`, `work` (name of work that ends, or ""), and `heard` for all that the
-    trainer says.
+    Its signals tell the window what to show.
     """
 
     notice = Signal(str, str)
+    """Level and sentence."""
     acted = Signal()
+    """The person did something: what was said before is past."""
     live_state = Signal(object)
     work_changed = Signal()
+    """What runs, or whether there are weights."""
     settings_changed = Signal()
     heard = Signal(object)
+    """Any event of the trainer, after the controller has acted on it."""
 
     def __init__(
         self,
@@ -66,12 +68,14 @@ class Controller(QObject):
         self.desk = AnnotationDesk(viewer, self.classes, self)
         self.overlay = Overlay(viewer, self.view.shown_plane, self)
         self.link = TrainerLink(make_client, self)
-        self.image: Any = None
-        self.kept: KeptModel | None = None
+        self.subject = Subject(viewer, self)
+        self.kept_models = KeptModels()
         self.base_settings = Settings.from_preset(preferences.preset, device=preferences.device)
         self.live = False
         self.work = ""
         self._state = LiveState.OFF
+        self.subject.changed.connect(self._begin_anew)
+        self.subject.repainted.connect(self.strokes.rescan)
         self.strokes.changed.connect(self._on_strokes)
         self.strokes.scanned.connect(self._on_scanned)
         self.view.changed.connect(self._on_view)
@@ -85,13 +89,11 @@ class Controller(QObject):
         """End the trainer, let go of all layers; strokes and segmentation stay."""
         self.link.close()
         self.overlay.flush()
-        self._connect_data(on=False)
+        self.subject.release()
         self.strokes.release()
         self.desk.release()
         self.view.close()
         self.overlay.detach()
-        self.image = None
-        self.link.opened = None
         self.live, self.work = False, ""
 
     def set_preferences(self, preferences: Preferences) -> None:
@@ -105,9 +107,14 @@ class Controller(QObject):
     # --- what is worked on ---------------------------------------------------------------
 
     @property
+    def image(self) -> Any:
+        """The image worked on, or ``None``."""
+        return self.subject.image
+
+    @property
     def annotation(self) -> Any:
         """The annotation layer worked on, or ``None``."""
-        return self.desk.layer
+        return self.subject.annotation
 
     @property
     def client(self) -> Any:
@@ -119,55 +126,27 @@ class Controller(QObject):
         """What the Live switch shows."""
         return self._state
 
-    def choose(self, image: Any, annotation: Any) -> None:
-        """Work on these layers from now on; either may be ``None``."""
-        if image is self.image and annotation is self.annotation:
-            return
-        self._connect_data(on=False)
-        lost = self._lost_sentence(image, annotation)
-        self.image = image
-        if annotation is not self.annotation:
-            self.desk.take(annotation)
-        self._connect_data(on=True)
-        self._begin_anew(lost)
-
     def _begin_anew(self, lost: str = "") -> None:
         """Layers or their data are others now: look at them, and go on if that is possible."""
-        annotation = self.annotation
         if not lost:
             self.acted.emit()
-        self.view.watch(annotation if annotation is not None else self.image)
-        fits = self.problem() is None
-        self.strokes.watch(annotation if fits else None)
-        self.classes.set_pixels(self.strokes.snapshot.counts if fits else {})
-        if self.overlay.layer is not None:
-            self.overlay.flush()
-            self.overlay.detach()
+        annotation, problem = self.annotation, self.subject.problem()
+        if annotation is not self.desk.layer:
+            self.desk.take(annotation)
+        self.view.watch(annotation if problem is None else self.image)
+        self.strokes.watch(self.subject.fitting)
+        self.classes.set_pixels(self.strokes.snapshot.counts)
+        self.overlay.flush()
+        self.overlay.detach()
         self.link.opened = None
-        if self.live and (not fits or lost):
+        if self.live and (problem is not None or lost):
             self.live_off()
             self.client.cancel()
-            problem = self.problem()
-            said = lost or (str(problem) if problem else "")
-            self.notice.emit("warning", f"{said} Live is off.".strip())
+            self.notice.emit("warning", f"{lost or problem} Live is off.")
         elif self.live:
-            self._start_live()
-        elif fits:
+            self._try(self._start_live)
+        elif problem is None:
             self._try(self._open)
-
-    def problem(self, *, need_annotation: bool = True) -> MSDError | None:
-        """Why no session can be opened now, as an error whose text is for the person."""
-        try:
-            if self.image is None:
-                raise ImageError("Open an image first, or choose one above.")
-            look.check_image(self.image)
-            if self.annotation is not None:
-                look.check_pair(self.image, self.annotation)
-            elif need_annotation:
-                raise StrokesError("Press + to make an annotation layer, then paint on it.")
-        except MSDError as error:
-            return error
-        return None
 
     def set_preset(self, preset: str) -> None:
         """Another network: the next work begins with it, Live at once."""
@@ -185,16 +164,16 @@ class Controller(QObject):
             self._set_settings(replace(self.base_settings, device=device))  # type: ignore[arg-type]
 
     def _set_settings(self, settings: Settings) -> None:
-        new_network = settings.preset != self.base_settings.preset
-        self.base_settings = settings
-        if new_network and self.kept is not None and not self._usable(self.kept):
+        before, self.base_settings = self.kept, settings
+        if self.live:
+            self._try(self._start_live)
+        if before is not None and self.kept is None:
             self.notice.emit(
                 "info",
                 f"The {settings.preset} network starts from your strokes; "
-                f"choosing {self.kept.preset} again brings the one before back.",
+                f"choosing {before.preset} again brings the one before back.",
             )
-        if self.live:
-            self._start_live()
+        self.work_changed.emit()
 
     # --- work ----------------------------------------------------------------------------
 
@@ -226,7 +205,7 @@ class Controller(QObject):
 
     def _update_once(self) -> None:
         self._open()
-        if not self.strokes.snapshot.counts:
+        if not self.strokes.snapshot.counts and not self.strokes.busy:
             raise StrokesError("Paint a few strokes of at least two classes first.")
         self._attach_overlay()
         self._begin_work("update")
@@ -255,7 +234,7 @@ class Controller(QObject):
         self.live_off()
 
     def _attach_overlay(self) -> None:
-        self.overlay.attach(self.image, self.annotation, self.classes.colors)
+        self.overlay.attach(self.image, self.subject.fitting, self.classes.colors)
         self._on_classes()
 
     def _begin_work(self, work: str) -> None:
@@ -273,54 +252,61 @@ class Controller(QObject):
         self.show_live(LiveState.OFF)
         self.work_changed.emit()
 
+    # --- weights -------------------------------------------------------------------------
+
+    @property
+    def kept(self) -> KeptModel | None:
+        """The best weights for the present image and preset."""
+        return self.kept_models.get(self.base_settings.preset, self.subject.n_channels)
+
     @property
     def model(self) -> bytes | None:
-        """The best weights for the present image and preset, as a model file's bytes."""
-        return self.kept.model if self.kept is not None and self._usable(self.kept) else None
-
-    def _usable(self, kept: KeptModel) -> bool:
-        channels = look.n_channels(self.image) if self.image is not None else kept.n_channels
-        return kept.fits(self.base_settings.preset, channels)
+        """Their bytes, as a model file's."""
+        kept = self.kept
+        return kept.model if kept is not None else None
 
     def keep(self, model: bytes) -> None:
         """Newer best weights came from the trainer."""
         opened = self.link.opened
         if opened is not None and self.image is not None:
-            self.kept = KeptModel(model, opened.settings.preset, opened.channels, self.image.name)
+            self.kept_models.keep(
+                KeptModel(model, opened.settings.preset, opened.channels, self.image.name)
+            )
             self.work_changed.emit()
 
-    def use_model(self, kept: KeptModel | None) -> None:
-        """Go on from these weights (``None``: forget the network, keep the strokes)."""
-        self.kept = kept
+    def use_model(self, kept: KeptModel) -> None:
+        """Go on from these weights."""
+        self.kept_models.keep(kept)
         self.link.opened = None
         if self.live:
             self._try(self._start_live)
-        elif self.problem(need_annotation=False) is None:
+        elif self.subject.problem(need_annotation=False) is None:
             self._try(lambda: self._open(need_annotation=False))
+        self.work_changed.emit()
 
-    def start_over(self) -> None:
-        """Forget the network, keep the strokes; Live goes on from nothing."""
+    def start_over(self) -> KeptModel | None:
+        """Forget the network, keep the strokes; returns what was forgotten."""
         self.acted.emit()
-        self.kept = None
+        forgotten = self.kept_models.forget(self.base_settings.preset, self.subject.n_channels)
         self.overlay.clear()
-        if self.link.opened is not None:
-            self.client.forget()
-            # late blocks and weights of the forgotten network must not come back
-            self.link.opened = None
+        self.client.forget()
+        # late blocks and weights of the forgotten network must not come back
+        self.link.opened = None
         if self.live:
             self._try(self._start_live)
         self.work_changed.emit()
+        return forgotten
 
     # --- the session behind the wall -----------------------------------------------------
 
     def _open(self, *, need_annotation: bool = True) -> None:
         """Make sure the trainer's session is on the present image, strokes and settings."""
-        problem = self.problem(need_annotation=need_annotation)
+        problem = self.subject.problem(need_annotation=need_annotation)
         if problem is not None:
             raise problem
         self.strokes.finish()
-        opened = self.link.open(self.base_settings, self.image, self.annotation, self.model)
-        if opened:
+        annotation = self.subject.fitting
+        if self.link.open(self.base_settings, self.image, annotation, self.model):
             blocks = self.strokes.snapshot.blocks()
             if blocks:
                 self.client.set_strokes(blocks)
@@ -368,29 +354,3 @@ class Controller(QObject):
         except MSDError as error:
             self.notice.emit("error", str(error))
             self.live_state.emit(self._state)  # a pressed switch springs back
-
-    def _lost_sentence(self, image: Any, annotation: Any) -> str:
-        present = list(self.viewer.layers)
-        for what, old, new in (
-            ("image", self.image, image),
-            ("annotation", self.annotation, annotation),
-        ):
-            if old is not None and new is None and old not in present:
-                return f"The {what} “{old.name}” was deleted; choose another one above."
-        return ""
-
-    def _connect_data(self, *, on: bool) -> None:
-        for layer in (self.image, self.annotation):
-            if layer is not None:
-                data = layer.events.data
-                with suppress(ValueError, RuntimeError):
-                    data.connect(self._on_data) if on else data.disconnect(self._on_data)
-
-    def _on_data(self, event: Any = None) -> None:
-        """The pixels of image or annotation were replaced by others."""
-        if event is not None and event.source is self.annotation and self.link.opened is not None:
-            same = look.spatial_shape(self.annotation) == self.link.opened.shape
-            if same and self.strokes.layer is self.annotation:
-                self.strokes.rescan()
-                return
-        self._begin_anew()

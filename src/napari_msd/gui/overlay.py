@@ -96,7 +96,7 @@ class Overlay(QObject):
         return self.layer is not None and self.layer in self._viewer.layers
 
     def attach(self, image: Any, annotation: Any, colors: dict[int, str]) -> None:
-        """Make sure that a layer for `image` is there, directly below `annotation`."""
+        """Make sure that a layer for `image` is there, directly below `annotation` if any."""
         if self.present and self.layer is self._find(image):
             return
         self.detach()
@@ -120,7 +120,7 @@ class Overlay(QObject):
                 **placement(image),
             )
             with undisturbed(self._viewer):
-                self._viewer.layers.insert(self._place(annotation), layer)
+                self._viewer.layers.insert(self._place(image, annotation), layer)
             # strokes belong into the annotation; to edit a segmentation there is "copy"
             layer.editable = False
             self.layer = layer
@@ -136,9 +136,9 @@ class Overlay(QObject):
         fits = isinstance(layer.data, np.ndarray) and layer.data.shape == spatial_shape(image)
         return layer if fits else None
 
-    def _place(self, annotation: Any) -> int:
+    def _place(self, image: Any, annotation: Any) -> int:
         layers = list(self._viewer.layers)
-        return layers.index(annotation) if annotation in layers else len(layers)
+        return layers.index(annotation) if annotation in layers else layers.index(image) + 1
 
     def detach(self) -> None:
         """Let go of the layer; it stays where it is, for the person to keep or delete."""
@@ -180,8 +180,8 @@ class Overlay(QObject):
             return
         data, shown, touched = self.layer.data, self._shown_plane(), False
         for (plane, region), labels in pending.items():
-            if labels is None or len(plane) != data.ndim - 2:
-                continue
+            if labels is None or not _fits(data.shape, plane, region):
+                continue  # of an image that was here before
             data[(*plane, *region.slices)] = labels
             touched |= plane == shown
         first, self.has_content = not self.has_content, True
@@ -189,3 +189,12 @@ class Overlay(QObject):
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)
         if first:
             self.written.emit()
+
+
+def _fits(shape: tuple[int, ...], plane: PlaneKey, region: Region) -> bool:
+    leading, (height, width) = shape[:-2], shape[-2:]
+    return (
+        len(plane) == len(leading)
+        and all(0 <= index < n for index, n in zip(plane, leading, strict=True))
+        and region == region.clip((height, width))
+    )

@@ -230,8 +230,15 @@ def _row(*widgets: QWidget | None) -> Any:
     return row
 
 
+class _Combo(QComboBox):
+    """Leaves the wheel to the dock: scrolling past it must not choose another network."""
+
+    def wheelEvent(self, event: Any) -> None:  # noqa: N802  (Qt's name)
+        event.ignore()
+
+
 def _combo(name: str, items: tuple[str, ...], help_text: str) -> QComboBox:
-    combo = QComboBox()
+    combo = _Combo()
     combo.setObjectName(name)
     combo.addItems(items)
     combo.setToolTip(help_text)

@@ -57,7 +57,9 @@ def time_left(seconds: float) -> str:
     return f"about {round(seconds / 3600)} h left"
 
 
-def hint(*, image: bool, annotation: bool, n_painted: int, live: bool, trained: bool) -> str:
+def hint(
+    *, image: bool, annotation: bool, n_painted: int, live: bool, trained: bool, flat: bool
+) -> str:
     """The next step."""
     if not image:
         return "Open an image: File → Open, or a sample from File → Open Sample → MS-D."
@@ -69,6 +71,8 @@ def hint(*, image: bool, annotation: bool, n_painted: int, live: bool, trained: 
     if n_painted == 1:
         then = "the network starts at once." if live else "then press Live."
         return f"Paint a second class too (keys 1 to 9 pick one), {then}"
+    if not flat:
+        return "You see a cut across the planes: strokes count, but whole planes are segmented."
     if live:
         return "Paint where the segmentation is wrong; it learns while you paint."
     if trained:

@@ -40,7 +40,12 @@ class Results(QObject):
     @property
     def can_bring_back(self) -> bool:
         """Whether Start over can still be undone."""
-        return self._forgotten is not None and self._controller.kept is None
+        forgotten, controller = self._forgotten, self._controller
+        return (
+            forgotten is not None
+            and controller.kept is None
+            and forgotten.preset == controller.base_settings.preset
+        )
 
     # --- labels --------------------------------------------------------------------------
 
@@ -170,11 +175,11 @@ class Results(QObject):
         controller = self._controller
         if self.can_bring_back:
             kept, self._forgotten = self._forgotten, None
+            assert kept is not None  # or there were nothing to bring back
             controller.use_model(kept)
             controller.notice.emit("info", "The network is back as it was.")
             return
-        self._forgotten = controller.kept
-        controller.start_over()
+        self._forgotten = controller.start_over()
         controller.notice.emit(
             "info", "The network is forgotten, the strokes are not; Bring back undoes it."
         )

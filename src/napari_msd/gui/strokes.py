@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _BUDGET_S = 0.003
 """Time that comparing may take of one turn of the event loop."""
+_PRESS_S = 0.03
+"""Time that it may take once, when a person starts work."""
 _PIECE = 1 << 17
 """Pixels compared at once: well under a millisecond."""
 _RECENT = 64
@@ -102,6 +104,8 @@ class StrokeWatcher(QObject):
     def finish(self) -> None:
         """Compare what was touched now: work that starts must not miss the last stroke."""
         blocks = self._compare_until(float("inf"), sweep=False)
+        # nor, unless it is large, what a layer that was just chosen holds already
+        blocks += self._compare_until(perf_counter() + _PRESS_S, sweep=True)
         if blocks:
             self.changed.emit(blocks)
 

@@ -111,8 +111,8 @@ class ViewWatcher(QObject):
         """The shown plane and its visible rectangle; the whole plane when nothing is drawn yet."""
         shape = plane_shape(self._layer)
         whole = Region(0, 0, *shape)
-        if not self.planes_lie_flat():
-            return View(self.shown_plane(), whole)
+        if not self.planes_lie_flat() or self._layer.multiscale:
+            return View(self.shown_plane(), whole)  # corners are not in pixels of the plane
         # inclusive corners, in the layer's own pixels
         (top, left), (bottom, right) = np.asarray(self._layer.corner_pixels)[:, -2:].tolist()
         region = Region(int(top), int(left), int(bottom) + 1, int(right) + 1).clip(shape)

@@ -107,13 +107,14 @@ class SessionWindow(QWidget):
         controller.work_changed.connect(self._refresh)
         controller.settings_changed.connect(self._on_settings)
         controller.heard.connect(self._on_event)
+        controller.view.changed.connect(self._refresh)
         controller.classes.changed.connect(self._refresh)
         controller.classes.numbers_changed.connect(self._refresh)
 
     # --- layers --------------------------------------------------------------------------
 
     def _on_layers(self) -> None:
-        self.controller.choose(self.picker.image, self.picker.annotation)
+        self.controller.subject.choose(self.picker.image, self.picker.annotation)
         image = self.picker.image
         try:
             text = "" if image is None else look.describe(image)
@@ -121,31 +122,30 @@ class SessionWindow(QWidget):
             text = ""
         self.panel.image_text.setText(text)
         self.panel.image_text.setVisible(bool(text))
-        problem = self.controller.problem()
+        controller, label = self.controller, self.panel.status_label
+        problem = controller.subject.problem()
         if image is not None and self.picker.annotation is not None and problem is not None:
-            self.panel.status_label.notify("error", str(problem))
-        elif self._moved_apart():
-            self.panel.status_label.notify(
+            label.notify("error", str(problem))
+        elif controller.subject.moved_apart:
+            label.notify(
                 "warning",
                 "Image and annotation are placed differently; "
                 "strokes are matched pixel by pixel, not by their place.",
             )
+        elif controller.live and not controller.overlay.present:
+            label.notify(
+                "info",
+                "The segmentation layer was deleted; it comes back with the next Live, "
+                "Update once or Predict all.",
+            )
         self._refresh()
-
-    def _moved_apart(self) -> bool:
-        image, annotation = self.picker.image, self.picker.annotation
-        if image is None or annotation is None or self.controller.problem() is not None:
-            return False
-        return not look.same_placement(image, annotation)
 
     def new_annotation(self) -> None:
         """Make an annotation layer over the image, ready to be painted on."""
         image, layers = self.picker.image, self.viewer.layers
-        problem = self.controller.problem(need_annotation=False)
         try:
-            if image is None or (problem is not None and self.picker.annotation is None):
-                raise problem or MSDError("Open an image first, or choose one above.")
-            look.check_image(image)
+            if problem := self.controller.subject.problem(need_annotation=False):
+                raise problem
             zoom = float(self.viewer.scene.camera.zoom) * float(min(abs(image.scale[-2:])))
             brush = look.small_brush(image, zoom, self.controller.preferences.brush_size)
             name = look.free_name("strokes", {layer.name for layer in layers})
@@ -236,11 +236,9 @@ class SessionWindow(QWidget):
         elif isinstance(event, Progress):
             self._progress = event
             self.panel.loss_plot.add(event)
-            if event.state == "waiting" and event.needs:
-                self.panel.status_label.set_hint(event.needs)
         else:
             return
-        self._show_figures()
+        self._refresh()
 
     def _show_figures(self) -> None:
         label, controller = self.panel.status_label, self.controller
@@ -271,13 +269,17 @@ class SessionWindow(QWidget):
         panel.start_over_button.setText("Bring back" if back else "Start over")
         if not controller.live and not controller.work:
             self._progress = self._progress and _at_rest(self._progress)
+        waiting = self._progress is not None and self._progress.state == "waiting"
+        needs = self._progress.needs if controller.live and waiting and self._progress else ""
         panel.status_label.set_hint(
-            readout.hint(
+            needs
+            or readout.hint(
                 image=controller.image is not None,
                 annotation=controller.annotation is not None,
                 n_painted=n_painted,
                 live=controller.live,
                 trained=controller.model is not None,
+                flat=controller.view.planes_lie_flat(),
             )
         )
         self._show_figures()

@@ -4,7 +4,7 @@ Knows numpy only; neither Qt, napari nor torch. The durable journal comes later 
 belongs here too.
 """
 
-from napari_msd.session.kept import KeptModel
+from napari_msd.session.kept import KeptModel, KeptModels
 from napari_msd.session.snapshot import BLOCK, StrokeSnapshot
 
-__all__ = ["BLOCK", "KeptModel", "StrokeSnapshot"]
+__all__ = ["BLOCK", "KeptModel", "KeptModels", "StrokeSnapshot"]

@@ -1,7 +1,8 @@
-"""The newest weights worth keeping, as the bytes of a model file.
+"""The newest weights worth keeping, as the bytes of model files.
 
 They outlive the trainer, the session they came from, and a change of image: a model
-loaded or trained on one image is used on the next one of as many channels.
+loaded or trained on one image is used on the next one of as many channels. One is kept
+for every kind of network, so that trying another preset loses nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +31,21 @@ class KeptModel:
     n_channels: int
     source: str
 
-    def fits(self, preset: str, n_channels: int) -> bool:
-        """Whether a session of this preset and channel count can start from these weights."""
-        return self.preset == preset and self.n_channels == n_channels
+
+class KeptModels:
+    """The newest weights of each preset and number of channels."""
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[str, int], KeptModel] = {}
+
+    def get(self, preset: str, n_channels: int) -> KeptModel | None:
+        """Weights a session of this preset and these channels can start from."""
+        return self._models.get((preset, n_channels))
+
+    def keep(self, kept: KeptModel) -> None:
+        """Keep these, instead of older ones of their kind."""
+        self._models[kept.preset, kept.n_channels] = kept
+
+    def forget(self, preset: str, n_channels: int) -> KeptModel | None:
+        """Let go of the weights of a kind, and return them."""
+        return self._models.pop((preset, n_channels), None)
