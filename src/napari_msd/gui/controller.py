@@ -66,7 +66,9 @@ class Controller(QObject):
         self.view = ViewWatcher(viewer, self)
         self.strokes = StrokeWatcher(self.view, self)
         self.desk = AnnotationDesk(viewer, self.classes, self)
-        self.overlay = Overlay(viewer, self.view.shown_plane, self)
+        self.overlay = Overlay(
+            viewer, self.view.shown_plane, lambda: self.strokes.hand_at_work, self
+        )
         self.link = TrainerLink(make_client, self)
         self.subject = Subject(viewer, self)
         self.kept_models = KeptModels()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from napari_msd.worker.messages import OverlayBlock, PlaneKey, Region
 
 _OURS = "napari_msd_overlay"
+_PATIENCE = 3
+"""So many times rarer are refreshes while a brush is moving."""
 _overlay_of: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
 """The segmentation of each image, so that a widget opened again goes on with it."""
 
@@ -65,20 +67,27 @@ class Overlay(QObject):
         The napari viewer (or its proxy).
     shown_plane
         Tells which plane is on screen: blocks of others need no repaint.
+    hand_at_work
+        Tells whether a brush is moving: blocks are shown less often then.
     """
 
     written = Signal()
     """The first block since `attach` lies in the layer."""
 
     def __init__(
-        self, viewer: Any, shown_plane: Callable[[], PlaneKey], parent: QObject | None = None
+        self,
+        viewer: Any,
+        shown_plane: Callable[[], PlaneKey],
+        hand_at_work: Callable[[], bool],
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._viewer, self._shown_plane = viewer, shown_plane
+        self._hand_at_work = hand_at_work
         self._pending: dict[tuple[PlaneKey, Region], Any] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(100)
+        self._interval = 100
         self._timer.timeout.connect(self.flush)
         self.layer: Any = None
         self.opacity = 0.5
@@ -86,7 +95,7 @@ class Overlay(QObject):
 
     def set_rate(self, per_second: float) -> None:
         """How often a second new blocks are shown, at most."""
-        self._timer.setInterval(round(1000 / max(per_second, 0.1)))
+        self._interval = round(1000 / max(per_second, 0.1))
 
     # --- the layer -----------------------------------------------------------------------
 
@@ -171,7 +180,7 @@ class Overlay(QObject):
         """Take a predicted block; it is shown with the next flush."""
         self._pending[block.plane, block.region] = block.labels
         if not self._timer.isActive():
-            self._timer.start()
+            self._timer.start(self._interval * (_PATIENCE if self._hand_at_work() else 1))
 
     def flush(self) -> None:
         """Write what arrived into the layer and show it."""

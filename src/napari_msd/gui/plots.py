@@ -65,13 +65,13 @@ class LossPlot(pg.PlotWidget):
         self._iou.clear()
         self._draw()
 
-    def add(self, progress: Progress) -> None:
-        """Add the newest figures."""
+    def add(self, progress: Progress, *, draw: bool = True) -> None:
+        """Add the newest figures; not drawn, they are with the next ones that are."""
         if progress.loss is not None:
             _append(self._loss, progress.step, progress.loss)
         if progress.score is not None:
             _append(self._iou, progress.step, progress.score)
-        if progress.loss is not None or progress.score is not None:
+        if draw and (progress.loss is not None or progress.score is not None):
             self._draw()
 
     def set_palette(self, colors: Palette) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _BUDGET_S = 0.003
 """Time that comparing may take of one turn of the event loop."""
+_HAND_S = 0.25
+"""So long after a brush step the hand still counts as painting."""
 _PRESS_S = 0.03
 """Time that it may take once, when a person starts work."""
 _PIECE = 1 << 17
@@ -49,6 +51,7 @@ class StrokeWatcher(QObject):
         self.layer: Any = None
         self.snapshot = StrokeSnapshot((0, 0))
         self._shape: tuple[int, ...] = ()
+        self._brushed = float("-inf")
         self._touched: deque[_Job] = deque()
         self._recent: deque[_Job] = deque(maxlen=_RECENT)
         self._sweep: Iterator[_Job] = iter(())
@@ -62,6 +65,11 @@ class StrokeWatcher(QObject):
     def busy(self) -> bool:
         """Whether something is still to be compared."""
         return bool(self._timer.isActive())
+
+    @property
+    def hand_at_work(self) -> bool:
+        """Whether a brush is moving now: what only has to be looked at can wait."""
+        return perf_counter() - self._brushed < _HAND_S
 
     def watch(self, layer: Any) -> None:
         """Follow this layer (``None``: none); all it holds already is reported too."""
@@ -113,6 +121,7 @@ class StrokeWatcher(QObject):
 
     def _on_brush(self, event: Any) -> None:
         """A brush step, a fill or a polygon changed this part of what is displayed."""
+        self._brushed = perf_counter()
         axes, index = self._view.displayed_axes(), self._view.shown_index()
         box = [(i, i + 1) for i in index]
         for axis, start, length in zip(axes, event.offset, event.data.shape, strict=False):

@@ -235,7 +235,11 @@ class SessionWindow(QWidget):
             self._ready = event
         elif isinstance(event, Progress):
             self._progress = event
-            self.panel.loss_plot.add(event)
+            # a brush on its way must not wait for figures to be painted
+            resting = not self.controller.strokes.hand_at_work
+            self.panel.loss_plot.add(event, draw=resting)
+            if not resting:
+                return
         else:
             return
         self._refresh()
