@@ -171,9 +171,7 @@ def train(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file (.safetensors).")],
-    images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE", help="Image files to segment.")
-    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files to segment.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labels.")],
     format: Annotated[
         str, typer.Option(help=f"File format of the labels: {', '.join(_SUFFIX)}.")
