@@ -138,7 +138,7 @@ def test_live_button_tells_every_state(painted, qtbot):
     look(LiveState.STARTING)
     painted.client.say(Progress("waiting", needs="Paint more."))
     look(LiveState.WAITING)
-    assert "Paint more." in painted.status
+    qtbot.waitUntil(lambda: "Paint more." in painted.status)
     painted.client.train()
     look(LiveState.TRAINING)
     painted.client.say(Progress("idle"))

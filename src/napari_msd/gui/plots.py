@@ -48,7 +48,7 @@ class LossPlot(pg.PlotWidget):
         self._right.addItem(self._iou_curve)
         self._loss: list[tuple[int, float]] = []
         self._iou: list[tuple[int, float]] = []
-        self._draw()
+        self.draw()
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
         """Narrow enough for a dock of 320 px."""
@@ -63,16 +63,14 @@ class LossPlot(pg.PlotWidget):
         """A new network begins."""
         self._loss.clear()
         self._iou.clear()
-        self._draw()
+        self.draw()
 
-    def add(self, progress: Progress, *, draw: bool = True) -> None:
-        """Add the newest figures; not drawn, they are with the next ones that are."""
+    def add(self, progress: Progress) -> None:
+        """Add the newest figures; `draw` shows them."""
         if progress.loss is not None:
             _append(self._loss, progress.step, progress.loss)
         if progress.score is not None:
             _append(self._iou, progress.step, progress.score)
-        if draw and (progress.loss is not None or progress.score is not None):
-            self._draw()
 
     def set_palette(self, colors: Palette) -> None:
         """Follow napari's theme."""
@@ -96,7 +94,8 @@ class LossPlot(pg.PlotWidget):
     def _align(self) -> None:
         self._right.setGeometry(self.getPlotItem().vb.sceneBoundingRect())
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Show all figures added so far."""
         for name in ("left", "bottom"):  # numbers without a curve would mean nothing
             self.getPlotItem().getAxis(name).setStyle(showValues=bool(self._loss))
         self._loss_curve.setData(*_columns(self._loss))

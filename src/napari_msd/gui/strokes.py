@@ -56,6 +56,7 @@ class StrokeWatcher(QObject):
         self._recent: deque[_Job] = deque(maxlen=_RECENT)
         self._sweep: Iterator[_Job] = iter(())
         self._sweep_again = False
+        self._stroke_ended = self._stroke_found = False
         self._step: tuple[int, ...] = ()
         self._timer = QTimer(self)
         self._timer.setInterval(8)
@@ -133,6 +134,9 @@ class StrokeWatcher(QObject):
         # a brush may reach into neighbouring planes; napari tells of the displayed one only
         if self.layer.n_edit_dimensions > 2:
             self.rescan()
+        else:
+            self._stroke_ended = True
+            self._timer.start()
 
     def _on_refresh(self, event: Any) -> None:
         """Undo, redo, a script's refresh or new data; also a slider that only moved."""
@@ -191,6 +195,7 @@ class StrokeWatcher(QObject):
                 continue  # the data were replaced by fewer planes: the layer is looked at anew
             block = self.snapshot.compare(plane, region, values)
             if block is not None:
+                self._stroke_found = True
                 blocks.append(block)
             if perf_counter() > deadline:
                 break
@@ -207,6 +212,10 @@ class StrokeWatcher(QObject):
             return plane, region
         if not sweep:
             return None
+        if self._stroke_ended:
+            # A script painted where nobody looks: napari tells the rectangle, but not the plane.
+            self._sweep_again |= not self._stroke_found
+            self._stroke_ended = self._stroke_found = False
         job = next(self._sweep, None)
         if job is None and self._sweep_again:
             # a script may have written anywhere; only arrays in memory are cheap to look through

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QMenu, QMessageBox, QVBoxLayout, QWidget
 
@@ -48,6 +48,10 @@ class SessionWindow(QWidget):
         self.picker = LayerPicker(viewer, panel.image_combo, panel.annotation_combo, self)
         self._ready: Ready | None = None
         self._progress: Progress | None = None
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(100)
+        self._later.timeout.connect(self._show_soon)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(panel)
@@ -67,6 +71,7 @@ class SessionWindow(QWidget):
 
     def end(self) -> None:
         """Close the session: no process, no connection, no key of ours remains."""
+        self._later.stop()
         self._keys.release()
         self.viewer.events.theme.disconnect(self._on_theme)
         if self._preferences is not None:
@@ -235,14 +240,18 @@ class SessionWindow(QWidget):
             self._ready = event
         elif isinstance(event, Progress):
             self._progress = event
-            # a brush on its way must not wait for figures to be painted
-            resting = not self.controller.strokes.hand_at_work
-            self.panel.loss_plot.add(event, draw=resting)
-            if not resting:
-                return
+            self.panel.loss_plot.add(event)
         else:
             return
-        self._refresh()
+        self._show_soon()
+
+    def _show_soon(self) -> None:
+        """Show figures and plot; a brush on its way must not wait for them to be painted."""
+        if self.controller.strokes.hand_at_work:
+            self._later.start()
+        else:
+            self.panel.loss_plot.draw()
+            self._refresh()
 
     def _show_figures(self) -> None:
         label, controller = self.panel.status_label, self.controller
