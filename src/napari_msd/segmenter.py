@@ -11,13 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from napari_msd.annotation.checks import TWO_CLASSES, checked_annotation
 from napari_msd.axes import Stack
 from napari_msd.config import Settings
 from napari_msd.errors import ModelFileError, SettingsError, StrokesError
-from napari_msd.inference import tiles_of
+from napari_msd.inference import channels_first, tiles_of
 from napari_msd.io import model_file
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.planes import PlaneKey, whole
@@ -179,6 +178,7 @@ class MSDSegmenter:
                     finished = True
         if trainer.measured_steps != trainer.steps:
             trainer.measure()
+            self.history_[-1]["score"] = trainer.kept_scores.mean
 
     def _checked(
         self,
@@ -318,12 +318,10 @@ class MSDSegmenter:
         return stack
 
     def _tiles(self, stack: Stack, callback: Callable[[float], object] | None) -> Any:
-        normalisation = self._ready().normalisation
-        assert normalisation is not None
         keys: list[PlaneKey] = list(stack.plane_keys())
         regions = tiles_of(whole(stack.plane_shape), TILE)
         for i, key in enumerate(keys):
-            plane = torch.from_numpy(normalisation.apply(stack.plane(key)))
+            plane = channels_first(stack.plane(key))
             for j, region in enumerate(regions):
                 yield key, region, plane
                 if callback is not None:

@@ -7,9 +7,11 @@ import torch
 from napari_msd import MSDNet
 from napari_msd.errors import ImageError, OutOfMemoryError
 from napari_msd.inference import Normalisation, Predictor, tiles_of
+from napari_msd.inference.normalisation import require_channels
 from napari_msd.planes import Region, whole
 
 SHAPE = (61, 83)
+NORMALISATION = Normalisation((100.0, 200.0), (10.0, 20.0))
 
 
 @pytest.fixture
@@ -24,11 +26,12 @@ def network():
 
 @pytest.fixture
 def plane():
-    return torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(1))
+    noise = np.random.default_rng(1).standard_normal((2, *SHAPE))
+    return (noise * [[[10]], [[20]]] + [[[100]], [[200]]]).astype(np.uint16)
 
 
 def test_tiles_equal_the_whole(network, plane):
-    predictor = Predictor(network, [1, 2, 5])
+    predictor = Predictor(network, NORMALISATION, [1, 2, 5])
     at_once = predictor.probabilities(plane, whole(SHAPE))
     assert at_once.shape == (3, *SHAPE)
     assert np.allclose(at_once.sum(axis=0), 1, atol=1e-5)
@@ -39,16 +42,19 @@ def test_tiles_equal_the_whole(network, plane):
 
 
 def test_labels_are_annotation_values_of_active_classes(network, plane):
-    labels = Predictor(network, [1, 2, 5]).labels(plane, whole(SHAPE))
+    all_of_it = whole(SHAPE)
+    labels = Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, all_of_it)
     assert labels.dtype == np.uint8
     assert set(np.unique(labels)) <= {1, 2, 5}
-    without = Predictor(network, [1, 2, 5], active=[1, 5]).labels(plane, whole(SHAPE))
+    without = Predictor(network, NORMALISATION, [1, 2, 5], active=[1, 5]).labels(
+        plane, whole(SHAPE)
+    )
     assert 2 in labels
     assert set(np.unique(without)) <= {1, 5}
 
 
 def test_on_too_little_memory_the_tile_is_halved(network, plane, monkeypatch):
-    whole_answer = Predictor(network, [1, 2, 5]).labels(plane, whole(SHAPE))
+    whole_answer = Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, whole(SHAPE))
     real = MSDNet.forward
 
     def small_only(self, image):
@@ -57,7 +63,7 @@ def test_on_too_little_memory_the_tile_is_halved(network, plane, monkeypatch):
         return real(self, image)
 
     monkeypatch.setattr(MSDNet, "forward", small_only)
-    labels = Predictor(network, [1, 2, 5]).labels(plane, whole(SHAPE))
+    labels = Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, whole(SHAPE))
     assert np.array_equal(labels, whole_answer)
 
 
@@ -67,7 +73,7 @@ def test_memory_for_nothing_is_said(network, plane, monkeypatch):
 
     monkeypatch.setattr(MSDNet, "forward", never)
     with pytest.raises(OutOfMemoryError, match="too little memory"):
-        Predictor(network, [1, 2, 5]).labels(plane, whole(SHAPE))
+        Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, whole(SHAPE))
 
 
 @pytest.mark.parametrize("side", [1, 7, 20, 500])
@@ -85,7 +91,7 @@ def test_tiles_cover_once_and_start_in_the_middle(side):
 
 
 def test_normalisation_leaves_out_what_is_no_number():
-    pixels = np.array([[1.0, 3.0], [np.nan, np.inf]])
+    pixels = np.array([[[1.0, 3.0], [np.nan, np.inf]]])
     normalisation = Normalisation.of(pixels)
     assert normalisation.mean == (2.0,)
     assert normalisation.apply(pixels).tolist() == [[[-1.0, 1.0], [0.0, 0.0]]]
@@ -94,10 +100,10 @@ def test_normalisation_leaves_out_what_is_no_number():
 @pytest.mark.parametrize(
     ("pixels", "sentence"),
     [
-        (np.zeros((0, 5)), "empty"),
-        (np.full((4, 4), 7), "same value"),
-        (np.ones((1, 1)), "same value"),
-        (np.full((4, 4), np.nan), "no numbers"),
+        (np.zeros((1, 0, 5)), "empty"),
+        (np.full((1, 4, 4), 7), "same value"),
+        (np.ones((1, 1, 1)), "same value"),
+        (np.full((2, 4, 4), np.nan), "no numbers"),
     ],
 )
 def test_images_without_information_are_refused(pixels, sentence):
@@ -105,7 +111,16 @@ def test_images_without_information_are_refused(pixels, sentence):
         Normalisation.of(pixels)
 
 
+def test_of_a_large_plane_a_sample_is_measured_unless_it_misses_all():
+    plane = np.random.default_rng(0).normal(5, 3, (1, 1500, 1600))
+    normalisation = Normalisation.of(plane)
+    assert normalisation.mean[0] == pytest.approx(5, abs=0.05)
+    assert normalisation.std[0] == pytest.approx(3, abs=0.05)
+    plane[...] = 0
+    plane[0, 1, 1] = 1  # between the pixels of the sample
+    assert Normalisation.of(plane).std[0] > 0
+
+
 def test_another_number_of_channels_is_refused():
-    normalisation = Normalisation.of(np.random.default_rng(0).random((4, 4, 3)))
-    with pytest.raises(ImageError, match="3 channels, this image has one channel"):
-        normalisation.apply(np.zeros((4, 4)))
+    with pytest.raises(ImageError, match="made for one channel, this image has 3 channels"):
+        require_channels(np.zeros((3, 4, 4)), 1)

@@ -6,11 +6,13 @@ import torch
 
 from napari_msd.config import Settings
 from napari_msd.errors import ModelFileError, StrokesError
+from napari_msd.inference import Normalisation
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.planes import Region, whole
 from napari_msd.training import Trainer
 
 SHAPE = (96, 96)
+AS_IT_IS = Normalisation((0.0,), (1.0,))
 SMALL = Settings.from_preset(depth=3, patch_size=32, learning_rate=0.02)
 
 
@@ -43,7 +45,7 @@ def learn(trainer: Trainer, steps: int) -> None:
 
 
 def labels_of(trainer: Trainer) -> np.ndarray:
-    return trainer.predictor().labels(torch.from_numpy(trainer.planes[()]), whole(SHAPE))
+    return trainer.predictor().labels(trainer.planes[()], whole(SHAPE))
 
 
 def truth(*classes: int) -> np.ndarray:
@@ -141,14 +143,14 @@ def test_held_out_strokes_reach_no_batch():
     for y, x in measured:
         marked[0, y, x] = 1
     for _ in range(30):
-        batch = trainer._sampler.draw(4, [1, 2, 3], [1, 2, 3])
+        batch = trainer._sampler.draw(4, [1, 2, 3], [1, 2, 3], AS_IT_IS)
         assert not batch.images[:, 0][batch.labels >= 0].any()
 
 
 def test_patches_are_balanced_over_classes():
     trainer = trainer_for(1, 2, 3)
     trainer.write_strokes((), Region(0, 0, 96, 40), np.full((96, 40), 1, np.uint8))
-    batch = trainer._sampler.draw(6, [1, 2, 3], [1, 2, 3])
+    batch = trainer._sampler.draw(6, [1, 2, 3], [1, 2, 3], AS_IT_IS)
     seen = [set(np.unique(labels)) - {-1} for labels in batch.labels]
     assert sum(1 in s for s in seen) >= 2
     assert sum(2 in s for s in seen) >= 2
@@ -163,10 +165,7 @@ def test_planes_smaller_than_a_patch(shape):
     labels[0] = 2
     trainer.write_strokes((), whole(shape), labels)
     learn(trainer, 3)
-    assert (
-        trainer.predictor().labels(torch.from_numpy(trainer.planes[()]), whole(shape)).shape
-        == shape
-    )
+    assert trainer.predictor().labels(trainer.planes[()], whole(shape)).shape == shape
 
 
 def test_a_record_continues_where_it_stopped():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_msd.errors import OutOfMemoryError
+from napari_msd.inference.normalisation import Normalisation, Plane
 from napari_msd.inference.tiles import tiles_of
 from napari_msd.network import MSDNet
 from napari_msd.planes import Region, whole
@@ -24,6 +25,8 @@ class Predictor:
     ----------
     network
         Output k stands for class ``classes[k]``.
+    normalisation
+        What the network expects to be done to an image's pixels.
     classes
         Annotation values, 1..255.
     active
@@ -32,21 +35,26 @@ class Predictor:
     """
 
     def __init__(
-        self, network: MSDNet, classes: Sequence[int], active: Sequence[int] | None = None
+        self,
+        network: MSDNet,
+        normalisation: Normalisation,
+        classes: Sequence[int],
+        active: Sequence[int] | None = None,
     ) -> None:
         self.network = network
+        self._normalisation = normalisation
         self.classes = np.asarray(classes, np.uint8)
         wanted = self.classes if active is None else np.asarray(list(active), np.uint8)
         self._silenced = torch.from_numpy(~np.isin(self.classes, wanted))
 
-    def probabilities(self, plane: Tensor, region: Region) -> npt.NDArray[np.float32]:
+    def probabilities(self, plane: Plane, region: Region) -> npt.NDArray[np.float32]:
         """Softmax over the classes in `region`, float32 (k, rows, columns).
 
         Parameters
         ----------
         plane
-            The whole normalised plane, (C, Y, X); lives on the network's device or
-            is moved there tile by tile.
+            The whole plane as it is in the image, (C, Y, X); only what is needed
+            of it is normalised and moved to the network's device.
         region
             Rectangle to predict. The result equals that of predicting the whole
             plane at once: a halo of the receptive radius is read around it.
@@ -58,7 +66,7 @@ class Predictor:
         """
         return torch.softmax(self._logits(plane, region), dim=0).cpu().numpy()
 
-    def labels(self, plane: Tensor, region: Region) -> npt.NDArray[np.uint8]:
+    def labels(self, plane: Plane, region: Region) -> npt.NDArray[np.uint8]:
         """The most probable class of each pixel of `region`, uint8 annotation values.
 
         Parameters and errors as in `probabilities`.
@@ -67,7 +75,7 @@ class Predictor:
         labels: npt.NDArray[np.uint8] = self.classes[winner]
         return labels
 
-    def _logits(self, plane: Tensor, region: Region) -> Tensor:
+    def _logits(self, plane: Plane, region: Region) -> Tensor:
         """(k, rows, columns); on too little memory again in quarters."""
         try:
             return self._logits_at_once(plane, region)
@@ -87,11 +95,12 @@ class Predictor:
         return out
 
     @torch.no_grad()
-    def _logits_at_once(self, plane: Tensor, region: Region) -> Tensor:
+    def _logits_at_once(self, plane: Plane, region: Region) -> Tensor:
         shape = (plane.shape[1], plane.shape[2])
         read = region.grow(self.network.receptive_radius).intersect(whole(shape))
         device = next(self.network.parameters()).device
-        image = plane[(slice(None), *read.slices)].to(device)
+        pixels = self._normalisation.apply(plane[(slice(None), *read.slices)])
+        image = torch.from_numpy(pixels).to(device)
         logits: Tensor = self.network(image[None])[0]
         inner = region.shift(-read.top, -read.left)
         logits = logits[(slice(None), *inner.slices)]

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 
 from napari_msd.annotation import HeldOut, StrokeStore
-from napari_msd.inference import Predictor
-from napari_msd.inference.normalisation import Pixels
+from napari_msd.inference import Plane, Predictor
 from napari_msd.planes import PlaneKey, Region
 from napari_msd.training.scores import Scores
 
@@ -19,7 +17,7 @@ PIECES_PER_CLASS = 8
 
 def measure(
     predictor: Predictor,
-    planes: Mapping[PlaneKey, Pixels],
+    planes: Mapping[PlaneKey, Plane],
     strokes: StrokeStore,
     held_out: HeldOut,
     side: int,
@@ -37,7 +35,7 @@ def measure(
             y, x = piece.pixels.mean(axis=0).astype(int)
             patch = Region(y, x, y, x).grow(side // 2).clip((plane.shape[1], plane.shape[2]))
             labels = predictor.labels(
-                torch.from_numpy(plane[(slice(None), *patch.slices)]),
+                plane[(slice(None), *patch.slices)],
                 Region(0, 0, *patch.shape),
             )
             rows, columns = (piece.pixels - (patch.top, patch.left)).T

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_msd.annotation import HeldOut, Piece, StrokeStore
+from napari_msd.inference import Normalisation, Plane
 from napari_msd.inference.normalisation import Pixels
 from napari_msd.planes import PlaneKey, Region
 
@@ -38,7 +39,7 @@ class PatchSampler:
     Parameters
     ----------
     planes
-        Normalised planes (C, Y, X); only planes in it are drawn from.
+        Planes (C, Y, X) as they are in the image; only planes in it are drawn from.
     strokes, held_out
         What is painted, and what of it is not to be seen.
     side
@@ -49,7 +50,7 @@ class PatchSampler:
 
     def __init__(
         self,
-        planes: Mapping[PlaneKey, Pixels],
+        planes: Mapping[PlaneKey, Plane],
         strokes: StrokeStore,
         held_out: HeldOut,
         side: int,
@@ -62,10 +63,12 @@ class PatchSampler:
         self._random = random
         self._known: dict[int, tuple[tuple[int, int], list[Piece]]] = {}
 
-    def draw(self, n: int, classes: list[int], outputs: list[int]) -> Batch:
+    def draw(
+        self, n: int, classes: list[int], outputs: list[int], normalisation: Normalisation
+    ) -> Batch:
         """`n` patches for learning `classes`; each class needs a piece to train on.
 
-        A pixel's label is the place of its class in `outputs`.
+        A pixel's label is the place of its class in `outputs`; images are normalised.
         """
         pieces = {value: self._pieces(value) for value in classes}
         shape = self.patch_shape()
@@ -81,7 +84,7 @@ class PatchSampler:
             piece = choices[self._random.integers(len(choices))]
             y, x = piece.pixels[self._random.integers(len(piece.pixels))]
             region = self._around(piece.plane, int(y), int(x), shape)
-            image = self._planes[piece.plane][(slice(None), *region.slices)]
+            image = normalisation.apply(self._planes[piece.plane][(slice(None), *region.slices)])
             painted = index[self._held_out.training_labels(self._strokes, piece.plane, region)]
             turned, painted = self._turn(image, painted)
             images.append(turned)

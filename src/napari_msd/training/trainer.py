@@ -12,8 +12,8 @@ from napari_msd.annotation import HeldOut, StrokeStore
 from napari_msd.annotation.checks import TWO_CLASSES
 from napari_msd.config import Settings
 from napari_msd.errors import StrokesError
-from napari_msd.inference import Normalisation, Predictor
-from napari_msd.inference.normalisation import Pixels, require_channels
+from napari_msd.inference import Normalisation, Plane, Predictor, channels_first
+from napari_msd.inference.normalisation import require_channels
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.network import MSDNet
 from napari_msd.planes import PlaneKey, Region
@@ -68,7 +68,7 @@ class Trainer:
         self.kept_scores = Scores()
         self.kept_steps = 0
         self.measured_steps = -1
-        self.planes: dict[PlaneKey, Pixels] = {}
+        self.planes: dict[PlaneKey, Plane] = {}
         self._device, self._backend = choose_device(settings.device)
         self._held_out = HeldOut(settings.held_out_fraction, settings.seed)
         self._random = np.random.default_rng(settings.seed)
@@ -101,10 +101,11 @@ class Trainer:
         ImageError
             If it is empty, constant or of another number of channels.
         """
-        require_channels(pixels, self.n_channels)
+        plane = channels_first(pixels)
+        require_channels(plane, self.n_channels)
         if self.normalisation is None:
-            self.normalisation = Normalisation.of(pixels)
-        self.planes[key] = self.normalisation.apply(pixels)
+            self.normalisation = Normalisation.of(plane)
+        self.planes[key] = plane
 
     def drop_plane(self, key: PlaneKey) -> None:
         """Forget a plane's pixels; its strokes stay."""
@@ -150,7 +151,10 @@ class Trainer:
             raise StrokesError(needs)
         self._make_room_for_classes()
         assert self._network is not None
-        batch = self._sampler.draw(self.settings.patches_per_step, self.classes, self.outputs)
+        assert self.normalisation is not None
+        batch = self._sampler.draw(
+            self.settings.patches_per_step, self.classes, self.outputs, self.normalisation
+        )
         self._network.train()
         self._optimiser.zero_grad(set_to_none=True)
         loss = self._loss(batch)
@@ -169,9 +173,10 @@ class Trainer:
         score: the race for the best starts anew, on the new question.
         """
         assert self._network is not None
+        assert self.normalisation is not None
         self.measured_steps = self.steps
         self.scores = measure(
-            Predictor(self._network, self.outputs, self.classes),
+            Predictor(self._network, self.normalisation, self.outputs, self.classes),
             self.planes,
             self.strokes,
             self._held_out,
@@ -206,7 +211,8 @@ class Trainer:
     def predictor(self) -> Predictor:
         """The kept weights, for the classes that they know and that are still painted."""
         assert self._kept is not None
-        return Predictor(self._kept, self.outputs, self._active)
+        assert self.normalisation is not None
+        return Predictor(self._kept, self.normalisation, self.outputs, self._active)
 
     def record(self) -> ModelRecord:
         """The kept weights as a model."""

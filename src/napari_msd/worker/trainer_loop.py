@@ -304,7 +304,7 @@ class TrainerLoop:
     def _send_tile(self, trainer: Trainer, tile: Tile) -> None:
         assert self._slot is not None
         plane, region = tile
-        labels = trainer.predictor().labels(torch.from_numpy(trainer.planes[plane]), region)
+        labels = trainer.predictor().labels(trainer.planes[plane], region)
         self._slot.send(plane, region, labels, trainer.kept_steps)
 
     def _want(self, plane: PlaneKey) -> None:
