@@ -316,3 +316,16 @@ def test_no_orphan_and_no_memory_left_when_the_viewer_is_killed():
     wait_until_gone(trainer.pid)
     psutil.wait_procs(trackers, timeout=30)  # Python's own tracker frees the memory
     assert not in_use(memory)
+
+
+def test_no_late_word_of_an_earlier_session(client, listener):
+    start(client, lambda key: image(), 1, 2, 3)
+    client.set_live(True)
+    listener.wait(ModelKept)
+    start(client, lambda key: image(), 1, 2, 3)
+    mark = listener.now
+    client.set_live(True)
+    listener.wait(ModelKept, since=mark)
+    steps = [e.step for e in listener.events[mark:] if isinstance(e, Progress)]
+    assert steps[0] <= 1
+    assert steps == sorted(steps)

@@ -44,6 +44,7 @@ CLOSE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class _Session:
+    number: int
     settings: Settings
     plane_shape: tuple[int, int]
     n_channels: int
@@ -68,6 +69,7 @@ class TrainerClient:
         self._telling = threading.Lock()
         self._process: TrainerProcess | None = None
         self._session: _Session | None = None
+        self._number = 0
         self._strokes = StrokeStore()
         self._view: View | None = None
         self._live = False
@@ -113,7 +115,8 @@ class TrainerClient:
         model
             Bytes of a model file to go on from; an untrained network if not given.
         """
-        session = _Session(settings, plane_shape, n_channels, read_plane)
+        self._number += 1
+        session = _Session(self._number, settings, plane_shape, n_channels, read_plane)
 
         def do() -> None:
             self._session = session
@@ -254,6 +257,7 @@ class TrainerClient:
         self._process.request(
             "open",
             {
+                "session": session.number,
                 "settings": session.settings.to_dict(),
                 "plane_shape": list(session.plane_shape),
                 "n_channels": session.n_channels,
@@ -328,7 +332,10 @@ class TrainerClient:
     # --- appose's thread -----------------------------------------------------------------
 
     def _hear(self, process: TrainerProcess, data: dict[str, Any]) -> None:
+        number = data.pop("session")
         event = unpack_event(data)
+        if number != self._number and not isinstance(event, (Ready, Notice)):
+            return  # late words about an image, or strokes, that are no longer worked on
         match event:
             case PlaneWanted(plane):
                 session = self._session

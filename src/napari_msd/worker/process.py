@@ -42,12 +42,15 @@ class WholeLines:
 def settle_in() -> None:
     """Run once, before appose's loop reads the first request."""
     sys.stdout = cast("TextIO", WholeLines(sys.stdout))
-    be_polite()
     threading.Thread(target=_end_with_the_viewer, name="viewer-watch", daemon=True).start()
 
 
 def be_polite() -> None:
-    """Let the viewer have its core whenever it wants one."""
+    """Let the viewer have its core whenever it wants one.
+
+    Called once torch is loaded: at the lowest priority that alone could take a
+    busy machine a minute.
+    """
     process = psutil.Process()
     try:
         if psutil.WINDOWS:

@@ -15,6 +15,7 @@ from napari_msd.planes import whole
 from napari_msd.training import Trainer
 from napari_msd.worker.inbox import INBOX, Inbox
 from napari_msd.worker.messages import Event, Notice
+from napari_msd.worker.process import be_polite
 from napari_msd.worker.trainer_loop import TrainerLoop
 from napari_msd.worker.wire import pack_event
 
@@ -34,9 +35,10 @@ def serve(update: Callable[[dict[str, Any]], None], inbox: Inbox = INBOX) -> Non
     """
 
     def emit(event: Event) -> None:
-        update(pack_event(event))
+        update({**pack_event(event), "session": loop.session})
 
     warm_up()
+    be_polite()
     loop = TrainerLoop(emit)
     loop.introduce()
     viewer = threading.main_thread()  # ends when the viewer closes our stdin

@@ -38,6 +38,8 @@ class TrainerLoop:
     """
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
+        self.session = 0
+        """Number of the session that is open; the viewer drops late words of an earlier one."""
         self._emit = emit
         self._reporter = Reporter(emit)
         self._settings = Settings()
@@ -82,8 +84,10 @@ class TrainerLoop:
         n_channels: int,
         slot: Any,
         model: str | None,
+        session: int,
     ) -> None:
         self.rest()
+        self.session = session
         self._trainer = None
         self._slot = OverlaySlot(slot, self._emit)
         self._settings = Settings.from_dict(settings)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -159,9 +161,8 @@ def _free(array: appose.NDArray) -> None:
 
 
 def _cause(error: str | None) -> str:
-    """What is worth telling of a crash: the last line of its report."""
-    lines = [line for line in (error or "").splitlines() if line.strip()]
-    for line in lines:
-        if "exit code" in line:
-            return f" ({line.strip().rstrip('.').removeprefix('Worker crashed with ')})"
-    return f" ({lines[-1].strip()})" if lines else ""
+    """The exit code of a crash, for the person; the whole report goes to the log."""
+    report = error or ""
+    logging.getLogger(__name__).error("The trainer process ended:\n%s", report)
+    code = re.search(r"exit code (-?\d+)", report)
+    return f" (exit code {code[1]})" if code else ""
