@@ -13,6 +13,7 @@ from napari_msd.config import DeviceChoice
 from napari_msd.errors import SettingsError
 from napari_msd.native import library_statuses
 from napari_msd.native.backend import choose_backend
+from napari_msd.native.libraries import library_status
 
 
 def choose_device(choice: DeviceChoice) -> tuple[torch.device, Literal["auto", "torch"]]:
@@ -24,7 +25,7 @@ def choose_device(choice: DeviceChoice) -> tuple[torch.device, Literal["auto", "
         If the device asked for is not there.
     """
     if choice == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu"), "auto"
+        return torch.device(_fastest()), "auto"
     if choice == "cuda":
         if not torch.cuda.is_available():
             raise SettingsError(
@@ -62,6 +63,9 @@ def describe_device(choice: DeviceChoice) -> DeviceInUse:
     """
     device, wanted = choose_device(choice)
     chosen = choose_backend(wanted, device, torch.float32, ndim=2)
+    reason = chosen.reason
+    if choice == "auto" and device.type == "cpu" and torch.cuda.is_available():
+        reason += f" The GPU is not used: {library_status('cuda').reason}"
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
@@ -71,7 +75,19 @@ def describe_device(choice: DeviceChoice) -> DeviceInUse:
     else:
         variant = next(lib.variant for lib in library_statuses() if lib.kind == chosen.name)
         core = f"{variant} core" if variant else "compiled core"
-    return DeviceInUse(f"{name}, {core}", chosen.reason, chosen.name)
+    return DeviceInUse(f"{name}, {core}", reason, chosen.name)
+
+
+def _fastest() -> str:
+    """A compiled core if one can be used, the GPU's first; else torch on any GPU there is."""
+    gpu = torch.cuda.is_available()
+    if gpu and library_status("cuda").usable:
+        return "cuda"
+    if library_status("cpu").usable:
+        return "cpu"
+    if gpu:
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 @contextmanager
