@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,29 +21,12 @@ from napari_msd.io import model_file
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.planes import PlaneKey, whole
 from napari_msd.training import Trainer, cores_to_ourselves
+from napari_msd.training.fitting import FitProgress, TimeBudget, learn
 
 Array = npt.NDArray[Any]
 
 DEFAULT_SECONDS = 30.0
 TILE = 1024
-CALLBACK_EVERY = 0.2
-
-
-@dataclass(frozen=True)
-class FitProgress:
-    """How a `MSDSegmenter.fit` stands, given to its callback a few times a second.
-
-    `step` counts training steps, over all calls of fit; `loss` is the mean since
-    the last call; `score` the mean IoU (0..1) of the kept weights on held-out
-    strokes, None if none are held out; `fraction` (0..1) of the work is done and
-    about `seconds_left` remain, None where no end is known.
-    """
-
-    step: int
-    loss: float
-    score: float | None
-    fraction: float | None
-    seconds_left: float | None
 
 
 class MSDSegmenter:
@@ -144,41 +127,17 @@ class MSDSegmenter:
         stacks, labels = self._checked(images, annotations, axes)
         trainer = self._give(stacks, labels)
         with cores_to_ourselves(self.settings.device):
-            self._learn(trainer, began, seconds, max_steps, callback)
+            for progress in learn(trainer, TimeBudget(began, seconds, max_steps)):
+                self.history_.append(
+                    {"step": progress.step, "loss": progress.loss, "score": progress.score}
+                )
+                if callback is not None and callback(progress):
+                    break
+            if trainer.measured_steps != trainer.steps:
+                trainer.measure()
+                self.history_[-1]["score"] = trainer.kept_scores.mean
         self._record = trainer.record()
         return self
-
-    def _learn(
-        self,
-        trainer: Trainer,
-        began: float,
-        seconds: float | None,
-        max_steps: int | None,
-        callback: Callable[[FitProgress], object] | None,
-    ) -> None:
-        """Steps until the time, their number or the callback ends it, and a last look."""
-        first, last_call, slowest = trainer.steps, began, 0.0
-        losses: list[float] = []
-        finished = False
-        while not finished:
-            before = time.monotonic()
-            losses.append(trainer.step())
-            now = time.monotonic()
-            slowest = max(slowest, now - before)
-            done = trainer.steps - first
-            finished = max_steps is not None and done >= max_steps
-            if seconds is not None:
-                # Room is left for one more step, and for looking at the result.
-                finished |= now + 2 * slowest >= began + seconds
-            if finished or now - last_call >= CALLBACK_EVERY:
-                last_call = now
-                progress = self._progress(trainer, losses, now - began, done, seconds, max_steps)
-                losses = []
-                if callback is not None and callback(progress):
-                    finished = True
-        if trainer.measured_steps != trainer.steps:
-            trainer.measure()
-            self.history_[-1]["score"] = trainer.kept_scores.mean
 
     def _checked(
         self,
@@ -223,33 +182,6 @@ class MSDSegmenter:
                         (number, *key), whole(stack.plane_shape), strokes.astype(np.uint8)
                     )
         return trainer
-
-    def _progress(
-        self,
-        trainer: Trainer,
-        losses: list[float],
-        elapsed: float,
-        done: int,
-        seconds: float | None,
-        max_steps: int | None,
-    ) -> FitProgress:
-        shares = []
-        if seconds is not None:
-            shares.append(elapsed / seconds)
-        if max_steps is not None:
-            shares.append(done / max_steps)
-        fraction = min(1.0, max(shares))
-        progress = FitProgress(
-            trainer.steps,
-            float(np.mean(losses)),
-            trainer.kept_scores.mean,
-            fraction,
-            elapsed * (1 - fraction) / fraction if fraction > 0 else None,
-        )
-        self.history_.append(
-            {"step": progress.step, "loss": progress.loss, "score": progress.score}
-        )
-        return progress
 
     # --- predicting ----------------------------------------------------------------------
 
