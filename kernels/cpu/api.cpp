@@ -2,11 +2,14 @@
 #include <algorithm>
 #include <cstring>
 #include <initializer_list>
+#include <cstddef>
 #include <new>
+#include <vector>
 
 #include "check_problem.h"
 #include "dispatch.h"
 #include "passes.h"
+#include "thread_pool.h"
 
 namespace {
 
@@ -39,6 +42,23 @@ msd_error backward(const Plan &plan, const BackwardArrays<T> &arrays) {
   clear<T>(arrays.grad_bias, plan.channels);
   clear<T>(arrays.grad_output_weight, plan.problem.n_classes * plan.maps);
   clear<T>(arrays.grad_output_bias, plan.problem.n_classes);
+  return MSD_OK;
+}
+
+template <class T>
+int32_t fma_work(int threads, int64_t rounds, double *flops, void *sink) {
+  std::vector<double> totals(static_cast<size_t>(threads));
+  struct Job {
+    int64_t rounds;
+    double *totals;
+  } job{rounds, totals.data()};
+  const auto work = [](void *context, int thread) {
+    const Job &mine = *static_cast<const Job *>(context);
+    mine.totals[thread] = kernels<T>().fma_work(mine.rounds);
+  };
+  if (!run_in_parallel(threads, work, &job)) return MSD_OUT_OF_MEMORY;
+  *flops = static_cast<double>(kernels<T>().fma_flops * rounds) * threads;
+  std::memcpy(sink, totals.data(), sizeof(double));  // so that no compiler leaves the work out
   return MSD_OK;
 }
 
@@ -101,6 +121,14 @@ int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const 
                                 out(grad_output_bias), out(workspace)});
     };
     return problem->dtype == MSD_FLOAT64 ? run(0.0) : run(0.0f);
+  });
+}
+
+int32_t msd_fma_work(int32_t dtype, int32_t threads, int64_t rounds, double *flops, void *sink, void *) {
+  if (threads < 1 || rounds < 0 || !flops || !sink) return MSD_BAD_ARGUMENT;
+  return guarded([&]() -> int32_t {
+    if (dtype == MSD_FLOAT64) return fma_work<double>(threads, rounds, flops, sink);
+    return fma_work<float>(threads, rounds, flops, sink);
   });
 }
 

@@ -28,6 +28,9 @@ struct KernelTable {
                          int64_t plane_stride, int64_t row_stride, int64_t first_row, int64_t last_row);
   void (*collect_rows)(const TapTable &table, const T *shifted, int64_t plane_stride, int64_t row_stride,
                        T *taps, int64_t tap_stride, int64_t first_row, int64_t last_row);
+  // fma_work.inl
+  double (*fma_work)(int64_t rounds);
+  int64_t fma_flops;  // of one round
 };
 
 #if defined(__x86_64__) || defined(_M_X64)

@@ -29,16 +29,19 @@ namespace {
 // (each of these is one operation)
 #include "combine_planes.inl"
 #include "correlate_planes.inl"
+#include "fma_work.inl"
 #include "gather_taps.inl"
 #include "scatter_taps.inl"
 }  // namespace
 
 extern const KernelTable<float> float_kernels = {
     combine_planes<float>, correlate_planes<float>, sum_plane<float>,
-    gather_taps<float>,    shift_gradient<float>,   collect_rows<float>};
+    gather_taps<float>,    shift_gradient<float>,   collect_rows<float>,
+    fma_work<float>, 2 * fma_sums * Vec<float>::lanes};
 extern const KernelTable<double> double_kernels = {
     combine_planes<double>, correlate_planes<double>, sum_plane<double>,
-    gather_taps<double>,    shift_gradient<double>,   collect_rows<double>};
+    gather_taps<double>,    shift_gradient<double>,   collect_rows<double>,
+    fma_work<double>, 2 * fma_sums * Vec<double>::lanes};
 
 }  // namespace MSD_VARIANT
 }  // namespace napari_msd

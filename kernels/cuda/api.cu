@@ -199,4 +199,12 @@ int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const 
   });
 }
 
+int32_t msd_fma_work(int32_t dtype, int32_t, int64_t rounds, double *flops, void *sink, void *stream) {
+  if (rounds < 0 || !flops || !sink) return MSD_BAD_ARGUMENT;
+  const cudaStream_t on = static_cast<cudaStream_t>(stream);
+  *flops = dtype == MSD_FLOAT64 ? fma_work(rounds, static_cast<double *>(sink), on)
+                                : fma_work(rounds, static_cast<float *>(sink), on);
+  return launch_result();
+}
+
 }  // extern "C"

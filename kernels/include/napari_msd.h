@@ -47,7 +47,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a layout below changes: Python refuses another number. */
-#define MSD_ABI_VERSION 1
+#define MSD_ABI_VERSION 2
 
 typedef enum msd_boundary {
   MSD_REFLECT = 0,   /* mirror about the edge pixel: ... 2 1 [0 1 2] 1 0 ... */
@@ -112,6 +112,12 @@ MSD_API int32_t msd_backward(const msd_problem *problem, const void *grad_logits
                              const void *weight, const void *output_weight, void *grad_input,
                              void *grad_weight, void *grad_bias, void *grad_output_weight,
                              void *grad_output_bias, void *workspace, void *stream);
+
+/* For benchmarks: `rounds` of nothing but fused multiply-adds in registers, on `threads` threads (CPU) or on
+ * the whole card, so that the caller can time what this machine can do at most. `flops` receives how many
+ * operations that is, two per multiply-add. `sink` is 64 bytes of the device's memory that are overwritten. */
+MSD_API int32_t msd_fma_work(int32_t dtype, int32_t threads, int64_t rounds, double *flops, void *sink,
+                             void *stream);
 
 #ifdef __cplusplus
 }

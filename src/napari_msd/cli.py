@@ -1,4 +1,4 @@
-"""The command line ``napari-msd``: demo, train, predict, info.
+"""The command line ``napari-msd``: demo, train, predict, info, bench.
 
 Importing this module is light; each command imports what it needs when it runs, so
 that ``--help`` answers at once. Results go to stdout, progress and errors to stderr.
@@ -30,8 +30,7 @@ from napari_msd.errors import BadInputError, ExportError, MSDError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_msd.segmenter import MSDSegmenter
-    from napari_msd.training.fitting import FitProgress
+    from napari_msd.segmenter import FitProgress, MSDSegmenter
 
 app = typer.Typer(
     name="napari-msd",
@@ -218,6 +217,38 @@ def info() -> None:
 
     for line in report():
         print(line)
+
+
+@app.command()
+def bench(
+    case: Annotated[
+        list[str] | None,
+        typer.Option(help="Depth and batch of images, like 30:4x128x128; repeatable."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="One of core, blocked, naive, dlsia, msdnet; repeatable."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; the GPU if there is one.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads; all cores.")] = None,
+    seconds: Annotated[float, typer.Option(help="About how long each pass is timed.")] = 4.0,
+) -> None:
+    """Time the network on this machine, beside what the machine could do at most.
+
+    Checks every result against the reference first. Without options it takes some minutes;
+    --only core is quick.
+    """
+    require_device(device)
+    import torch
+
+    from napari_msd.bench import CASES, CONTENDERS, parse_case, report
+    from napari_msd.native import set_threads
+
+    set_threads(threads)
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    cases = [parse_case(text) for text in case] if case else CASES
+    for line in report(cases, only or CONTENDERS, place, seconds):
+        print(line, flush=True)
 
 
 # --- parts of the commands -------------------------------------------------------------

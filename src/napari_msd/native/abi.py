@@ -6,9 +6,9 @@ No torch here, so that ``napari-msd info`` can load a library on its own.
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_int32, c_int64, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_void_p
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 BOUNDARY = {"reflect": 0, "symmetric": 1, "zeros": 2}
 FLOAT32, FLOAT64 = 0, 1
@@ -59,6 +59,11 @@ _SIGNATURES: dict[str, tuple[type, list[type]]] = {
     # grad_logits, maps, weight, output_weight -> grad_input, grad_weight, grad_bias,
     # grad_output_weight, grad_output_bias; workspace, stream
     "msd_backward": (c_int32, [POINTER(Problem), *[c_void_p] * 11]),
+    # dtype, threads, rounds -> flops, sink; stream
+    "msd_fma_work": (
+        c_int32,
+        [c_int32, c_int32, c_int64, POINTER(c_double), c_void_p, c_void_p],
+    ),
 }
 
 

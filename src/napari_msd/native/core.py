@@ -122,6 +122,30 @@ class Core:
         self._check(code, problem)
         return (grad_image, *gradients)
 
+    def bytes_needed(
+        self,
+        shape: Sequence[int],
+        dtype: torch.dtype,
+        n_classes: int,
+        structure: Structure,
+        training: bool,
+    ) -> int:
+        """Device memory of a pass over images of `shape` (N, C, [Z,] Y, X), the image left out.
+
+        Maps, scratch and logits; with `training` those of a step, its gradients included.
+        """
+        image = torch.empty(tuple(shape), dtype=dtype, device="meta")
+        n_maps = shape[1] + len(structure.dilations)
+        output_weight = torch.empty((n_classes, n_maps), device="meta")
+        problem = self._problem(image, output_weight, structure, keep_maps=training)
+        memory = self._memory(problem)
+        pixels = shape[0] * math.prod(shape[2:])
+        logits = pixels * n_classes * image.element_size()
+        if not training:
+            return int(memory.maps + memory.forward_workspace) + logits
+        scratch = max(memory.forward_workspace, memory.backward_workspace)
+        return int(memory.maps + scratch) + 2 * logits
+
     def maps_size(self, image: Tensor, output_weight: Tensor, structure: Structure) -> int:
         """Numbers in the maps that `forward` keeps."""
         problem = self._problem(image, output_weight, structure, keep_maps=True)

@@ -17,7 +17,7 @@ from napari_msd.config import BOUNDARIES, BackendName, Boundary
 from napari_msd.errors import ImageError, SettingsError
 from napari_msd.native.backend import BACKEND_REQUESTS, choose_backend
 from napari_msd.native.operator import mixed_scale_dense
-from napari_msd.network.reference import mixed_scale_dense_reference
+from napari_msd.network.blocked import mixed_scale_dense_blocked
 
 
 class MSDNet(nn.Module):
@@ -185,14 +185,14 @@ class MSDNet(nn.Module):
         choice = choose_backend(self.backend, image.device, image.dtype, self.ndim)
         self.backend_in_use, self.backend_reason = choice.name, choice.reason
         if choice.name == "torch":
-            tap = (1,) * self.ndim
-            return mixed_scale_dense_reference(
+            return mixed_scale_dense_blocked(  # type: ignore[no-any-return]
                 image,
-                self._filters(self.weight),
-                self.bias.view(self.depth, self.width).unbind(),
-                self.output_weight.view(*self.output_weight.shape, *tap),
+                self.weight,
+                self.bias,
+                self.output_weight,
                 self.output_bias,
                 self.dilations,
+                self.width,
                 self.boundary,
             )
         return mixed_scale_dense(
