@@ -10,15 +10,15 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.annotation import StrokeStore
 from napari_msd.config import Settings
 from napari_msd.planes import PlaneKey
+from napari_msd.worker.memory import ReadPlane, SessionMemory
 from napari_msd.worker.messages import (
     Event,
     ModelKept,
@@ -31,24 +31,15 @@ from napari_msd.worker.messages import (
     View,
 )
 from napari_msd.worker.trainer_process import TrainerProcess
-from napari_msd.worker.wire import pack_bytes, pack_strokes, pack_view, unpack_event
+from napari_msd.worker.wire import pack_strokes, pack_view, unpack_event
 
-ReadPlane = Callable[[PlaneKey], npt.NDArray[np.generic]]
+_PlaneToRead = tuple[SessionMemory, PlaneKey]
 
 MAX_DEATHS = 3
 DEATHS_WITHIN = 60.0
 """A trainer that dies more than MAX_DEATHS times within so many seconds is left dead."""
 
 CLOSE_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class _Session:
-    number: int
-    settings: Settings
-    plane_shape: tuple[int, int]
-    n_channels: int
-    read_plane: ReadPlane
 
 
 class TrainerClient:
@@ -68,17 +59,15 @@ class TrainerClient:
         self._on_event = on_event
         self._telling = threading.Lock()
         self._process: TrainerProcess | None = None
-        self._session: _Session | None = None
+        self._session: SessionMemory | None = None
         self._number = 0
-        self._strokes = StrokeStore()
-        self._view: View | None = None
-        self._live = False
-        self._model: bytes | None = None
         self._pid: int | None = None
         self._deaths: list[float] = []
         self._closing = False
         self._outbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._to_read: queue.SimpleQueue[tuple[_Session, PlaneKey] | None] = queue.SimpleQueue()
+        self._to_read: queue.SimpleQueue[tuple[SessionMemory, PlaneKey] | None] = (
+            queue.SimpleQueue()
+        )
         self._sender = threading.Thread(target=self._send_loop, name="trainer-sender", daemon=True)
         self._sender.start()
         threading.Thread(target=self._read_loop, name="plane-reader", daemon=True).start()
@@ -116,16 +105,13 @@ class TrainerClient:
             Bytes of a model file to go on from; an untrained network if not given.
         """
         self._number += 1
-        session = _Session(self._number, settings, plane_shape, n_channels, read_plane)
+        session = SessionMemory(self._number, settings, plane_shape, n_channels, read_plane, model)
 
         def do() -> None:
             self._session = session
-            self._strokes = StrokeStore()
-            self._view = None
-            self._live = False
-            self._model = model
             self._ensure_process()
-            self._send_open()
+            if self._process is not None:
+                self._process.request(*session.opening(self._process.slot))
 
         self._outbox.put(do)
 
@@ -135,8 +121,10 @@ class TrainerClient:
         blocks = [replace(b, values=np.array(b.values, np.uint8, copy=True)) for b in blocks]
 
         def do() -> None:
+            if self._session is None:
+                return
             for block in blocks:
-                self._strokes.write(block.plane, block.region, block.values)
+                self._session.strokes.write(block.plane, block.region, block.values)
             self._request("strokes", {"blocks": [pack_strokes(block) for block in blocks]})
 
         self._outbox.put(do)
@@ -145,7 +133,8 @@ class TrainerClient:
         """What is on screen: predicted first, and again as training goes on."""
 
         def do() -> None:
-            self._view = view
+            if self._session is not None:
+                self._session.view = view
             self._request("view", {"view": pack_view(view)})
 
         self._outbox.put(do)
@@ -156,7 +145,8 @@ class TrainerClient:
         def do() -> None:
             if on:
                 self._revive()
-            self._live = on
+            if self._session is not None:
+                self._session.live = on
             self._request("live", {"on": on})
 
         self._outbox.put(do)
@@ -184,7 +174,8 @@ class TrainerClient:
         """End whatever is under way; what was learned stays."""
 
         def do() -> None:
-            self._live = False
+            if self._session is not None:
+                self._session.live = False
             self._request("cancel", {})
 
         self._outbox.put(do)
@@ -193,7 +184,8 @@ class TrainerClient:
         """Start over with an untrained network; the strokes stay."""
 
         def do() -> None:
-            self._model = None
+            if self._session is not None:
+                self._session.model = None
             self._request("forget", {})
 
         self._outbox.put(do)
@@ -201,7 +193,7 @@ class TrainerClient:
     @property
     def model(self) -> bytes | None:
         """Bytes of the model file with the newest kept weights."""
-        return self._model
+        return self._session.model if self._session is not None else None
 
     @property
     def pid(self) -> int | None:
@@ -250,22 +242,6 @@ class TrainerClient:
         if self._process is not None:
             self._process.request(name, inputs)
 
-    def _send_open(self) -> None:
-        session = self._session
-        if session is None or self._process is None:
-            return
-        self._process.request(
-            "open",
-            {
-                "session": session.number,
-                "settings": session.settings.to_dict(),
-                "plane_shape": list(session.plane_shape),
-                "n_channels": session.n_channels,
-                "slot": self._process.slot,
-                "model": pack_bytes(self._model) if self._model else None,
-            },
-        )
-
     def _bury(self, process: TrainerProcess, why: str) -> None:
         """The trainer died unasked: say so, and put a new one in its place."""
         if process is not self._process or self._closing:
@@ -283,8 +259,8 @@ class TrainerClient:
         if restarting:
             self._ensure_process()
             self._resume()
-        else:
-            self._live = False
+        elif self._session is not None:
+            self._session.live = False
 
     def _revive(self) -> None:
         """The person asks for work: a trainer that was left dead gets another chance."""
@@ -295,14 +271,9 @@ class TrainerClient:
 
     def _resume(self) -> None:
         """Bring a new process to where the dead one was."""
-        self._send_open()
-        blocks = [pack_strokes(StrokeBlock(*block)) for block in self._strokes.blocks()]
-        if blocks:
-            self._request("strokes", {"blocks": blocks})
-        if self._view is not None:
-            self._request("view", {"view": pack_view(self._view)})
-        if self._live:
-            self._request("live", {"on": True})
+        if self._session is not None and self._process is not None:
+            for name, inputs in self._session.resuming(self._process.slot):
+                self._process.request(name, inputs)
 
     # --- the plane reader's thread -------------------------------------------------------
 
@@ -310,7 +281,7 @@ class TrainerClient:
         while (item := self._to_read.get()) is not None:
             self._outbox.put(self._read(*item))
 
-    def _read(self, session: _Session, plane: PlaneKey) -> Callable[[], None]:
+    def _read(self, session: SessionMemory, plane: PlaneKey) -> Callable[[], None]:
         """Read a plane; what to send then: its pixels, or why it cannot be read."""
         try:
             pixels = np.asarray(session.read_plane(plane))
@@ -320,12 +291,12 @@ class TrainerClient:
         return lambda: self._send_plane(session, plane, pixels)
 
     def _send_plane(
-        self, session: _Session, plane: PlaneKey, pixels: npt.NDArray[np.generic]
+        self, session: SessionMemory, plane: PlaneKey, pixels: npt.NDArray[np.generic]
     ) -> None:
         if session is self._session and self._process is not None:
             self._process.request("plane", {"plane": list(plane)}, pixels=pixels)
 
-    def _send_unreadable(self, session: _Session, plane: PlaneKey, why: str) -> None:
+    def _send_unreadable(self, session: SessionMemory, plane: PlaneKey, why: str) -> None:
         if session is self._session:
             self._request("plane_unreadable", {"plane": list(plane), "why": why})
 
@@ -346,7 +317,8 @@ class TrainerClient:
                 event = replace(event, labels=process.take_overlay(event.region))
                 self._outbox.put(lambda: self._request("overlay_taken", {}))
             case ModelKept(model):
-                self._model = model
+                if self._session is not None and self._session.number == number:
+                    self._session.model = model
             case Ready():
                 self._pid = event.pid
             case _:

@@ -81,7 +81,11 @@ class TrainerProcess:
             If the system cannot start a process or give shared memory.
         """
         self.slot = appose.NDArray("uint8", [SLOT_BYTES])
-        self._service.start()
+        try:
+            self._service.start()
+        except OSError:
+            _free(self.slot)
+            raise
         threading.Thread(target=self._end_with_main_thread, daemon=True).start()
         task = self._service.task(SERVE)
         task.listen(self._hear)
