@@ -208,6 +208,9 @@ class TrainerClient:
             self._closing = True
         self._outbox.put(None)
         self._to_read.put(None)
+        process = self._process
+        if process is not None:
+            process.kill()  # at once: the sender may be stuck in a full pipe
         # The reader is not waited for: a slow disk must not freeze a closing window.
         if threading.current_thread() is not self._sender:
             self._sender.join(CLOSE_SECONDS)

@@ -115,11 +115,15 @@ class TrainerProcess:
         view: npt.NDArray[np.uint8] = self.slot.ndarray()
         return view[: rows * columns].reshape(rows, columns).copy()
 
-    def end(self) -> None:
-        """Kill the process, wait for it, free its shared memory. Always safe."""
+    def kill(self) -> None:
+        """Kill the process, from any thread; `end` has to follow."""
         self._ending = True
         if self._service.is_alive():
             self._service.kill()
+
+    def end(self) -> None:
+        """Kill the process, wait for it, free its shared memory. Always safe."""
+        self.kill()
         self._service.wait_for()
         with self._lock:
             shared, self._in_flight = list(self._in_flight.values()), {}
@@ -144,9 +148,7 @@ class TrainerProcess:
     def _end_with_main_thread(self) -> None:
         """Appose's reader threads would keep a finished program waiting for the worker."""
         threading.main_thread().join()
-        self._ending = True
-        if self._service.is_alive():
-            self._service.kill()
+        self.kill()
 
 
 def _share(pixels: npt.NDArray[np.generic]) -> appose.NDArray:
