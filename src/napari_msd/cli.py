@@ -30,7 +30,8 @@ from napari_msd.errors import BadInputError, ExportError, MSDError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_msd.segmenter import FitProgress, MSDSegmenter
+    from napari_msd.segmenter import MSDSegmenter
+    from napari_msd.training.fitting import FitProgress
 
 app = typer.Typer(
     name="napari-msd",
