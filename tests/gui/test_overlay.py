@@ -1,10 +1,12 @@
 """The segmentation's layer: in place, in colour, and never in the person's way."""
 
 import numpy as np
+import pytest
 from fake_client import FakeClient
 from qtpy.QtCore import Qt
 
 from napari_msd.planes import Region
+from napari_msd.worker.messages import Finished
 
 
 def start(msd, qtbot, value=1):
@@ -62,6 +64,64 @@ def test_latest_block_wins(painted, qtbot):
         painted.client.predict(value, region=Region(0, 0, 64, 64))
     qtbot.waitUntil(lambda: (painted.overlay.data[:64, :64] == 2).all())
     assert (painted.overlay.data[64:] == 1).all()
+
+
+def on_screen(viewer, layer, pixel, mouse):
+    """Colour of an image pixel on the canvas."""
+    where = mouse.position(layer, pixel)
+    picture = viewer.screenshot(canvas_only=True, flash=False)
+    ratio = picture.shape[0] / mouse.canvas.height()
+    return picture[int(where.y() * ratio), int(where.x() * ratio), :3].astype(int)
+
+
+def test_only_what_is_new_goes_to_the_screen(painted, viewer, image, qtbot, mouse):
+    overlay = start(painted, qtbot, 1)
+    painted.controller.annotation.visible = image.visible = False
+    overlay.opacity = 1
+    before = on_screen(viewer, overlay, (20, 20), mouse)
+    whole, parts = [], []
+    overlay.events.set_data.connect(whole.append)
+    overlay.events.labels_update.connect(lambda event: parts.append(event.data.shape))
+    painted.client.predict(2, region=Region(0, 0, 64, 96))
+    qtbot.waitUntil(lambda: bool(parts))
+    assert parts == [(64, 96)]
+    assert not whole
+    np.testing.assert_array_equal(on_screen(viewer, overlay, (100, 20), mouse), before)
+    changed = on_screen(viewer, overlay, (20, 20), mouse)
+    assert np.abs(changed - before).max() > 50
+    overlay.refresh()  # as when a slider moves: the same picture
+    np.testing.assert_array_equal(on_screen(viewer, overlay, (20, 20), mouse), changed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda viewer, overlay: setattr(overlay, "contour", 2),
+        lambda viewer, overlay: setattr(viewer.dims, "order", (1, 0)),
+    ],
+    ids=["contour", "turned"],
+)
+def test_what_cannot_be_sent_in_parts_is_sent_whole(painted, viewer, qtbot, change):
+    overlay = start(painted, qtbot, 1)
+    change(viewer, overlay)
+    whole = []
+    overlay.events.set_data.connect(whole.append)
+    painted.client.predict(2, region=Region(0, 0, 64, 96))
+    qtbot.waitUntil(lambda: bool(whole))
+    assert (overlay.data[:64, :96] == 2).all()
+
+
+def test_repaints_that_cost_much_come_less_often(painted, qtbot, monkeypatch):
+    start(painted, qtbot, 1)
+    overlay = painted.controller.overlay
+    qtbot.waitUntil(lambda: overlay.cost > 0)
+    monkeypatch.setattr(overlay, "cost", 3600.0)
+    painted.client.predict(2)
+    qtbot.waitUntil(overlay.waits_for_its_turn)
+    assert (overlay.layer.data == 1).all()
+    painted.panel.stop_button.click()
+    painted.client.say(Finished("stop"))  # what has arrived is shown at the end at the latest
+    qtbot.waitUntil(lambda: (overlay.layer.data == 2).all())
 
 
 def test_class_colours_reach_overlay_strokes_and_list(painted, qtbot):

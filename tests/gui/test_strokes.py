@@ -103,6 +103,51 @@ def test_a_brush_through_planes_is_found(viewer, open_widget, qtbot):
     qtbot.waitUntil(lambda: all(same(msd, plane) for plane in painted))
 
 
+def stack(viewer, open_widget):
+    from fake_client import FakeClient
+
+    viewer.add_image(np.zeros((6, 64, 48)), name="stack")
+    msd = open_widget(FakeClient)
+    msd.panel.new_annotation_button.click()
+    viewer.dims.set_current_step(0, 0)
+    return msd
+
+
+def test_a_script_that_paints_where_nobody_looks_is_found(viewer, open_widget, qtbot):
+    msd = stack(viewer, open_widget)
+    layer = msd.controller.annotation
+    qtbot.waitUntil(lambda: not msd.controller.strokes.busy)
+    layer.paint((4, 20, 20), 2)
+    assert layer.data[4].any()
+    qtbot.waitUntil(lambda: set(msd.client.strokes) == {(4,)} and same(msd, (4,)))
+
+
+def test_undo_reaches_a_plane_that_is_no_longer_shown(viewer, open_widget, qtbot, mouse):
+    msd = stack(viewer, open_widget)
+    layer = msd.controller.annotation
+    viewer.dims.set_current_step(0, 4)
+    mouse.stroke(layer, (10, 10), (10, 40))
+    qtbot.waitUntil(lambda: (4,) in msd.client.strokes and same(msd, (4,)))
+    viewer.dims.set_current_step(0, 1)
+    layer.undo()
+    assert not layer.data.any()
+    qtbot.waitUntil(lambda: same(msd, (4,)))
+    assert not msd.controller.strokes.snapshot.counts
+
+
+def test_undo_while_the_strokes_are_hidden(viewer, open_widget, qtbot, mouse):
+    msd = stack(viewer, open_widget)
+    layer = msd.controller.annotation
+    mouse.stroke(layer, (10, 10), (10, 40))
+    qtbot.waitUntil(lambda: (0,) in msd.client.strokes and same(msd, (0,)))
+    layer.visible = False
+    layer.undo()
+    viewer.dims.set_current_step(0, 3)
+    layer.visible = True
+    assert not layer.data.any()
+    qtbot.waitUntil(lambda: same(msd, (0,)))
+
+
 def test_painting_on_a_cut_across_planes(viewer, open_widget, qtbot):
     from fake_client import FakeClient
 

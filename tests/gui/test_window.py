@@ -6,6 +6,7 @@ from fake_client import FakeClient
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
+from napari_msd.gui.files import calibration
 from napari_msd.gui.live_button import LiveState
 from napari_msd.worker.messages import Notice, Progress, TrainerDied
 
@@ -122,6 +123,22 @@ def test_pyramid_is_learned_at_its_finest_level(viewer, open_widget):
     assert msd.client.opened[3](()).shape == (64, 64)
 
 
+@pytest.mark.parametrize(
+    ("labels", "letters", "words"),
+    [
+        (None, "TZYX", "3 times × 4 slices"),
+        (("z", "t", "y", "x"), "ZTYX", "3 slices × 4 times"),
+        (("time", "channel", "y", "x"), "TCYX", "3 times × 4 channels"),
+        (("row", "column", "y", "x"), "TZYX", "3 times × 4 slices"),
+    ],
+)
+def test_what_is_said_of_axes_is_what_is_exported(viewer, open_widget, labels, letters, words):
+    layer = viewer.add_image(np.zeros((3, 4, 20, 30)), axis_labels=labels)
+    msd = open_widget(FakeClient)
+    assert msd.panel.image_text.text().endswith(words)
+    assert calibration(layer)[2] == letters
+
+
 # --- Live ------------------------------------------------------------------------------------
 
 
@@ -193,6 +210,57 @@ def test_work_that_ends_shows_how_long_it_takes(painted, qtbot):
     assert "about 12 s left" in painted.panel.progress_bar.format()
 
 
+@pytest.mark.parametrize(
+    ("work", "words"), [("update", "few seconds"), ("predict", "what is done stays")]
+)
+def test_what_is_under_way_is_said(painted, qtbot, work, words):
+    painted.client.keep()
+    qtbot.waitUntil(lambda: painted.controller.model is not None)
+    button = {"update": "update_once_button", "predict": "predict_all_button"}[work]
+    getattr(painted.panel, button).click()
+    assert words in painted.status
+    painted.panel.stop_button.click()
+    assert words not in painted.status
+
+
+def test_update_once_with_one_class_says_what_is_missing(msd, qtbot):
+    msd.panel.new_annotation_button.click()
+    msd.controller.annotation.paint((20, 20), 1)
+    qtbot.waitUntil(lambda: "second class" in msd.status)
+    msd.panel.update_once_button.click()
+    assert "at least two classes" in msd.status
+    assert msd.client.calls.count("update") == 0
+
+
+def test_live_with_one_class_says_which_step_is_next(msd, qtbot):
+    msd.panel.new_annotation_button.click()
+    msd.controller.annotation.paint((20, 20), 1)
+    msd.panel.live_button.click()
+    msd.client.say(Progress("waiting", steps_per_second=50.0, needs="Paint more."))
+    qtbot.waitUntil(lambda: msd.panel.live_button.state is LiveState.WAITING)
+    qtbot.waitUntil(lambda: "Paint a second class too" in msd.status)
+    assert "steps/s" not in msd.status
+
+
+def test_without_a_brush_in_hand_it_says_how_to_take_it(msd, viewer, image):
+    viewer.add_labels(
+        np.zeros(image.data.shape, np.uint8), name="mine", scale=image.scale, units=image.units
+    )
+    assert "Click a class" in msd.status
+    msd.controller.desk.pick(1)
+    assert "Paint a few strokes" in msd.status
+
+
+def test_loss_is_shown_as_it_is_in_every_theme(painted, viewer, qtbot):
+    painted.panel.live_button.click()
+    for step in (1, 2, 3):
+        painted.client.train(step=step, loss=0.5)
+    qtbot.waitUntil(lambda: painted.panel.loss_plot.n_points[0] == 3)
+    viewer.theme = "light"
+    axis = painted.panel.loss_plot.getPlotItem().getAxis("left")
+    assert axis.autoSIPrefixScale == 1
+
+
 def test_error_from_the_trainer_stops_live_and_is_said(painted, qtbot):
     painted.panel.live_button.click()
     painted.client.fail("The image is constant; choose another one.")
@@ -249,13 +317,36 @@ def test_start_over_forgets_the_network_and_can_be_taken_back(painted, qtbot):
     painted.client.predict(1)
     qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
     painted.panel.stop_button.click()
-    painted.panel.start_over_button.click()
+    button = painted.panel.start_over_button
+    button.click()
     assert painted.controller.model is None
     assert not painted.overlay.data.any()
     assert painted.controller.annotation.data.any()
-    painted.panel.start_over_button.click()
+    assert button.text() == "Bring back"
+    button.click()
     assert painted.controller.model == b"weights"
     assert painted.client.opened[-1] == b"weights"
+    assert (painted.overlay.data == 1).all()
+    assert button.text() == "Start over"
+
+
+def test_start_over_while_live_can_be_taken_back_until_live_is_off(painted, qtbot):
+    button = painted.panel.start_over_button
+    painted.panel.live_button.click()
+    painted.client.keep(b"old")
+    qtbot.waitUntil(lambda: painted.controller.model == b"old")
+    button.click()
+    painted.client.keep(b"new")
+    qtbot.waitUntil(lambda: painted.controller.model == b"new")
+    assert button.text() == "Bring back"
+    button.click()
+    assert painted.client.opened[-1] == b"old"
+    assert painted.client.live
+    button.click()
+    painted.client.keep(b"newer")
+    qtbot.waitUntil(lambda: painted.controller.model == b"newer")
+    painted.panel.live_button.click()
+    assert button.text() == "Start over"
 
 
 # --- the person's layers -----------------------------------------------------------------------
@@ -388,7 +479,7 @@ def test_opened_again_finds_its_classes_and_overlay(painted, viewer, open_widget
 def test_removed_class_is_erased_and_undo_brings_both_back(painted, viewer, qtbot):
     layer = painted.controller.annotation
     before = layer.data.copy()
-    painted.session.remove_class(2)
+    painted.session.class_actions.remove(2)
     assert not (layer.data == 2).any()
     assert 2 not in painted.controller.classes
     qtbot.waitUntil(lambda: not (painted.client.strokes[()] == 2).any())
@@ -401,7 +492,7 @@ def test_removed_class_is_erased_and_undo_brings_both_back(painted, viewer, qtbo
 def test_merged_class_is_one_step_of_undo(painted, qtbot):
     layer = painted.controller.annotation
     before = layer.data.copy()
-    painted.session.merge_class(2, 1)
+    painted.session.class_actions.merge(2, 1)
     np.testing.assert_array_equal(layer.data, np.where(before == 2, 1, before))
     qtbot.waitUntil(lambda: painted.client.strokes[()].max() == 1)
     layer.undo()
@@ -409,7 +500,7 @@ def test_merged_class_is_one_step_of_undo(painted, qtbot):
 
 
 def test_class_without_strokes_is_removed_without_asking(painted, monkeypatch):
-    monkeypatch.setattr("napari_msd.gui.window.QMessageBox.question", None)
+    monkeypatch.setattr("napari_msd.gui.class_actions.QMessageBox.question", None)
     painted.panel.add_class_button.click()
     assert 3 in painted.controller.classes
     assert painted.controller.annotation.selected_label == 3
@@ -438,7 +529,7 @@ def test_a_click_on_the_colour_changes_it(painted, qtbot, monkeypatch):
     from qtpy.QtGui import QColor
 
     monkeypatch.setattr(
-        "napari_msd.gui.window.QColorDialog.getColor", lambda *args: QColor("#102030")
+        "napari_msd.gui.class_actions.QColorDialog.getColor", lambda *args: QColor("#102030")
     )
     rows = painted.panel.class_list
     rect = rows.visualItemRect(rows.item(0))

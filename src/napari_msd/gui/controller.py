@@ -1,37 +1,36 @@
 """Connects everything: layers, strokes and view to the trainer, its events to the window.
 
-Two rules decide what it does. A request is sent only to a session that is *open* on the
-present image, annotation and settings; `_open` sees to that before any work. And no
-input, however bad, ends in more than one sentence in the status label.
+One rule decides what it does: no input, however bad, ends in more than one sentence in the
+status label.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_msd.config import PRESETS, Settings
 from napari_msd.errors import MSDError, StrokesError
 from napari_msd.gui import layers as look
 from napari_msd.gui.classes import ClassTable
 from napari_msd.gui.desk import FRESH, AnnotationDesk
 from napari_msd.gui.events import take
+from napari_msd.gui.feed import Feed
 from napari_msd.gui.link import TrainerLink
 from napari_msd.gui.live_button import LiveState
+from napari_msd.gui.network_choice import NetworkChoice
 from napari_msd.gui.overlay import Overlay
 from napari_msd.gui.strokes import StrokeWatcher
 from napari_msd.gui.subject import Subject
 from napari_msd.gui.view import ViewWatcher
-from napari_msd.session import KeptModel, KeptModels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_msd.config import Settings
     from napari_msd.gui.preferences import Preferences
-    from napari_msd.worker.messages import StrokeBlock, View
+    from napari_msd.session import KeptModel
 
 
 class Controller(QObject):
@@ -66,21 +65,18 @@ class Controller(QObject):
         self.view = ViewWatcher(viewer, self)
         self.strokes = StrokeWatcher(self.view, self)
         self.desk = AnnotationDesk(viewer, self.classes, self)
-        self.overlay = Overlay(
-            viewer, self.view.shown_plane, lambda: self.strokes.hand_at_work, self
-        )
+        self.overlay = Overlay(viewer, self.view, lambda: self.strokes.hand_at_work, self)
         self.link = TrainerLink(make_client, self)
         self.subject = Subject(viewer, self)
-        self.kept_models = KeptModels()
-        self.base_settings = Settings.from_preset(preferences.preset, device=preferences.device)
+        self.network = NetworkChoice(preferences.preset, preferences.device, self.subject)
+        self.feed = Feed(self.link, self.subject, self.strokes, self.view, self.network, self)
         self.live = False
         self.work = ""
         self._state = LiveState.OFF
         self.subject.changed.connect(self._begin_anew)
         self.subject.repainted.connect(self.strokes.rescan)
-        self.strokes.changed.connect(self._on_strokes)
-        self.strokes.scanned.connect(self._on_scanned)
-        self.view.changed.connect(self._on_view)
+        self.feed.counted.connect(self.classes.set_pixels)
+        self.feed.unusable.connect(self._on_unusable)
         self.classes.changed.connect(self._on_classes)
         self.link.heard.connect(self._on_event)
         self.overlay.opacity = preferences.overlay_opacity
@@ -137,7 +133,7 @@ class Controller(QObject):
             self.desk.take(annotation)
         self.view.watch(annotation if problem is None else self.image)
         self.strokes.watch(self.subject.fitting)
-        self.classes.set_pixels(self.strokes.snapshot.counts)
+        self.feed.count()
         self.overlay.flush()
         self.overlay.detach()
         self.link.opened = None
@@ -148,28 +144,23 @@ class Controller(QObject):
         elif self.live:
             self._try(self._start_live)
         elif problem is None:
-            self._try(self._open)
+            self._try(self.feed.open)
 
     def set_preset(self, preset: str) -> None:
         """Another network: the next work begins with it, Live at once."""
-        if preset in PRESETS and preset != self.base_settings.preset:
-            self._set_settings(Settings.from_preset(preset, device=self.base_settings.device))
-
-    def adopt_preset(self, preset: str) -> None:
-        """Take over a loaded model's preset; the caller gives its weights right after."""
-        self.base_settings = Settings.from_preset(preset, device=self.base_settings.device)
-        self.settings_changed.emit()
+        self._set_settings(self.network.with_preset(preset))
 
     def set_device(self, device: str) -> None:
         """Train elsewhere, from the same weights."""
-        if device != self.base_settings.device:
-            self._set_settings(replace(self.base_settings, device=device))  # type: ignore[arg-type]
+        self._set_settings(self.network.with_device(device))
 
-    def _set_settings(self, settings: Settings) -> None:
-        before, self.base_settings = self.kept, settings
+    def _set_settings(self, settings: Settings | None) -> None:
+        if settings is None:
+            return
+        before, self.network.settings = self.network.kept, settings
         if self.live:
             self._try(self._start_live)
-        if before is not None and self.kept is None:
+        if before is not None and self.network.kept is None:
             self.notice.emit(
                 "info",
                 f"The {settings.preset} network starts from your strokes; "
@@ -191,7 +182,7 @@ class Controller(QObject):
 
     def _start_live(self) -> None:
         try:
-            self._open()
+            self.feed.open()
         except MSDError:
             self.live_off()
             raise
@@ -206,8 +197,8 @@ class Controller(QObject):
         self._try(self._update_once)
 
     def _update_once(self) -> None:
-        self._open()
-        if not self.strokes.snapshot.counts and not self.strokes.busy:
+        self.feed.open()
+        if len(self.strokes.snapshot.counts) < 2 and not self.strokes.busy:
             raise StrokesError("Paint a few strokes of at least two classes first.")
         self._attach_overlay()
         self._begin_work("update")
@@ -218,7 +209,7 @@ class Controller(QObject):
         self._try(self._predict_all)
 
     def _predict_all(self) -> None:
-        self._open(need_annotation=False)
+        self.feed.open(need_annotation=False)
         if self.model is None:
             raise MSDError("There is no network yet: press Live to train one, or load a model.")
         self._attach_overlay()
@@ -257,79 +248,47 @@ class Controller(QObject):
     # --- weights -------------------------------------------------------------------------
 
     @property
-    def kept(self) -> KeptModel | None:
-        """The best weights for the present image and preset."""
-        return self.kept_models.get(self.base_settings.preset, self.subject.n_channels)
-
-    @property
     def model(self) -> bytes | None:
-        """Their bytes, as a model file's."""
-        kept = self.kept
+        """The best weights for the present image and preset, as a model file's bytes."""
+        kept = self.network.kept
         return kept.model if kept is not None else None
 
     def keep(self, model: bytes) -> None:
         """Newer best weights came from the trainer."""
-        opened = self.link.opened
-        if opened is not None and self.image is not None:
-            self.kept_models.keep(
-                KeptModel(model, opened.settings.preset, opened.channels, self.image.name)
-            )
+        if self.link.opened is not None:
+            self.network.keep(model, self.link.opened)
             self.work_changed.emit()
 
     def use_model(self, kept: KeptModel) -> None:
-        """Go on from these weights."""
-        self.kept_models.keep(kept)
+        """Go on from these weights, with the preset that they are of."""
+        self.network.take(kept)
+        self.settings_changed.emit()
         self.link.opened = None
         if self.live:
             self._try(self._start_live)
         elif self.subject.problem(need_annotation=False) is None:
-            self._try(lambda: self._open(need_annotation=False))
+            self._try(lambda: self.feed.open(need_annotation=False))
         self.work_changed.emit()
 
-    def start_over(self) -> KeptModel | None:
-        """Forget the network, keep the strokes; returns what was forgotten."""
+    def start_over(self) -> tuple[KeptModel | None, Any]:
+        """Forget the network, keep the strokes; returns the network and what it had predicted."""
         self.acted.emit()
-        forgotten = self.kept_models.forget(self.base_settings.preset, self.subject.n_channels)
-        self.overlay.clear()
+        forgotten, labels = self.network.forget(), self.overlay.clear()
         self.client.forget()
         # late blocks and weights of the forgotten network must not come back
         self.link.opened = None
         if self.live:
             self._try(self._start_live)
         self.work_changed.emit()
-        return forgotten
+        return forgotten, labels
 
-    # --- the session behind the wall -----------------------------------------------------
+    # --- what is heard -------------------------------------------------------------------
 
-    def _open(self, *, need_annotation: bool = True) -> None:
-        """Make sure the trainer's session is on the present image, strokes and settings."""
-        problem = self.subject.problem(need_annotation=need_annotation)
-        if problem is not None:
-            raise problem
-        self.strokes.finish()
-        annotation = self.subject.fitting
-        if self.link.open(self.base_settings, self.image, annotation, self.model):
-            blocks = self.strokes.snapshot.blocks()
-            if blocks:
-                self.client.set_strokes(blocks)
-            self.client.set_view(self.view.view())
-
-    def _on_strokes(self, blocks: list[StrokeBlock]) -> None:
-        if self.link.opened is not None and self.link.opened.annotation is self.annotation:
-            self.client.set_strokes(blocks)
-        self.classes.set_pixels(self.strokes.snapshot.counts)
-
-    def _on_scanned(self) -> None:
-        if self.strokes.snapshot.unusable:
-            self.strokes.snapshot.unusable = False
-            self.notice.emit(
-                "warning",
-                "Some painted values are negative or above 255; they are not used as classes.",
-            )
-
-    def _on_view(self, view: View) -> None:
-        if self.link.opened is not None:
-            self.client.set_view(view)
+    def _on_unusable(self) -> None:
+        self.notice.emit(
+            "warning",
+            "Some painted values are negative or above 255; they are not used as classes.",
+        )
 
     def _on_classes(self) -> None:
         self.overlay.set_colors(self.classes.colors)

@@ -31,6 +31,8 @@ class AnnotationDesk(QObject):
     """Holds one annotation layer at a time; `picked` tells its selected class."""
 
     picked = Signal(int)
+    brush_changed = Signal()
+    """The layer's tool is another one."""
 
     def __init__(self, viewer: Any, table: ClassTable, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -51,6 +53,7 @@ class AnnotationDesk(QObject):
         self._colormap = layer.colormap
         self._keys = bind_class_keys(layer, self.pick)
         layer.events.selected_label.connect(self._on_selected)
+        layer.events.mode.connect(self._on_mode)
         self._on_classes()
         self._on_selected()
 
@@ -60,6 +63,7 @@ class AnnotationDesk(QObject):
         if layer is None:
             return
         layer.events.selected_label.disconnect(self._on_selected)
+        layer.events.mode.disconnect(self._on_mode)
         if self._keys is not None:
             self._keys.release()
             self._keys = None
@@ -74,6 +78,11 @@ class AnnotationDesk(QObject):
         self.layer.selected_label = value
         if self.layer.editable:
             self.layer.mode = "paint"
+
+    @property
+    def brush_in_hand(self) -> bool:
+        """Whether a drag over the image would paint (or erase), and not move the image."""
+        return self.layer is not None and self.layer.mode not in ("pan_zoom", "transform")
 
     # --- strokes -------------------------------------------------------------------------
 
@@ -111,6 +120,9 @@ class AnnotationDesk(QObject):
         if self.layer is not None:
             self.layer.colormap = label_colormap(self._table.colors, spare=_SPARE_COLORS)
             self._table.save_to(self.layer)
+
+    def _on_mode(self, event: Any = None) -> None:
+        self.brush_changed.emit()
 
     def _on_selected(self, event: Any = None) -> None:
         if self.layer is not None:

@@ -40,7 +40,7 @@ def take(controller: Controller, event: Event) -> None:
         case Finished(work):
             if work == controller.work:
                 controller.end_work()
-            controller.overlay.flush()
+            controller.overlay.settle()
         case Notice("error", text):
             # the work in hand has stopped on the other side already
             controller.end_work()

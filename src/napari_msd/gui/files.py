@@ -16,6 +16,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_msd.errors import MSDError
+from napari_msd.gui import layers as look
 from napari_msd.io.model_file import ModelRecord
 
 if TYPE_CHECKING:
@@ -103,10 +104,7 @@ def calibration(image: Any) -> tuple[tuple[float, ...], tuple[str, ...], str]:
     n = image.ndim
     scale = tuple(abs(float(s)) for s in image.scale)[-n:]
     units = tuple(str(unit) for unit in image.units)[-n:]
-    default = "TCZYX"[-n:] if n <= 5 else "Q" * (n - 5) + "TCZYX"
-    letters = "".join(label[:1].upper() for label in image.axis_labels)
-    known = len(letters) == n and len(set(letters)) == n and set(letters) <= set("TCZYXQ")
-    return scale, units, letters if known else default
+    return scale, units, look.axis_letters(image)
 
 
 def model_for_saving(

@@ -13,6 +13,7 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_msd.errors import ImageError, StrokesError
+from napari_msd.io import label_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_msd.worker.messages import PlaneKey
 
-_AXES = {"T": "times", "C": "channels", "Z": "slices"}
+_AXES = {"T": "time", "C": "channel", "Z": "slice"}
 """What planes along an axis are called; an axis without a letter holds slices."""
 
 MAX_PIXELS_IN_MEMORY = 1 << 36
@@ -73,6 +74,15 @@ def same_placement(a: Any, b: Any) -> bool:
     return all(np.allclose(a.data_to_world(corner), b.data_to_world(corner)) for corner in corners)
 
 
+def axis_letters(layer: Any) -> str:
+    """One letter per axis from the names' first letters; the usual ones where they say nothing."""
+    unusual = int(layer.ndim) - 5
+    if unusual > 0:
+        return "Q" * unusual + "TZCYX"
+    names = [str(name).strip()[:1] for name in layer.axis_labels]
+    return label_metadata.axis_letters(names, layer.ndim)
+
+
 def describe(image: Any) -> str:
     """What was understood of an image: "512 x 512, one channel, 2-D"."""
     height, width = plane_shape(image)
@@ -83,11 +93,11 @@ def describe(image: Any) -> str:
     if not leading:
         text += "2-D"
     else:
-        parts = [
-            f"{n} {_AXES.get(str(label).upper()[:1], 'slices')}"
-            for n, label in zip(leading, image.axis_labels, strict=False)
-        ]
-        text += " × ".join(parts)
+        letters = axis_letters(image)
+        text += " × ".join(
+            f"{n} {_AXES.get(letter, 'slice')}{'' if n == 1 else 's'}"
+            for n, letter in zip(leading, letters, strict=False)
+        )
     if image.multiscale:
         text += ", finest level of a pyramid"
     return text

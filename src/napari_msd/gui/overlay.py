@@ -2,13 +2,15 @@
 
 Adding a layer makes it the active one in napari; here selection, active layer and mode
 are put back at once. Blocks are written in place and shown a few times a second,
-however many arrive: latest wins.
+however many arrive: latest wins. Only the rectangles that are new go to the screen, as with
+a brush: to send all of a large plane would hold up the window for half a second.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from math import prod
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
@@ -23,11 +25,14 @@ from napari_msd.gui.layers import MAX_PIXELS_IN_MEMORY, free_name, placement, sp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_msd.gui.view import ViewWatcher
     from napari_msd.worker.messages import OverlayBlock, PlaneKey, Region
 
 _OURS = "napari_msd_overlay"
 _PATIENCE = 3
 """So many times rarer are refreshes while a brush is moving."""
+_SHARE = 5
+"""Showing blocks takes at most one part in so many of the window's time."""
 _overlay_of: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
 """The segmentation of each image, so that a widget opened again goes on with it."""
 
@@ -65,7 +70,7 @@ class Overlay(QObject):
     ----------
     viewer
         The napari viewer (or its proxy).
-    shown_plane
+    screen
         Tells which plane is on screen: blocks of others need no repaint.
     hand_at_work
         Tells whether a brush is moving: blocks are shown less often then.
@@ -77,17 +82,21 @@ class Overlay(QObject):
     def __init__(
         self,
         viewer: Any,
-        shown_plane: Callable[[], PlaneKey],
+        screen: ViewWatcher,
         hand_at_work: Callable[[], bool],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._shown_plane = viewer, shown_plane
+        self._viewer, self._screen = viewer, screen
         self._hand_at_work = hand_at_work
         self._pending: dict[tuple[PlaneKey, Region], Any] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._interval = 100
+        self._interval = 0.1
+        self._began = 0.0
+        self.cost = 0.0
+        """Seconds that showing the last blocks took of the window's time."""
+        self._colors: dict[int, str] = {}
         self._timer.timeout.connect(self.flush)
         self.layer: Any = None
         self.opacity = 0.5
@@ -95,7 +104,7 @@ class Overlay(QObject):
 
     def set_rate(self, per_second: float) -> None:
         """How often a second new blocks are shown, at most."""
-        self._interval = round(1000 / max(per_second, 0.1))
+        self._interval = 1 / max(per_second, 0.1)
 
     # --- the layer -----------------------------------------------------------------------
 
@@ -134,6 +143,7 @@ class Overlay(QObject):
             layer.editable = False
             self.layer = layer
             _overlay_of[image] = ref(layer)
+            self._colors = dict(colors)
         self.has_content = existing is not None
         self.set_colors(colors)
 
@@ -154,15 +164,25 @@ class Overlay(QObject):
         self._timer.stop()
         self._pending.clear()
         self.layer = None
+        self._colors = {}
         self.has_content = False
 
-    def clear(self) -> None:
-        """Nothing is predicted any more (Start over)."""
+    def clear(self) -> Any:
+        """Nothing is predicted any more (Start over); returns what was, for `restore`."""
         self._pending.clear()
+        before = self.layer.data if self.present and self.has_content else None
         self.has_content = False
-        if self.present:
+        if before is not None:
             # a fresh array costs nothing until it is written, zeroing a stack would
-            self.layer.data = np.zeros(self.layer.data.shape, np.uint8)
+            self.layer.data = np.zeros(before.shape, np.uint8)
+        return before
+
+    def restore(self, labels: Any) -> None:
+        """Show what `clear` took away."""
+        self._pending.clear()
+        if self.present and labels is not None and labels.shape == self.layer.data.shape:
+            self.layer.data = labels
+            self.has_content = True
 
     def set_visible(self, visible: bool) -> None:
         """Show or hide the layer."""
@@ -171,7 +191,8 @@ class Overlay(QObject):
 
     def set_colors(self, colors: dict[int, str]) -> None:
         """Follow the classes' colours."""
-        if self.present:
+        if self.present and colors != self._colors:  # napari sends the whole plane to the screen
+            self._colors = dict(colors)
             self.layer.colormap = label_colormap(colors)
 
     # --- blocks --------------------------------------------------------------------------
@@ -180,24 +201,53 @@ class Overlay(QObject):
         """Take a predicted block; it is shown with the next flush."""
         self._pending[block.plane, block.region] = block.labels
         if not self._timer.isActive():
-            self._timer.start(self._interval * (_PATIENCE if self._hand_at_work() else 1))
+            pause = self._interval * (_PATIENCE if self._hand_at_work() else 1)
+            due = self._began + max(pause, _SHARE * self.cost)
+            self._timer.start(max(0, round(1000 * (due - perf_counter()))))
+
+    def waits_for_its_turn(self) -> bool:
+        """Whether there are blocks that are not shown yet."""
+        return bool(self._pending)
 
     def flush(self) -> None:
         """Write what arrived into the layer and show it."""
         pending, self._pending = self._pending, {}
         if not pending or not self.present:
             return
-        data, shown, touched = self.layer.data, self._shown_plane(), False
+        self._began = perf_counter()
+        data, shown = self.layer.data, []
+        on_screen = self._screen.shown_plane()
         for (plane, region), labels in pending.items():
             if labels is None or not _fits(data.shape, plane, region):
                 continue  # of an image that was here before
             data[(*plane, *region.slices)] = labels
-            touched |= plane == shown
+            if plane == on_screen:
+                shown.append((region, labels))
         first, self.has_content = not self.has_content, True
-        if touched or self._viewer.dims.ndisplay == 3:
-            self.layer.refresh(extent=False, thumbnail=False, highlight=False)
+        self._show(shown)
+        QTimer.singleShot(0, self._on_shown)  # it comes after the repaint
         if first:
             self.written.emit()
+
+    def settle(self) -> None:
+        """Work has ended: show all there is, in the layer list's small picture too."""
+        self.flush()
+        if self.present and self.has_content:
+            self.layer.refresh(extent=False, highlight=False)
+
+    def _show(self, blocks: list[tuple[Region, Any]]) -> None:
+        layer, n = self.layer, self.layer.ndim
+        volume = self._viewer.dims.ndisplay == 3
+        if not (blocks or volume) or not layer.visible:
+            return
+        if volume or layer.contour or self._screen.displayed_axes() != (n - 2, n - 1):
+            layer.refresh(extent=False, thumbnail=False, highlight=False)
+            return
+        for region, labels in blocks:
+            layer.events.labels_update(data=labels, offset=[region.top, region.left])
+
+    def _on_shown(self) -> None:
+        self.cost = perf_counter() - self._began
 
 
 def _fits(shape: tuple[int, ...], plane: PlaneKey, region: Region) -> bool:

@@ -37,6 +37,9 @@ class LossPlot(pg.PlotWidget):
         item.setContentsMargins(0, 8, 0, 6)  # room for half of the outermost numbers
         self._right = pg.ViewBox(enableMenu=False, enableMouse=False)
         item.showAxis("right")
+        for name in ("left", "right", "bottom"):
+            # "loss (x0.001)" helps nobody; after a label is set this would scale the numbers
+            item.getAxis(name).enableAutoSIPrefix(False)
         item.scene().addItem(self._right)
         item.getAxis("right").linkToView(self._right)
         self._right.setXLink(item)
@@ -84,7 +87,6 @@ class LossPlot(pg.PlotWidget):
             ("bottom", colors.muted, ""),
         ):
             axis = self.getPlotItem().getAxis(name)
-            axis.enableAutoSIPrefix(False)  # "loss (x0.001)" helps nobody
             axis.setPen(pg.mkPen(colors.muted, width=0.5))
             axis.setTextPen(color)
             axis.setStyle(tickLength=-3, maxTickLevel=0, tickTextOffset=2)

@@ -9,6 +9,10 @@ from napari_msd.gui.class_list import iou_text
 if TYPE_CHECKING:
     from napari_msd.worker.messages import Progress, Ready
 
+_UNDER_WAY = {
+    "update": "Trains for a few seconds, then shows the segmentation. Stop ends it.",
+    "predict": "Segments all of the image. Stop ends it; what is done stays.",
+}
 WORK = {"update": "Updating", "predict": "Predicting"}
 
 
@@ -17,7 +21,7 @@ def figures(ready: Ready | None, progress: Progress | None) -> str:
     parts = []
     if progress is not None and progress.best_score is not None:
         parts.append(f"best {iou_text(progress.best_score)}")
-    if progress is not None and progress.steps_per_second > 0:
+    if progress is not None and progress.state == "training" and progress.steps_per_second > 0:
         rate = progress.steps_per_second
         parts.append(f"{rate:.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s")
     if ready is not None:
@@ -58,13 +62,25 @@ def time_left(seconds: float) -> str:
 
 
 def hint(
-    *, image: bool, annotation: bool, n_painted: int, live: bool, trained: bool, flat: bool
+    *,
+    image: bool,
+    annotation: bool,
+    brush: bool,
+    n_painted: int,
+    live: bool,
+    work: str,
+    trained: bool,
+    flat: bool,
 ) -> str:
     """The next step."""
     if not image:
         return "Open an image: File → Open, or a sample from File → Open Sample → MS-D."
     if not annotation:
         return "Press + to make an annotation layer and start painting."
+    if work:
+        return _UNDER_WAY.get(work, "")
+    if n_painted < 2 and not brush:
+        return "Click a class, or press its number, to paint it; at least two classes are needed."
     if n_painted == 0:
         then = "the network starts at once." if live else "then press Live."
         return f"Paint a few strokes of at least two classes, {then}"
@@ -76,5 +92,7 @@ def hint(
     if live:
         return "Paint where the segmentation is wrong; it learns while you paint."
     if trained:
-        return "Press Live to train on, Predict all for every pixel, or export the labels."
+        return (
+            "Press Live to train on, Predict all to segment all of the image, or export the labels."
+        )
     return "Press Live: the network learns while you go on painting."

@@ -33,19 +33,25 @@ class Results(QObject):
         super().__init__(window)
         self._controller, self._window = controller, window
         self._forgotten: KeptModel | None = None
+        self._forgotten_labels: Any = None
+        controller.work_changed.connect(self._on_work)
         self._writer = files.BackgroundWriter(self)
         self._writer.done.connect(lambda text: controller.notice.emit("info", text))
         self._writer.failed.connect(lambda text: controller.notice.emit("error", text))
 
     @property
     def can_bring_back(self) -> bool:
-        """Whether Start over can still be undone."""
-        forgotten, controller = self._forgotten, self._controller
+        """Whether Start over can still be undone: until a new network was made and Live is off."""
+        forgotten, network = self._forgotten, self._controller.network
         return (
             forgotten is not None
-            and controller.kept is None
-            and forgotten.preset == controller.base_settings.preset
+            and (network.kept is None or self._controller.live)
+            and forgotten.preset == network.settings.preset
         )
+
+    def _on_work(self) -> None:
+        if not self._controller.live and self._controller.network.kept is not None:
+            self._forgotten = self._forgotten_labels = None
 
     # --- labels --------------------------------------------------------------------------
 
@@ -148,10 +154,9 @@ class Results(QObject):
         if controller.image is not None:
             record.require_channels(look.n_channels(controller.image))
         self._adopt_classes(record)
-        preset = str(record.settings.get("preset", controller.base_settings.preset))
+        preset = str(record.settings.get("preset", controller.network.settings.preset))
         if preset not in PRESETS:
-            preset = controller.base_settings.preset
-        controller.adopt_preset(preset)
+            preset = controller.network.settings.preset
         controller.use_model(KeptModel(record.to_bytes(), preset, record.in_channels, path.name))
         names = ", ".join(record.class_names.values())
         controller.notice.emit(
@@ -175,14 +180,19 @@ class Results(QObject):
         controller = self._controller
         if self.can_bring_back:
             kept, self._forgotten = self._forgotten, None
+            labels, self._forgotten_labels = self._forgotten_labels, None
             assert kept is not None  # or there were nothing to bring back
             controller.use_model(kept)
+            controller.overlay.restore(labels)
             controller.notice.emit("info", "The network is back as it was.")
             return
-        self._forgotten = controller.start_over()
-        controller.notice.emit(
-            "info", "The network is forgotten, the strokes are not; Bring back undoes it."
-        )
+        self._forgotten, self._forgotten_labels = controller.start_over()
+        if self._forgotten is None:
+            text = "There is no network yet; the strokes stay as they are."
+        else:
+            text = "The network is forgotten, the strokes are not; Bring back undoes it."
+        controller.notice.emit("info", text)
+        controller.work_changed.emit()
 
     def _stem(self) -> str:
         image = self._controller.image

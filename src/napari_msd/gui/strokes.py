@@ -144,7 +144,9 @@ class StrokeWatcher(QObject):
         moved, self._step = step[:-2] != self._step[:-2], step
         if spatial_shape(self.layer) != self._shape:
             return  # other data of another shape: whoever chose the layer looks at it anew
-        if moved:
+        if moved:  # with the layer hidden, an undo is only told of together with the slider
+            self._touched.extend(job for job in self._recent if job not in self._touched)
+            self._timer.start()
             return
         shown = _pieces(self._view.shown_plane(), self.snapshot.plane_shape)
         waiting = set(self._touched)  # undo held down fires faster than pieces are compared

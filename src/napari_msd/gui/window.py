@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QColorDialog, QMenu, QMessageBox, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_msd.errors import MSDError
 from napari_msd.gui import layers as look
 from napari_msd.gui import readout
+from napari_msd.gui.class_actions import ClassActions
 from napari_msd.gui.controller import Controller
 from napari_msd.gui.overlay import undisturbed
 from napari_msd.gui.panel import Panel
@@ -45,6 +44,7 @@ class SessionWindow(QWidget):
         self.controller = controller = Controller(viewer, read_preferences(), make_client, self)
         self.panel = panel = Panel(controller.classes)
         self.results = Results(controller, self)
+        self.class_actions = ClassActions(controller, panel, self)
         self.picker = LayerPicker(viewer, panel.image_combo, panel.annotation_combo, self)
         self._ready: Ready | None = None
         self._progress: Progress | None = None
@@ -56,8 +56,8 @@ class SessionWindow(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(panel)
 
-        panel.preset_combo.setCurrentText(controller.base_settings.preset)
-        panel.device_combo.setCurrentText(controller.base_settings.device)
+        panel.preset_combo.setCurrentText(controller.network.settings.preset)
+        panel.device_combo.setCurrentText(controller.network.settings.device)
         self._wire()
         self._keys = bind_viewer_keys(
             viewer, panel.live_button.click, controller.overlay.set_visible
@@ -98,14 +98,6 @@ class SessionWindow(QWidget):
         panel.save_model_button.clicked.connect(results.ask_save_model)
         panel.load_model_button.clicked.connect(results.ask_load_model)
         panel.start_over_button.clicked.connect(self._on_start_over)
-        panel.add_class_button.clicked.connect(self._on_add_class)
-        panel.remove_class_button.clicked.connect(self._on_remove_class)
-        panel.merge_class_button.clicked.connect(self._on_merge_menu)
-        panel.class_list.picked.connect(controller.desk.pick)
-        panel.class_list.renamed.connect(controller.classes.rename)
-        panel.class_list.recolor_wanted.connect(self._on_recolor)
-
-        controller.desk.picked.connect(panel.class_list.show_picked)
         controller.notice.connect(panel.status_label.notify)
         controller.acted.connect(panel.status_label.dismiss)
         controller.live_state.connect(self._on_live_state)
@@ -115,6 +107,7 @@ class SessionWindow(QWidget):
         controller.view.changed.connect(self._refresh)
         controller.classes.changed.connect(self._refresh)
         controller.classes.numbers_changed.connect(self._refresh)
+        controller.desk.brush_changed.connect(self._refresh)
 
     # --- layers --------------------------------------------------------------------------
 
@@ -166,72 +159,6 @@ class SessionWindow(QWidget):
         layers.selection.active = layer
         layer.mode = "paint"
         self.controller.acted.emit()
-
-    # --- classes -------------------------------------------------------------------------
-
-    def _on_add_class(self) -> None:
-        value = self.controller.classes.add()
-        if value is None:
-            self.panel.status_label.notify("warning", "There can be no more than 255 classes.")
-            return
-        self.panel.class_list.show_picked(value)
-        self.controller.desk.pick(value)
-
-    def _on_remove_class(self) -> None:
-        value = self.panel.class_list.current_value
-        if value is None:
-            self.panel.status_label.notify("info", "Pick the class to remove in the list first.")
-            return
-        if self.controller.classes[value].pixels and not self._sure(value):
-            return
-        self.remove_class(value)
-
-    def _sure(self, value: int) -> bool:
-        info = self.controller.classes[value]
-        answer = QMessageBox.question(
-            self,
-            "Remove class",
-            f"Remove “{info.name}” and erase its {info.pixels:,} painted pixels? "
-            "Undo on the annotation layer brings them back.",
-        )
-        return bool(answer == QMessageBox.StandardButton.Yes)
-
-    def remove_class(self, value: int) -> None:
-        """Remove a class and erase its strokes."""
-        self.merge_class(value, 0)
-
-    def merge_class(self, value: int, into: int) -> None:
-        """Make a class's strokes part of another class (0: of none)."""
-        controller = self.controller
-        controller.strokes.finish()
-        controller.desk.repaint(controller.strokes.snapshot, value, into)
-        controller.strokes.finish()
-        controller.classes.remove(value)
-        if into:
-            controller.desk.pick(into)
-
-    def _on_merge_menu(self) -> None:
-        value = self.panel.class_list.current_value
-        others = [info for info in self.controller.classes if info.value != value]
-        if value is None or not others:
-            self.panel.status_label.notify("info", "Pick the class to merge in the list first.")
-            return
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        for info in others:
-            action = menu.addAction(f"into “{info.name}”")
-            action.triggered.connect(partial(self._merge_picked, value, info.value))
-        button = self.panel.merge_class_button
-        menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
-
-    def _merge_picked(self, value: int, into: int, checked: bool = False) -> None:
-        self.merge_class(value, into)
-
-    def _on_recolor(self, value: int) -> None:
-        info = self.controller.classes[value]
-        color = QColorDialog.getColor(QColor(info.color), self, f"Colour of {info.name}")
-        if color.isValid():
-            self.controller.classes.recolor(value, color.name())
 
     # --- what is shown -------------------------------------------------------------------
 
@@ -285,11 +212,13 @@ class SessionWindow(QWidget):
         waiting = self._progress is not None and self._progress.state == "waiting"
         needs = self._progress.needs if controller.live and waiting and self._progress else ""
         panel.status_label.set_hint(
-            needs
+            (needs if n_painted > 1 else "")  # else the hint knows better which class is missing
             or readout.hint(
                 image=controller.image is not None,
                 annotation=controller.annotation is not None,
+                brush=controller.desk.brush_in_hand,
                 n_painted=n_painted,
+                work=controller.work,
                 live=controller.live,
                 trained=controller.model is not None,
                 flat=controller.view.planes_lie_flat(),
@@ -309,7 +238,7 @@ class SessionWindow(QWidget):
     def _on_settings(self) -> None:
         combo = self.panel.preset_combo
         combo.blockSignals(True)
-        combo.setCurrentText(self.controller.base_settings.preset)
+        combo.setCurrentText(self.controller.network.settings.preset)
         combo.blockSignals(False)
 
     def _on_theme(self, event: Any = None) -> None:

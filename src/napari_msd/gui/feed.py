@@ -1,0 +1,91 @@
+"""Keeps the trainer's session on the present image, strokes, view and settings.
+
+A request is sent only to a session that is *open* on all of them; `Feed.open` sees to
+that before any work, and from then on changes follow by themselves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+
+if TYPE_CHECKING:
+    from napari_msd.gui.link import TrainerLink
+    from napari_msd.gui.network_choice import NetworkChoice
+    from napari_msd.gui.strokes import StrokeWatcher
+    from napari_msd.gui.subject import Subject
+    from napari_msd.gui.view import ViewWatcher
+    from napari_msd.worker.messages import StrokeBlock, View
+
+
+class Feed(QObject):
+    """Sends what changed to the session that is open.
+
+    Parameters
+    ----------
+    link
+        To the trainer.
+    subject, strokes, view, network
+        What it is to be told of.
+    """
+
+    counted = Signal(dict)
+    """Painted pixels of each class, after a change."""
+    unusable = Signal()
+    """Values that cannot be classes were met."""
+
+    def __init__(
+        self,
+        link: TrainerLink,
+        subject: Subject,
+        strokes: StrokeWatcher,
+        view: ViewWatcher,
+        network: NetworkChoice,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._link, self._subject, self._network = link, subject, network
+        self._strokes, self._view = strokes, view
+        strokes.changed.connect(self._on_strokes)
+        strokes.scanned.connect(self._on_scanned)
+        view.changed.connect(self._on_view)
+
+    def open(self, *, need_annotation: bool = True) -> None:
+        """Make sure that the trainer's session is on what is chosen now.
+
+        Raises
+        ------
+        MSDError
+            With the sentence for the person, when nothing can be done with it.
+        """
+        problem = self._subject.problem(need_annotation=need_annotation)
+        if problem is not None:
+            raise problem
+        self._strokes.finish()
+        subject, kept = self._subject, self._network.kept
+        model = kept.model if kept is not None else None
+        if self._link.open(self._network.settings, subject.image, subject.fitting, model):
+            blocks = self._strokes.snapshot.blocks()
+            if blocks:
+                self._link.client.set_strokes(blocks)
+            self._link.client.set_view(self._view.view())
+
+    def count(self) -> None:
+        """Tell how much is painted now."""
+        self.counted.emit(self._strokes.snapshot.counts)
+
+    def _on_strokes(self, blocks: list[StrokeBlock]) -> None:
+        opened = self._link.opened
+        if opened is not None and opened.annotation is self._subject.annotation:
+            self._link.client.set_strokes(blocks)
+        self.count()
+
+    def _on_scanned(self) -> None:
+        if self._strokes.snapshot.unusable:
+            self._strokes.snapshot.unusable = False
+            self.unusable.emit()
+
+    def _on_view(self, view: View) -> None:
+        if self._link.opened is not None:
+            self._link.client.set_view(view)
