@@ -140,6 +140,13 @@ def test_hidden_while_the_key_is_held(painted, qtbot, mouse):
     assert overlay.visible
 
 
+def test_hidden_by_the_person_it_stays_so(painted, qtbot, mouse):
+    overlay = start(painted, qtbot)
+    overlay.visible = False
+    mouse.key(Qt.Key.Key_H, "h")
+    assert not overlay.visible
+
+
 def test_deleted_by_the_person_it_comes_back_with_the_next_work(painted, viewer, qtbot):
     overlay = start(painted, qtbot)
     viewer.layers.remove(overlay)

@@ -383,6 +383,33 @@ def test_deleted_while_live(painted, viewer, qtbot, what):
     assert painted.client.live
 
 
+@pytest.mark.parametrize("what", ["image", "annotation"])
+def test_deleted_while_nothing_runs_is_said(painted, viewer, what):
+    viewer.layers.remove(getattr(painted.controller, what))
+    assert "was deleted" in painted.status
+
+
+@pytest.mark.parametrize("button", ["update_once_button", "predict_all_button"])
+def test_work_ends_when_another_image_is_chosen(painted, viewer, qtbot, button):
+    painted.client.keep()
+    qtbot.waitUntil(lambda: painted.controller.model is not None)
+    getattr(painted.panel, button).click()
+    assert painted.controller.work
+    viewer.add_image(np.zeros((128, 160), np.float32), name="other")
+    painted.panel.image_combo.setCurrentText("other")
+    assert not painted.controller.work
+    assert getattr(painted.panel, button).isEnabled()
+    assert "cancel" in painted.client.calls
+
+
+def test_a_device_is_tried_when_it_is_chosen(painted, qtbot):
+    painted.client.fail("There is no such device.")
+    qtbot.waitUntil(lambda: "no such device" in painted.status)
+    painted.panel.device_combo.setCurrentText("torch")
+    assert painted.client.opened[0].device == "torch"
+    assert "no such device" not in painted.status
+
+
 def test_renamed_while_live(painted, viewer, image, qtbot):
     painted.panel.live_button.click()
     image.name = "renamed"
@@ -487,6 +514,22 @@ def test_removed_class_is_erased_and_undo_brings_both_back(painted, viewer, qtbo
     np.testing.assert_array_equal(layer.data, before)
     qtbot.waitUntil(lambda: 2 in painted.controller.classes)
     assert painted.controller.classes[2].name == "foreground"
+
+
+def test_removed_class_comes_back_in_a_lazy_array_too(viewer, image, open_widget, qtbot):
+    zarr = pytest.importorskip("zarr")
+    data = zarr.zeros(image.data.shape, chunks=(64, 64), dtype="uint8")
+    layer = viewer.add_labels(data, name="zarr", scale=image.scale, units=image.units)
+    msd = open_widget(FakeClient)
+    for value in (1, 2):
+        layer.paint((30 * value, 60), value)
+    qtbot.waitUntil(lambda: len(msd.controller.strokes.snapshot.counts) == 2)
+    before = np.asarray(data[:])
+    msd.session.class_actions.remove(2)
+    np.testing.assert_array_equal(data[:], np.where(before == 2, 0, before))
+    layer.undo()
+    np.testing.assert_array_equal(data[:], before)
+    qtbot.waitUntil(lambda: len(msd.controller.strokes.snapshot.counts) == 2)
 
 
 def test_merged_class_is_one_step_of_undo(painted, qtbot):

@@ -143,8 +143,14 @@ class Controller(QObject):
             self.notice.emit("warning", f"{lost or problem} Live is off.")
         elif self.live:
             self._try(self._start_live)
-        elif problem is None:
-            self._try(self.feed.open)
+        else:
+            if self.work:  # it was on the layers before
+                self.client.cancel()
+                self.end_work()
+            if problem is None:
+                self._try(self.feed.open)
+            if lost:
+                self.notice.emit("warning", lost)
 
     def set_preset(self, preset: str) -> None:
         """Another network: the next work begins with it, Live at once."""
@@ -160,6 +166,8 @@ class Controller(QObject):
         before, self.network.settings = self.network.kept, settings
         if self.live:
             self._try(self._start_live)
+        elif not self.work and self.subject.problem() is None:
+            self._try(self.feed.open)  # tells at once what is wrong with a device
         if before is not None and self.network.kept is None:
             self.notice.emit(
                 "info",

@@ -99,11 +99,15 @@ class AnnotationDesk(QObject):
         ]
         axes.append(np.concatenate([rows for _, rows, _ in found]))
         axes.append(np.concatenate([columns for _, _, columns in found]))
-        data = pixels(layer)
-        if isinstance(data, np.ndarray):
+        try:
             layer.data_setitem(tuple(axes), new)
-            return
-        for plane, rows, columns in found:  # arrays elsewhere index by rectangles only
+        except (IndexError, NotImplementedError, TypeError):
+            self._write_rectangles(found, new)
+
+    def _write_rectangles(self, found: list[Any], new: int) -> None:
+        """For arrays that know no lists of indices; they have no undo in napari either."""
+        data = pixels(self.layer)
+        for plane, rows, columns in found:
             box = (
                 *plane,
                 slice(rows.min(), rows.max() + 1),
@@ -112,7 +116,7 @@ class AnnotationDesk(QObject):
             part = np.array(data[box])
             part[rows - rows.min(), columns - columns.min()] = new
             data[box] = part
-        layer.refresh()
+        self.layer.refresh()
 
     # --- keeping in step -----------------------------------------------------------------
 

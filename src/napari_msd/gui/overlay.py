@@ -184,10 +184,18 @@ class Overlay(QObject):
             self.layer.data = labels
             self.has_content = True
 
-    def set_visible(self, visible: bool) -> None:
-        """Show or hide the layer."""
-        if self.present:
-            self.layer.visible = visible
+    def hide(self) -> Callable[[], None]:
+        """Hide the layer; the function that is returned puts it back as it was."""
+        layer = self.layer
+        visible = self.present and layer.visible
+        if visible:
+            layer.visible = False
+
+        def show_again() -> None:
+            if visible:
+                layer.visible = True
+
+        return show_again
 
     def set_colors(self, colors: dict[int, str]) -> None:
         """Follow the classes' colours."""

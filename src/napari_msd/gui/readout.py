@@ -88,7 +88,9 @@ def hint(
         then = "the network starts at once." if live else "then press Live."
         return f"Paint a second class too (keys 1 to 9 pick one), {then}"
     if not flat:
-        return "You see a cut across the planes: strokes count, but whole planes are segmented."
+        return "You see a volume or a cut across planes: strokes count, whole planes are segmented."
+    if live and not brush:
+        return "Click a class, or press its number, and paint where the segmentation is wrong."
     if live:
         return "Paint where the segmentation is wrong; it learns while you paint."
     if trained:

@@ -50,18 +50,21 @@ def bind_class_keys(layer: Any, pick: Callable[[int], None]) -> KeyBindings:
 
 
 def bind_viewer_keys(
-    viewer: Any, toggle_live: Callable[[], None], show_overlay: Callable[[bool], None]
+    viewer: Any, toggle_live: Callable[[], None], hide_overlay: Callable[[], Callable[[], None]]
 ) -> KeyBindings:
-    """Key for Live, and one that hides the overlay while it is held."""
+    """Key for Live, and one that hides the overlay while it is held.
+
+    `hide_overlay` returns the function that shows it again.
+    """
     keys = KeyBindings(viewer)
 
     def on_live(_viewer: Any) -> None:
         toggle_live()
 
     def while_held(_viewer: Any) -> Iterator[None]:
-        show_overlay(False)
+        show_again = hide_overlay()
         yield
-        show_overlay(True)
+        show_again()
 
     keys.bind(LIVE_KEY, on_live)
     keys.bind(HIDE_KEY, while_held)

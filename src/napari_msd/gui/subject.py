@@ -77,10 +77,13 @@ class Subject(QObject):
 
     def _lost_sentence(self, image: Any, annotation: Any) -> str:
         present = list(self._viewer.layers)
-        pairs = (("image", self.image, image), ("annotation", self.annotation, annotation))
-        for what, old, new in pairs:
+        pairs = (
+            ("image", self.image, image, "choose another one above, or open one"),
+            ("annotation", self.annotation, annotation, "choose another one above, or press +"),
+        )
+        for what, old, new, then in pairs:
             if old is not None and new is None and old not in present:
-                return f"The {what} “{old.name}” was deleted; choose another one above."
+                return f"The {what} “{old.name}” was deleted; {then}."
         return ""
 
     def _listen(self, how: str) -> None:

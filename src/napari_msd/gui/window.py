@@ -59,9 +59,7 @@ class SessionWindow(QWidget):
         panel.preset_combo.setCurrentText(controller.network.settings.preset)
         panel.device_combo.setCurrentText(controller.network.settings.device)
         self._wire()
-        self._keys = bind_viewer_keys(
-            viewer, panel.live_button.click, controller.overlay.set_visible
-        )
+        self._keys = bind_viewer_keys(viewer, panel.live_button.click, controller.overlay.hide)
         viewer.events.theme.connect(self._on_theme)
         self._preferences = plugin_settings()
         if self._preferences is not None:
