@@ -38,6 +38,10 @@ class Settings:
         What lies beyond the image's edge.
     learning_rate
         Step size of ADAM.
+    label_smoothing
+        Share (0..0.5) of certainty that a painted pixel leaves to the other classes:
+        strokes keep clear of borders, and a network that becomes all too sure of
+        them puts the border anywhere.
     patches_per_step
         Patches in one training step.
     patch_size
@@ -58,6 +62,7 @@ class Settings:
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
     boundary: Boundary = "reflect"
     learning_rate: float = 3e-3
+    label_smoothing: float = 0.2
     patches_per_step: int = 4
     patch_size: int = 96
     held_out_fraction: float = 0.2
@@ -75,6 +80,8 @@ class Settings:
         )
         _check(self.boundary in BOUNDARIES, "boundary", f"one of {BOUNDARIES}", self.boundary)
         _check(0 < self.learning_rate <= 1, "learning_rate", "0 to 1", self.learning_rate)
+        smoothing = self.label_smoothing
+        _check(0 <= smoothing <= 0.5, "label_smoothing", "0 to 0.5", smoothing)
         _check(
             1 <= self.patches_per_step <= 1024,
             "patches_per_step",

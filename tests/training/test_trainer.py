@@ -143,14 +143,14 @@ def test_held_out_strokes_reach_no_batch():
     for y, x in measured:
         marked[0, y, x] = 1
     for _ in range(30):
-        batch = trainer._sampler.draw(4, [1, 2, 3], [1, 2, 3], AS_IT_IS)
+        batch = trainer._sampler.draw(4, [1, 2, 3], AS_IT_IS)
         assert not batch.images[:, 0][batch.labels >= 0].any()
 
 
 def test_patches_are_balanced_over_classes():
     trainer = trainer_for(1, 2, 3)
     trainer.write_strokes((), Region(0, 0, 96, 40), np.full((96, 40), 1, np.uint8))
-    batch = trainer._sampler.draw(6, [1, 2, 3], [1, 2, 3], AS_IT_IS)
+    batch = trainer._sampler.draw(6, [1, 2, 3], AS_IT_IS)
     seen = [set(np.unique(labels)) - {-1} for labels in batch.labels]
     assert sum(1 in s for s in seen) >= 2
     assert sum(2 in s for s in seen) >= 2

@@ -63,17 +63,15 @@ class PatchSampler:
         self._random = random
         self._known: dict[int, tuple[tuple[int, int], list[Piece]]] = {}
 
-    def draw(
-        self, n: int, classes: list[int], outputs: list[int], normalisation: Normalisation
-    ) -> Batch:
+    def draw(self, n: int, classes: list[int], normalisation: Normalisation) -> Batch:
         """`n` patches for learning `classes`; each class needs a piece to train on.
 
-        A pixel's label is the place of its class in `outputs`; images are normalised.
+        A pixel's label is the place of its class in `classes`; images are normalised.
         """
         pieces = {value: self._pieces(value) for value in classes}
         shape = self.patch_shape()
         index = np.full(256, UNPAINTED, np.int64)
-        index[outputs] = np.arange(len(outputs))
+        index[classes] = np.arange(len(classes))
         # Dealt like cards, so that no class is left out by chance.
         turns = np.concatenate(
             [self._random.permutation(classes) for _ in range(-(-n // len(classes)))]

@@ -152,9 +152,7 @@ class Trainer:
         self._make_room_for_classes()
         assert self._network is not None
         assert self.normalisation is not None
-        batch = self._sampler.draw(
-            self.settings.patches_per_step, self.classes, self.outputs, self.normalisation
-        )
+        batch = self._sampler.draw(self.settings.patches_per_step, self.classes, self.normalisation)
         self._network.train()
         self._optimiser.zero_grad(set_to_none=True)
         loss = self._loss(batch)
@@ -284,14 +282,15 @@ class Trainer:
         images = torch.from_numpy(np.ascontiguousarray(batch.images)).to(self._device)
         labels = torch.from_numpy(np.ascontiguousarray(batch.labels)).to(self._device)
         painted = labels != UNPAINTED
-        logits = self._network(images).movedim(1, -1)[painted]
+        # outputs of classes whose strokes were all erased take no part
+        active = [self.outputs.index(value) for value in self.classes]
+        logits = self._network(images)[:, active].movedim(1, -1)[painted]
         labels = labels[painted]
-        silent = [i for i, value in enumerate(self.outputs) if value not in self.classes]
-        if silent:
-            logits[:, silent] = float("-inf")
-        counts = torch.bincount(labels, minlength=len(self.outputs)).to(logits.dtype)
+        counts = torch.bincount(labels, minlength=len(active)).to(logits.dtype)
         weights = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), counts)
-        return F.cross_entropy(logits, labels, weight=weights)
+        return F.cross_entropy(
+            logits, labels, weight=weights, label_smoothing=self.settings.label_smoothing
+        )
 
     def _keep(self) -> None:
         assert self._network is not None
