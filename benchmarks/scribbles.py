@@ -6,7 +6,8 @@ whole other half (*there*), by mean IoU over the classes and by boundary F1 (2 p
 clock runs while a method learns or predicts for its answer, not while we score.
 
 The forest is that of ilastik and Labkit in kind: 100 trees on scikit-image's multiscale
-features, sigma 0.5 to 16, balanced classes. It needs scikit-learn.
+features, sigma 0.5 to 16, balanced classes. It needs scikit-learn, and is left out
+where that is not installed.
 
 Run: ``python benchmarks/scribbles.py [--images FOLDER] [--amounts 0.005 0.02 0.08]``
 """
@@ -17,6 +18,7 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +127,10 @@ def main() -> None:
 
 
 def _race(arguments: argparse.Namespace, marks: list[float]) -> None:
-    columns = ["forest", *(f"{mark:g} s" for mark in marks)]
+    with_forest = find_spec("sklearn") is not None
+    if not with_forest:
+        print("The forest is left out: pip install scikit-learn to race against it.")
+    columns = [*(["forest"] if with_forest else []), *(f"{mark:g} s" for mark in marks)]
     print(f"{'image':<24}{'paint':>7}  score     " + "".join(f"{c:>9}" for c in columns))
     totals: dict[str, list[list[float]]] = defaultdict(list)
     for case in cases(arguments.images):
@@ -139,7 +144,7 @@ def _race(arguments: argparse.Namespace, marks: list[float]) -> None:
                     arguments.preset, seed=seed, label_smoothing=arguments.label_smoothing
                 )
                 answers = [
-                    forest(case, strokes, seed),
+                    *([forest(case, strokes, seed)] if with_forest else []),
                     *ours(case, strokes, marks, settings),
                 ]
                 here, there = case.here[1], case.there[1]

@@ -28,6 +28,7 @@ def test_round_trip():
         ("quick", {"dilations": [0]}, "dilations must be"),
         ("quick", {"boundary": "wrap"}, "boundary must be"),
         ("quick", {"device": "tpu"}, "device must be"),
+        ("quick", {"label_smoothing": 0.6}, "label_smoothing must be 0 to 0.5"),
         ("quick", {"held_out_fraction": 0.9}, "held_out_fraction must be"),
     ],
 )

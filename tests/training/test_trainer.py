@@ -72,6 +72,7 @@ def test_a_new_class_and_its_removal_need_no_restart():
     trainer.write_strokes((), whole(SHAPE), strokes(1, 3))
     assert set(np.unique(labels_of(trainer))) == {1, 3}
     learn(trainer, 20)
+    assert np.isfinite(trainer.loss)
     assert set(np.unique(labels_of(trainer))) == {1, 3}
 
 
