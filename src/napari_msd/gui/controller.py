@@ -18,12 +18,12 @@ from napari_msd.gui.desk import FRESH, AnnotationDesk
 from napari_msd.gui.events import take
 from napari_msd.gui.feed import Feed
 from napari_msd.gui.link import TrainerLink
-from napari_msd.gui.live_button import LiveState
 from napari_msd.gui.network_choice import NetworkChoice
 from napari_msd.gui.overlay import Overlay
 from napari_msd.gui.strokes import StrokeWatcher
 from napari_msd.gui.subject import Subject
 from napari_msd.gui.view import ViewWatcher
+from napari_msd.gui.work_state import WorkState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from napari_msd.session import KeptModel
 
 
-class Controller(QObject):
+class Controller(WorkState):
     """The session of one viewer.
 
     Its signals tell the window what to show.
@@ -43,9 +43,6 @@ class Controller(QObject):
     """Level and sentence."""
     acted = Signal()
     """The person did something: what was said before is past."""
-    live_state = Signal(object)
-    work_changed = Signal()
-    """What runs, or whether there are weights."""
     settings_changed = Signal()
     heard = Signal(object)
     """Any event of the trainer, after the controller has acted on it."""
@@ -70,9 +67,6 @@ class Controller(QObject):
         self.subject = Subject(viewer, self)
         self.network = NetworkChoice(preferences.preset, preferences.device, self.subject)
         self.feed = Feed(self.link, self.subject, self.strokes, self.view, self.network, self)
-        self.live = False
-        self.work = ""
-        self._state = LiveState.OFF
         self.subject.changed.connect(self._begin_anew)
         self.subject.repainted.connect(self.strokes.rescan)
         self.feed.counted.connect(self.classes.set_pixels)
@@ -118,11 +112,6 @@ class Controller(QObject):
     def client(self) -> Any:
         """The trainer's client."""
         return self.link.client
-
-    @property
-    def state(self) -> LiveState:
-        """What the Live switch shows."""
-        return self._state
 
     def _begin_anew(self, lost: str = "") -> None:
         """Layers or their data are others now: look at them, and go on if that is possible."""
@@ -195,10 +184,8 @@ class Controller(QObject):
             self.live_off()
             raise
         self._attach_overlay()
-        self.live, self.work = True, ""
         self.client.set_live(True)
-        self.show_live(LiveState.STARTING)
-        self.work_changed.emit()
+        self.live_on()
 
     def update_once(self) -> None:
         """Train for a few seconds, refresh, stop."""
@@ -209,7 +196,7 @@ class Controller(QObject):
         if len(self.strokes.snapshot.counts) < 2 and not self.strokes.busy:
             raise StrokesError("Paint a few strokes of at least two classes first.")
         self._attach_overlay()
-        self._begin_work("update")
+        self.begin_work("update")
         self.client.update_once()
 
     def predict_all(self) -> None:
@@ -224,7 +211,7 @@ class Controller(QObject):
         shown = self.view.shown_plane()
         planes = list(product(*map(range, look.spatial_shape(self.image)[:-2])))
         planes.sort(key=lambda plane: plane != shown)  # what is on screen first
-        self._begin_work("predict")
+        self.begin_work("predict")
         self.client.predict_all(planes)
 
     def stop(self) -> None:
@@ -237,21 +224,6 @@ class Controller(QObject):
     def _attach_overlay(self) -> None:
         self.overlay.attach(self.image, self.subject.fitting, self.classes.colors)
         self._on_classes()
-
-    def _begin_work(self, work: str) -> None:
-        self.work = work
-        self.work_changed.emit()
-
-    def end_work(self) -> None:
-        """Work that ends has ended."""
-        self.work = ""
-        self.work_changed.emit()
-
-    def live_off(self) -> None:
-        """Live is off, whoever ended it."""
-        self.live = False
-        self.show_live(LiveState.OFF)
-        self.work_changed.emit()
 
     # --- weights -------------------------------------------------------------------------
 
@@ -307,12 +279,6 @@ class Controller(QObject):
         take(self, event)
         self.heard.emit(event)
 
-    def show_live(self, state: LiveState) -> None:
-        """Show how Live stands."""
-        if state is not self._state:
-            self._state = state
-            self.live_state.emit(state)
-
     # --- helpers -------------------------------------------------------------------------
 
     def _try(self, work: Callable[[], None]) -> None:
@@ -322,4 +288,4 @@ class Controller(QObject):
             work()
         except MSDError as error:
             self.notice.emit("error", str(error))
-            self.live_state.emit(self._state)  # a pressed switch springs back
+            self.live_state.emit(self.state)  # a pressed switch springs back
