@@ -231,7 +231,7 @@ class TrainerClient:
             return
         process = TrainerProcess(
             lambda data: self._hear(process, data),
-            lambda why: self._outbox.put(lambda: self._bury(process, why)),
+            lambda: self._outbox.put(lambda: self._bury(process)),
         )
         try:
             process.start()
@@ -245,7 +245,7 @@ class TrainerClient:
         if self._process is not None:
             self._process.request(name, inputs)
 
-    def _bury(self, process: TrainerProcess, why: str) -> None:
+    def _bury(self, process: TrainerProcess) -> None:
         """The trainer died unasked: say so, and put a new one in its place."""
         if process is not self._process or self._closing:
             return
@@ -258,7 +258,7 @@ class TrainerClient:
         what = (
             "a new one goes on from the last weights" if restarting else "press Live to try again"
         )
-        self._tell(TrainerDied(f"The trainer stopped unexpectedly{why}; {what}.", restarting))
+        self._tell(TrainerDied(f"The trainer stopped unexpectedly; {what}.", restarting))
         if restarting:
             self._ensure_process()
             self._resume()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import sys
 import threading
 from collections.abc import Callable
@@ -48,12 +47,12 @@ class TrainerProcess:
     on_event
         Called with an event's data, on appose's thread.
     on_death
-        Called once if the process ends before `end`, with what is known of the
-        cause (" (exit code -9)"), on appose's thread.
+        Called once if the process ends before `end`, on appose's thread. The
+        report of its end goes to the log, at level info.
     """
 
     def __init__(
-        self, on_event: Callable[[dict[str, Any]], None], on_death: Callable[[str], None]
+        self, on_event: Callable[[dict[str, Any]], None], on_death: Callable[[], None]
     ) -> None:
         self._on_event = on_event
         self._on_death = on_death
@@ -136,7 +135,8 @@ class TrainerProcess:
             if event.info is not None and not self._ending:
                 self._on_event(event.info)
         elif event.response_type.is_terminal() and not self._ending:
-            self._on_death(_cause(event.task.error))
+            logging.getLogger(__name__).info("The trainer process ended:\n%s", event.task.error)
+            self._on_death()
 
     def _arrived(self, event: TaskEvent) -> None:
         if event.response_type.is_terminal():
@@ -164,11 +164,3 @@ def _free(array: appose.NDArray) -> None:
     array.shm.close()
     with contextlib.suppress(FileNotFoundError):
         array.shm.unlink()
-
-
-def _cause(error: str | None) -> str:
-    """The exit code of a crash, for the person; the whole report goes to the log."""
-    report = error or ""
-    logging.getLogger(__name__).error("The trainer process ended:\n%s", report)
-    code = re.search(r"exit code (-?\d+)", report)
-    return f" (exit code {code[1]})" if code else ""
