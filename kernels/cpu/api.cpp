@@ -8,6 +8,7 @@
 
 #include "check_problem.h"
 #include "dispatch.h"
+#include "huge_pages.h"
 #include "passes.h"
 #include "thread_pool.h"
 
@@ -90,6 +91,8 @@ int32_t msd_forward(const msd_problem *problem, const void *input, const void *w
       return MSD_BAD_ARGUMENT;
     }
     const Plan plan(*problem);
+    prefer_huge_pages(maps, plan.memory().maps);
+    prefer_huge_pages(workspace, plan.memory().forward_workspace);
     const auto run = [&](auto zero) {
       using T = decltype(zero);
       const auto in = [](const void *array) { return static_cast<const T *>(array); };
@@ -112,6 +115,7 @@ int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const 
     }
     if (problem->batch > 0 && any_null({grad_logits, maps, workspace})) return MSD_BAD_ARGUMENT;
     const Plan plan(*problem);
+    if (problem->batch > 0) prefer_huge_pages(workspace, plan.memory().backward_workspace);
     const auto run = [&](auto zero) {
       using T = decltype(zero);
       const auto in = [](const void *array) { return static_cast<const T *>(array); };

@@ -1,18 +1,19 @@
 // The backward pass: the logits' gradient -> gradients of all parameters and of the input.
 //
-// G[l] is the gradient of map l. It starts with the 1x1 convolution's part; then, per block of channels from
-// the last to the first, on a thread's own rows:
-//   1. layer by layer within the block: delta and its shifts along x (shift_gradient), wait for the team,
-//      and push to the block's own earlier maps;
-//   2. tile by tile for the whole block: the tap gradients Q (collect_rows) are made once in the cache and
-//      serve both  G[l] += sum over t of weight[q][l][t] * Q[q][t]  for all maps before the block and
-//      grad_weight[q][l][t] += sum over p of Q[q][t](p) * z[l](p)  for all maps that q sees.
-// Q is the exact adjoint of gathering taps, so both are plain products of planes, borders included.
+// G[l] is the gradient of map l. It starts with the 1x1 convolution's part; then a sweep over the rows per block of
+// layers, from the last to the first (plan.h). For a chunk of rows, in steps:
+//   0 .. n - 1. layer by layer, the last one first, each as many rows behind as the one before it reaches: G of its
+//      channels gets what the block's own later channels give, and is then final; delta and its shifts along x
+//      (shift_gradient) go into the ring;
+//   n. behind them all: the gradients Q[q][t] of the tap products are rows of the ring. They serve both
+//        G[l] += sum over q, t of weight[q][l][t] * Q[q][t]          for all maps before the block, at once, and
+//        grad_weight[q][l][t] += sum over x of Q[q][t](x) * z[l](x)  for all maps that q sees.
+// Q is the exact adjoint of gathering taps, so both are plain products of rows, borders included.
 //
 // Parameter gradients: every thread adds to its own doubles; the calling thread adds those up in the threads'
-// order. So a result depends on the number of threads, but not on their timing.
+// order. Which rows are whose is fixed, so a result depends on the number of threads, but not on their timing.
 //
-// Memory: per image in flight a gradient plane per map plus 3 * block_channels planes.
+// Memory: per image in flight a gradient per map; the ring holds rows of the recent past.
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -27,138 +28,198 @@ namespace {
 template <class T>
 class BackwardImage {
  public:
-  BackwardImage(const Plan &plan, const BackwardArrays<T> &arrays, const TapTables &tables,
-                const Share &share, T *scratch, double *sums)
-      : plan_(plan), arrays_(arrays), tables_(tables), share_(share), taps_(scratch), sums_(sums) {
-    maps_ = arrays.maps + share.image * plan.maps * plan.plane_stride;
-    gradients_ = arrays.workspace + share.slot * (plan.maps + plan.shifted_planes()) * plan.plane_stride;
-    shifted_ = gradients_ + plan.maps * plan.plane_stride;
+  BackwardImage(const Plan &plan, const BackwardArrays<T> &arrays, const TapTables &tables, const Share &share,
+                T *workspace, T *scratch, double *sums)
+      : plan_(plan), arrays_(arrays), tables_(tables), share_(share), sums_(sums) {
+    maps_ = arrays.maps + share.image * plan.image_numbers();
+    gradients_ = workspace + share.slot * (plan.image_numbers() + plan.backward_ring());
+    ring_ = gradients_ + plan.image_numbers();
     first_map_ = arrays.grad_input ? 0 : plan.problem.in_channels;
+    zeros_ = scratch;
+    padded_ = zeros_ + plan.row_stride + plan.margin;
+    weights_ = padded_ - plan.margin + plan.padded_stride();
+    inner_weights_ = weights_ + plan.push_weights();
+    rest_ = weights_ + (2 * plan.push_weights() + line_ - 1) / line_ * line_;
+    const int64_t sums_size = plan.tile_rows * plan.backward.channels * plan.taps * plan.row_stride;
+    taps_ = reinterpret_cast<const T **>(rest_ + std::max(sums_size, class_chunk * plan.tile_rows * plan.row_stride));
+    std::fill(zeros_, zeros_ + plan.row_stride, T(0));
+    std::fill(padded_ - plan.margin, padded_ - plan.margin + plan.padded_stride(), T(0));
   }
 
   void run() {
-    start_with_logits();
-    int parity = 0;
-    for (int64_t last = plan_.channels; last > 0;) {
-      const int64_t first = std::max<int64_t>(0, last - block_channels);
-      T *shifted = shifted_ + parity * block_channels * 3 * plan_.plane_stride;
-      resolve_block(first, last, shifted);
-      push_block(first, last, shifted);
-      parity = (parity + 1) % plan_.parities;
-      last = first;
-    }
-    if (arrays_.grad_input) store_input_gradient();
+    Sweep sweep(plan_, plan_.backward, share_, true);
+    sweep.run([&](const Block &block, int64_t chunk, int parity, bool first) {
+      T *ring = ring_ + parity * (plan_.backward_ring() / plan_.backward.parities);
+      if (first) pack(weights_, block.first, block.last, first_map_, block.maps_outside);
+      if (block.last == plan_.channels) start_with_logits(rows_of(plan_, chunk, 0));
+      int64_t lag = 0;
+      const int n = block.n_layers();
+      for (int i = 0; i < n; ++i) {
+        const int64_t begin = block.layers[static_cast<size_t>(n - 1 - i)];
+        const int64_t end = block.layers[static_cast<size_t>(n - i)];
+        resolve_layer(block, begin, end, rows_of(plan_, chunk, lag), ring);
+        sweep.done(i);
+        lag += block.reach[static_cast<size_t>(n - 1 - i)];
+      }
+      const Rows rows = rows_of(plan_, chunk, lag);
+      for (int64_t y = rows.first; y < rows.last; y += plan_.tile_rows) {
+        push_block(block, {y, std::min(y + plan_.tile_rows, rows.last)}, ring);
+      }
+      if (block.first == 0 && arrays_.grad_input) store_input_gradient(rows);
+    });
   }
 
  private:
-  const T *map(int64_t l) const { return maps_ + l * plan_.plane_stride; }
-  T *gradient(int64_t l) const { return gradients_ + l * plan_.plane_stride; }
+  const T *row(int64_t l, int64_t y) const { return maps_ + (y * plan_.maps + l) * plan_.row_stride; }
+  T *gradient(int64_t l, int64_t y) const { return gradients_ + (y * plan_.maps + l) * plan_.row_stride; }
+  T *ring_row(const Block &block, int64_t q, int64_t y, T *ring) const {
+    return ring + ((y % plan_.backward.ring_rows) * plan_.backward.channels + q - block.first) * 3 * plan_.row_stride;
+  }
 
-  void start_with_logits() const {
+  // The weights of channels begin .. end - 1 for maps first .. last - 1, as push_gradients takes them.
+  void pack(T *packed, int64_t begin, int64_t end, int64_t first, int64_t last) const {
+    const int64_t taps = plan_.taps, n_in = (end - begin) * taps;
+    for (int64_t l = first; l < last; l += push_group) {
+      const int64_t n = std::min<int64_t>(push_group, last - l);
+      for (int64_t q = begin; q < end; ++q) {
+        const T *weight = arrays_.weight + plan_.weight_offset(q) + l * taps;
+        T *group = packed + (l - first) * n_in + (q - begin) * taps * n;
+        for (int64_t t = 0; t < taps; ++t) {
+          for (int64_t r = 0; r < n; ++r) group[t * n + r] = weight[r * taps + t];
+        }
+      }
+    }
+  }
+
+  void start_with_logits(Rows rows) const {
     const int64_t classes = plan_.problem.n_classes;
     double *weight_sums = sums_ + plan_.weights + plan_.channels;
     double *bias_sums = weight_sums + classes * plan_.maps;
-    for (int64_t y = share_.first_row; y < share_.last_row; y += plan_.tile_rows) {
-      const int64_t n = std::min(plan_.tile_rows, share_.last_row - y);
-      const int64_t p = y * plan_.row_stride, count = n * plan_.row_stride;
+    for (int64_t first = rows.first; first < rows.last; first += plan_.tile_rows) {
+      const int64_t n = std::min(plan_.tile_rows, rows.last - first);
       for (int64_t k = 0; k < classes; k += class_chunk) {
         const int64_t n_k = std::min<int64_t>(class_chunk, classes - k);
-        for (int64_t i = 0; i < n_k; ++i) {
-          const T *logits = arrays_.grad_logits + ((share_.image * classes + k + i) * plan_.rows + y) * plan_.width;
-          T *tile = taps_ + i * plan_.tile_stride;
-          for (int64_t r = 0; r < n; ++r) {
-            T *row = tile + r * plan_.row_stride;
-            std::memcpy(row, logits + r * plan_.width, static_cast<size_t>(plan_.width) * sizeof(T));
-            std::fill(row + plan_.width, row + plan_.row_stride, T(0));
-          }
-          bias_sums[k + i] += kernels_.sum_plane(tile, count);
+        for (int64_t i = 0; i < n * class_chunk; ++i) {
+          const int64_t r = i / class_chunk, j = i % class_chunk;
+          T *tile = rest_ + i * plan_.row_stride;
+          taps_[i] = tile;
+          if (j >= n_k) continue;
+          const T *logits =
+              arrays_.grad_logits + ((share_.image * classes + k + j) * plan_.rows + first + r) * plan_.width;
+          std::memcpy(tile, logits, static_cast<size_t>(plan_.width) * sizeof(T));
+          std::fill(tile + plan_.width, tile + plan_.row_stride, T(0));
+          bias_sums[k + j] += kernels_.sum_plane(tile, plan_.row_stride);
         }
-        kernels_.combine_planes(taps_, plan_.tile_stride, static_cast<int>(n_k), gradient(first_map_) + p,
-                                plan_.plane_stride, static_cast<int>(plan_.maps - first_map_),
-                                arrays_.output_weight + k * plan_.maps + first_map_, 1, plan_.maps, nullptr,
-                                k > 0, count);
-        kernels_.correlate_planes(taps_, plan_.tile_stride, static_cast<int>(n_k), map(0) + p,
-                                  plan_.plane_stride, static_cast<int>(plan_.maps), count,
+        for (int64_t r = 0; r < n; ++r) {
+          kernels_.combine_planes(rest_ + r * class_chunk * plan_.row_stride, plan_.row_stride, static_cast<int>(n_k),
+                                  gradient(first_map_, first + r), plan_.row_stride,
+                                  static_cast<int>(plan_.maps - first_map_),
+                                  arrays_.output_weight + k * plan_.maps + first_map_, 1, plan_.maps, nullptr, k > 0,
+                                  plan_.row_stride, 0);
+        }
+        kernels_.correlate_planes(correlation(first, n, class_chunk), static_cast<int>(n_k), plan_.maps,
                                   weight_sums + k * plan_.maps, plan_.maps, 1);
       }
     }
   }
 
-  // Fill taps_ with channel q's tap gradients on rows y .. y + n - 1.
-  void collect(int64_t q, const T *shifted, int64_t y, int64_t n) const {
-    kernels_.collect_rows(tables_.of_channel(q), shifted, plan_.plane_stride, plan_.row_stride, taps_,
-                          plan_.tile_stride, y, y + n);
+  CorrelateRows<T> correlation(int64_t first_row, int64_t n, int64_t jump) const {
+    return {taps_, jump, row(0, first_row), plan_.row_stride, plan_.maps * plan_.row_stride, n, plan_.row_stride, 0};
   }
 
-  // G[l] += what channel q's tap gradients (in taps_) give to maps first .. last - 1.
-  void push(int64_t q, int64_t first, int64_t last, int64_t y, int64_t n) const {
-    if (first >= last) return;
-    kernels_.combine_planes(taps_, plan_.tile_stride, static_cast<int>(plan_.taps),
-                            gradient(first) + y * plan_.row_stride, plan_.plane_stride,
-                            static_cast<int>(last - first),
-                            arrays_.weight + plan_.weight_offset(q) + first * plan_.taps, plan_.taps, 1,
-                            nullptr, true, n * plan_.row_stride);
-  }
-
-  void resolve_block(int64_t first, int64_t last, T *shifted) const {
-    const int64_t maps_outside = plan_.maps_before(first);
-    for (int64_t end = last; end > first;) {
-      const int64_t begin = std::max(first, plan_.layer(end - 1) * plan_.problem.width);
-      for (int64_t q = begin; q < end; ++q) {
-        const int64_t l = plan_.problem.in_channels + q;
-        kernels_.shift_gradient(tables_.of_channel(q), gradient(l), map(l),
-                                shifted + (q - first) * 3 * plan_.plane_stride, plan_.plane_stride,
-                                plan_.row_stride, share_.first_row, share_.last_row);
+  // The gradients of channel q's tap products at row y, as pointers: nearly always to rows of the ring.
+  void find_taps(const Block &block, int64_t q, int64_t y, T *ring, const T **taps, T *sums) const {
+    const TapTable &table = tables_.of_channel(q);
+    for (int b = 0; b < table.n_row_taps; ++b) {
+      const int32_t *start = table.target_start + b * (plan_.rows + 1) + y;
+      const int32_t *targets = table.targets + b * plan_.rows;
+      const int32_t n = start[1] - start[0];
+      if (n == 1) {
+        const T *only = ring_row(block, q, targets[start[0]], ring);
+        for (int c = 0; c < 3; ++c) taps[3 * b + c] = only + c * plan_.row_stride;
+        continue;
       }
-      share_.barrier->wait();
-      if (plan_.maps_before(begin) > maps_outside) {
-        for (int64_t y = share_.first_row; y < share_.last_row; y += plan_.tile_rows) {
-          const int64_t n = std::min(plan_.tile_rows, share_.last_row - y);
-          for (int64_t q = begin; q < end; ++q) {
-            collect(q, shifted + (q - first) * 3 * plan_.plane_stride, y, n);
-            push(q, maps_outside, plan_.maps_before(q), y, n);
+      for (int c = 0; c < 3; ++c) {
+        T *sum = sums + (3 * b + c) * plan_.row_stride;
+        taps[3 * b + c] = n == 0 ? zeros_ : sum;
+        for (int32_t i = start[0]; i < start[1];) {
+          // Several rows read this one: near a border, or far beyond it many times.
+          const T *sources[8];
+          int n_sources = 0;
+          if (i > start[0]) sources[n_sources++] = sum;
+          while (i < start[1] && n_sources < 8) {
+            sources[n_sources++] = ring_row(block, q, targets[i++], ring) + c * plan_.row_stride;
           }
+          kernels_.add_rows(sources, n_sources, sum, plan_.row_stride);
         }
       }
-      end = begin;
     }
   }
 
-  void push_block(int64_t first, int64_t last, const T *shifted) const {
-    const int64_t maps_outside = plan_.maps_before(first);
-    for (int64_t y = share_.first_row; y < share_.last_row; y += plan_.tile_rows) {
-      const int64_t n = std::min(plan_.tile_rows, share_.last_row - y);
-      const int64_t p = y * plan_.row_stride, count = n * plan_.row_stride;
-      for (int64_t q = first; q < last; ++q) {
-        const T *planes = shifted + (q - first) * 3 * plan_.plane_stride;
-        collect(q, planes, y, n);
-        push(q, first_map_, maps_outside, y, n);
-        kernels_.correlate_planes(taps_, plan_.tile_stride, static_cast<int>(plan_.taps), map(0) + p,
-                                  plan_.plane_stride, static_cast<int>(plan_.maps_before(q)), count,
-                                  sums_ + plan_.weight_offset(q), 1, plan_.taps);
-        sums_[plan_.weights + q] += kernels_.sum_plane(planes + plan_.plane_stride + p, count);
+  void resolve_layer(const Block &block, int64_t begin, int64_t end, Rows rows, T *ring) const {
+    const int64_t l = plan_.problem.in_channels + begin, n_in = (block.last - end) * plan_.taps;
+    if (n_in > 0) pack(inner_weights_, end, block.last, l, l + end - begin);
+    for (int64_t y = rows.first; y < rows.last; ++y) {
+      if (n_in > 0) {
+        for (int64_t q = end; q < block.last; ++q) {
+          const int64_t place = (q - end) * plan_.taps;
+          find_taps(block, q, y, ring, taps_ + place, rest_ + place * plan_.row_stride);
+        }
+        kernels_.push_gradients(taps_, static_cast<int>(n_in), gradient(l, y), plan_.row_stride,
+                                static_cast<int>(end - begin), inner_weights_, plan_.row_stride, 0);
+      }
+      for (int64_t q = begin; q < end; ++q) {
+        sums_[plan_.weights + q] +=
+            kernels_.shift_gradient(tables_.of_channel(q), gradient(l + q - begin, y), row(l + q - begin, y), padded_,
+                                    ring_row(block, q, y, ring), plan_.row_stride);
       }
     }
   }
 
-  void store_input_gradient() const {
+  void push_block(const Block &block, Rows rows, T *ring) const {
+    const int64_t jump = (block.last - block.first) * plan_.taps;
+    for (int64_t y = rows.first; y < rows.last; ++y) {
+      for (int64_t q = block.first; q < block.last; ++q) {
+        const int64_t place = (y - rows.first) * jump + (q - block.first) * plan_.taps;
+        find_taps(block, q, y, ring, taps_ + place, rest_ + place * plan_.row_stride);
+      }
+      if (block.maps_outside > first_map_) {
+        kernels_.push_gradients(taps_ + (y - rows.first) * jump, static_cast<int>(jump), gradient(first_map_, y),
+                                plan_.row_stride, static_cast<int>(block.maps_outside - first_map_), weights_,
+                                plan_.row_stride, ahead_);
+      }
+    }
+    for (int64_t q = block.first; q < block.last; ++q) {
+      CorrelateRows<T> correlation = this->correlation(rows.first, rows.last - rows.first, jump);
+      correlation.a += (q - block.first) * plan_.taps;
+      if (q == block.first) correlation.ahead = (rows.last - rows.first) * ahead_;
+      kernels_.correlate_planes(correlation, static_cast<int>(plan_.taps), plan_.maps_before(q),
+                                sums_ + plan_.weight_offset(q), 1, plan_.taps);
+    }
+  }
+
+  void store_input_gradient(Rows rows) const {
     const int64_t channels = plan_.problem.in_channels;
     for (int64_t c = 0; c < channels; ++c) {
       T *image = arrays_.grad_input + (share_.image * channels + c) * plan_.rows * plan_.width;
-      for (int64_t y = share_.first_row; y < share_.last_row; ++y) {
-        std::memcpy(image + y * plan_.width, gradient(c) + y * plan_.row_stride,
-                    static_cast<size_t>(plan_.width) * sizeof(T));
+      for (int64_t y = rows.first; y < rows.last; ++y) {
+        std::memcpy(image + y * plan_.width, gradient(c, y), static_cast<size_t>(plan_.width) * sizeof(T));
       }
     }
   }
 
+  static constexpr int64_t line_ = cache_line / static_cast<int64_t>(sizeof(T));
   const Plan &plan_;
   const BackwardArrays<T> &arrays_;
   const TapTables &tables_;
   const Share share_;
   const KernelTable<T> &kernels_ = kernels<T>();
+  // The next row of all maps.
+  const int64_t ahead_ = plan_.maps * plan_.row_stride;
   const T *maps_;
-  T *gradients_, *shifted_, *taps_;
+  T *gradients_, *ring_;
+  T *zeros_, *padded_, *weights_, *inner_weights_, *rest_;
+  const T **taps_;
   double *sums_;
   int64_t first_map_;
 };
@@ -170,10 +231,10 @@ struct BackwardJob {
   const TapTables &tables;
   Shares &shares;
 
-  T *scratch() const { return arrays.workspace + plan.slots * (plan.maps + plan.shifted_planes()) * plan.plane_stride; }
+  T *scratch() const { return arrays.workspace + plan.slots * (plan.image_numbers() + plan.backward_ring()); }
 
   double *sums(int thread) const {
-    // Tiles are whole cache lines, so this is aligned.
+    // All that stands before is whole cache lines, so this is aligned.
     T *end = scratch() + plan.threads * plan.backward_scratch();
     const int64_t stride = (plan.parameters * 8 + cache_line - 1) / cache_line * (cache_line / 8);
     return reinterpret_cast<double *>(end) + thread * stride;
@@ -184,7 +245,7 @@ struct BackwardJob {
     double *sums = job.sums(thread);
     std::fill(sums, sums + job.plan.parameters, 0.0);
     job.shares.run(thread, [&](const Share &share) {
-      BackwardImage<T>(job.plan, job.arrays, job.tables, share,
+      BackwardImage<T>(job.plan, job.arrays, job.tables, share, job.arrays.workspace,
                        job.scratch() + thread * job.plan.backward_scratch(), sums)
           .run();
     });

@@ -56,8 +56,8 @@ TapTable make_table(const msd_problem &problem, int32_t dilation, std::vector<in
     left_source[x] = source_index(x - dilation, width, problem.boundary);
     right_source[x] = source_index(x + dilation, width, problem.boundary);
   }
-  return {dilation,     static_cast<int32_t>(rows), static_cast<int32_t>(width), n_row_taps, row_source,
-          target_start, targets,                    left_source,                 right_source};
+  return {problem.boundary, dilation,     static_cast<int32_t>(rows), static_cast<int32_t>(width), n_row_taps,
+          row_source,       target_start, targets,                    left_source,                 right_source};
 }
 
 }  // namespace

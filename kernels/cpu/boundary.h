@@ -14,6 +14,7 @@
 namespace napari_msd {
 
 struct TapTable {
+  int32_t boundary;  // msd_boundary
   int32_t dilation;
   int32_t rows;
   int32_t width;

@@ -7,10 +7,14 @@
 // A tile of n_out x (tile_vectors * lanes) sums stays in registers while k runs, so each number loaded
 // serves up to 9 outputs, always from an aligned address. `count` is a multiple of the lanes. Weights are
 // read in place when the outputs' weights are neighbours (weight_out_stride 1), else packed first.
+//
+// With `ahead`, the inputs that many numbers further on are fetched into the second-level cache on the way: the next
+// row's, of all maps. No processor guesses that by itself.
 
-template <class T, int R, int V>
+template <class T, int R, int V, bool Fetch>
 MSD_INLINE void combine_tile(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_stride,
-                             const T *weight, int64_t weight_stride, const T *bias, bool accumulate) {
+                             const T *weight, int64_t weight_stride, const T *bias, bool accumulate,
+                             int64_t ahead) {
   using Vector = Vec<T>;
   Vector sums[R][V];
   MSD_UNROLL
@@ -24,7 +28,10 @@ MSD_INLINE void combine_tile(const T *in, int64_t in_stride, int n_in, T *out, i
   for (int k = 0; k < n_in; ++k) {
     Vector pixels[V];
     MSD_UNROLL
-    for (int v = 0; v < V; ++v) pixels[v] = Vector::load(in + v * Vector::lanes);
+    for (int v = 0; v < V; ++v) {
+      pixels[v] = Vector::load(in + v * Vector::lanes);
+      if (Fetch) fetch_line(in + ahead + v * Vector::lanes);
+    }
     MSD_UNROLL
     for (int r = 0; r < R; ++r) {
       const Vector factor = Vector::all(weight[r]);
@@ -41,30 +48,40 @@ MSD_INLINE void combine_tile(const T *in, int64_t in_stride, int n_in, T *out, i
   }
 }
 
-template <class T, int R>
+template <class T, int R, bool Fetch>
 void combine_rows(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_stride, const T *weight,
-                  int64_t weight_stride, const T *bias, bool accumulate, int64_t count) {
-  constexpr int64_t step = tile_vectors * Vec<T>::lanes;
+                  int64_t weight_stride, const T *bias, bool accumulate, int64_t count, int64_t ahead) {
+  constexpr int64_t lanes = Vec<T>::lanes, step = tile_vectors * lanes;
   int64_t p = 0;
   for (; p + step <= count; p += step) {
-    combine_tile<T, R, tile_vectors>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride,
-                                     bias, accumulate);
+    combine_tile<T, R, tile_vectors, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
+                                            accumulate, ahead);
   }
-  for (; p < count; p += Vec<T>::lanes) {
-    combine_tile<T, R, 1>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
-                          accumulate);
+  if (tile_vectors > 2 && p + 2 * lanes <= count) {
+    combine_tile<T, R, 2, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
+                                 accumulate, ahead);
+    p += 2 * lanes;
+  }
+  for (; p < count; p += lanes) {
+    combine_tile<T, R, 1, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
+                                 accumulate, ahead);
   }
 }
 
 template <class T>
 void combine_planes(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_stride, int n_out,
                     const T *weight, int64_t weight_out_stride, int64_t weight_in_stride, const T *bias,
-                    bool accumulate, int64_t count) {
+                    bool accumulate, int64_t count, int64_t ahead) {
   constexpr int most_rows = 9, most_packed = 128;
-  using Rows = void (*)(const T *, int64_t, int, T *, int64_t, const T *, int64_t, const T *, bool, int64_t);
-  static constexpr Rows rows[most_rows] = {
-      combine_rows<T, 1>, combine_rows<T, 2>, combine_rows<T, 3>, combine_rows<T, 4>, combine_rows<T, 5>,
-      combine_rows<T, 6>, combine_rows<T, 7>, combine_rows<T, 8>, combine_rows<T, 9>};
+  using Rows = void (*)(const T *, int64_t, int, T *, int64_t, const T *, int64_t, const T *, bool, int64_t, int64_t);
+  static constexpr Rows all_rows[2][most_rows] = {
+      {combine_rows<T, 1, false>, combine_rows<T, 2, false>, combine_rows<T, 3, false>, combine_rows<T, 4, false>,
+       combine_rows<T, 5, false>, combine_rows<T, 6, false>, combine_rows<T, 7, false>, combine_rows<T, 8, false>,
+       combine_rows<T, 9, false>},
+      {combine_rows<T, 1, true>, combine_rows<T, 2, true>, combine_rows<T, 3, true>, combine_rows<T, 4, true>,
+       combine_rows<T, 5, true>, combine_rows<T, 6, true>, combine_rows<T, 7, true>, combine_rows<T, 8, true>,
+       combine_rows<T, 9, true>}};
+  const Rows *rows = all_rows[ahead != 0];
   for (int first = 0; first < n_out; first += most_rows) {
     const int n = n_out - first < most_rows ? n_out - first : most_rows;
     const T *some_weight = weight + first * weight_out_stride;
@@ -72,7 +89,7 @@ void combine_planes(const T *in, int64_t in_stride, int n_in, T *out, int64_t ou
     T *some_out = out + first * out_stride;
     if (weight_out_stride == 1) {
       rows[n - 1](in, in_stride, n_in, some_out, out_stride, some_weight, weight_in_stride, some_bias,
-                  accumulate, count);
+                  accumulate, count, ahead);
       continue;
     }
     T packed[most_rows * most_packed];
@@ -85,7 +102,7 @@ void combine_planes(const T *in, int64_t in_stride, int n_in, T *out, int64_t ou
         }
       }
       rows[n - 1](in + k * in_stride, in_stride, n_k, some_out, out_stride, packed, n,
-                  k == 0 ? some_bias : nullptr, accumulate || k > 0, count);
+                  k == 0 ? some_bias : nullptr, accumulate || k > 0, count, ahead);
       k += n_k;
     } while (k < n_in);
   }

@@ -1,14 +1,14 @@
 // The forward pass: input and weights -> all maps and the logits.
 //
-// Per block of channels, on a thread's own rows:
-//   1. tap products from all maps before the block, tile by tile:
-//      products[q][t](p) = sum over l of weight[q][l][t] * z[l](p);
-//   2. layer by layer within the block: add the products of the block's own earlier maps, wait for the team,
-//      and gather the products along the taps into the new map (gather_taps).
-// One barrier per layer: gathering reads other threads' products, but all other reads are of own rows. A
-// thread ahead may already write the next block's products, hence two sets of them (Plan::parities).
+// A sweep over the rows per block of layers (plan.h). For a chunk of rows, in steps:
+//   0. for every channel of the block the tap products from all maps before the block,
+//        products[t](x) = sum over l of weight[q][l][t] * z[l](y, x),
+//      row by row, at once summed along x (shift_products) into the ring: three rows per channel instead of nine;
+//   1 .. n. layer by layer, each as many rows behind as its taps reach: the same for the block's own earlier maps,
+//      added to the ring, then the rows of the ring are gathered into the new map's row.
+// The final 1x1 convolution takes part in the last block's sweep: the maps are in the cache there.
 //
-// Memory: per image in flight `block_channels` x taps planes of products; maps are written once.
+// Memory: maps are written once and read once per block; the ring holds rows of the recent past.
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -26,91 +26,106 @@ class ForwardImage {
   ForwardImage(const Plan &plan, const ForwardArrays<T> &arrays, const TapTables &tables, const Share &share,
                int thread)
       : plan_(plan), arrays_(arrays), tables_(tables), share_(share) {
-    const int64_t place = plan.problem.keep_maps ? share.image : share.slot;
-    maps_ = arrays.maps + place * plan.maps * plan.plane_stride;
-    products_ = arrays.workspace + share.slot * plan.product_planes() * plan.plane_stride;
-    scratch_ = arrays.workspace + plan.slots * plan.product_planes() * plan.plane_stride +
-               thread * plan.forward_scratch();
+    maps_ = arrays.maps + (plan.problem.keep_maps ? share.image : share.slot) * plan.image_numbers();
+    ring_ = arrays.workspace + share.slot * plan.forward_ring();
+    products_ = arrays.workspace + plan.slots * plan.forward_ring() + thread * plan.forward_scratch() + plan.margin;
   }
 
   void run() {
-    load_input();
-    int parity = 0;
-    for (int64_t first = 0; first < plan_.channels; first += block_channels) {
-      const int64_t last = std::min(first + block_channels, plan_.channels);
-      compute_block(first, last, products_ + parity * block_channels * plan_.taps * plan_.plane_stride);
-      parity = (parity + 1) % plan_.parities;
-    }
-    compute_logits();
+    Sweep sweep(plan_, plan_.forward, share_, false);
+    sweep.run([&](const Block &block, int64_t chunk, int parity, bool) {
+      T *ring = ring_ + parity * (plan_.forward_ring() / plan_.forward.parities);
+      const bool is_last = block.last == plan_.channels;
+      const Rows rows = rows_of(plan_, chunk, 0);
+      if (block.first == 0) load_input(rows);
+      for (int64_t y = rows.first; y < rows.last; ++y) {
+        for (int64_t q = block.first; q < block.last; ++q) {
+          add_products(block, q, y, 0, block.maps_outside, ring, false);
+        }
+        if (is_last) add_logits(y, 0, block.maps_outside);
+      }
+      sweep.done(0);
+      int64_t lag = 0;
+      for (int i = 0; i < block.n_layers(); ++i) {
+        const int64_t first = block.layers[static_cast<size_t>(i)], last = block.layers[static_cast<size_t>(i) + 1];
+        if (i > 0) {
+          const Rows known = rows_of(plan_, chunk, lag);
+          for (int64_t y = known.first; y < known.last; ++y) {
+            for (int64_t q = first; q < last; ++q) {
+              add_products(block, q, y, block.maps_outside, plan_.maps_before(q), ring, true);
+            }
+          }
+        }
+        sweep.after_previous(i + 1);
+        lag += block.reach[static_cast<size_t>(i)];
+        const Rows ready = rows_of(plan_, chunk, lag);
+        for (int64_t q = first; q < last; ++q) {
+          for (int64_t y = ready.first; y < ready.last; ++y) gather(block, q, y, ring);
+        }
+        if (is_last && last == block.last) {
+          for (int64_t y = ready.first; y < ready.last; ++y) add_logits(y, block.maps_outside, plan_.maps);
+        }
+        sweep.done(i + 1);
+      }
+    });
   }
 
  private:
-  T *map(int64_t l) const { return maps_ + l * plan_.plane_stride; }
+  T *row(int64_t l, int64_t y) const { return maps_ + (y * plan_.maps + l) * plan_.row_stride; }
+  T *ring_row(const Block &block, int64_t q, int64_t y, T *ring) const {
+    return ring + ((y % plan_.forward.ring_rows) * plan_.forward.channels + q - block.first) * plan_.row_taps * plan_.row_stride;
+  }
 
-  void load_input() const {
+  void load_input(Rows rows) const {
     const int64_t channels = plan_.problem.in_channels;
-    for (int64_t c = 0; c < channels; ++c) {
-      const T *image = arrays_.input + (share_.image * channels + c) * plan_.rows * plan_.width;
-      for (int64_t y = share_.first_row; y < share_.last_row; ++y) {
-        T *row = map(c) + y * plan_.row_stride;
-        std::memcpy(row, image + y * plan_.width, static_cast<size_t>(plan_.width) * sizeof(T));
-        std::fill(row + plan_.width, row + plan_.row_stride, T(0));
+    for (int64_t y = rows.first; y < rows.last; ++y) {
+      for (int64_t c = 0; c < channels; ++c) {
+        const T *image = arrays_.input + ((share_.image * channels + c) * plan_.rows + y) * plan_.width;
+        std::memcpy(row(c, y), image, static_cast<size_t>(plan_.width) * sizeof(T));
+        std::fill(row(c, y) + plan_.width, row(c, y) + plan_.row_stride, T(0));
       }
     }
   }
 
-  // products (+)= what maps first_map .. last_map - 1 contribute to channel q, on rows y .. y + n - 1.
-  void add_products(int64_t q, int64_t first_map, int64_t last_map, T *products, int64_t y, int64_t n) const {
-    const int64_t p = y * plan_.row_stride;
-    const T *weight = arrays_.weight + plan_.weight_offset(q) + first_map * plan_.taps;
-    kernels_.combine_planes(map(first_map) + p, plan_.plane_stride, static_cast<int>(last_map - first_map),
-                            products + p, plan_.plane_stride, static_cast<int>(plan_.taps), weight, 1,
-                            plan_.taps, nullptr, first_map > 0, n * plan_.row_stride);
+  // What maps first .. last - 1 give to channel q at row y, into the ring.
+  void add_products(const Block &block, int64_t q, int64_t y, int64_t first, int64_t last, T *ring, bool add) const {
+    const int64_t stride = plan_.padded_stride();
+    kernels_.combine_planes(row(first, y), plan_.row_stride, static_cast<int>(last - first), products_, stride,
+                            static_cast<int>(plan_.taps),
+                            arrays_.weight + plan_.weight_offset(q) + first * plan_.taps, 1, plan_.taps, nullptr,
+                            false, plan_.row_stride, q == block.first ? ahead_ : 0);
+    kernels_.shift_products(tables_.of_channel(q), products_, stride, ring_row(block, q, y, ring), plan_.row_stride,
+                            add);
   }
 
-  void compute_block(int64_t first, int64_t last, T *products) const {
-    const int64_t maps_outside = plan_.maps_before(first), channel_stride = plan_.taps * plan_.plane_stride;
-    for (int64_t y = share_.first_row; y < share_.last_row; y += plan_.tile_rows) {
-      const int64_t n = std::min(plan_.tile_rows, share_.last_row - y);
-      for (int64_t q = first; q < last; ++q) {
-        add_products(q, 0, maps_outside, products + (q - first) * channel_stride, y, n);
-      }
+  void gather(const Block &block, int64_t q, int64_t y, T *ring) const {
+    const TapTable &table = tables_.of_channel(q);
+    const T *sources[9];
+    int n = 0;
+    for (int b = 0; b < table.n_row_taps; ++b) {
+      const int64_t source = table.row_source[b * plan_.rows + y];
+      if (source >= 0) sources[n++] = ring_row(block, q, source, ring) + b * plan_.row_stride;
     }
-    for (int64_t q = first; q < last;) {
-      const int64_t layer_end = std::min(last, (plan_.layer(q) + 1) * plan_.problem.width);
-      if (plan_.maps_before(q) > maps_outside) {
-        for (int64_t y = share_.first_row; y < share_.last_row; y += plan_.tile_rows) {
-          const int64_t n = std::min(plan_.tile_rows, share_.last_row - y);
-          for (int64_t r = q; r < layer_end; ++r) {
-            add_products(r, maps_outside, plan_.maps_before(r), products + (r - first) * channel_stride, y, n);
-          }
-        }
-      }
-      share_.barrier->wait();
-      for (; q < layer_end; ++q) {
-        kernels_.gather_taps(tables_.of_channel(q), products + (q - first) * channel_stride,
-                             plan_.plane_stride, plan_.row_stride, arrays_.bias[q],
-                             map(plan_.problem.in_channels + q), share_.first_row, share_.last_row, scratch_);
-      }
-    }
+    kernels_.gather_rows(sources, n, arrays_.bias[q], row(plan_.problem.in_channels + q, y), plan_.width,
+                         plan_.row_stride);
   }
 
-  void compute_logits() const {
+  // What maps first .. last - 1 give to the logits at row y; the first ones with the bias.
+  void add_logits(int64_t y, int64_t first, int64_t last) const {
     const int64_t classes = plan_.problem.n_classes;
-    for (int64_t y = share_.first_row; y < share_.last_row; y += plan_.tile_rows) {
-      const int64_t n = std::min(plan_.tile_rows, share_.last_row - y);
-      for (int64_t k = 0; k < classes; k += class_chunk) {
-        const int64_t n_k = std::min<int64_t>(class_chunk, classes - k);
-        kernels_.combine_planes(map(0) + y * plan_.row_stride, plan_.plane_stride,
-                                static_cast<int>(plan_.maps), scratch_, plan_.tile_stride,
-                                static_cast<int>(n_k), arrays_.output_weight + k * plan_.maps, plan_.maps, 1,
-                                arrays_.output_bias + k, false, n * plan_.row_stride);
-        for (int64_t i = 0; i < n_k; ++i) {
-          T *logits = arrays_.logits + ((share_.image * classes + k + i) * plan_.rows + y) * plan_.width;
-          for (int64_t r = 0; r < n; ++r) {
-            std::memcpy(logits + r * plan_.width, scratch_ + i * plan_.tile_stride + r * plan_.row_stride,
-                        static_cast<size_t>(plan_.width) * sizeof(T));
-          }
+    for (int64_t k = 0; k < classes; k += class_chunk) {
+      const int64_t n = std::min<int64_t>(class_chunk, classes - k);
+      kernels_.combine_planes(row(first, y), plan_.row_stride, static_cast<int>(last - first), products_,
+                              plan_.padded_stride(), static_cast<int>(n),
+                              arrays_.output_weight + k * plan_.maps + first, plan_.maps, 1,
+                              first == 0 ? arrays_.output_bias + k : nullptr, false, plan_.row_stride, 0);
+      for (int64_t i = 0; i < n; ++i) {
+        const T *sums = products_ + i * plan_.padded_stride();
+        T *logits = arrays_.logits + ((share_.image * classes + k + i) * plan_.rows + y) * plan_.width;
+        if (first == 0) {
+          std::memcpy(logits, sums, static_cast<size_t>(plan_.width) * sizeof(T));
+        } else {
+          for (int64_t x = 0; x < plan_.width; ++x) logits[x] += sums[x];
         }
       }
     }
@@ -121,7 +136,9 @@ class ForwardImage {
   const TapTables &tables_;
   const Share share_;
   const KernelTable<T> &kernels_ = kernels<T>();
-  T *maps_, *products_, *scratch_;
+  // The next row of all maps.
+  const int64_t ahead_ = plan_.maps * plan_.row_stride;
+  T *maps_, *ring_, *products_;
 };
 
 template <class T>

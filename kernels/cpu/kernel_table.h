@@ -10,24 +10,40 @@
 
 namespace napari_msd {
 
+constexpr int push_group = 9;  // maps whose gradients are summed in registers together
+
+// Some rows for correlate_planes.
+template <class T>
+struct CorrelateRows {
+  const T *const *a;  // pointers to a's rows, a_jump of them from one row of the image to the next
+  int64_t a_jump;
+  const T *b;
+  int64_t b_stride, b_jump;  // from map to map, from row to row
+  int64_t n_rows, count;
+  int64_t ahead;  // fetch b so many numbers further on; 0: nothing
+};
+
 template <class T>
 struct KernelTable {
   // combine_planes.inl
   void (*combine_planes)(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_stride, int n_out,
                          const T *weight, int64_t weight_out_stride, int64_t weight_in_stride,
-                         const T *bias, bool accumulate, int64_t count);
+                         const T *bias, bool accumulate, int64_t count, int64_t ahead);
   // correlate_planes.inl
-  void (*correlate_planes)(const T *a, int64_t a_stride, int n_a, const T *b, int64_t b_stride, int n_b,
-                           int64_t count, double *out, int64_t out_a_stride, int64_t out_b_stride);
+  void (*correlate_planes)(const CorrelateRows<T> &rows, int n_a, int64_t n_b, double *out, int64_t out_a_stride,
+                           int64_t out_b_stride);
   double (*sum_plane)(const T *a, int64_t count);
   // gather_taps.inl
-  void (*gather_taps)(const TapTable &table, const T *products, int64_t plane_stride, int64_t row_stride,
-                      T bias, T *out, int64_t first_row, int64_t last_row, T *scratch);
+  void (*shift_products)(const TapTable &table, T *products, int64_t product_stride, T *sums, int64_t row_stride,
+                         bool accumulate);
+  void (*gather_rows)(const T *const *sources, int n_sources, T bias, T *out, int64_t width, int64_t row_stride);
   // scatter_taps.inl
-  void (*shift_gradient)(const TapTable &table, const T *gradient, const T *map, T *shifted,
-                         int64_t plane_stride, int64_t row_stride, int64_t first_row, int64_t last_row);
-  void (*collect_rows)(const TapTable &table, const T *shifted, int64_t plane_stride, int64_t row_stride,
-                       T *taps, int64_t tap_stride, int64_t first_row, int64_t last_row);
+  double (*shift_gradient)(const TapTable &table, const T *gradient, const T *map, T *padded, T *shifted,
+                           int64_t row_stride);
+  void (*add_rows)(const T *const *rows, int n_rows, T *out, int64_t row_stride);
+  // push_gradients.inl
+  void (*push_gradients)(const T *const *in, int n_in, T *out, int64_t out_stride, int n_out, const T *weight,
+                         int64_t count, int64_t ahead);
   // fma_work.inl
   double (*fma_work)(int64_t rounds);
   int64_t fma_flops;  // of one round

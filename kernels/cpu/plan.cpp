@@ -2,15 +2,24 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
+#include <thread>
 
 namespace napari_msd {
 namespace {
 
-constexpr int64_t tile_bytes = 4096;
 // Below this much work per thread, waking it costs more than it brings.
 constexpr int64_t least_work = 500'000;
 
+// An image whose maps are so small stays in the caches from layer to layer.
+constexpr int64_t cached_image = int64_t{8} << 20;
+
 int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+int64_t tuned(const char *name, int64_t value) {
+  const char *text = std::getenv(name);
+  return text ? std::atoll(text) : value;
+}
 
 }  // namespace
 
@@ -20,20 +29,56 @@ Plan::Plan(const msd_problem &p) : problem(p) {
   rows = p.sizes[0] * p.sizes[1];
   width = p.sizes[2];
   row_stride = round_up(width, line);
-  const int64_t lines = rows * row_stride / line;
-  plane_stride = (lines + 1 - lines % 2) * line;
-  tile_rows = std::max<int64_t>(1, tile_bytes / item / row_stride);
-  const int64_t tile_lines = tile_rows * row_stride / line;
-  tile_stride = (tile_lines + 1 - tile_lines % 2) * line;
+  if (row_stride / line % 16 == 0) row_stride += line;
   channels = static_cast<int64_t>(p.depth) * p.width;
   maps = p.in_channels + channels;
   taps = p.ndim == 3 ? 27 : 9;
+  row_taps = taps / 3;
   weights = weight_offset(channels);
   parameters = weights + channels + p.n_classes * maps + p.n_classes;
   const double work = static_cast<double>(p.batch * rows * row_stride) * static_cast<double>(parameters);
   threads = std::max(1, static_cast<int>(std::min<double>(p.threads, work / least_work)));
   slots = static_cast<int>(std::min<int64_t>(threads, p.batch));
-  parities = p.batch % threads != 0 ? 2 : 1;
+  const int64_t rest = p.batch % threads;
+  team = rest > 0 ? static_cast<int>(threads / rest) : 1;
+  const int32_t widest = *std::max_element(p.dilations, p.dilations + channels);
+  margin = round_up(std::min<int64_t>(widest, width), line) + line;
+  chunk_rows = std::clamp<int64_t>(tuned("MSD_CHUNK", 2048) / row_stride, 1, rows);
+  tile_rows = std::clamp<int64_t>(std::clamp<int64_t>(tuned("MSD_TILE", 51200) / maps, 512, 2048) / row_stride, 1, chunk_rows);
+  // Forward, a block saves memory traffic but costs sums of a channel's products in two parts instead of one.
+  const bool in_cache = image_numbers() * item <= cached_image;
+  forward = make_blocks(tuned("MSD_FB", in_cache ? 1 : 4));
+  backward = make_blocks(tuned("MSD_BB", 4));
+}
+
+// How many rows away the farthest row is that a tap reads: folding never moves a position farther from its pixel.
+int64_t Plan::reach(int64_t q) const {
+  const int64_t s = problem.dilations[q], depth = problem.sizes[0], height = problem.sizes[1];
+  return std::min(s, height - 1) + (problem.ndim == 3 ? std::min(s, depth - 1) * height : 0);
+}
+
+Blocks Plan::make_blocks(int64_t most_channels) const {
+  const int64_t w = problem.width, layers = std::max<int64_t>(1, most_channels / w);
+  Blocks blocks = {{}, std::min(layers * w, channels), 0, 1};
+  int64_t most_lag = 0;
+  for (int64_t first = 0; first < channels; first += layers * w) {
+    Block block = {first, std::min(first + layers * w, channels), maps_before(first), {}, {}, 0, 0};
+    for (int64_t q = first; q < block.last; q += w) {
+      int64_t most = 0;
+      for (int64_t j = 0; j < w; ++j) most = std::max(most, reach(q + j));
+      block.layers.push_back(q);
+      block.reach.push_back(most);
+      block.lag += most;
+    }
+    block.layers.push_back(block.last);
+    block.chunks = (rows + block.lag + chunk_rows - 1) / chunk_rows;
+    most_lag = std::max(most_lag, block.lag);
+    blocks.all.push_back(std::move(block));
+  }
+  // A chunk reads rows up to the block's lag and once more a layer's reach behind it, others up to `team` chunks ahead.
+  blocks.ring_rows = std::min(rows, team * chunk_rows + 2 * most_lag);
+  if (team > 1 && blocks.all.size() > 1) blocks.parities = 2;
+  return blocks;
 }
 
 int64_t Plan::weight_offset(int64_t q) const {
@@ -42,18 +87,35 @@ int64_t Plan::weight_offset(int64_t q) const {
   return taps * (filters + (q - i * w) * maps_before(q));
 }
 
-int64_t Plan::forward_scratch() const { return std::max(2 * row_stride, class_chunk * tile_stride); }
+int64_t Plan::forward_scratch() const { return std::max<int64_t>(taps, class_chunk) * padded_stride(); }
 
-int64_t Plan::backward_scratch() const { return std::max<int64_t>(taps, class_chunk) * tile_stride; }
+int64_t Plan::backward_scratch() const {
+  const int64_t sums = tile_rows * backward.channels * taps * row_stride;
+  const int64_t packed = round_up(2 * push_weights(), cache_line / item);
+  // Pointers to the taps' rows are no larger than two numbers each.
+  const int64_t pointers = round_up(chunk_rows * backward.channels * taps * 8 / item, cache_line / item);
+  return row_stride + padded_stride() + std::max(sums, class_chunk * tile_rows * row_stride) + packed + pointers;
+}
 
 msd_memory Plan::memory() const {
-  const int64_t plane = plane_stride * item;
   msd_memory needed;
-  needed.maps = (problem.keep_maps ? problem.batch : slots) * maps * plane;
-  needed.forward_workspace = slots * product_planes() * plane + threads * forward_scratch() * item;
-  needed.backward_workspace = slots * (maps + shifted_planes()) * plane + threads * backward_scratch() * item +
-                              round_up(parameters * 8, cache_line) * threads;
+  needed.maps = (problem.keep_maps ? problem.batch : slots) * image_numbers() * item;
+  needed.forward_workspace = (slots * forward_ring() + threads * forward_scratch()) * item;
+  needed.backward_workspace =
+      (slots * (image_numbers() + backward_ring()) + threads * backward_scratch()) * item +
+      round_up(parameters * 8, cache_line) * threads;
   return needed;
+}
+
+void Progress::wait(int rank, int64_t steps) const {
+  constexpr int spins = 4000;
+  for (int i = 0; steps_[rank].value.load(std::memory_order_acquire) < steps; ++i) {
+    if (i < spins) {
+      relax();
+    } else {
+      std::this_thread::yield();
+    }
+  }
 }
 
 Shares::Shares(const Plan &plan)
@@ -61,6 +123,8 @@ Shares::Shares(const Plan &plan)
       rounds_(plan.problem.batch / plan.threads),
       rest_(static_cast<int>(plan.problem.batch % plan.threads)),
       team_size_(rest_ > 0 ? plan.threads / rest_ : 1),
-      barriers_(static_cast<size_t>(rest_), Barrier(team_size_)) {}
+      barriers_(static_cast<size_t>(rest_), Barrier(team_size_)) {
+  for (int i = 0; i < rest_; ++i) progress_.emplace_back(team_size_);
+}
 
 }  // namespace napari_msd

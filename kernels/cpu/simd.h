@@ -4,11 +4,25 @@
 // (say) AVX-512 flags can never be picked by the linker for a machine without it. For the same reason
 // nothing here uses the standard library.
 //
+// load_reversed(p) is the numbers from p on, the last one first.
+//
 // keep_where_positive(g, z) is ReLU's gradient: g where not (z <= 0), so a NaN in z lets g through, as
 // torch does; relu(NaN) is NaN.
 
 template <class T>
 struct Vec;
+
+// Fetch the cache line of an address into the second-level cache; any address will do.
+template <class T>
+inline void fetch_line(const T *p) {
+#if defined(MSD_X86)
+  _mm_prefetch(reinterpret_cast<const char *>(p), _MM_HINT_T1);
+#elif defined(__GNUC__)
+  __builtin_prefetch(p, 0, 2);
+#else
+  (void)p;
+#endif
+}
 
 #if defined(__AVX512F__)
 
@@ -17,6 +31,10 @@ struct Vec<float> {
   static constexpr int lanes = 16;
   __m512 v;
   static Vec load(const float *p) { return {_mm512_loadu_ps(p)}; }
+  static Vec load_reversed(const float *p) {
+    const __m512i order = _mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return {_mm512_permutexvar_ps(order, _mm512_loadu_ps(p))};
+  }
   static Vec all(float x) { return {_mm512_set1_ps(x)}; }
   void store(float *p) const { _mm512_storeu_ps(p, v); }
   double sum() const { return static_cast<double>(_mm512_reduce_add_ps(v)); }
@@ -35,6 +53,9 @@ struct Vec<double> {
   static constexpr int lanes = 8;
   __m512d v;
   static Vec load(const double *p) { return {_mm512_loadu_pd(p)}; }
+  static Vec load_reversed(const double *p) {
+    return {_mm512_permutexvar_pd(_mm512_set_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm512_loadu_pd(p))};
+  }
   static Vec all(double x) { return {_mm512_set1_pd(x)}; }
   void store(double *p) const { _mm512_storeu_pd(p, v); }
   double sum() const { return _mm512_reduce_add_pd(v); }
@@ -55,6 +76,9 @@ struct Vec<float> {
   static constexpr int lanes = 8;
   __m256 v;
   static Vec load(const float *p) { return {_mm256_loadu_ps(p)}; }
+  static Vec load_reversed(const float *p) {
+    return {_mm256_permutevar8x32_ps(_mm256_loadu_ps(p), _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7))};
+  }
   static Vec all(float x) { return {_mm256_set1_ps(x)}; }
   void store(float *p) const { _mm256_storeu_ps(p, v); }
   double sum() const {
@@ -78,6 +102,7 @@ struct Vec<double> {
   static constexpr int lanes = 4;
   __m256d v;
   static Vec load(const double *p) { return {_mm256_loadu_pd(p)}; }
+  static Vec load_reversed(const double *p) { return {_mm256_permute4x64_pd(_mm256_loadu_pd(p), 0x1b)}; }
   static Vec all(double x) { return {_mm256_set1_pd(x)}; }
   void store(double *p) const { _mm256_storeu_pd(p, v); }
   double sum() const {
@@ -101,6 +126,10 @@ struct Vec<float> {
   static constexpr int lanes = 4;
   __m128 v;
   static Vec load(const float *p) { return {_mm_loadu_ps(p)}; }
+  static Vec load_reversed(const float *p) {
+    const __m128 x = _mm_loadu_ps(p);
+    return {_mm_shuffle_ps(x, x, 0x1b)};
+  }
   static Vec all(float x) { return {_mm_set1_ps(x)}; }
   void store(float *p) const { _mm_storeu_ps(p, v); }
   double sum() const {
@@ -122,6 +151,10 @@ struct Vec<double> {
   static constexpr int lanes = 2;
   __m128d v;
   static Vec load(const double *p) { return {_mm_loadu_pd(p)}; }
+  static Vec load_reversed(const double *p) {
+    const __m128d x = _mm_loadu_pd(p);
+    return {_mm_shuffle_pd(x, x, 1)};
+  }
   static Vec all(double x) { return {_mm_set1_pd(x)}; }
   void store(double *p) const { _mm_storeu_pd(p, v); }
   double sum() const { return _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v))); }
@@ -142,6 +175,10 @@ struct Vec<float> {
   static constexpr int lanes = 4;
   float32x4_t v;
   static Vec load(const float *p) { return {vld1q_f32(p)}; }
+  static Vec load_reversed(const float *p) {
+    const float32x4_t pairs = vrev64q_f32(vld1q_f32(p));
+    return {vextq_f32(pairs, pairs, 2)};
+  }
   static Vec all(float x) { return {vdupq_n_f32(x)}; }
   void store(float *p) const { vst1q_f32(p, v); }
   double sum() const { return static_cast<double>(vaddvq_f32(v)); }
@@ -160,6 +197,10 @@ struct Vec<double> {
   static constexpr int lanes = 2;
   float64x2_t v;
   static Vec load(const double *p) { return {vld1q_f64(p)}; }
+  static Vec load_reversed(const double *p) {
+    const float64x2_t x = vld1q_f64(p);
+    return {vextq_f64(x, x, 1)};
+  }
   static Vec all(double x) { return {vdupq_n_f64(x)}; }
   void store(double *p) const { vst1q_f64(p, v); }
   double sum() const { return vaddvq_f64(v); }
@@ -180,6 +221,7 @@ struct Vec {
   static constexpr int lanes = 1;
   T v;
   static Vec load(const T *p) { return {*p}; }
+  static Vec load_reversed(const T *p) { return {*p}; }
   static Vec all(T x) { return {x}; }
   void store(T *p) const { *p = v; }
   double sum() const { return static_cast<double>(v); }

@@ -17,7 +17,6 @@
 #include "flush_subnormals.h"
 
 namespace napari_msd {
-namespace {
 
 void relax() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -26,6 +25,8 @@ void relax() {
   __asm__ __volatile__("yield");
 #endif
 }
+
+namespace {
 
 class Pool {
  public:

@@ -14,6 +14,9 @@ using Task = void (*)(void *context, int thread);
 // Calls from several threads wait for each other. After a fork the child starts its own threads.
 bool run_in_parallel(int threads, Task task, void *context);
 
+// Tells the processor that this thread only waits.
+void relax();
+
 // All `size` threads of a team wait here for each other. Spins briefly (a layer takes microseconds), then
 // gives the core away, so that it also works when there are more threads than free cores.
 class Barrier {

@@ -31,17 +31,17 @@ namespace {
 #include "correlate_planes.inl"
 #include "fma_work.inl"
 #include "gather_taps.inl"
+#include "push_gradients.inl"
 #include "scatter_taps.inl"
+
+template <class T>
+constexpr KernelTable<T> all_kernels = {
+    combine_planes<T>, correlate_planes<T>, sum_plane<T>,      shift_products<T>, gather_rows<T>,
+    shift_gradient<T>, add_rows<T>,         push_gradients<T>, fma_work<T>,       2 * fma_sums * Vec<T>::lanes};
 }  // namespace
 
-extern const KernelTable<float> float_kernels = {
-    combine_planes<float>, correlate_planes<float>, sum_plane<float>,
-    gather_taps<float>,    shift_gradient<float>,   collect_rows<float>,
-    fma_work<float>, 2 * fma_sums * Vec<float>::lanes};
-extern const KernelTable<double> double_kernels = {
-    combine_planes<double>, correlate_planes<double>, sum_plane<double>,
-    gather_taps<double>,    shift_gradient<double>,   collect_rows<double>,
-    fma_work<double>, 2 * fma_sums * Vec<double>::lanes};
+extern const KernelTable<float> float_kernels = all_kernels<float>;
+extern const KernelTable<double> double_kernels = all_kernels<double>;
 
 }  // namespace MSD_VARIANT
 }  // namespace napari_msd

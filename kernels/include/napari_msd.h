@@ -47,7 +47,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a layout below changes: Python refuses another number. */
-#define MSD_ABI_VERSION 2
+#define MSD_ABI_VERSION 3
 
 typedef enum msd_boundary {
   MSD_REFLECT = 0,   /* mirror about the edge pixel: ... 2 1 [0 1 2] 1 0 ... */

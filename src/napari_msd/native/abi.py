@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_void_p
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 BOUNDARY = {"reflect": 0, "symmetric": 1, "zeros": 2}
 FLOAT32, FLOAT64 = 0, 1

@@ -206,7 +206,8 @@ def _device_of(tensor: Tensor) -> AbstractContextManager[Any]:
 def plane_numbers(sizes: Sequence[int], item_bytes: int, backend: str) -> int:
     """Numbers in one saved map, as the cores lay it out; symbolic sizes are fine.
 
-    The CPU core pads rows to 64 bytes and planes to an odd number of those (kernels/cpu/plan.h).
+    The CPU core pads rows to 64 bytes, and once more where that makes a multiple of 1024
+    (kernels/cpu/plan.cpp).
     """
     rows = 1
     for size in sizes[:-1]:
@@ -214,8 +215,10 @@ def plane_numbers(sizes: Sequence[int], item_bytes: int, backend: str) -> int:
     if backend != "cpu":
         return rows * sizes[-1]
     line = 64 // item_bytes
-    lines = rows * ((sizes[-1] + line - 1) // line)
-    return (lines + 1 - lines % 2) * line
+    lines = (sizes[-1] + line - 1) // line
+    # Without a branch: under torch.compile a size may be a symbol.
+    lines = lines + ((lines + 15) // 16 - lines // 16 == 0) * 1
+    return rows * lines * line
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
