@@ -73,7 +73,7 @@ class BackwardImage {
   const T *row(int64_t l, int64_t y) const { return maps_ + (y * plan_.maps + l) * plan_.row_stride; }
   T *gradient(int64_t l, int64_t y) const { return gradients_ + (y * plan_.maps + l) * plan_.row_stride; }
   T *ring_row(const Block &block, int64_t q, int64_t y, T *ring) const {
-    return ring + ((y % plan_.backward.ring_rows) * plan_.backward.channels + q - block.first) * 3 * plan_.row_stride;
+    return ring + (plan_.backward.place(y) * plan_.backward.channels + q - block.first) * 3 * plan_.row_stride;
   }
 
   // The weights of channels begin .. end - 1 for maps first .. last - 1, as push_gradients takes them.

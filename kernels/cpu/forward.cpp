@@ -73,7 +73,7 @@ class ForwardImage {
  private:
   T *row(int64_t l, int64_t y) const { return maps_ + (y * plan_.maps + l) * plan_.row_stride; }
   T *ring_row(const Block &block, int64_t q, int64_t y, T *ring) const {
-    return ring + ((y % plan_.forward.ring_rows) * plan_.forward.channels + q - block.first) * plan_.row_taps * plan_.row_stride;
+    return ring + (plan_.forward.place(y) * plan_.forward.channels + q - block.first) * plan_.row_taps * plan_.row_stride;
   }
 
   void load_input(Rows rows) const {
@@ -136,8 +136,8 @@ class ForwardImage {
   const TapTables &tables_;
   const Share share_;
   const KernelTable<T> &kernels_ = kernels<T>();
-  // The next row of all maps.
-  const int64_t ahead_ = plan_.maps * plan_.row_stride;
+  // The next row of all maps, where that comes from memory.
+  const int64_t ahead_ = plan_.in_cache ? 0 : plan_.maps * plan_.row_stride;
   T *maps_, *ring_, *products_;
 };
 

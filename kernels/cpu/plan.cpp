@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdlib>
 #include <thread>
 
 namespace napari_msd {
@@ -11,15 +10,15 @@ namespace {
 // Below this much work per thread, waking it costs more than it brings.
 constexpr int64_t least_work = 500'000;
 
+// Rows that a thread takes at a time, and rows whose maps and gradients are worked on together in the second-level
+// cache: in pixels, and in numbers per plane of maps.
+constexpr int64_t chunk_pixels = 1536;
+constexpr int64_t tile_numbers = 51200;
+
 // An image whose maps are so small stays in the caches from layer to layer.
 constexpr int64_t cached_image = int64_t{8} << 20;
 
 int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
-
-int64_t tuned(const char *name, int64_t value) {
-  const char *text = std::getenv(name);
-  return text ? std::atoll(text) : value;
-}
 
 }  // namespace
 
@@ -34,7 +33,9 @@ Plan::Plan(const msd_problem &p) : problem(p) {
   maps = p.in_channels + channels;
   taps = p.ndim == 3 ? 27 : 9;
   row_taps = taps / 3;
-  weights = weight_offset(channels);
+  weight_offsets_.push_back(0);
+  for (int64_t q = 0; q < channels; ++q) weight_offsets_.push_back(weight_offsets_.back() + taps * maps_before(q));
+  weights = weight_offsets_.back();
   parameters = weights + channels + p.n_classes * maps + p.n_classes;
   const double work = static_cast<double>(p.batch * rows * row_stride) * static_cast<double>(parameters);
   threads = std::max(1, static_cast<int>(std::min<double>(p.threads, work / least_work)));
@@ -43,12 +44,12 @@ Plan::Plan(const msd_problem &p) : problem(p) {
   team = rest > 0 ? static_cast<int>(threads / rest) : 1;
   const int32_t widest = *std::max_element(p.dilations, p.dilations + channels);
   margin = round_up(std::min<int64_t>(widest, width), line) + line;
-  chunk_rows = std::clamp<int64_t>(tuned("MSD_CHUNK", 2048) / row_stride, 1, rows);
-  tile_rows = std::clamp<int64_t>(std::clamp<int64_t>(tuned("MSD_TILE", 51200) / maps, 512, 2048) / row_stride, 1, chunk_rows);
+  chunk_rows = std::clamp<int64_t>(chunk_pixels / row_stride, 1, rows);
+  tile_rows = std::clamp<int64_t>(std::clamp<int64_t>(tile_numbers / maps, 512, 2048) / row_stride, 1, chunk_rows);
   // Forward, a block saves memory traffic but costs sums of a channel's products in two parts instead of one.
-  const bool in_cache = image_numbers() * item <= cached_image;
-  forward = make_blocks(tuned("MSD_FB", in_cache ? 1 : 4));
-  backward = make_blocks(tuned("MSD_BB", 4));
+  in_cache = image_numbers() * item <= cached_image;
+  forward = make_blocks(in_cache ? 1 : 4);
+  backward = make_blocks(4);
 }
 
 // How many rows away the farthest row is that a tap reads: folding never moves a position farther from its pixel.
@@ -79,12 +80,6 @@ Blocks Plan::make_blocks(int64_t most_channels) const {
   blocks.ring_rows = std::min(rows, team * chunk_rows + 2 * most_lag);
   if (team > 1 && blocks.all.size() > 1) blocks.parities = 2;
   return blocks;
-}
-
-int64_t Plan::weight_offset(int64_t q) const {
-  const int64_t i = layer(q), w = problem.width;
-  const int64_t filters = w * (i * problem.in_channels + w * (i * (i - 1) / 2));
-  return taps * (filters + (q - i * w) * maps_before(q));
 }
 
 int64_t Plan::forward_scratch() const { return std::max<int64_t>(taps, class_chunk) * padded_stride(); }

@@ -1,5 +1,6 @@
 #include "thread_pool.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <system_error>
@@ -47,6 +48,7 @@ class Pool {
       task(context, 0);
     }
     if (threads > 1) {
+      spin([this] { return running_.load(std::memory_order_acquire) == 0; });
       std::unique_lock<std::mutex> lock(mutex_);
       done_.wait(lock, [this] { return running_ == 0; });
     }
@@ -54,11 +56,21 @@ class Pool {
   }
 
  private:
+  // Sleeping and waking costs as long as a small pass: for the time between two passes of a training step, wait awake.
+  template <class Condition>
+  static void spin(Condition &&condition) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(200);
+    while (!condition()) {
+      for (int i = 0; i < 32; ++i) relax();
+      if (std::chrono::steady_clock::now() > end) return;
+    }
+  }
+
   bool start(int workers) {
     while (static_cast<int>(workers_.size()) < workers) {
       const int number = static_cast<int>(workers_.size()) + 1;
       try {
-        workers_.emplace_back([this, number, seen = round_] { serve(number, seen); });
+        workers_.emplace_back([this, number, seen = round_.load()] { serve(number, seen); });
       } catch (const std::system_error &) {
         return false;
       }
@@ -72,6 +84,7 @@ class Pool {
     for (;;) {
       Task task = nullptr;
       void *context = nullptr;
+      spin([&] { return round_.load(std::memory_order_acquire) != seen; });
       {
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [&] { return round_ != seen; });
@@ -91,8 +104,9 @@ class Pool {
   std::vector<std::thread> workers_;
   Task task_ = nullptr;
   void *context_ = nullptr;
-  int wanted_ = 0, running_ = 0;
-  unsigned round_ = 0;
+  int wanted_ = 0;
+  std::atomic<int> running_{0};
+  std::atomic<unsigned> round_{0};
 };
 
 // Leaked on purpose: detached threads may still sleep in it while the process ends, and after a fork the

@@ -21,6 +21,9 @@ from napari_msd.native.threads import get_threads
 _KEPT_BYTES = 256 * 2**20
 """Larger CPU workspaces are given back after each call."""
 
+_ALIGNMENT = 256
+"""Bytes; what the compiled cores want for maps and workspace."""
+
 _kept = threading.local()
 _DTYPES = {torch.float32: abi.FLOAT32, torch.float64: abi.FLOAT64}
 
@@ -81,8 +84,13 @@ class Core:
         problem = self._problem(image, output_weight, structure, keep_maps)
         logits = image.new_empty((image.shape[0], output_weight.shape[0], *image.shape[2:]))
         memory = self._memory(problem)
-        maps = self._allocate(image, memory.maps, problem)
-        workspace = self._workspace(image, memory.forward_workspace, problem)
+        if keep_maps:
+            maps = self._allocate(image, memory.maps, problem)
+            workspace = self._workspace(image, memory.forward_workspace, problem)
+        else:
+            maps_bytes = -(-memory.maps // _ALIGNMENT) * _ALIGNMENT
+            scratch = self._workspace(image, maps_bytes + memory.forward_workspace, problem)
+            maps, workspace = scratch, scratch.view(torch.uint8)[maps_bytes:]
         code = self.library.functions.msd_forward(
             ctypes.byref(problem),
             *_addresses(image, weight, bias, output_weight, output_bias, maps, logits, workspace),
