@@ -28,29 +28,33 @@ struct Pass {
 msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   const msd_error wrong = check_problem(problem);
   if (wrong != MSD_OK) return wrong;
-  if (problem->ndim != 2) return MSD_UNSUPPORTED;
   Network &network = pass.network;
   network.in_channels = problem->in_channels;
   network.depth = problem->depth;
   network.width = problem->width;
   network.n_classes = problem->n_classes;
   Geometry &g = network.geometry;
-  g.plane = problem->sizes[1] * problem->sizes[2];
+  network.taps = problem->ndim == 3 ? 27 : 9;
+  g.plane = problem->sizes[0] * problem->sizes[1] * problem->sizes[2];
   g.batch = problem->batch;
   // 32-bit offsets within a plane, with room for one mirror image on either side.
   if (g.plane > max_grid_x / 4 || g.batch * g.plane / block_threads >= max_grid_x) return MSD_UNSUPPORTED;
-  if (network.maps() > 4 * max_grid_yz || problem->n_classes > max_grid_yz || problem->width > max_grid_yz ||
+  if (network.maps() > (problem->ndim == 3 ? max_grid_yz : 4 * max_grid_yz) || problem->n_classes > max_grid_yz || problem->width > max_grid_yz ||
       problem->in_channels > max_grid_yz) {
     return MSD_UNSUPPORTED;
   }
+  g.depth = static_cast<int32_t>(problem->sizes[0]);
   g.height = static_cast<int32_t>(problem->sizes[1]);
   g.width = static_cast<int32_t>(problem->sizes[2]);
   g.boundary = problem->boundary;
-  g.reach_y = g.reach_x = 0;
+  g.reach_z = g.reach_y = g.reach_x = 0;
   for (int64_t q = 0; q < network.channels(); ++q) {
-    const Step step = {reduced_dilation(problem->dilations[q], g.height, g.boundary),
+    const Step step = {problem->ndim == 3 ? reduced_dilation(problem->dilations[q], g.depth, g.boundary) : 0,
+                       reduced_dilation(problem->dilations[q], g.height, g.boundary),
                        reduced_dilation(problem->dilations[q], g.width, g.boundary)};
     const int32_t reach_y = step.y < 0 ? -step.y : step.y, reach_x = step.x < 0 ? -step.x : step.x;
+    const int32_t reach_z = step.z < 0 ? -step.z : step.z;
+    if (reach_z > g.reach_z) g.reach_z = reach_z;
     if (reach_y > g.reach_y) g.reach_y = reach_y;
     if (reach_x > g.reach_x) g.reach_x = reach_x;
     pass.steps.push_back(step);

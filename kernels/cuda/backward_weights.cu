@@ -11,7 +11,9 @@
 namespace napari_msd {
 namespace {
 
-constexpr int maps_per_block = 4;
+// Sums of so many maps stay in registers: 36 with 9 taps, 27 with 27.
+template <int nz>
+constexpr int maps_per_block = nz == 1 ? 4 : 1;
 
 // Thread v adds up the block's values number v, in the threads' order.
 template <class T, int count>
@@ -26,17 +28,17 @@ __device__ double block_sum(const T *values, T *shared) {
   return sum;
 }
 
-template <class T>
+template <class T, int nz>
 __global__ void __launch_bounds__(block_threads)
 backward_weights_kernel(Network network, SumPlan plan, const T *maps, const T *deltas, const Step *steps,
                         double *partials, int64_t stride) {
-  constexpr int values = maps_per_block * 9 + 1;
+  constexpr int taps = taps_of<nz>, n_maps = maps_per_block<nz>, values = n_maps * taps + 1;
   __shared__ T shared[values * (block_threads + 1)];
   const Geometry &g = network.geometry;
-  const int64_t q = blockIdx.x, first_map = static_cast<int64_t>(blockIdx.z) * maps_per_block;
+  const int64_t q = blockIdx.x, first_map = static_cast<int64_t>(blockIdx.z) * n_maps;
   const int64_t left = network.maps_before(q / network.width) - first_map;
   if (left <= 0) return;  // the whole block
-  const int n = static_cast<int>(left < maps_per_block ? left : maps_per_block);
+  const int n = static_cast<int>(left < n_maps ? left : n_maps);
   const Step step = steps[q];
   T sums[values];
 #pragma unroll
@@ -45,23 +47,23 @@ backward_weights_kernel(Network network, SumPlan plan, const T *maps, const T *d
   for (int64_t unit = blockIdx.y; unit < plan.units; unit += plan.partials) {
     const int64_t image = unit / plan.units_per_image;
     const int32_t first_row = static_cast<int32_t>(unit - image * plan.units_per_image) * plan.rows_per_unit;
-    const int32_t last_row = first_row + plan.rows_per_unit < g.height ? first_row + plan.rows_per_unit : g.height;
+    const int32_t last_row = first_row + plan.rows_per_unit < g.depth * g.height ? first_row + plan.rows_per_unit : g.depth * g.height;
     const T *delta = deltas + (image * network.channels() + q) * g.plane;
     const T *map = maps + (image * network.maps() + first_map) * g.plane;
     for (int32_t p = first_row * g.width + static_cast<int32_t>(threadIdx.x); p < last_row * g.width;
          p += static_cast<int32_t>(blockDim.x)) {
-      int32_t offsets[9];
-      const int32_t y = p / g.width;
-      tap_offsets(g, step, y, p - y * g.width, offsets);
+      int32_t offsets[taps];
+      const int32_t row = p / g.width, z = nz == 1 ? 0 : row / g.height;
+      tap_offsets<nz>(g, step, z, row - z * g.height, p - row * g.width, offsets);
       const T value = delta[p];
       sums[values - 1] += value;
 #pragma unroll
-      for (int l = 0; l < maps_per_block; ++l) {
+      for (int l = 0; l < n_maps; ++l) {
         if (l >= n) break;
         const T *plane = map + l * g.plane;
 #pragma unroll
-        for (int t = 0; t < 9; ++t) {
-          if (offsets[t] >= 0) sums[9 * l + t] += value * plane[offsets[t]];
+        for (int t = 0; t < taps; ++t) {
+          if (offsets[t] >= 0) sums[taps * l + t] += value * plane[offsets[t]];
         }
       }
     }
@@ -69,7 +71,7 @@ backward_weights_kernel(Network network, SumPlan plan, const T *maps, const T *d
   const double sum = block_sum<T, values>(sums, shared);
   const int thread = static_cast<int>(threadIdx.x);
   double *partial = partials + blockIdx.y * stride;
-  if (thread < 9 * n) partial[network.weight_offset(q) + 9 * first_map + thread] = sum;
+  if (thread < taps * n) partial[network.weight_offset(q) + taps * first_map + thread] = sum;
   if (thread == values - 1 && first_map == 0) partial[network.weight_offset(network.channels()) + q] = sum;
 }
 
@@ -84,7 +86,7 @@ backward_output_weights_kernel(Network network, SumPlan plan, const T *maps, con
   for (int64_t unit = blockIdx.y; unit < plan.units; unit += plan.partials) {
     const int64_t image = unit / plan.units_per_image;
     const int32_t first_row = static_cast<int32_t>(unit - image * plan.units_per_image) * plan.rows_per_unit;
-    const int32_t last_row = first_row + plan.rows_per_unit < g.height ? first_row + plan.rows_per_unit : g.height;
+    const int32_t last_row = first_row + plan.rows_per_unit < g.depth * g.height ? first_row + plan.rows_per_unit : g.depth * g.height;
     const T *gradient = grad_logits + (image * network.n_classes + k) * g.plane;
     const T *map = maps + (image * network.maps() + l) * g.plane;
     for (int32_t p = first_row * g.width + static_cast<int32_t>(threadIdx.x); p < last_row * g.width;
@@ -105,8 +107,9 @@ SumPlan plan_sums(const Geometry &geometry) {
   constexpr int64_t pixels_per_unit = 4096;
   SumPlan plan;
   const int64_t rows = (pixels_per_unit + geometry.width - 1) / geometry.width;
-  plan.rows_per_unit = static_cast<int32_t>(rows < geometry.height ? rows : geometry.height);
-  plan.units_per_image = (geometry.height + plan.rows_per_unit - 1) / plan.rows_per_unit;
+  const int32_t all_rows = geometry.depth * geometry.height;
+  plan.rows_per_unit = static_cast<int32_t>(rows < all_rows ? rows : all_rows);
+  plan.units_per_image = (all_rows + plan.rows_per_unit - 1) / plan.rows_per_unit;
   plan.units = geometry.batch * plan.units_per_image;
   plan.partials = static_cast<int32_t>(plan.units < max_partials ? plan.units : max_partials);
   return plan;
@@ -116,10 +119,11 @@ template <class T>
 void backward_weights(const Network &network, const SumPlan &sums, const T *maps, const T *deltas,
                       const Step *steps, double *partials, cudaStream_t stream) {
   const int64_t most_maps = network.maps_before(network.depth - 1);
+  const int64_t together = network.taps == 9 ? maps_per_block<1> : maps_per_block<3>;
   const dim3 grid(static_cast<unsigned>(network.channels()), static_cast<unsigned>(sums.partials),
-                  static_cast<unsigned>((most_maps + maps_per_block - 1) / maps_per_block));
-  launch(backward_weights_kernel<T>, grid, block_threads, stream, network, sums, maps, deltas, steps, partials,
-         network.parameters());
+                  static_cast<unsigned>((most_maps + together - 1) / together));
+  launch(network.taps == 9 ? backward_weights_kernel<T, 1> : backward_weights_kernel<T, 3>, grid, block_threads,
+         stream, network, sums, maps, deltas, steps, partials, network.parameters());
 }
 
 template <class T>

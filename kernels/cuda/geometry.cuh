@@ -14,16 +14,16 @@
 namespace napari_msd {
 
 struct Geometry {
-  int32_t height, width;
+  int32_t depth, height, width;  // depth 1 in 2-D
   int32_t boundary;
-  int32_t reach_y, reach_x;  // the largest |d'| of any channel
-  int64_t plane;             // height * width
+  int32_t reach_z, reach_y, reach_x;  // the largest |d'| of any channel
+  int64_t plane;                      // depth * height * width
   int64_t batch;
 };
 
-// A channel's dilation along y and x, reduced as above (signed).
+// A channel's dilation along z, y and x, reduced as above (signed); z is 0 in 2-D.
 struct Step {
-  int32_t y, x;
+  int32_t z, y, x;
 };
 
 inline int32_t reduced_dilation(int32_t dilation, int32_t size, int32_t boundary) {
@@ -54,13 +54,25 @@ __device__ inline int unfold(int32_t pixel, int32_t size, int32_t reach, int32_t
   return count;
 }
 
-// Offsets within a plane of the 9 pixels that a channel's taps read at (y, x); -1: zero.
-__device__ inline void tap_offsets(const Geometry &g, Step step, int32_t y, int32_t x, int32_t *offsets) {
-  for (int b = 0; b < 3; ++b) {
-    const int32_t from_y = fold(y + (b - 1) * step.y, g.height, g.boundary);
-    for (int c = 0; c < 3; ++c) {
-      const int32_t from_x = fold(x + (c - 1) * step.x, g.width, g.boundary);
-      offsets[3 * b + c] = from_y < 0 || from_x < 0 ? -1 : from_y * g.width + from_x;
+// Taps along z: 1 in 2-D, 3 in 3-D; kernels are compiled for both.
+template <int nz>
+constexpr int taps_of = 9 * nz;
+
+// Offsets within an image of the pixels that a channel's taps read at (z, y, x); -1: zero.
+template <int nz>
+__device__ inline void tap_offsets(const Geometry &g, Step step, int32_t z, int32_t y, int32_t x, int32_t *offsets) {
+#pragma unroll
+  for (int a = 0; a < nz; ++a) {
+    const int32_t from_z = nz == 1 ? 0 : fold(z + (a - 1) * step.z, g.depth, g.boundary);
+#pragma unroll
+    for (int b = 0; b < 3; ++b) {
+      const int32_t from_y = fold(y + (b - 1) * step.y, g.height, g.boundary);
+#pragma unroll
+      for (int c = 0; c < 3; ++c) {
+        const int32_t from_x = fold(x + (c - 1) * step.x, g.width, g.boundary);
+        const bool inside = from_z >= 0 && from_y >= 0 && from_x >= 0;
+        offsets[9 * a + 3 * b + c] = inside ? (from_z * g.height + from_y) * g.width + from_x : -1;
+      }
     }
   }
 }
@@ -69,7 +81,7 @@ __device__ inline void tap_offsets(const Geometry &g, Step step, int32_t y, int3
 struct Place {
   bool inside;
   int64_t image;
-  int32_t pixel, y, x;
+  int32_t pixel, z, y, x;
 };
 
 __device__ inline Place place_of_thread(const Geometry &g) {
@@ -78,8 +90,10 @@ __device__ inline Place place_of_thread(const Geometry &g) {
   place.inside = i < g.batch * g.plane;
   place.image = place.inside ? i / g.plane : 0;
   place.pixel = place.inside ? static_cast<int32_t>(i - place.image * g.plane) : 0;
-  place.y = place.pixel / g.width;
-  place.x = place.pixel - place.y * g.width;
+  const int32_t row = place.pixel / g.width;
+  place.x = place.pixel - row * g.width;
+  place.z = row / g.height;
+  place.y = row - place.z * g.height;
   return place;
 }
 

@@ -15,6 +15,7 @@ constexpr int max_partials = 64;
 struct Network {
   Geometry geometry;
   int32_t in_channels, depth, width, n_classes;
+  int32_t taps;  // 9, in 3-D 27
 
   __host__ __device__ int64_t channels() const { return static_cast<int64_t>(depth) * width; }
   __host__ __device__ int64_t maps() const { return in_channels + channels(); }
@@ -23,7 +24,7 @@ struct Network {
   // Where the packed weights of hidden channel q begin.
   __host__ __device__ int64_t weight_offset(int64_t q) const {
     const int64_t i = q / width, w = width;
-    return 9 * (w * (i * in_channels + w * (i * (i - 1) / 2)) + (q - i * w) * maps_before(i));
+    return taps * (w * (i * in_channels + w * (i * (i - 1) / 2)) + (q - i * w) * maps_before(i));
   }
   int64_t weights() const { return weight_offset(channels()); }
   int64_t parameters() const { return weights() + channels() + n_classes * maps() + n_classes; }

@@ -7,7 +7,7 @@
 namespace napari_msd {
 namespace {
 
-constexpr int steps_per_launch = 400;  // 3.2 kB of the 4 kB that every GPU accepts as arguments
+constexpr int steps_per_launch = 300;  // 3.6 kB of the 4 kB that every GPU accepts as arguments
 
 struct Chunk {
   Step steps[steps_per_launch];

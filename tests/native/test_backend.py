@@ -43,16 +43,13 @@ def test_on_a_gpu_with_its_core(statuses):
     statuses["cuda"] = LibraryStatus("cuda", Path("c"), True, "ready", "90")
     choice = choose_backend("auto", GPU, torch.float32)
     assert (choice.name, choice.reason) == ("cuda", "Compiled CUDA core on GPU.")
+    assert choose_backend("auto", GPU, torch.float32, ndim=3).name == "cuda"
 
 
 @pytest.mark.parametrize(
     ("device", "dtype", "ndim", "reason"),
     [
         (GPU, torch.float32, 2, "PyTorch on the GPU: the compiled CUDA core was not built."),
-        (
-            GPU, torch.float32, 3,
-            "PyTorch on the GPU: the compiled CUDA core computes 2-D images only.",
-        ),
         (
             CPU, torch.bfloat16, 2,
             "PyTorch on the CPU: the compiled cores compute in float32 and float64, not bfloat16.",

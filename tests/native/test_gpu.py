@@ -38,6 +38,13 @@ def test_any_size(gpu_case, make_net, assert_agrees, size, boundary, width):
     assert_agrees(gpu_case, net, random_image(3, 2, *size))
 
 
+@pytest.mark.parametrize("boundary", ["reflect", "symmetric", "zeros"])
+@pytest.mark.parametrize("size", [(1, 1, 1), (3, 4, 5), (9, 17, 33)])
+def test_three_dimensions(gpu_case, make_net, assert_agrees, size, boundary):
+    net = make_net(2, 3, depth=4, width=2, dilations=(1, 2, 7), ndim=3, boundary=boundary).cuda()
+    assert_agrees(gpu_case, net, random_image(2, 2, *size))
+
+
 def test_float32(gpu_case, make_net, assert_agrees):
     net = make_net(depth=30, dilations=(1, 2, 4, 8, 16), dtype=torch.float32).cuda()
     with torch.no_grad():
@@ -53,6 +60,27 @@ def test_the_same_bits_every_time(gpu_case, make_net):
         for _ in range(4)
     ]
     assert all(torch.equal(runs[0], run) for run in runs[1:])
+
+
+def test_a_training_step_in_a_graph(gpu_case, make_net):
+    net = make_net(depth=5, dtype=torch.float32).cuda()
+    image = random_image(2, 1, 40, 50, dtype=torch.float32)
+
+    def step():
+        logits = gpu_case.logits(net, image)
+        return torch.autograd.grad(logits.square().sum(), tuple(net.parameters()))
+
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        expected = step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        gradients = step()
+    graph.replay()
+    for got, wanted in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=0, atol=0)
 
 
 def test_on_another_stream_and_in_a_graph(gpu_case, make_net):

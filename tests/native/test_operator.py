@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import pytest
 import torch
 
@@ -56,12 +58,35 @@ def test_second_derivatives_are_refused_not_wrong(case, make_net):
         gradient.sum().backward()
 
 
-def test_three_dimensions_on_the_cuda_core_are_refused_with_the_sizes(shim_core, make_net):
+def test_what_a_core_does_not_serve_is_refused_with_the_sizes(cpu_core, make_net):
     net = make_net(depth=2, ndim=3)
     structure = Structure(net.dilations, net.width, net.boundary)
     image = torch.zeros(1, 1, 4, 5, 6, dtype=torch.float64)
+    problem = cpu_core._problem(image, net.output_weight, structure, keep_maps=False)
     with pytest.raises(SettingsError, match=r"4 x 5 x 6 pixels.*depth 2"):
-        shim_core.forward(image, *net.parameters(), structure, keep_maps=False)
+        cpu_core._check(abi.UNSUPPORTED, problem)
+
+
+def test_a_step_needs_twice_the_maps_and_little_more(cpu_core):
+    structure = Structure(tuple(range(1, 11)) * 10, 1, "reflect")
+    shape, maps = (1, 1, 512, 512), 4 * 101 * 512**2
+    step = cpu_core.bytes_needed(shape, torch.float32, 2, structure, training=True)
+    assert 2 * maps < step < 1.2 * 2 * maps
+    infer = cpu_core.bytes_needed(shape, torch.float32, 2, structure, training=False)
+    assert infer < 1.2 * maps
+    # Images of a batch that are not computed at the same time share their maps.
+    many = cpu_core.bytes_needed((50, *shape[1:]), torch.float32, 2, structure, training=False)
+    assert many < 50 * maps / 5
+
+
+@pytest.mark.parametrize("dtype", [abi.FLOAT32, abi.FLOAT64])
+def test_multiply_adds_to_compare_with(case, dtype):
+    flops, sink = ctypes.c_double(), torch.zeros(16)
+    code = case.core.library.functions.msd_fma_work(
+        dtype, 2, 3, ctypes.byref(flops), sink.data_ptr(), None
+    )
+    assert code == abi.OK
+    assert flops.value > 0
 
 
 def test_a_core_that_reports_a_failure_names_the_sizes(cpu_core, make_net):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from napari_msd.native.core import Core
 from napari_msd.native.libraries import open_library
 
 BOUNDARIES = ("reflect", "symmetric", "zeros")
-ODD_SIZES = [(1, 1), (1, 33), (2, 3), (3, 1), (17, 2), (33, 17)]
+ODD_SIZES = [(1, 1), (1, 33), (2, 3), (3, 1), (17, 2), (33, 17), (3, 129)]
 
 
 def random_image(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -110,9 +111,40 @@ def test_any_network_on_any_image(
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_three_dimensions_on_the_cpu(cpu_case, make_net, assert_agrees, boundary):
-    net = make_net(2, 2, depth=3, width=2, dilations=(1, 2, 4), ndim=3, boundary=boundary)
-    assert_agrees(cpu_case, net, random_image(2, 2, 3, 4, 5))
+@pytest.mark.parametrize(("width", "size"), [(1, (1, 1, 1)), (2, (3, 4, 5)), (3, (2, 1, 17))])
+def test_three_dimensions(case, make_net, assert_agrees, width, size, boundary):
+    net = make_net(2, 2, depth=3, width=width, dilations=(1, 2, 4), ndim=3, boundary=boundary)
+    assert_agrees(case, net, random_image(2, 2, *size))
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_three_dimensions_with_teams_of_threads(cpu_case, make_net, assert_agrees, boundary):
+    set_threads(2)
+    net = make_net(1, 2, depth=6, dilations=(1, 3, 2, 9), ndim=3, boundary=boundary)
+    with torch.no_grad():
+        net.weight.mul_(0.2)
+    assert_agrees(cpu_case, net, random_image(1, 1, 7, 12, 33))
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("size", [(129, 17), (17, 129), (40, 200)])
+def test_larger_images_sweep_in_chunks(cpu_case, make_net, assert_agrees, size, boundary):
+    # Several chunks of rows, a ring shorter than the image, rows with and without mirrored ends.
+    net = make_net(1, 2, depth=13, dilations=(1, 16, 3, 33, 2), boundary=boundary)
+    with torch.no_grad():
+        net.weight.mul_(0.3)
+    for threads in (1, 2):
+        set_threads(threads)
+        assert_agrees(cpu_case, net, random_image(1, 1, *size))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 31, 110])
+@pytest.mark.parametrize("width", [1, 3])
+def test_any_depth(cpu_case, make_net, assert_agrees, depth, width):
+    net = make_net(1, 2, depth=depth, width=width)
+    with torch.no_grad():
+        net.weight.mul_(1 / math.sqrt(depth * width))  # keep the activations' size
+    assert_agrees(cpu_case, net, random_image(1, 1, 20, 23))
 
 
 @pytest.mark.parametrize(("batch", "threads"), [(1, 2), (3, 2), (2, 5), (5, 3), (1, 7)])

@@ -38,7 +38,7 @@ def choose_backend(
     device, dtype
         Of the image and the weights.
     ndim
-        Spatial axes, 2 or 3.
+        Spatial axes, 2 or 3; both cores compute both.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def choose_backend(
         )
     if requested == "torch":
         return BackendChoice("torch", f"PyTorch on {_place(device)}: it was asked for.")
-    obstacle = _obstacle(device, dtype, ndim)
+    obstacle = _obstacle(device, dtype)
     if requested != "auto" and requested != device.type:
         raise SettingsError(
             f"The compiled {requested.upper()} core cannot compute on {_place(device)}; "
@@ -79,13 +79,11 @@ def choose_backend(
     return BackendChoice("cpu", f"{core}: no CUDA GPU was found.")
 
 
-def _obstacle(device: torch.device, dtype: torch.dtype, ndim: int) -> str | None:
+def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
     """Why the compiled core of this device cannot compute: one sentence, or None."""
     if device.type == "cuda":
         if torch.version.hip is not None:
             return "The compiled CUDA core does not run on AMD GPUs."
-        if ndim != 2:
-            return "The compiled CUDA core computes 2-D images only."
         status = library_status("cuda")
     elif device.type == "cpu":
         status = library_status("cpu")
