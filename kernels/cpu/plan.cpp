@@ -103,7 +103,11 @@ msd_memory Plan::memory() const {
 }
 
 void Progress::wait(int rank, int64_t steps) const {
-  constexpr int spins = 4000;
+  // The other thread is nearly there, or another process has its core for a few milliseconds. To give this core away,
+  // too, would make each such pause two (measured: a pass beside one busy process took 5 times longer); unless there
+  // are more threads than cores, and the other one may be waiting for this very core.
+  static const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  const int spins = size_ <= cores ? 400'000 : 1'000;
   for (int i = 0; steps_[rank].value.load(std::memory_order_acquire) < steps; ++i) {
     if (i < spins) {
       relax();

@@ -18,7 +18,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -142,6 +142,10 @@ def report(
                 missing.append(name)
                 yield f"{name} is left out: {error}"
     for case in cases:
+        # Again each time: while another process had the cores, the first measurement was too low.
+        peak_now = measure_peak(device)
+        if peak_now and floor.flops and peak_now > floor.flops:
+            floor = replace(floor, flops=peak_now)
         here = [name for name in contenders if name not in missing]
         yield from _report_case(case, here, device, seconds, floor)
 
@@ -216,18 +220,23 @@ def validate(net: MSDNet) -> float:
 
 def measure_floor(device: str) -> Floor:
     """Peak of float32 multiply-adds (None without a compiled core) and speed of copying."""
-    library = load_library("cuda" if device == "cuda" else "cpu")
     size = 2**26 if device == "cpu" else 2**28  # float32 numbers: beyond any cache
     source = torch.ones(size, device=device)
     target = torch.ones_like(source)
     with _torch_threads(get_threads()):
         copying = timed(lambda: target.copy_(source), device, 1.0).best
+    return Floor(measure_peak(device), 8 * size / copying)
+
+
+def measure_peak(device: str) -> float | None:
+    """Most float32 operations per second, a multiply-add counting as two; None without a core."""
+    library = load_library("cuda" if device == "cuda" else "cpu")
     if library is None:
-        return Floor(None, 8 * size / copying)
+        return None
     flops = ctypes.c_double()
     sink = torch.empty(16, device=device)
     stream = torch.cuda.current_stream().cuda_stream if device == "cuda" else None
-    rounds = 2_000_000 if device == "cpu" else 20_000
+    rounds = 1_000_000 if device == "cpu" else 20_000
 
     def work() -> None:
         code = library.functions.msd_fma_work(
@@ -237,8 +246,8 @@ def measure_floor(device: str) -> Floor:
             raise MSDError(library.error_text(code))
 
     with _torch_threads(1):
-        best = timed(work, device, 0.7).best
-    return Floor(flops.value / best, 8 * size / copying)
+        best = timed(work, device, 0.4).best
+    return flops.value / best
 
 
 def timed(call: Callable[[], object], device: str, seconds: float) -> Timing:
@@ -281,6 +290,8 @@ def _report_case(
         f"{flops / 1e9:.1f} GFLOP forward, {maps / 2**20:.0f} MiB of maps{_memory(net, image)}; "
         f"agrees with the reference to {error:.0e}"
     )
+    if floor.flops:
+        yield f"  (peak of multiply-adds: {floor.flops / 1e9:.1f} GFLOP/s)"
     # At least: each map written and read once; for a step its gradient, too, and the map again.
     passes = (
         ("forward", flops, floor.seconds(flops, 2 * maps)),
