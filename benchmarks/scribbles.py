@@ -113,6 +113,7 @@ def main() -> None:
     """Race and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, help="folder of NAME-image.tif, NAME-instances.tif")
+    parser.add_argument("--half", choices=["tuning", "reporting"], default="tuning")
     parser.add_argument("--amounts", type=float, nargs="+", default=[0.005, 0.02, 0.08])
     parser.add_argument("--marks", type=float, nargs="+", default=[1, 2, 5, 10, 30])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -133,7 +134,7 @@ def _race(arguments: argparse.Namespace, marks: list[float]) -> None:
     columns = [*(["forest"] if with_forest else []), *(f"{mark:g} s" for mark in marks)]
     print(f"{'image':<24}{'paint':>7}  score     " + "".join(f"{c:>9}" for c in columns))
     totals: dict[str, list[list[float]]] = defaultdict(list)
-    for case in cases(arguments.images):
+    for case in cases(arguments.images, arguments.half):
         if arguments.only and case.name not in arguments.only:
             continue
         for amount in arguments.amounts:

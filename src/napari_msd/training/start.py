@@ -1,0 +1,67 @@
+"""Starting weights that ship with the package: maps that are useful before the first stroke.
+
+A network that starts from random filters spends its first seconds finding what edges, blobs and
+textures are. `start_weights.safetensors` holds the hidden layers of a network that was
+trained beforehand (``scripts/pretrain.py``: synthetic and CC0 pictures, each a new question with
+new strokes) so that a linear read-out of its maps, fitted to a few strokes, answers for the
+rest of the picture. Beside this file stands where it comes from.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+import torch
+from safetensors.torch import load
+from torch import Tensor
+
+from napari_msd.network import MSDNet
+
+START_DILATIONS = (1, 2, 3, 4, 1, 2, 4, 8)
+"""Cycle of dilations that the shipped layers were trained with; a preset that wants them uses it."""
+
+
+@torch.no_grad()
+def start_from_shipped(network: MSDNet) -> int:
+    """Give a fresh network the shipped hidden layers, as far as it has the same ones.
+
+    The shipped layers see one channel; a network of more sees their mean through them, and the
+    channels themselves as maps. Layers of a deeper network that have no counterpart keep what
+    they have.
+
+    Returns
+    -------
+    int
+        How many layers were taken over: those before the first one of another dilation, 0 for
+        layers of several channels, and in 3-D.
+    """
+    if network.width != 1 or network.ndim != 2:
+        return 0
+    shipped, state, channels = _shipped(), network.state_dict(), network.in_channels
+    taken = 0
+    for i, (weight, bias, dilation) in enumerate(shipped):
+        if i == network.depth or network.dilations[i] != dilation:
+            break
+        image = (weight[:, :1] / channels).expand(-1, channels, -1, -1)
+        state[f"layers.{i}.weight"] = torch.cat([image, weight[:, 1:]], dim=1)
+        state[f"layers.{i}.bias"] = bias
+        taken = i + 1
+    network.load_state_dict(state)
+    return taken
+
+
+@cache
+def _shipped() -> list[tuple[Tensor, Tensor, int]]:
+    """(weight (1, 1 + i, 3, 3), bias (1,), dilation) of every shipped layer i."""
+    file = resources.files("napari_msd.training") / "start_weights.safetensors"
+    tensors = load(file.read_bytes())
+    depth = sum(key.endswith(".bias") for key in tensors)
+    return [
+        (
+            tensors[f"layers.{i}.weight"],
+            tensors[f"layers.{i}.bias"],
+            START_DILATIONS[i % len(START_DILATIONS)],
+        )
+        for i in range(depth)
+    ]
