@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from napari_msd.config import Settings
 from napari_msd.errors import ExportError, ModelFileError
 from napari_msd.io import model_file
-from napari_msd.io.model_file import ClassInfo, ModelRecord, parameter_shapes
+from napari_msd.io.model_file import ClassInfo, ModelRecord, VersionFigures, parameter_shapes
+
+PAST = {
+    "steps": 40,
+    "score": 0.5,
+    "pieces": 12,
+    "painted": 340,
+    "seed": 7,
+    "created": "2024-05-01T10:00:00+00:00",
+}
 
 
 def make_record(in_channels=2, n_classes=3, depth=4, width=2, ndim=2, **changes):
@@ -40,6 +49,7 @@ def make_record(in_channels=2, n_classes=3, depth=4, width=2, ndim=2, **changes)
         steps=1234,
         score=0.875,
         scores={1: 0.9, 4: 0.85},
+        history=(VersionFigures(**PAST), VersionFigures(**{**PAST, "score": None})),
         versions={"napari-msd": "0.1.0", "torch": "2.13.0"},
     )
     return replace(record, **changes)
@@ -157,6 +167,13 @@ def test_image_of_other_channels_is_refused():
         ("scores", {"9": 0.5}),
         ("scores", {"1": "good"}),
         ("versions", ["0.1.0"]),
+        ("history", {"steps": 1}),
+        ("history", [17]),
+        ("history", [{"steps": 1}]),
+        ("history", [{**PAST, "score": 2}]),
+        ("history", [{**PAST, "steps": -3}]),
+        ("history", [{**PAST, "created": "a\nb"}]),
+        ("history", [PAST] * 1001),
         ("created", 5),
         ("citation", "x" * 3000),
         ("citation", "line\nline"),
@@ -178,7 +195,7 @@ def test_future_version_says_to_update():
         ModelRecord.from_bytes(data)
 
 
-@pytest.mark.parametrize("key", sorted(set(vars(make_record())) - {"weights"}))
+@pytest.mark.parametrize("key", sorted(set(vars(make_record())) - {"weights", "history"}))
 def test_missing_value_is_named(key):
     data = make_record().to_bytes()
     header = header_of(data)
@@ -187,6 +204,15 @@ def test_missing_value_is_named(key):
     header["__metadata__"]["napari_msd"] = json.dumps(ours)
     with pytest.raises(ModelFileError, match=f"lacks '{key}'"):
         ModelRecord.from_bytes(with_header(data, header))
+
+
+def test_file_from_before_there_was_a_history():
+    data = make_record().to_bytes()
+    header = header_of(data)
+    ours = json.loads(header["__metadata__"]["napari_msd"])
+    del ours["history"]
+    header["__metadata__"]["napari_msd"] = json.dumps(ours)
+    assert ModelRecord.from_bytes(with_header(data, header)).history == ()
 
 
 def test_setting_of_a_later_version_is_left_out():

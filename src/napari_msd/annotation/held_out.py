@@ -58,6 +58,16 @@ class HeldOut:
         """Pieces of class `value` held out."""
         return [p for key, p in strokes.pieces(value).items() if self._held[key]]
 
+    def unmeasured(self, strokes: StrokeStore) -> dict[int, int]:
+        """Number of pieces of each class of which none is held out though some should be."""
+        if not self._fraction:
+            return {}
+        return {
+            value: len(strokes.pieces(value))
+            for value in strokes.classes
+            if not self.measured(strokes, value)
+        }
+
     def training_labels(self, strokes: StrokeStore, plane: PlaneKey, region: Region) -> Labels:
         """Painted values of `region` without the held-out ones, uint8 of its shape."""
         labels = strokes.read(plane, region)

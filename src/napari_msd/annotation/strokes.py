@@ -36,6 +36,13 @@ class PieceKey(NamedTuple):
     value: int
 
 
+class Amount(NamedTuple):
+    """How much is painted: pieces, and pixels."""
+
+    pieces: int
+    pixels: int
+
+
 @dataclass(frozen=True)
 class Piece:
     """Where a piece's pixels lie.
@@ -115,9 +122,23 @@ class StrokeStore:
         """Planes with anything painted."""
         return {key.plane for key in self._blocks}
 
+    def painted_blocks(self, plane: PlaneKey, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """Which of the first `shape` (rows, columns) blocks of a plane hold strokes."""
+        painted = np.zeros(shape, np.bool_)
+        for key in self._blocks:
+            if key.plane == plane and key.row < shape[0] and key.column < shape[1]:
+                painted[key.row, key.column] = True
+        return painted
+
     def count(self, value: int) -> int:
         """Painted pixels of class `value`."""
         return sum(len(piece.pixels) for piece in self.pieces(value).values())
+
+    @property
+    def amount(self) -> Amount:
+        """How much is painted, of all classes together."""
+        pieces = sum(map(len, self._pieces.values()))
+        return Amount(pieces, sum(map(self.count, self._pieces)))
 
     def blocks(self) -> Iterator[tuple[PlaneKey, Region, Labels]]:
         """Everything painted, as arguments for the `write` of another store."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from napari_msd.errors import OutOfMemoryError
 from napari_msd.inference.normalisation import Normalisation, Plane
 from napari_msd.inference.tiles import tiles_of
+from napari_msd.inference.uncertainty import uncertainty_of
 from napari_msd.network import MSDNet
 from napari_msd.planes import Region, whole
 
@@ -45,7 +46,10 @@ class Predictor:
         self._normalisation = normalisation
         self.classes = np.asarray(classes, np.uint8)
         wanted = self.classes if active is None else np.asarray(list(active), np.uint8)
-        self._silenced = torch.from_numpy(~np.isin(self.classes, wanted))
+        allowed = np.isin(self.classes, wanted)
+        self.active = self.classes[allowed]
+        """Values that may be predicted, in the order of the network's outputs."""
+        self._silenced = torch.from_numpy(~allowed)
 
     def probabilities(self, plane: Plane, region: Region) -> npt.NDArray[np.float32]:
         """Softmax over the classes in `region`, float32 (k, rows, columns).
@@ -74,6 +78,18 @@ class Predictor:
         winner = self._logits(plane, region).argmax(dim=0).cpu().numpy()
         labels: npt.NDArray[np.uint8] = self.classes[winner]
         return labels
+
+    def labels_and_uncertainty(
+        self, plane: Plane, region: Region, temperature: float
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """The labels of `region`, and how unsure they are: uint8, 0 (sure) to 255 (a guess).
+
+        `temperature` divides the logits (see `napari_msd.training.calibration`). Other
+        parameters and errors as in `probabilities`.
+        """
+        logits = self._logits(plane, region)
+        labels: npt.NDArray[np.uint8] = self.classes[logits.argmax(dim=0).cpu().numpy()]
+        return labels, uncertainty_of(logits, temperature).cpu().numpy()
 
     def _logits(self, plane: Plane, region: Region) -> Tensor:
         """(k, rows, columns); on too little memory again in quarters."""

@@ -22,7 +22,14 @@ import safetensors.numpy
 from napari_msd.errors import ModelFileError
 from napari_msd.io import model_header
 from napari_msd.io.atomic import explain, write_atomically
-from napari_msd.io.model_header import CITATION, HEADER_KEY, MAX_HEADER_BYTES, ClassInfo
+from napari_msd.io.checked_json import parse_json
+from napari_msd.io.model_header import (
+    CITATION,
+    HEADER_KEY,
+    MAX_HEADER_BYTES,
+    ClassInfo,
+    VersionFigures,
+)
 
 if TYPE_CHECKING:
     import os
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
 
     from napari_msd.config import Boundary
 
-__all__ = ["ClassInfo", "ModelRecord", "parameter_shapes", "read"]
+__all__ = ["ClassInfo", "ModelRecord", "VersionFigures", "parameter_shapes", "read"]
 
 SUFFIX = ".safetensors"
 MAX_FILE_BYTES = 2**30
@@ -69,6 +76,9 @@ class ModelRecord:
     score, scores
         IoU (0..1) on held-out strokes, the mean and by class value; ``None`` or
         missing where nothing was held out.
+    history
+        Figures of the versions that came before, oldest first; their weights are not
+        in the file.
     versions
         Packages and their versions.
     created
@@ -96,6 +106,7 @@ class ModelRecord:
     steps: int = 0
     score: float | None = None
     scores: dict[int, float] = field(default_factory=dict)
+    history: tuple[VersionFigures, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     created: str = field(default_factory=_now)
     citation: str = CITATION
@@ -148,6 +159,7 @@ class ModelRecord:
             key: value for key, value in vars(self).items() if key not in ("weights", "classes")
         }
         content["classes"] = [asdict(info) for info in self.classes]
+        content["history"] = [asdict(version) for version in self.history]
         try:
             model_header.check(content)
             weights = _checked_weights(self.weights, _shapes(content))
@@ -263,7 +275,7 @@ def _header(data: bytes) -> dict[str, Any]:
         raise ModelFileError("it is not a safetensors file")
     if length > len(data) - _LENGTH_BYTES:
         raise ModelFileError("it is damaged or was cut short")
-    return model_header.parse_json(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    return parse_json(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
 
 
 def _shapes(values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -7,16 +7,19 @@ it has been looked at, and a wrong value becomes one sentence that names it.
 from __future__ import annotations
 
 import json
-import math
-import re
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_msd.config import BOUNDARIES, MAX_CLASSES, Settings
 from napari_msd.errors import ModelFileError, SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from napari_msd.io.checked_json import (
+    Values,
+    checked_integer,
+    checked_number,
+    checked_text,
+    parse_json,
+    wrong,
+)
 
 HEADER_KEY = "napari_msd"
 """Where our JSON lies in the safetensors header's ``__metadata__``."""
@@ -29,7 +32,8 @@ MAX_CHANNELS = 1024
 MAX_DEPTH = 1000
 MAX_WIDTH = 100
 MAX_DILATION = 10_000
-MAX_TEXT = 2000
+MAX_VERSIONS = 1000
+SEEDS = (-(2**63), 2**64 - 1)
 
 CITATION = (
     "D. M. Pelt and J. A. Sethian, A mixed-scale dense convolutional neural network for image "
@@ -44,6 +48,22 @@ class ClassInfo:
     value: int
     name: str
     color: str
+
+
+@dataclass(frozen=True)
+class VersionFigures:
+    """What a model's history tells of one version of its weights.
+
+    Training steps; mean IoU (0..1) on held-out strokes, if any were; stretches of
+    strokes and painted pixels it was trained on; the seed; ISO 8601 time, UTC.
+    """
+
+    steps: int
+    score: float | None
+    pieces: int
+    painted: int
+    seed: int
+    created: str
 
 
 def encode(content: dict[str, Any]) -> str:
@@ -70,21 +90,10 @@ def decode(text: str) -> dict[str, Any]:
         For anything missing, of a wrong type, or outside its bounds.
     """
     data = parse_json(text)
-    version = _Reader(data).integer("format", 1, 10**6)
+    version = Values(data).integer("format", 1, 10**6)
     if version > FORMAT_VERSION:
         raise ModelFileError("it was written by a newer napari-msd; update napari-msd to use it")
     return check(data)
-
-
-def parse_json(text: str | bytes) -> dict[str, Any]:
-    """Parse a JSON object strictly: no NaN, no bottomless nesting, an object at the top."""
-    try:
-        data = json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError("its header is not readable JSON") from error
-    if not isinstance(data, dict):
-        raise ModelFileError("its header is not a JSON object")
-    return data
 
 
 def check(data: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +104,7 @@ def check(data: dict[str, Any]) -> dict[str, Any]:
     ModelFileError
         As `decode`.
     """
-    read = _Reader(data)
+    read = _Header(data)
     ndim = read.integer("ndim", 2, 3)
     in_channels = read.integer("in_channels", 1, MAX_CHANNELS)
     n_classes = read.integer("n_classes", 1, MAX_CLASSES)
@@ -120,108 +129,67 @@ def check(data: dict[str, Any]) -> dict[str, Any]:
         "pixel_size": pixel_size,
         "units": units,
         "settings": read.settings("settings"),
-        "seed": read.integer("seed", -(2**63), 2**64 - 1),
+        "seed": read.integer("seed", *SEEDS),
         "steps": read.integer("steps", 0, 2**53),
         "score": read.optional("score", lambda key: read.number(key, 0.0, 1.0)),
         "scores": read.scores("scores", values),
+        "history": read.history("history"),
         "versions": read.versions("versions"),
         "created": read.text("created"),
         "citation": read.text("citation"),
     }
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-class _Reader:
-    """Takes values out of a header, each with its type and bounds checked."""
-
-    def __init__(self, data: dict[str, Any]) -> None:
-        self.data = data
-
-    def get(self, key: str) -> Any:
-        if key not in self.data:
-            raise ModelFileError(f"its header lacks {key!r}")
-        return self.data[key]
-
-    def optional(self, key: str, read: Callable[[str], Any]) -> Any:
-        return None if self.get(key) is None else read(key)
-
-    def integer(self, key: str, low: int, high: int) -> int:
-        return _integer(self.get(key), low, high, key)
-
-    def number(self, key: str, low: float, high: float) -> float:
-        return _number(self.get(key), low, high, key)
-
-    def numbers(self, key: str, count: int, above: float = -math.inf) -> tuple[float, ...]:
-        items = self.items(key, count, count)
-        numbers = tuple(_number(item, above, math.inf, key) for item in items)
-        if any(number <= above for number in numbers):
-            raise _wrong(key, f"{count} numbers above {above:g}")
-        return numbers
-
-    def items(self, key: str, least: int, most: int) -> list[Any]:
-        items = self.get(key)
-        if not isinstance(items, list | tuple) or not least <= len(items) <= most:
-            count = str(least) if least == most else f"{least} to {most}"
-            raise _wrong(key, f"a list of {count} entries")
-        return list(items)
-
-    def text(self, key: str) -> str:
-        return _text(self.get(key), key)
-
-    def texts(self, key: str, count: int) -> tuple[str, ...]:
-        return tuple(_text(item, key) for item in self.items(key, count, count))
-
-    def choice(self, key: str, choices: tuple[str, ...]) -> str:
-        value = self.get(key)
-        if not isinstance(value, str) or value not in choices:
-            raise _wrong(key, f"one of {', '.join(choices)}")
-        return value
-
-    def matching(self, key: str, pattern: str, wanted: str) -> str:
-        value = self.get(key)
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise _wrong(key, wanted)
-        return value
+class _Header(Values):
+    """The values that are particular to our header."""
 
     def dilations(self, key: str, channels: int) -> tuple[int, ...]:
         items = self.items(key, 1, max(channels, MAX_DILATION))
-        return tuple(_integer(item, 1, MAX_DILATION, key) for item in items)
+        return tuple(checked_integer(item, 1, MAX_DILATION, key) for item in items)
 
     def classes(self, key: str, count: int) -> tuple[ClassInfo, ...]:
         infos = []
         for item in self.items(key, count, count):
             if not isinstance(item, dict):
-                raise _wrong(key, "a list of classes with value, name and color")
-            read = _Reader(item)
+                raise wrong(key, "a list of classes with value, name and color")
+            read = Values(item)
             color = read.matching("color", r"#[0-9a-fA-F]{6}", "a colour like '#1f77b4'")
             infos.append(ClassInfo(read.integer("value", 1, MAX_CLASSES), read.text("name"), color))
         if len({info.value for info in infos}) != count:
-            raise _wrong(key, "classes of different values")
+            raise wrong(key, "classes of different values")
         return tuple(infos)
 
     def scores(self, key: str, values: set[int]) -> dict[int, float]:
         scores = self.get(key)
         if not isinstance(scores, dict):
-            raise _wrong(key, "an IoU per class")
+            raise wrong(key, "an IoU per class")
         known = {str(value): value for value in values}
         if any(str(value) not in known for value in scores):
-            raise _wrong(key, "an IoU for classes of this model")
-        return {known[str(name)]: _number(iou, 0.0, 1.0, key) for name, iou in scores.items()}
+            raise wrong(key, "an IoU for classes of this model")
+        return {
+            known[str(name)]: checked_number(iou, 0.0, 1.0, key) for name, iou in scores.items()
+        }
+
+    def history(self, key: str) -> tuple[VersionFigures, ...]:
+        """Read earlier versions, oldest first; files from before there was a history have none."""
+        if key not in self.data:
+            return ()
+        return tuple(_version(item, key) for item in self.items(key, 0, MAX_VERSIONS))
 
     def versions(self, key: str) -> dict[str, str]:
         versions = self.get(key)
         if not isinstance(versions, dict) or len(versions) > 100:
-            raise _wrong(key, "a version per package")
-        return {_text(name, key): _text(version, key) for name, version in versions.items()}
+            raise wrong(key, "a version per package")
+        return {
+            checked_text(name, key): checked_text(version, key)
+            for name, version in versions.items()
+        }
 
     def settings(self, key: str) -> dict[str, Any]:
         """Take the settings this version knows; ones added by later versions are left out."""
         settings = self.get(key)
         if not isinstance(settings, dict):
-            raise _wrong(key, "a set of names and values")
+            raise wrong(key, "a set of names and values")
         known = {field.name for field in fields(Settings)}
         kept = {name: value for name, value in settings.items() if name in known}
         try:
@@ -229,33 +197,18 @@ class _Reader:
         except SettingsError as error:
             raise ModelFileError(f"in its settings, {str(error).rstrip('.')}") from error
         except (TypeError, ValueError, OverflowError) as error:
-            raise _wrong(key, "settings of napari-msd") from error
+            raise wrong(key, "settings of napari-msd") from error
 
 
-def _integer(value: object, low: int, high: int, key: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise _wrong(key, f"a whole number from {low} to {high}")
-    return value
-
-
-def _number(value: object, low: float, high: float, key: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(key, "a number")
-    try:
-        number = float(value)
-    except OverflowError as error:
-        raise _wrong(key, "a finite number") from error
-    if not math.isfinite(number) or not low <= number <= high:
-        bounds = f"a number from {low:g} to {high:g}" if math.isfinite(high) else "a finite number"
-        raise _wrong(key, bounds)
-    return number
-
-
-def _text(value: object, key: str) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT or not value.isprintable():
-        raise _wrong(key, f"a printable text of at most {MAX_TEXT} characters")
-    return value
-
-
-def _wrong(key: str, wanted: str) -> ModelFileError:
-    return ModelFileError(f"{key!r} in its header must be {wanted}")
+def _version(item: object, key: str) -> VersionFigures:
+    if not isinstance(item, dict):
+        raise wrong(key, "a list of versions with steps, score and strokes")
+    read = Values(item)
+    return VersionFigures(
+        steps=read.integer("steps", 0, 2**53),
+        score=read.optional("score", lambda name: read.number(name, 0.0, 1.0)),
+        pieces=read.integer("pieces", 0, 2**53),
+        painted=read.integer("painted", 0, 2**53),
+        seed=read.integer("seed", *SEEDS),
+        created=read.text("created"),
+    )

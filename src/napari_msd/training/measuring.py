@@ -2,45 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from napari_msd.annotation import HeldOut, StrokeStore
+from napari_msd.annotation import HeldOut, Piece, StrokeStore
 from napari_msd.inference import Plane, Predictor
 from napari_msd.planes import PlaneKey, Region
+from napari_msd.training.calibration import fit_temperature
 from napari_msd.training.scores import Scores
 
 PIECES_PER_CLASS = 8
 """More are not looked at: measuring must stay a small part of training."""
 
+_LEAST = 1e-12
+"""Probabilities below it are no different from it when their logarithm is taken."""
 
-def measure(
-    predictor: Predictor,
-    planes: Mapping[PlaneKey, Plane],
-    strokes: StrokeStore,
-    held_out: HeldOut,
-    side: int,
-) -> Scores:
-    """IoU per class on held-out pieces, each seen in a patch of `side` pixels around it.
 
-    The same pieces are looked at every time, as long as the strokes stay the same.
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a network: painted pieces it was not trained on.
+
+    Each is seen in a patch of `side` pixels around it. The same ones are looked at every
+    time, as long as the strokes stay the same.
     """
-    truth, predicted = [], []
-    for value in strokes.classes:
-        pieces = [p for p in held_out.measured(strokes, value) if p.plane in planes]
-        chosen = np.linspace(0, len(pieces) - 1, min(PIECES_PER_CLASS, len(pieces)))
-        for piece in (pieces[round(i)] for i in chosen):
-            plane = planes[piece.plane]
-            y, x = piece.pixels.mean(axis=0).astype(int)
-            patch = Region(y, x, y, x).grow(side // 2).clip((plane.shape[1], plane.shape[2]))
-            labels = predictor.labels(
-                plane[(slice(None), *patch.slices)],
-                Region(0, 0, *patch.shape),
-            )
-            rows, columns = (piece.pixels - (patch.top, patch.left)).T
-            truth.append(np.full(len(rows), value, np.uint8))
-            predicted.append(labels[rows, columns])
+
+    planes: Mapping[PlaneKey, Plane]
+    strokes: StrokeStore
+    held_out: HeldOut
+    side: int
+
+    def patches(self) -> Iterator[tuple[int, Plane, npt.NDArray[np.int32]]]:
+        """(class value, patch (C, rows, columns), pixels (n, 2) in the patch) of every piece."""
+        for value in self.strokes.classes:
+            pieces = self.held_out.measured(self.strokes, value)
+            here = [piece for piece in pieces if piece.plane in self.planes]
+            chosen = np.linspace(0, len(here) - 1, min(PIECES_PER_CLASS, len(here)))
+            for piece in (here[round(i)] for i in chosen):
+                yield value, *self._patch(piece)
+
+    def _patch(self, piece: Piece) -> tuple[Plane, npt.NDArray[np.int32]]:
+        plane = self.planes[piece.plane]
+        y, x = piece.pixels.mean(axis=0).astype(int)
+        patch = Region(y, x, y, x).grow(self.side // 2).clip((plane.shape[1], plane.shape[2]))
+        pixels = piece.pixels - np.array([patch.top, patch.left], np.int32)
+        return plane[(slice(None), *patch.slices)], pixels
+
+
+def measure(predictor: Predictor, question: Question) -> Scores:
+    """IoU per class on held-out pieces."""
+    truth, predicted, number = [], [], []
+    for i, (value, patch, pixels) in enumerate(question.patches()):
+        labels = predictor.labels(patch, Region(0, 0, patch.shape[1], patch.shape[2]))
+        rows, columns = pixels.T
+        truth.append(np.full(len(rows), value, np.uint8))
+        predicted.append(labels[rows, columns])
+        number.append(np.full(len(rows), i))
     if not truth:
         return Scores()
-    return Scores.of(np.concatenate(truth), np.concatenate(predicted))
+    return Scores.of(np.concatenate(truth), np.concatenate(predicted), np.concatenate(number))
+
+
+def temperature_of(predictor: Predictor, question: Question) -> float:
+    """The temperature that makes `predictor` as sure as it is right on held-out pieces.
+
+    1 while there is nothing to tell.
+    """
+    order = {int(value): i for i, value in enumerate(predictor.active)}  # of its outputs
+    truth, logarithms = [], []
+    for value, patch, pixels in question.patches():
+        if value not in order:
+            continue  # a class the network does not know yet
+        p = predictor.probabilities(patch, Region(0, 0, patch.shape[1], patch.shape[2]))
+        rows, columns = pixels.T
+        at = p[:, rows, columns][np.isin(predictor.classes, predictor.active)]
+        logarithms.append(np.log(np.maximum(at, _LEAST)))
+        truth.append(np.full(len(pixels), order[value]))
+    if not truth:
+        return 1.0
+    return fit_temperature(
+        np.concatenate(logarithms, axis=1), np.concatenate(truth), pieces=len(truth)
+    )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from napari_msd.annotation import HeldOut, StrokeStore
+from napari_msd.annotation import Amount, HeldOut, StrokeStore
 from napari_msd.annotation.checks import TWO_CLASSES
 from napari_msd.config import Settings
 from napari_msd.errors import StrokesError
@@ -18,8 +17,16 @@ from napari_msd.io.model_file import ModelRecord
 from napari_msd.network import MSDNet
 from napari_msd.planes import PlaneKey, Region
 from napari_msd.training.device import choose_device
-from napari_msd.training.measuring import measure
-from napari_msd.training.networks import copy_weights, network_of, with_outputs
+from napari_msd.training.judgement import Judgement
+from napari_msd.training.loss import stroke_loss
+from napari_msd.training.measuring import Question, measure, temperature_of
+from napari_msd.training.networks import (
+    carry_moments,
+    copy_weights,
+    fresh_network,
+    network_of,
+    with_outputs,
+)
 from napari_msd.training.patches import UNPAINTED, Batch, PatchSampler
 from napari_msd.training.scores import Scores
 
@@ -67,7 +74,10 @@ class Trainer:
         self.scores = Scores()
         self.kept_scores = Scores()
         self.kept_steps = 0
+        self.kept_amount = Amount(0, 0)
+        """How much was painted when the kept weights were learned."""
         self.measured_steps = -1
+        self.judgement = Judgement()
         self.planes: dict[PlaneKey, Plane] = {}
         self._device, self._backend = choose_device(settings.device)
         self._held_out = HeldOut(settings.held_out_fraction, settings.seed)
@@ -79,7 +89,7 @@ class Trainer:
         self._kept: MSDNet | None = None
         self._kept_classes: set[int] = set()
         self._kept_revision = -1
-        self._start_record = start
+        self._temperature: tuple[int, float] | None = None
         if start is not None:
             start.require_channels(n_channels)
             self.normalisation = Normalisation(start.mean, start.std)
@@ -123,6 +133,7 @@ class Trainer:
         changed = self.strokes.write(plane, region, values)
         if changed:
             self._held_out.update(self.strokes, changed)
+            self.judgement.strokes_changed(self.steps)
 
     def missing_planes(self) -> set[PlaneKey]:
         """Painted planes whose pixels are not here yet."""
@@ -149,9 +160,12 @@ class Trainer:
         """
         if needs := self.needs():
             raise StrokesError(needs)
+        continues = self._kept_revision < 0 and set(self.classes) <= self._kept_classes
         self._make_room_for_classes()
         assert self._network is not None
         assert self.normalisation is not None
+        if continues:
+            self.measure()  # so that only what does better on these strokes takes its place
         batch = self._sampler.draw(self.settings.patches_per_step, self.classes, self.normalisation)
         self._network.train()
         self._optimiser.zero_grad(set_to_none=True)
@@ -173,17 +187,22 @@ class Trainer:
         assert self._network is not None
         assert self.normalisation is not None
         self.measured_steps = self.steps
-        self.scores = measure(
-            Predictor(self._network, self.normalisation, self.outputs, self.classes),
-            self.planes,
-            self.strokes,
-            self._held_out,
-            self.settings.patch_size,
-        )
+        predictor = Predictor(self._network, self.normalisation, self.outputs, self.classes)
+        self.scores = measure(predictor, self._question)
+        self.judgement.note(self.steps, self.scores.mean)
         new_question = self._kept_revision != self.strokes.revision
         if new_question or (self.scores.mean or 0.0) >= (self.kept_scores.mean or 0.0):
             self._keep()
         return self.scores
+
+    @property
+    def _question(self) -> Question:
+        return Question(self.planes, self.strokes, self._held_out, self.settings.patch_size)
+
+    @property
+    def unmeasured(self) -> dict[int, int]:
+        """Pieces of each class that has too few of them for any to be held out."""
+        return self._held_out.unmeasured(self.strokes)
 
     # --- what was learned ---------------------------------------------------------------
 
@@ -211,6 +230,14 @@ class Trainer:
         assert self._kept is not None
         assert self.normalisation is not None
         return Predictor(self._kept, self.normalisation, self.outputs, self._active)
+
+    @property
+    def temperature(self) -> float:
+        """What makes the kept weights as sure as they are right; found when it is asked for."""
+        if self._temperature is None or self._temperature[0] != self.weights_shown:
+            found = temperature_of(self.predictor(), self._question)
+            self._temperature = self.weights_shown, found
+        return self._temperature[1]
 
     def record(self) -> ModelRecord:
         """The kept weights as a model."""
@@ -242,26 +269,15 @@ class Trainer:
             return
         self.outputs = self.outputs + new
         if self._network is None:
-            generator = torch.Generator().manual_seed(self.settings.seed)
-            self._adopt(
-                MSDNet(
-                    self.n_channels,
-                    len(self.outputs),
-                    depth=self.settings.depth,
-                    width=self.settings.width,
-                    dilations=self.settings.dilations,
-                    boundary=self.settings.boundary,
-                    backend=self._backend,
-                    generator=generator,
-                ).to(self._device)
-            )
+            fresh = fresh_network(self.settings, self.n_channels, len(self.outputs), self._backend)
+            self._adopt(fresh.to(self._device))
         else:
             assert self._kept is not None
             moments = self._optimiser.state_dict()["state"]
             kept = with_outputs(self._kept, len(self.outputs))
             self._adopt(with_outputs(self._network, len(self.outputs)))
             self._kept = kept
-            self._restore_moments(moments)
+            carry_moments(moments, self._optimiser)
 
     def _adopt(self, network: MSDNet) -> None:
         """Train `network` from here on; a copy of it is what is kept."""
@@ -269,15 +285,7 @@ class Trainer:
         self._kept = with_outputs(network, network.n_classes)
         self._optimiser = torch.optim.Adam(network.parameters(), lr=self.settings.learning_rate)
 
-    def _restore_moments(self, moments: dict[int, dict[str, Tensor]]) -> None:
-        """Give ADAM back what it knew of the parameters whose size did not change."""
-        for i, parameter in enumerate(self._optimiser.param_groups[0]["params"]):
-            known = moments.get(i)
-            if known is not None and known["exp_avg"].shape == parameter.shape:
-                self._optimiser.state[parameter] = known
-
     def _loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy over painted pixels, classes weighted by 1 / sqrt(painted in the batch)."""
         assert self._network is not None
         images = torch.from_numpy(np.ascontiguousarray(batch.images)).to(self._device)
         labels = torch.from_numpy(np.ascontiguousarray(batch.labels)).to(self._device)
@@ -285,12 +293,7 @@ class Trainer:
         # outputs of classes whose strokes were all erased take no part
         active = [self.outputs.index(value) for value in self.classes]
         logits = self._network(images)[:, active].movedim(1, -1)[painted]
-        labels = labels[painted]
-        counts = torch.bincount(labels, minlength=len(active)).to(logits.dtype)
-        weights = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), counts)
-        return F.cross_entropy(
-            logits, labels, weight=weights, label_smoothing=self.settings.label_smoothing
-        )
+        return stroke_loss(logits, labels[painted], self.settings.label_smoothing)
 
     def _keep(self) -> None:
         assert self._network is not None
@@ -298,5 +301,6 @@ class Trainer:
         copy_weights(self._network, self._kept)
         self.kept_scores = self.scores
         self.kept_steps = self.steps
+        self.kept_amount = self.strokes.amount
         self._kept_classes = set(self.classes)
         self._kept_revision = self.strokes.revision

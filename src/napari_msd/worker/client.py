@@ -170,6 +170,24 @@ class TrainerClient:
 
         self._outbox.put(do)
 
+    def set_uncertainty(self, on: bool) -> None:
+        """Tell with every block from now on how unsure it is, or no longer."""
+
+        def do() -> None:
+            if self._session is not None:
+                self._session.uncertainty = on
+            self._request("uncertainty", {"on": on})
+
+        self._outbox.put(do)
+
+    def refresh(self) -> None:
+        """Show the view with the kept weights, though nothing is being learned."""
+        self._outbox.put(lambda: self._request("refresh", {}))
+
+    def show_me(self) -> None:
+        """Ask where labels would teach most. Answer: `LookHere`, or a notice why there is none."""
+        self._outbox.put(lambda: self._request("show_me", {}))
+
     def cancel(self) -> None:
         """End whatever is under way; what was learned stays."""
 
@@ -317,7 +335,7 @@ class TrainerClient:
                     self._to_read.put((session, plane))
                 return
             case OverlayBlock():
-                event = replace(event, labels=process.take_overlay(event.region))
+                event = process.take_overlay(event)
                 self._outbox.put(lambda: self._request("overlay_taken", {}))
             case ModelKept(model):
                 if self._session is not None and self._session.number == number:

@@ -35,6 +35,7 @@ class SessionMemory:
     strokes: StrokeStore = field(default_factory=StrokeStore)
     view: View | None = None
     live: bool = False
+    uncertainty: bool = False
 
     def opening(self, slot: Any) -> tuple[str, dict[str, Any]]:
         """The request that opens it; `slot` is the process's overlay slot."""
@@ -55,5 +56,7 @@ class SessionMemory:
             yield "strokes", {"blocks": blocks}
         if self.view is not None:
             yield "view", {"view": pack_view(self.view)}
+        if self.uncertainty:
+            yield "uncertainty", {"on": True}
         if self.live:
             yield "live", {"on": True}

@@ -14,6 +14,7 @@ from napari_msd.planes import PlaneKey, Region
 __all__ = [
     "Event",
     "Finished",
+    "LookHere",
     "ModelKept",
     "Notice",
     "OverlayBlock",
@@ -56,9 +57,12 @@ class Progress:
 
     `loss` is the training loss averaged since the last event, ``None`` before the
     first step. `held_out_iou` maps class value to IoU (0..1) on held-out strokes,
-    for the classes that have any; `score` is their mean for the newest weights and
-    `best_score` that of the kept ones. `needs` is the sentence to show while
-    ``state == "waiting"``. `seconds_left`/`fraction` (0..1) are known for work that
+    for the classes that have any; it is known to within `iou_margin` (95 %), from
+    `iou_pieces` stretches of strokes. `unmeasured` maps the classes that have too few strokes
+    for any to be held out to how many stretches they have. `score` is their mean for
+    the newest weights and `best_score` that of the kept ones. `needs` is the sentence to show
+    while ``state == "waiting"``, `warning` one to be noticed for as long as it comes.
+    `seconds_left`/`fraction` (0..1) are known for work that
     ends (Update once, Predict all).
     """
 
@@ -72,6 +76,10 @@ class Progress:
     needs: str = ""
     fraction: float | None = None
     seconds_left: float | None = None
+    iou_margin: dict[int, float] = field(default_factory=dict)
+    iou_pieces: dict[int, int] = field(default_factory=dict)
+    unmeasured: dict[int, int] = field(default_factory=dict)
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,13 +87,25 @@ class OverlayBlock:
     """A rectangle of a plane's segmentation lies in the overlay slot.
 
     The viewer's end copies it out and hands the array to the listener as
-    `labels`, uint8 of `region.shape`, values of the annotation.
+    `labels`, uint8 of `region.shape`, values of the annotation. If `unsure`, the slot also holds
+    how uncertain they are: `uncertainty`, uint8 of the same shape, 0 (sure) to 255 (a guess).
     """
 
     plane: PlaneKey
     region: Region
     step: int
+    unsure: bool = False
     labels: Any = None
+    uncertainty: Any = None
+
+
+@dataclass(frozen=True)
+class LookHere:
+    """Where labels would teach most; `uncertainty` (0..1) is the mean in `region`."""
+
+    plane: PlaneKey
+    region: Region
+    uncertainty: float
 
 
 @dataclass(frozen=True)
@@ -97,11 +117,18 @@ class PlaneWanted:
 
 @dataclass(frozen=True)
 class ModelKept:
-    """New best weights: the bytes of a model file (see ``io.model_file``), `step` and `score`."""
+    """New best weights: the bytes of a model file (see ``io.model_file``), `step` and `score`.
+
+    They were learned from `painted` pixels in `pieces` stretches of strokes; `revision` is another
+    number whenever the strokes were others.
+    """
 
     model: bytes
     step: int
     score: float | None
+    pieces: int = 0
+    painted: int = 0
+    revision: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,7 +155,17 @@ class TrainerDied:
     restarting: bool
 
 
-Event = Ready | Progress | OverlayBlock | PlaneWanted | ModelKept | Finished | Notice | TrainerDied
+Event = (
+    Ready
+    | Progress
+    | OverlayBlock
+    | LookHere
+    | PlaneWanted
+    | ModelKept
+    | Finished
+    | Notice
+    | TrainerDied
+)
 
 
 # --- requests: viewer -> trainer ------------------------------------------------------

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_msd.planes import PlaneKey, Region
+from napari_msd.worker.limits import SLOT_BYTES
 from napari_msd.worker.messages import Event, OverlayBlock
 
 
 class OverlaySlot:
-    """One tile's labels on their way to the viewer.
+    """One tile's labels on their way to the viewer, and how unsure they are when that is wanted.
 
     The viewer owns the memory, copies a tile out, and says so (`taken`); until
     then nothing new is written. So a slow viewer gets fewer tiles, never a queue.
@@ -21,17 +22,24 @@ class OverlaySlot:
 
     def __init__(self, memory: Any, emit: Callable[[Event], None]) -> None:
         self._memory = memory  # keeps the shared memory mapped
-        self._labels: npt.NDArray[np.uint8] = memory.ndarray()
+        self._values: npt.NDArray[np.uint8] = memory.ndarray()
         self._emit = emit
         self.free = True
 
     def send(
-        self, plane: PlaneKey, region: Region, labels: npt.NDArray[np.uint8], step: int
+        self,
+        plane: PlaneKey,
+        region: Region,
+        step: int,
+        labels: npt.NDArray[np.uint8],
+        uncertainty: npt.NDArray[np.uint8] | None = None,
     ) -> None:
-        """Hand over the labels of `region`, at most SLOT_SIDE x SLOT_SIDE."""
-        self._labels[: labels.size] = labels.ravel()
+        """Hand over the values of `region`, at most SLOT_SIDE x SLOT_SIDE."""
+        self._values[: labels.size] = labels.ravel()
+        if uncertainty is not None:
+            self._values[SLOT_BYTES : SLOT_BYTES + labels.size] = uncertainty.ravel()
         self.free = False
-        self._emit(OverlayBlock(plane, region, step))
+        self._emit(OverlayBlock(plane, region, step, unsure=uncertainty is not None))
 
     def taken(self) -> None:
         """The viewer has copied the tile."""

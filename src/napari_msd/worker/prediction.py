@@ -48,7 +48,17 @@ class ViewRefresh:
         self._shown = None
         self._last = 0.0
 
-    def next(self, plane_shape: tuple[int, int], weights: int) -> Tile | None:
+    @property
+    def centre(self) -> tuple[float, float] | None:
+        """Middle (Y, X) of what is on screen."""
+        if self._view is None:
+            return None
+        r = self._view.region
+        return (r.top + r.bottom) / 2, (r.left + r.right) / 2
+
+    def next(
+        self, plane_shape: tuple[int, int], weights: int, *, at_once: bool = False
+    ) -> Tile | None:
         """The tile to predict now, if it is time for one.
 
         Parameters
@@ -57,11 +67,13 @@ class ViewRefresh:
             (Y, X) of the plane.
         weights
             A number that changes with the weights: what was shown is not shown again.
+        at_once
+            No time has to be left for learning.
         """
         if self._view is None:
             return None
         pause = self._cost if self._tiles else max(REFRESH_EVERY, self._cost)
-        if time.monotonic() - self._last < pause:
+        if not at_once and time.monotonic() - self._last < pause:
             return None
         if not self._tiles and self._shown != (self._view, weights):
             self._shown = (self._view, weights)

@@ -7,27 +7,25 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from napari_msd.config import Settings
 from napari_msd.errors import BadInputError, MSDError
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.native import get_threads
-from napari_msd.planes import PlaneKey, whole
+from napari_msd.planes import whole
 from napari_msd.training import Trainer, describe_device
 from napari_msd.training.record import versions
-from napari_msd.worker.messages import Event, Finished, ModelKept, Notice, PlaneWanted, Ready
-from napari_msd.worker.overlay_slot import OverlaySlot
-from napari_msd.worker.prediction import Tile, ViewRefresh, WholePlanes
+from napari_msd.worker.handing_over import ModelSender
+from napari_msd.worker.messages import Event, Finished, Ready, TrainerState
+from napari_msd.worker.plane_checks import PlaneChecks
+from napari_msd.worker.prediction import WholePlanes
 from napari_msd.worker.reporting import Reporter
+from napari_msd.worker.showing import Showing
 from napari_msd.worker.wire import unpack_bytes, unpack_strokes, unpack_view
 
 UPDATE_SECONDS = 5.0
 """How long Update once learns before it shows the result."""
-
-SEND_MODEL_EVERY = 1.0
-"""Seconds between two models sent to the viewer, which keeps them for a restart."""
 
 
 class TrainerLoop:
@@ -42,20 +40,19 @@ class TrainerLoop:
         """Number of the session that is open; the viewer drops late words of an earlier one."""
         self._emit = emit
         self._reporter = Reporter(emit)
+        self._sender = ModelSender(emit)
         self._settings = Settings()
         self._n_channels = 1
         self._plane_shape = (0, 0)
         self._trainer: Trainer | None = None
-        self._slot: OverlaySlot | None = None
-        self._view = ViewRefresh()
-        self._wanted: set[PlaneKey] = set()
+        self._showing = Showing(emit)
         self._live = False
+        self._resting = False
         self._update_ends: float | None = None
         self._planes: WholePlanes | None = None
         self._needs = ""
         self._obstacle = "Choose an image and paint a few strokes first."
-        self._sent_steps = -1
-        self._sent_at = 0.0
+        self._checks = PlaneChecks(None)
 
     # --- requests ------------------------------------------------------------------------
 
@@ -89,19 +86,18 @@ class TrainerLoop:
         self.rest()
         self.session = session
         self._trainer = None
-        self._slot = OverlaySlot(slot, self._emit)
         self._settings = Settings.from_dict(settings)
         self._n_channels = n_channels
         self._plane_shape = (plane_shape[0], plane_shape[1])
-        self._view.look_at(None)
-        self._wanted.clear()
+        self._showing.open(slot, self._plane_shape)
         try:
             start = ModelRecord.from_bytes(unpack_bytes(model)) if model else None
             self._trainer = Trainer(self._settings, n_channels, start)
         except MSDError as error:
             self._obstacle = str(error)  # told again when work is asked for
             raise
-        self._sent_steps = self._trainer.kept_steps
+        self._sender.restart(self._trainer.kept_steps)
+        self._checks = PlaneChecks(self._trainer.normalisation)
         self.introduce()
 
     def _obey_forget(self) -> None:
@@ -111,9 +107,8 @@ class TrainerLoop:
         self._trainer = Trainer(self._settings, self._n_channels)
         for block in old.strokes.blocks():
             self._trainer.write_strokes(*block)
-        self._sent_steps = -1
-        self._wanted.clear()
-        self._view.renew()
+        self._sender.restart()
+        self._showing.start_over()
         self._reporter.restart(0)
         self._report()
 
@@ -129,26 +124,30 @@ class TrainerLoop:
 
     def _obey_plane(self, plane: list[int], pixels: Any) -> None:
         key = tuple(plane)
-        self._wanted.discard(key)
+        self._showing.arrived(key)
         if self._trainer is None:
             return
         self._trainer.set_plane(key, pixels)
-        if pixels.dtype.kind == "f" and not (finite := np.isfinite(pixels)).all():
-            self._emit(
-                Notice(
-                    "warning",
-                    f"{1 - finite.mean():.1%} of this plane's pixels are not numbers (NaN or "
-                    "infinite); they are treated as average grey.",
-                )
-            )
+        for notice in self._checks.remarks(self._trainer.planes[key]):
+            self._emit(notice)
 
     def _obey_plane_unreadable(self, plane: list[int], why: str) -> None:
-        self._wanted.discard(tuple(plane))
+        self._showing.arrived(tuple(plane))
         raise BadInputError(f"This part of the image could not be read: {why}")
 
     def _obey_view(self, view: dict[str, Any]) -> None:
-        self._view.look_at(unpack_view(view))
+        self._showing.look_at(unpack_view(view))
         self._drop_unneeded_planes()
+
+    def _obey_uncertainty(self, on: bool) -> None:
+        self._showing.set_uncertainty(on)
+
+    def _obey_refresh(self) -> None:
+        self._showing.show_view()
+
+    def _obey_show_me(self) -> None:
+        if self._trainer is not None:
+            self._showing.survey_plane(self._trainer)
 
     def _obey_live(self, on: bool) -> None:
         if on == self._live:
@@ -171,6 +170,7 @@ class TrainerLoop:
         self._planes = WholePlanes([tuple(plane) for plane in planes], self._plane_shape)
 
     def _obey_cancel(self) -> None:
+        self._showing.stop()
         if self._planes is not None:
             self._planes = None
             self._report()
@@ -183,8 +183,7 @@ class TrainerLoop:
             self._end_training("stop")
 
     def _obey_overlay_taken(self) -> None:
-        if self._slot is not None:
-            self._slot.taken()
+        self._showing.taken()
 
     # --- work ----------------------------------------------------------------------------
 
@@ -192,14 +191,22 @@ class TrainerLoop:
         """Do one small unit of work; False if there is none before the next request."""
         if self._planes is not None:
             return self._predict_next(self._planes)
-        if self._trainer is None or not (self._live or self._update_ends is not None):
+        trainer = self._trainer
+        if trainer is None:
             return False
-        if self._waits(self._trainer):
+        if self._showing.survey(trainer):
+            return True
+        if not self._live and self._update_ends is None:
+            return self._showing.refresh_at_rest(trainer)
+        if self._waits(trainer):
             return False
-        if self._update_ends is not None and time.monotonic() >= self._update_ends:
-            return self._show_update(self._trainer)
-        if not (self._trainer.learned and self._refresh(self._trainer)):
-            self._learn(self._trainer)
+        if self._update_ends is not None:
+            if time.monotonic() >= self._update_ends:
+                return self._show_update(trainer)
+        elif self._rests(trainer):
+            return self._showing.refresh(trainer, alone=True)
+        if not (trainer.learned and self._showing.refresh(trainer)):
+            self._learn(trainer)
         return True
 
     def rest(self) -> None:
@@ -207,6 +214,7 @@ class TrainerLoop:
         self._live = False
         self._update_ends = None
         self._planes = None
+        self._showing.stop()
         self._report()
 
     # --- learning ------------------------------------------------------------------------
@@ -217,11 +225,14 @@ class TrainerLoop:
         self._needs = self._trainer.needs()
         if self._needs and self._update_ends is not None:
             raise BadInputError(self._needs)
+        self._resting = False
+        self._trainer.judgement.rouse(self._trainer.steps)
         self._reporter.restart(self._trainer.steps)
         self._report()
 
     def _end_training(self, work: Literal["update", "stop"], cancelled: bool = False) -> None:
-        self._send_model(now=True)
+        if self._trainer is not None:
+            self._sender.send(self._trainer, now=True)
         self._report()
         self._emit(Finished(work, cancelled))
 
@@ -235,57 +246,45 @@ class TrainerLoop:
             return True
         missing = trainer.missing_planes()
         for plane in missing:
-            self._want(plane)
+            self._showing.want(plane)
         if missing and self._update_ends is not None:
             self._update_ends = time.monotonic() + UPDATE_SECONDS
         return bool(missing)
+
+    def _rests(self, trainer: Trainer) -> bool:
+        """Whether Live has nothing to do until the next stroke; tells when that changes."""
+        if trainer.judgement.rests != self._resting:
+            self._resting = trainer.judgement.rests
+            if self._resting:
+                self._sender.send(trainer, now=True)
+            self._report()
+        return self._resting
 
     def _learn(self, trainer: Trainer) -> None:
         self._reporter.note_loss(trainer.step())
         if self._reporter.due:
             self._report()
-        self._send_model()
-
-    def _send_model(self, now: bool = False) -> None:
-        """Give the viewer new best weights: they survive this process."""
-        trainer = self._trainer
-        if trainer is None or not trainer.learned or trainer.kept_steps == self._sent_steps:
-            return
-        if now or time.monotonic() - self._sent_at >= SEND_MODEL_EVERY:
-            self._sent_at = time.monotonic()
-            self._sent_steps = trainer.kept_steps
-            model = trainer.record().to_bytes()
-            self._emit(ModelKept(model, trainer.kept_steps, trainer.kept_scores.mean))
+        self._sender.send(trainer)
 
     # --- predicting ----------------------------------------------------------------------
-
-    def _refresh(self, trainer: Trainer) -> bool:
-        """Predict a tile of the view if it is time for one and the viewer took the last."""
-        tile = self._view.next(self._plane_shape, trainer.weights_shown)
-        if tile is None or not self._can_send(trainer, tile):
-            return False
-        began = time.monotonic()
-        self._send_tile(trainer, tile)
-        self._view.done(time.monotonic() - began)
-        return True
 
     def _show_update(self, trainer: Trainer) -> bool:
         """The end of Update once: the kept weights, on all of the view."""
         if trainer.measured_steps != trainer.steps:
             trainer.measure()
-        if self._view.complete(trainer.weights_shown):
+        if self._showing.view.complete(trainer.weights_shown):
             self._update_ends = None
             self._end_training("update")
             return True
-        return self._refresh(trainer)
+        return self._showing.refresh(trainer)
 
     def _predict_next(self, planes: WholePlanes) -> bool:
         assert self._trainer is not None
         tile = planes.next
         if tile is not None:
-            if not self._can_send(self._trainer, tile):
+            if not self._showing.can_send(self._trainer, tile):
                 return False
-            self._send_tile(self._trainer, tile)
+            self._showing.send(self._trainer, tile)
             planes.done()
         following = planes.next
         if following is None:
@@ -298,41 +297,20 @@ class TrainerLoop:
             self._drop_unneeded_planes()
         return True
 
-    def _can_send(self, trainer: Trainer, tile: Tile) -> bool:
-        """Whether the tile's plane is here and the slot is free; asks for the plane."""
-        if tile[0] not in trainer.planes:
-            self._want(tile[0])
-            return False
-        return self._slot is not None and self._slot.free
-
-    def _send_tile(self, trainer: Trainer, tile: Tile) -> None:
-        assert self._slot is not None
-        plane, region = tile
-        labels = trainer.predictor().labels(trainer.planes[plane], region)
-        self._slot.send(plane, region, labels, trainer.kept_steps)
-
-    def _want(self, plane: PlaneKey) -> None:
-        if plane not in self._wanted:
-            self._wanted.add(plane)
-            self._emit(PlaneWanted(plane))
-
     def _drop_unneeded_planes(self) -> None:
-        """Keep in memory what is painted, on screen, or next to be predicted."""
-        if self._trainer is None:
-            return
-        needed = self._trainer.strokes.planes
         following = self._planes.next if self._planes is not None else None
-        needed |= {key for key in (self._view.plane, following and following[0]) if key is not None}
-        for plane in set(self._trainer.planes) - needed:
-            self._trainer.drop_plane(plane)
+        if self._trainer is not None:
+            self._showing.drop_unneeded_planes(self._trainer, following and following[0])
 
     # --- reporting -----------------------------------------------------------------------
 
     def _report(self) -> None:
         training = self._live or self._update_ends is not None
-        state: Literal["waiting", "training", "idle"] = "training" if training else "idle"
+        state: TrainerState = "training" if training else "idle"
         if training and self._needs:
             state = "waiting"
+        elif self._resting and self._update_ends is None:
+            state = "idle"
         fraction: float | None = None
         left: float | None = None
         if self._planes is not None:

@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from appose.service import ResponseType, Service, TaskEvent
 
-from napari_msd.planes import Region
-from napari_msd.worker.limits import SLOT_SIDE
+from napari_msd.worker.limits import SLOT_BYTES, SLOT_PLANES
+from napari_msd.worker.messages import OverlayBlock
 
 INIT = """
 import numpy
@@ -35,8 +36,6 @@ RECEIVE = """
 from napari_msd.worker.inbox import receive
 receive(number, name, inputs)
 """
-
-SLOT_BYTES = SLOT_SIDE**2
 
 
 class TrainerProcess:
@@ -79,7 +78,7 @@ class TrainerProcess:
         OSError
             If the system cannot start a process or give shared memory.
         """
-        self.slot = appose.NDArray("uint8", [SLOT_BYTES])
+        self.slot = appose.NDArray("uint8", [SLOT_PLANES * SLOT_BYTES])
         try:
             self._service.start()
         except OSError:
@@ -107,12 +106,17 @@ class TrainerProcess:
         with contextlib.suppress(OSError, ValueError):  # a dead process: `on_death` tells
             task.start()
 
-    def take_overlay(self, region: Region) -> npt.NDArray[np.uint8]:
-        """A copy of the labels in the slot, uint8 of `region.shape`."""
+    def take_overlay(self, block: OverlayBlock) -> OverlayBlock:
+        """The block with copies of what the slot holds of it."""
         assert self.slot is not None
-        rows, columns = region.shape
-        view: npt.NDArray[np.uint8] = self.slot.ndarray()
-        return view[: rows * columns].reshape(rows, columns).copy()
+        values: npt.NDArray[np.uint8] = self.slot.ndarray()
+        shape = block.region.shape
+        size = shape[0] * shape[1]
+        labels = values[:size].reshape(shape).copy()
+        if not block.unsure:
+            return replace(block, labels=labels)
+        uncertainty = values[SLOT_BYTES : SLOT_BYTES + size].reshape(shape).copy()
+        return replace(block, labels=labels, uncertainty=uncertainty)
 
     def kill(self) -> None:
         """Kill the process, from any thread; `end` has to follow."""

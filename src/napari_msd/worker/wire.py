@@ -18,6 +18,9 @@ from napari_msd.planes import Region
 from napari_msd.worker import messages
 from napari_msd.worker.messages import Event, StrokeBlock, View
 
+_BY_CLASS = {"held_out_iou", "iou_margin", "iou_pieces", "unmeasured"}
+"""Values by class: JSON makes every key a text."""
+
 
 def pack_bytes(data: bytes) -> str:
     """Bytes as compressed text."""
@@ -88,7 +91,7 @@ def unpack_event(data: dict[str, Any]) -> Event:
         data["region"] = Region(*data["region"])
     if "model" in data:
         data["model"] = unpack_bytes(data["model"])
-    if "held_out_iou" in data:  # JSON makes every key a text
-        data["held_out_iou"] = {int(k): v for k, v in data["held_out_iou"].items()}
+    for name in _BY_CLASS & data.keys():
+        data[name] = {int(k): v for k, v in data[name].items()}
     event: Event = kind(**data)
     return event
