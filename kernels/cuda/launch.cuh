@@ -5,6 +5,8 @@
 #ifdef NAPARI_MSD_CUDA_SHIM
 #include "cuda_host_shim.h"
 #else
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 namespace napari_msd {
