@@ -20,7 +20,7 @@ constexpr int correlated_maps = 64;
 
 using SumTile = float[block_channels][9][correlated_maps];
 
-// float32: a thread takes one channel, 9 taps and 4 neighbouring maps.
+// float32: a warp takes 8 channels, 9 taps and 16 maps, a thread one channel and 4 maps.
 template <class S>
 struct Correlation {
   static constexpr int pixels = 32;  // per chunk
@@ -34,8 +34,9 @@ struct Correlation {
   };
   float sums[9][4];
 
-  __device__ static int channel() { return static_cast<int>(threadIdx.x) / 16; }
-  __device__ static int first_map() { return static_cast<int>(threadIdx.x) % 16 * 4; }
+  __device__ static int channel() { return static_cast<int>(threadIdx.x) % 32 / 4; }
+  __device__ static int warp_map() { return static_cast<int>(threadIdx.x) / 32 * 16; }
+  __device__ static int first_map() { return warp_map() + static_cast<int>(threadIdx.x) % 4 * 4; }
 
   __device__ void clear() {
 #pragma unroll
@@ -82,12 +83,12 @@ struct MatrixCorrelation {
     __device__ void put_tap(int channel, int tap, int pixel, float value) {
       store(taps[tap] + channel * stride + pixel, value);
     }
-    __device__ void put_map(int map, int pixel, float value) { store(maps + map * stride + pixel, value); }
+    __device__ void put_map(int map, int pixel, S value) { maps[map * stride + pixel] = value; }
   };
   Sums sums[9];
 
   __device__ static int part() { return static_cast<int>(threadIdx.x) / 64; }
-  __device__ static int first_map() { return static_cast<int>(threadIdx.x) / 32 % 2 * tile_columns; }
+  __device__ static int warp_map() { return static_cast<int>(threadIdx.x) / 32 % 2 * tile_columns; }
 
   __device__ void clear() {
 #pragma unroll
@@ -100,7 +101,7 @@ struct MatrixCorrelation {
     for (int k = 0; k < share; k += tile_depth) {
       const int pixel = part() * share + k;
       Right<S, false> map;
-      load_right(map, stage.maps + first_map() * stride + pixel, stride);
+      load_right(map, stage.maps + warp_map() * stride + pixel, stride);
 #pragma unroll
       for (int t = 0; t < 9; ++t) {
         Left<S> taps;
@@ -113,7 +114,7 @@ struct MatrixCorrelation {
   __device__ void deposit(int wanted, SumTile &tile) const {
     if (wanted != part()) return;
 #pragma unroll
-    for (int t = 0; t < 9; ++t) store_sums(tile[0][t] + first_map(), sums[t], 9 * correlated_maps);
+    for (int t = 0; t < 9; ++t) store_sums(tile[0][t] + warp_map(), sums[t], 9 * correlated_maps);
   }
 };
 
@@ -173,11 +174,11 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
 #pragma unroll 8
       for (int m = thread / C::pixels; m < correlated_maps; m += threads_per_pixel) {
         const int64_t l = first_map + m;
-        const float value = l > ones ? 0.0f : l == ones ? 1.0f : load(pixel + m * g.plane);
-        shared.stage.put_map(m, column, inside ? value : 0.0f);
+        const bool a_map = inside && l < ones;
+        shared.stage.put_map(m, column, a_map ? pixel[m * g.plane] : rounded<S>(inside && l == ones ? 1.0f : 0.0f));
       }
       __syncthreads();
-      correlation.multiply(shared.stage);
+      if (first_map + C::warp_map() <= ones) correlation.multiply(shared.stage);
     }
     for (int part = 0; part < C::parts; ++part, started = true) {
       __syncthreads();

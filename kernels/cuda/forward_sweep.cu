@@ -85,7 +85,7 @@ struct Products {
   }
 
   __device__ void multiply(const Stage &stage) {
-#pragma unroll
+#pragma unroll 2
     for (int k = 0; k < depth; ++k) {
       const float4 *taps = reinterpret_cast<const float4 *>(stage.weights[k][channel()]);
       const float4 *pixels = reinterpret_cast<const float4 *>(stage.maps[k] + column());
@@ -125,7 +125,7 @@ struct MatrixProducts {
     S maps[depth * map_stride];
     S weights[9][block_channels * weight_stride];
 
-    __device__ void put_map(int k, int column, float value) { store(maps + k * map_stride + column, value); }
+    __device__ void put_map(int k, int column, S value) { maps[k * map_stride + column] = value; }
     __device__ void put_weight(int k, int channel, int tap, float value) {
       store(weights[tap] + channel * weight_stride + k, value);
     }
@@ -174,8 +174,8 @@ __global__ void __launch_bounds__(sweep_threads)
 forward_sweep_kernel(Network network, Block block, Tiles tiles, const float *weight, const Step *steps, const S *maps,
                      float *rows) {
   using P = typename ProductsOf<S>::type;
-  constexpr int chunk_weights = P::depth * block_channels * 9;
-  constexpr int weights_per_thread = (chunk_weights + sweep_threads - 1) / sweep_threads;
+  constexpr int threads_per_channel = sweep_threads / block_channels;
+  constexpr int weights_per_thread = (9 * P::depth + threads_per_channel - 1) / threads_per_channel;
   union alignas(128) Shared {
     typename P::Stage stages[2];
     float row[3][block_channels][tile_pixels];
@@ -192,32 +192,24 @@ forward_sweep_kernel(Network network, Block block, Tiles tiles, const float *wei
   const int n_channels = block.channels - first_j < block_channels ? block.channels - first_j : block_channels;
   const int32_t n_maps = static_cast<int32_t>(network.maps_before(block.first_layer));
 
-  // Thread i brings pixel i of every map, and these weights.
+  // Thread i brings pixel i of every map, and a few weights of channel i / 64.
   const bool in_tile = thread < tile.pixels;
-  const S *pixel = maps + image * network.maps() * g.plane + tile.first_pixel + thread;
-  const float *weight_from[weights_per_thread];
-  int weight_map[weights_per_thread], weight_channel[weights_per_thread], weight_tap[weights_per_thread];
-#pragma unroll
-  for (int i = 0; i < weights_per_thread; ++i) {
-    const int e = thread + i * sweep_threads;
-    weight_channel[i] = e / (9 * P::depth);
-    weight_map[i] = e / 9 % P::depth;
-    weight_tap[i] = e % 9;
-    weight_from[i] = nullptr;
-    if (weight_channel[i] < n_channels) {
-      weight_from[i] = weight + network.weight_offset(block.first_channel + first_j + weight_channel[i]) +
-                       network.taps * weight_map[i] + 9 * a + weight_tap[i];
-    }
-  }
-  float next_map[P::depth], next_weight[weights_per_thread];
+  const S *pixel = maps + image * network.maps() * g.plane + tile.first_pixel + (in_tile ? thread : 0);
+  const int weight_j = thread / threads_per_channel, weight_e = thread % threads_per_channel;
+  const bool has_weights = weight_j < n_channels;
+  const float *channel_weight =
+      weight + network.weight_offset(block.first_channel + first_j + (has_weights ? weight_j : 0)) + 9 * a;
+  S next_map[P::depth];
+  float next_weight[weights_per_thread];
   const auto fetch = [&](int32_t first) {
 #pragma unroll
-    for (int k = 0; k < P::depth; ++k) {
-      next_map[k] = in_tile && first + k < n_maps ? load(pixel + (first + k) * g.plane) : 0.0f;
+    for (int k = 0; k < P::depth; ++k, pixel += g.plane) {
+      next_map[k] = in_tile && first + k < n_maps ? *pixel : rounded<S>(0.0f);
     }
 #pragma unroll
     for (int i = 0; i < weights_per_thread; ++i) {
-      next_weight[i] = weight_from[i] && first + weight_map[i] < n_maps ? weight_from[i][first * network.taps] : 0.0f;
+      const int e = weight_e + i * threads_per_channel, k = first + e / 9;
+      next_weight[i] = has_weights && k < n_maps ? channel_weight[k * network.taps + e % 9] : 0.0f;
     }
   };
 
@@ -231,7 +223,8 @@ forward_sweep_kernel(Network network, Block block, Tiles tiles, const float *wei
     for (int k = 0; k < P::depth; ++k) stage.put_map(k, thread, next_map[k]);
 #pragma unroll
     for (int i = 0; i < weights_per_thread; ++i) {
-      if (weight_channel[i] < block_channels) stage.put_weight(weight_map[i], weight_channel[i], weight_tap[i], next_weight[i]);
+      const int e = weight_e + i * threads_per_channel;
+      if (e < 9 * P::depth) stage.put_weight(e / 9, weight_j, e % 9, next_weight[i]);
     }
     __syncthreads();
     if (first + P::depth < n_maps) fetch(first + P::depth);

@@ -112,34 +112,47 @@ __device__ inline Place place_of_thread(const Geometry &g) {
   return place_in_batch(g, static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x);
 }
 
+// Whether a step along a row neither leaves it from here nor brings a mirror image of this pixel into it.
+__device__ inline bool far_from_edges(int32_t pixel, int32_t size, int32_t step) {
+  const int32_t margin = (step < 0 ? -step : step) + 1;
+  return pixel >= margin && pixel < size - margin;
+}
+
 // What the adjoint of a channel's gather sends to a pixel through its 9 taps in plane a of the filter:
 //   q[3 b + c] = sum of delta(P - (a, b, c) step) over all positions P that fold to the pixel
-// where that is inside the image. Away from the border there is one P and the loops over them cost nothing.
+// where that is inside the image. Far from the edges there is one P and nothing to test.
 template <class S>
 __device__ inline void adjoint_taps(const Geometry &g, Step step, int32_t a, const Place &place, const S *delta,
                                     Compute<S> (&q)[9]) {
+  if (far_from_edges(place.y, g.height, step.y) && far_from_edges(place.x, g.width, step.x) &&
+      (g.depth == 1 || far_from_edges(place.z, g.depth, step.z))) {
+    const S *centre = delta + place.pixel - a * step.z * g.height * g.width;
+#pragma unroll
+    for (int b = 0; b < 3; ++b) {
+#pragma unroll
+      for (int c = 0; c < 3; ++c) q[3 * b + c] = load(centre - (b - 1) * step.y * g.width - (c - 1) * step.x);
+    }
+    return;
+  }
 #pragma unroll
   for (int t = 0; t < 9; ++t) q[t] = 0;
   const int n_z = count_positions(place.z, g.depth, g.reach_z, g.boundary);
   const int n_y = count_positions(place.y, g.height, g.reach_y, g.boundary);
   const int n_x = count_positions(place.x, g.width, g.reach_x, g.boundary);
-  for (int u = 0; u < n_z; ++u) {
-    const int32_t z = position(u, place.z, g.depth, g.reach_z, g.boundary) - a * step.z;
+#pragma unroll 1
+  for (int i = 0; i < n_z * n_y * n_x; ++i) {
+    const int32_t z = position(i / (n_y * n_x), place.z, g.depth, g.reach_z, g.boundary) - a * step.z;
+    const int32_t at_y = position(i / n_x % n_y, place.y, g.height, g.reach_y, g.boundary);
+    const int32_t at_x = position(i % n_x, place.x, g.width, g.reach_x, g.boundary);
     if (z < 0 || z >= g.depth) continue;
-    for (int v = 0; v < n_y; ++v) {
-      const int32_t at_y = position(v, place.y, g.height, g.reach_y, g.boundary);
-      for (int h = 0; h < n_x; ++h) {
-        const int32_t at_x = position(h, place.x, g.width, g.reach_x, g.boundary);
 #pragma unroll
-        for (int b = 0; b < 3; ++b) {
-          const int32_t y = at_y - (b - 1) * step.y;
-          const S *row = delta + (z * g.height + y) * g.width;
+    for (int b = 0; b < 3; ++b) {
+      const int32_t y = at_y - (b - 1) * step.y;
+      const S *row = delta + (z * g.height + y) * g.width;
 #pragma unroll
-          for (int c = 0; c < 3; ++c) {
-            const int32_t x = at_x - (c - 1) * step.x;
-            if (y >= 0 && y < g.height && x >= 0 && x < g.width) q[3 * b + c] += load(row + x);
-          }
-        }
+      for (int c = 0; c < 3; ++c) {
+        const int32_t x = at_x - (c - 1) * step.x;
+        if (y >= 0 && y < g.height && x >= 0 && x < g.width) q[3 * b + c] += load(row + x);
       }
     }
   }
