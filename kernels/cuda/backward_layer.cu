@@ -15,7 +15,7 @@ namespace {
 constexpr int weights_per_chunk = 288;
 
 template <class S>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 6)
 backward_layer_kernel(Network network, int64_t end_channel, Block block, int32_t layer, const Compute<S> *grad_logits,
                       const Compute<S> *output_weight, const Compute<S> *weight, const Step *steps, const S *maps,
                       const float *gradients, S *deltas, Compute<S> *grad_input) {

@@ -128,7 +128,7 @@ struct CorrelationOf<float> {
 };
 
 template <class S>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 3)
 backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *deltas, const Step *steps,
                         double *partials, int64_t stride) {
   using C = typename CorrelationOf<S>::type;

@@ -187,7 +187,7 @@ forward_sweep_kernel(Network network, Block block, Tiles tiles, const float *wei
   const int thread = static_cast<int>(threadIdx.x);
   const int64_t image = blockIdx.x / tiles.per_image;
   const Tile tile = tile_of(g, tiles, blockIdx.x - image * tiles.per_image);
-  const int a = static_cast<int>(blockIdx.y), nz = network.taps / 9;
+  const int a = static_cast<int>(blockIdx.y);
   const int first_j = static_cast<int>(blockIdx.z) * block_channels;
   const int n_channels = block.channels - first_j < block_channels ? block.channels - first_j : block_channels;
   const int32_t n_maps = static_cast<int32_t>(network.maps_before(block.first_layer));
@@ -204,7 +204,7 @@ forward_sweep_kernel(Network network, Block block, Tiles tiles, const float *wei
   const auto fetch = [&](int32_t first) {
 #pragma unroll
     for (int k = 0; k < P::depth; ++k, pixel += g.plane) {
-      next_map[k] = in_tile && first + k < n_maps ? *pixel : rounded<S>(0.0f);
+      next_map[k] = in_tile && first + k < n_maps ? *pixel : S{};
     }
 #pragma unroll
     for (int i = 0; i < weights_per_thread; ++i) {
@@ -231,15 +231,23 @@ forward_sweep_kernel(Network network, Block block, Tiles tiles, const float *wei
     products.multiply(stage);
   }
 
-  const int32_t p = tile.first_pixel + thread, x = p % g.width;
+  // Worked out anew: kept through the products, these would take the registers that the sums need.
+  const unsigned index = forgotten(blockIdx.x);
+  const int64_t to_image = index / tiles.per_image;
+  const Tile to = tile_of(g, tiles, index - to_image * tiles.per_image);
+  const int32_t p = to.first_pixel + thread, x = p % g.width;
+  const bool written = thread < to.pixels && x >= to.x_first && x < to.x_end;
+  const int to_j = static_cast<int>(forgotten(blockIdx.z)) * block_channels;
+  const int to_channels = block.channels - to_j < block_channels ? block.channels - to_j : block_channels;
   for (int b = 0; b < 3; ++b) {
     __syncthreads();
     products.deposit(b, shared.row);
     __syncthreads();
-    if (!in_tile || x < tile.x_first || x >= tile.x_end) continue;
-    float *out = rows + ((image * 3 * nz + 3 * a + b) * block.channels + first_j) * g.plane + p;
-    for (int j = 0; j < n_channels; ++j) {
-      const int32_t step = steps[block.first_channel + first_j + j].x;
+    if (!written) continue;
+    const int64_t row = (to_image * (network.taps / 9) + forgotten(blockIdx.y)) * 3 + b;
+    float *out = rows + (row * block.channels + to_j) * g.plane + p;
+    for (int j = 0; j < to_channels; ++j) {
+      const int32_t step = steps[block.first_channel + to_j + j].x;
       float sum = 0;
 #pragma unroll
       for (int c = 0; c < 3; ++c) {

@@ -17,5 +17,11 @@ void launch(void (*kernel)(Parameters...), dim3 grid, unsigned block, cudaStream
   kernel<<<grid, block, 0, stream>>>(arguments...);
 }
 
+// The same value, but the compiler cannot know: what follows from it is worked out here, not kept from before.
+__device__ inline unsigned forgotten(unsigned value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
 }  // namespace napari_msd
 #endif
