@@ -16,6 +16,12 @@ namespace {
 
 using namespace napari_msd;
 
+msd_error check(const msd_problem *problem) {
+  const msd_error wrong = check_problem(problem);
+  if (wrong == MSD_OK && problem->map_dtype != MSD_MAPS_AS_DTYPE) return MSD_UNSUPPORTED;
+  return wrong;
+}
+
 template <class Call>
 int32_t guarded(Call &&call) {
   try {
@@ -75,7 +81,7 @@ const char *msd_error_text(int32_t error) { return error_text(error); }
 int32_t msd_probe(void) { return MSD_OK; }
 
 int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
-  const msd_error wrong = check_problem(problem);
+  const msd_error wrong = check(problem);
   if (wrong != MSD_OK || !memory) return wrong != MSD_OK ? wrong : MSD_BAD_ARGUMENT;
   *memory = Plan(*problem).memory();
   return MSD_OK;
@@ -85,7 +91,7 @@ int32_t msd_forward(const msd_problem *problem, const void *input, const void *w
                     const void *output_weight, const void *output_bias, void *maps, void *logits,
                     void *workspace, void *) {
   return guarded([&]() -> int32_t {
-    const msd_error wrong = check_problem(problem);
+    const msd_error wrong = check(problem);
     if (wrong != MSD_OK || problem->batch == 0) return wrong;
     if (any_null({input, weight, bias, output_weight, output_bias, maps, logits, workspace})) {
       return MSD_BAD_ARGUMENT;
@@ -108,7 +114,7 @@ int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const 
                      const void *output_weight, void *grad_input, void *grad_weight, void *grad_bias,
                      void *grad_output_weight, void *grad_output_bias, void *workspace, void *) {
   return guarded([&]() -> int32_t {
-    const msd_error wrong = check_problem(problem);
+    const msd_error wrong = check(problem);
     if (wrong != MSD_OK) return wrong;
     if (any_null({weight, output_weight, grad_weight, grad_bias, grad_output_weight, grad_output_bias})) {
       return MSD_BAD_ARGUMENT;

@@ -1,9 +1,12 @@
 // The C ABI of the CUDA core: checks, memory plan, and the order of launches. Nothing here waits for the GPU.
 //
-// Memory: maps (batch, all maps, plane) as they are; the backward workspace holds as many deltas as there are
-// hidden maps, the partial sums of parameter gradients, and the table of dilations.
+// Memory: maps (batch, all maps, plane) in their storage type; without a backward pass only as many images' maps
+// as fill the card. Forward workspace: the table of dilations and the rows of one block of layers. Backward
+// workspace: that table, the partial sums of parameter gradients, the gradients of one block's maps, and as many
+// deltas as there are hidden maps.
 #include <cstddef>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 #include "check_problem.h"
@@ -18,16 +21,42 @@ constexpr int64_t max_grid_x = 0x7fffffff, max_grid_yz = 0xffff;
 
 int64_t aligned(int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
+// Images computed together when no maps are kept: enough pixels to fill any card.
+constexpr int64_t pixels_together = int64_t{1} << 20;
+// A sweep over fewer maps (or channels) than this costs more than it saves.
+constexpr int64_t least_to_sweep = block_channels;
+
 struct Pass {
   Network network;
   SumPlan sums;
-  int64_t item, steps_bytes, deltas_bytes, partials_bytes;
+  bool blocked;
+  int64_t images_together;
+  int64_t steps_bytes, rows_bytes, partials_bytes, gradients_bytes, deltas_bytes, maps_bytes;
   std::vector<Step> steps;
+
+  // The largest |dilation| along x in a block.
+  int32_t reach_x(const Block &block) const {
+    int32_t reach = 0;
+    for (int32_t q = block.first_channel; q < block.end_channel(); ++q) {
+      const int32_t x = steps[static_cast<size_t>(q)].x;
+      if ((x < 0 ? -x : x) > reach) reach = x < 0 ? -x : x;
+    }
+    return reach;
+  }
 };
+
+// Compute capability 7.5 has no bfloat16 matrix units.
+bool multiplies_bfloat16() {
+  int device = 0, major = 0;
+  if (cudaGetDevice(&device) != cudaSuccess) return true;  // no card: a later call says so
+  if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess) return true;
+  return major >= 8;
+}
 
 msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   const msd_error wrong = check_problem(problem);
   if (wrong != MSD_OK) return wrong;
+  if (problem->map_dtype == MSD_MAPS_BFLOAT16 && !multiplies_bfloat16()) return MSD_UNSUPPORTED;
   Network &network = pass.network;
   network.in_channels = problem->in_channels;
   network.depth = problem->depth;
@@ -59,11 +88,19 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
     if (reach_x > g.reach_x) g.reach_x = reach_x;
     pass.steps.push_back(step);
   }
-  pass.sums = plan_sums(g);
-  pass.item = problem->dtype == MSD_FLOAT64 ? 8 : 4;
+  const bool wide = problem->dtype == MSD_FLOAT64;
+  const int64_t item = wide ? 8 : problem->map_dtype == MSD_MAPS_AS_DTYPE ? 4 : 2;
+  pass.blocked = !wide;
+  const int64_t fit = pixels_together / g.plane > 1 ? pixels_together / g.plane : 1;
+  pass.images_together = problem->keep_maps || g.batch < fit ? g.batch : fit;
+  pass.sums = plan_sums(network);
+  const int64_t block_plane = pass.blocked ? most_block_channels(network) * g.plane * 4 : 0;
   pass.steps_bytes = aligned(network.channels() * static_cast<int64_t>(sizeof(Step)));
-  pass.deltas_bytes = aligned(g.batch * network.channels() * g.plane * pass.item);
+  pass.rows_bytes = network.depth > layers_per_block(network) ? aligned(pass.images_together * network.taps / 3 * block_plane) : 0;
+  pass.maps_bytes = pass.images_together * network.maps() * g.plane * item;
   pass.partials_bytes = aligned(pass.sums.partials * network.parameters() * 8);
+  pass.gradients_bytes = aligned(g.batch * block_plane);
+  pass.deltas_bytes = g.batch * network.channels() * g.plane * item;
   return MSD_OK;
 }
 
@@ -80,48 +117,75 @@ int32_t guarded(Call &&call) {
 
 int32_t launch_result() { return cudaGetLastError() == cudaSuccess ? MSD_OK : MSD_DEVICE_FAILED; }
 
-template <class T>
-int32_t forward(const Pass &pass, const T *input, const T *weight, const T *bias, const T *output_weight,
-                const T *output_bias, T *maps, T *logits, void *workspace, cudaStream_t stream) {
-  const Network &network = pass.network;
-  const int64_t input_bytes = network.in_channels * network.geometry.plane * pass.item;
-  const int64_t maps_bytes = network.maps() * network.geometry.plane * pass.item;
-  if (cudaMemcpy2DAsync(maps, static_cast<size_t>(maps_bytes), input, static_cast<size_t>(input_bytes),
-                        static_cast<size_t>(input_bytes), static_cast<size_t>(network.geometry.batch),
-                        cudaMemcpyDeviceToDevice, stream) != cudaSuccess) {
-    return MSD_DEVICE_FAILED;
-  }
+template <class S>
+int32_t forward(const Pass &pass, const Compute<S> *input, const Compute<S> *weight, const Compute<S> *bias,
+                const Compute<S> *output_weight, const Compute<S> *output_bias, S *maps, Compute<S> *logits,
+                void *workspace, cudaStream_t stream) {
   Step *steps = static_cast<Step *>(workspace);
-  upload_steps(pass.steps.data(), network.channels(), steps, stream);
-  for (int32_t layer = 0; layer < network.depth; ++layer) {
-    forward_layer(network, layer, weight, bias, steps, maps, stream);
+  float *rows = reinterpret_cast<float *>(static_cast<char *>(workspace) + pass.steps_bytes);
+  upload_steps(pass.steps.data(), pass.network.channels(), steps, stream);
+  for (int64_t image = 0; image < pass.network.geometry.batch; image += pass.images_together) {
+    Network network = pass.network;
+    Geometry &g = network.geometry;
+    g.batch = g.batch - image < pass.images_together ? g.batch - image : pass.images_together;
+    copy_input(network, input + image * network.in_channels * g.plane, maps, stream);
+    for (int32_t first = 0; first < network.depth; first += layers_per_block(network)) {
+      const Block block = block_of(network, first);
+      bool swept = false;
+      if constexpr (!std::is_same_v<S, double>) {
+        swept = first > 0 && network.maps_before(first) >= least_to_sweep &&
+                forward_sweep(network, block, pass.reach_x(block), weight, steps, maps, rows, stream);
+      }
+      for (int32_t layer = first; layer < first + block.layers; ++layer) {
+        forward_layer(network, block, layer, weight, bias, steps, swept ? rows : nullptr, maps, stream);
+      }
+    }
+    output_layer(network, maps, output_weight, output_bias, logits + image * network.n_classes * g.plane, stream);
   }
-  output_layer(network, static_cast<const T *>(maps), output_weight, output_bias, logits, stream);
   return launch_result();
 }
 
-template <class T>
-int32_t backward(const Pass &pass, const T *grad_logits, const T *maps, const T *weight, const T *output_weight,
-                 T *grad_input, T *grad_weight, T *grad_bias, T *grad_output_weight, T *grad_output_bias,
-                 void *workspace, cudaStream_t stream) {
+template <class S>
+int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps, const Compute<S> *weight,
+                 const Compute<S> *output_weight, Compute<S> *grad_input, Compute<S> *grad_weight,
+                 Compute<S> *grad_bias, Compute<S> *grad_output_weight, Compute<S> *grad_output_bias, void *workspace,
+                 cudaStream_t stream) {
   const Network &network = pass.network;
   const int64_t weights = network.weights(), channels = network.channels();
   const int64_t output_weights = network.n_classes * network.maps();
   char *memory = static_cast<char *>(workspace);
   Step *steps = reinterpret_cast<Step *>(memory);
-  double *partials = reinterpret_cast<double *>(memory + pass.steps_bytes);
-  T *deltas = reinterpret_cast<T *>(memory + pass.steps_bytes + pass.partials_bytes);
+  double *partials = reinterpret_cast<double *>(memory += pass.steps_bytes);
+  float *gradients = reinterpret_cast<float *>(memory += pass.partials_bytes);
+  S *deltas = reinterpret_cast<S *>(memory += pass.gradients_bytes);
   if (network.geometry.batch > 0) {
     upload_steps(pass.steps.data(), channels, steps, stream);
-    for (int32_t layer = network.depth - 1; layer >= (grad_input ? -1 : 0); --layer) {
-      backward_data(network, layer, grad_logits, output_weight, weight, static_cast<const Step *>(steps), maps,
-                    deltas, grad_input, stream);
+    // Gradients of n maps from everything at and behind `channel`, where there is enough of it.
+    const auto sweep = [&](int64_t first_map, int32_t n, int64_t channel, auto *into) {
+      if constexpr (!std::is_same_v<S, double>) {
+        if (channels - channel < least_to_sweep) return false;
+        backward_sweep(network, first_map, n, channel, grad_logits, output_weight, weight, steps, deltas, into, stream);
+        return true;
+      }
+      return false;
+    };
+    const int32_t step = layers_per_block(network);
+    for (int32_t first = (network.depth - 1) / step * step; first >= 0; first -= step) {
+      const Block block = block_of(network, first);
+      const bool swept = sweep(network.maps_before(first), block.channels, block.end_channel(), gradients);
+      for (int32_t layer = first + block.layers - 1; layer >= first; --layer) {
+        backward_layer(network, block, layer, grad_logits, output_weight, weight, steps, maps,
+                       swept ? gradients : nullptr, deltas, grad_input, stream);
+      }
     }
-    backward_weights(network, pass.sums, maps, static_cast<const T *>(deltas), static_cast<const Step *>(steps),
-                     partials, stream);
+    if (grad_input && !sweep(0, network.in_channels, 0, grad_input)) {
+      backward_layer(network, block_of(network, 0), -1, grad_logits, output_weight, weight, steps, maps,
+                     static_cast<const float *>(nullptr), deltas, grad_input, stream);
+    }
+    backward_weights(network, pass.sums, maps, static_cast<const S *>(deltas), steps, partials, stream);
     backward_output_weights(network, pass.sums, maps, grad_logits, partials, stream);
   }
-  const auto reduce = [&](int64_t first, int64_t count, T *gradient) {
+  const auto reduce = [&](int64_t first, int64_t count, auto *gradient) {
     reduce_partials(static_cast<const double *>(partials), pass.sums.partials, network.parameters(), first, count,
                     gradient, stream);
   };
@@ -130,6 +194,20 @@ int32_t backward(const Pass &pass, const T *grad_logits, const T *maps, const T 
   reduce(weights + channels, output_weights, grad_output_weight);
   reduce(weights + channels + output_weights, network.n_classes, grad_output_bias);
   return launch_result();
+}
+
+template <class S>
+struct Storage {
+  using type = S;
+};
+
+// call(Storage<S>) for the type that the problem's maps are stored in.
+template <class Call>
+int32_t with_storage(const msd_problem &problem, Call &&call) {
+  if (problem.dtype == MSD_FLOAT64) return call(Storage<double>{});
+  if (problem.map_dtype == MSD_MAPS_BFLOAT16) return call(Storage<__nv_bfloat16>{});
+  if (problem.map_dtype == MSD_MAPS_FLOAT16) return call(Storage<__half>{});
+  return call(Storage<float>{});
 }
 
 }  // namespace
@@ -152,9 +230,10 @@ int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
     Pass pass;
     const msd_error wrong = plan_pass(problem, pass);
     if (wrong != MSD_OK || !memory) return wrong != MSD_OK ? wrong : MSD_BAD_ARGUMENT;
-    memory->maps = problem->batch * pass.network.maps() * pass.network.geometry.plane * pass.item;
-    memory->forward_workspace = pass.steps_bytes;
-    memory->backward_workspace = pass.steps_bytes + pass.partials_bytes + pass.deltas_bytes;
+    memory->maps = pass.maps_bytes;
+    memory->forward_workspace = pass.steps_bytes + pass.rows_bytes;
+    memory->backward_workspace =
+        problem->keep_maps ? pass.steps_bytes + pass.partials_bytes + pass.gradients_bytes + pass.deltas_bytes : 0;
     return MSD_OK;
   });
 }
@@ -169,14 +248,13 @@ int32_t msd_forward(const msd_problem *problem, const void *input, const void *w
     if (!input || !weight || !bias || !output_weight || !output_bias || !maps || !logits || !workspace) {
       return MSD_BAD_ARGUMENT;
     }
-    const auto run = [&](auto zero) {
-      using T = decltype(zero);
-      const auto in = [](const void *array) { return static_cast<const T *>(array); };
-      return forward<T>(pass, in(input), in(weight), in(bias), in(output_weight), in(output_bias),
-                        static_cast<T *>(maps), static_cast<T *>(logits), workspace,
+    return with_storage(*problem, [&](auto storage) {
+      using S = typename decltype(storage)::type;
+      const auto in = [](const void *array) { return static_cast<const Compute<S> *>(array); };
+      return forward<S>(pass, in(input), in(weight), in(bias), in(output_weight), in(output_bias),
+                        static_cast<S *>(maps), static_cast<Compute<S> *>(logits), workspace,
                         static_cast<cudaStream_t>(stream));
-    };
-    return problem->dtype == MSD_FLOAT64 ? run(0.0) : run(0.0f);
+    });
   });
 }
 
@@ -191,15 +269,14 @@ int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const 
         !workspace || (problem->batch > 0 && (!grad_logits || !maps))) {
       return MSD_BAD_ARGUMENT;
     }
-    const auto run = [&](auto zero) {
-      using T = decltype(zero);
-      const auto in = [](const void *array) { return static_cast<const T *>(array); };
-      const auto out = [](void *array) { return static_cast<T *>(array); };
-      return backward<T>(pass, in(grad_logits), in(maps), in(weight), in(output_weight), out(grad_input),
-                         out(grad_weight), out(grad_bias), out(grad_output_weight), out(grad_output_bias),
-                         workspace, static_cast<cudaStream_t>(stream));
-    };
-    return problem->dtype == MSD_FLOAT64 ? run(0.0) : run(0.0f);
+    return with_storage(*problem, [&](auto storage) {
+      using S = typename decltype(storage)::type;
+      const auto in = [](const void *array) { return static_cast<const Compute<S> *>(array); };
+      const auto out = [](void *array) { return static_cast<Compute<S> *>(array); };
+      return backward<S>(pass, in(grad_logits), static_cast<const S *>(maps), in(weight), in(output_weight),
+                         out(grad_input), out(grad_weight), out(grad_bias), out(grad_output_weight),
+                         out(grad_output_bias), workspace, static_cast<cudaStream_t>(stream));
+    });
   });
 }
 

@@ -1,147 +1,226 @@
-// Gradients of all parameters:
+// Gradients of the filters and biases:
 //
-//   grad_weight[q][l][t] = sum over images and pixels p of delta[q](p) * z[l]( read position of tap t at p )
-//   grad_bias[q]         = sum of delta[q];   the 1x1 convolution's likewise, with one tap.
+//   grad_weight[q][l][t] = sum over images and pixels p of Q[q][t](p) * z[l](p),   Q the adjoint of the gather
+//   grad_bias[q]         = the same for a map of ones and the filter's centre
 //
-// A block takes one channel q, four maps l and every `partials`-th row chunk of the batch; its threads' sums
-// meet in shared memory and are added in a fixed order, in double, into one partial result per block;
-// reduce_partials adds those up. No atomics: the same input gives the same bits.
+// A matrix product over pixels: (channels and taps) x (maps). A block of threads takes 8 channels, 9 taps (in 3-D
+// one plane a of the filter), 64 maps and every `partials`-th run of pixels of the batch. Chunk by chunk of pixels,
+// the adjoint taps are gathered once for all 64 maps; the sums stay in registers for one run (1024 pixels) and are
+// then added to the block's own partial result, in double; reduce_partials adds those up. No atomics, a fixed
+// order everywhere: the same input gives the same bits.
+//
+// 16-bit maps on the matrix units (Q is rounded to 16 bits, too), float32 on the scalar units.
+#include "matrix_units.cuh"
 #include "network.cuh"
 
 namespace napari_msd {
 namespace {
 
-// Sums of so many maps stay in registers: 36 with 9 taps, 27 with 27.
-template <int nz>
-constexpr int maps_per_block = nz == 1 ? 4 : 1;
+constexpr int correlated_maps = 64;
 
-// Thread v adds up the block's values number v, in the threads' order.
-template <class T, int count>
-__device__ double block_sum(const T *values, T *shared) {
-  const int thread = static_cast<int>(threadIdx.x), stride = static_cast<int>(block_threads) + 1;
-  for (int v = 0; v < count; ++v) shared[v * stride + thread] = values[v];
-  __syncthreads();
-  double sum = 0;
-  if (thread < count) {
-    for (int i = 0; i < static_cast<int>(block_threads); ++i) sum += static_cast<double>(shared[thread * stride + i]);
+using SumTile = float[block_channels][9][correlated_maps];
+
+// float32: a warp takes 8 channels, 9 taps and 16 maps, a thread one channel and 4 maps.
+template <class S>
+struct Correlation {
+  static constexpr int pixels = 32;  // per chunk
+  static constexpr int parts = 1;    // sums of so many shares of the pixels are deposited one after another
+  struct alignas(16) Stage {
+    float taps[pixels][100];  // channel by channel, 9 taps padded to 12; 100 and 68: less bank conflicts
+    float maps[pixels][correlated_maps + 4];
+
+    __device__ void put_tap(int channel, int tap, int pixel, float value) { taps[pixel][12 * channel + tap] = value; }
+    __device__ void put_map(int map, int pixel, float value) { maps[pixel][map] = value; }
+  };
+  float sums[9][4];
+
+  __device__ static int channel() { return static_cast<int>(threadIdx.x) % 32 / 4; }
+  __device__ static int warp_map() { return static_cast<int>(threadIdx.x) / 32 * 16; }
+  __device__ static int first_map() { return warp_map() + static_cast<int>(threadIdx.x) % 4 * 4; }
+
+  __device__ void clear() {
+#pragma unroll
+    for (int t = 0; t < 9; ++t) {
+#pragma unroll
+      for (int m = 0; m < 4; ++m) sums[t][m] = 0;
+    }
   }
-  return sum;
-}
 
-template <class T, int nz>
-__global__ void __launch_bounds__(block_threads)
-backward_weights_kernel(Network network, SumPlan plan, const T *maps, const T *deltas, const Step *steps,
+  __device__ void multiply(const Stage &stage) {
+#pragma unroll 4
+    for (int p = 0; p < pixels; ++p) {
+      const float4 *taps = reinterpret_cast<const float4 *>(stage.taps[p] + 12 * channel());
+      const float4 q0 = taps[0], q1 = taps[1], q2 = taps[2];
+      const float4 z4 = *reinterpret_cast<const float4 *>(stage.maps[p] + first_map());
+      const float q[9] = {q0.x, q0.y, q0.z, q0.w, q1.x, q1.y, q1.z, q1.w, q2.x};
+      const float z[4] = {z4.x, z4.y, z4.z, z4.w};
+#pragma unroll
+      for (int t = 0; t < 9; ++t) {
+#pragma unroll
+        for (int m = 0; m < 4; ++m) sums[t][m] += q[t] * z[m];
+      }
+    }
+  }
+
+  __device__ void deposit(int, SumTile &tile) const {
+#pragma unroll
+    for (int t = 0; t < 9; ++t) {
+      float *to = tile[channel()][t] + first_map();
+      *reinterpret_cast<float4 *>(to) = float4{sums[t][0], sums[t][1], sums[t][2], sums[t][3]};
+    }
+  }
+};
+
+// 16-bit: a warp takes 8 channels, 9 taps, 32 maps and half of the chunk's pixels.
+template <class S>
+struct MatrixCorrelation {
+  static constexpr int pixels = 64, parts = 2;
+  static constexpr int stride = pixels + 8;  // rows on different banks
+  struct alignas(128) Stage {
+    S taps[9][block_channels * stride];
+    S maps[correlated_maps * stride];
+
+    __device__ void put_tap(int channel, int tap, int pixel, float value) {
+      store(taps[tap] + channel * stride + pixel, value);
+    }
+    __device__ void put_map(int map, int pixel, S value) { maps[map * stride + pixel] = value; }
+  };
+  Sums sums[9];
+
+  __device__ static int part() { return static_cast<int>(threadIdx.x) / 64; }
+  __device__ static int warp_map() { return static_cast<int>(threadIdx.x) / 32 % 2 * tile_columns; }
+
+  __device__ void clear() {
+#pragma unroll
+    for (int t = 0; t < 9; ++t) clear_sums(sums[t]);
+  }
+
+  __device__ void multiply(const Stage &stage) {
+    constexpr int share = pixels / parts;
+#pragma unroll
+    for (int k = 0; k < share; k += tile_depth) {
+      const int pixel = part() * share + k;
+      Right<S, false> map;
+      load_right(map, stage.maps + warp_map() * stride + pixel, stride);
+#pragma unroll
+      for (int t = 0; t < 9; ++t) {
+        Left<S> taps;
+        load_left(taps, stage.taps[t] + pixel, stride);
+        multiply_add(sums[t], taps, map);
+      }
+    }
+  }
+
+  __device__ void deposit(int wanted, SumTile &tile) const {
+    if (wanted != part()) return;
+#pragma unroll
+    for (int t = 0; t < 9; ++t) store_sums(tile[0][t] + warp_map(), sums[t], 9 * correlated_maps);
+  }
+};
+
+template <class S>
+struct CorrelationOf {
+  using type = MatrixCorrelation<S>;
+};
+template <>
+struct CorrelationOf<float> {
+  using type = Correlation<float>;
+};
+
+template <class S>
+__global__ void __launch_bounds__(block_threads, 3)
+backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *deltas, const Step *steps,
                         double *partials, int64_t stride) {
-  constexpr int taps = taps_of<nz>, n_maps = maps_per_block<nz>, values = n_maps * taps + 1;
-  __shared__ T shared[values * (block_threads + 1)];
-  const Geometry &g = network.geometry;
-  const int64_t q = blockIdx.x, first_map = static_cast<int64_t>(blockIdx.z) * n_maps;
-  const int64_t left = network.maps_before(q / network.width) - first_map;
-  if (left <= 0) return;  // the whole block
-  const int n = static_cast<int>(left < n_maps ? left : n_maps);
-  const Step step = steps[q];
-  T sums[values];
-#pragma unroll
-  for (int v = 0; v < values; ++v) sums[v] = T(0);
+  using C = typename CorrelationOf<S>::type;
+  constexpr int threads_per_pixel = static_cast<int>(block_threads) / C::pixels;
+  union alignas(128) Shared {
+    typename C::Stage stage;
+    SumTile tile;
+    __device__ Shared() {}
+  };
+  __shared__ Shared shared;
 
-  for (int64_t unit = blockIdx.y; unit < plan.units; unit += plan.partials) {
-    const int64_t image = unit / plan.units_per_image;
-    const int32_t first_row = static_cast<int32_t>(unit - image * plan.units_per_image) * plan.rows_per_unit;
-    const int32_t last_row = first_row + plan.rows_per_unit < g.depth * g.height ? first_row + plan.rows_per_unit : g.depth * g.height;
-    const T *delta = deltas + (image * network.channels() + q) * g.plane;
-    const T *map = maps + (image * network.maps() + first_map) * g.plane;
-    for (int32_t p = first_row * g.width + static_cast<int32_t>(threadIdx.x); p < last_row * g.width;
-         p += static_cast<int32_t>(blockDim.x)) {
-      int32_t offsets[taps];
-      const int32_t row = p / g.width, z = nz == 1 ? 0 : row / g.height;
-      tap_offsets<nz>(g, step, z, row - z * g.height, p - row * g.width, offsets);
-      const T value = delta[p];
-      sums[values - 1] += value;
+  const Geometry &g = network.geometry;
+  const int thread = static_cast<int>(threadIdx.x), taps = network.taps, nz = taps / 9;
+  const int64_t first_q = blockIdx.x / nz * block_channels, channels = network.channels();
+  const int a = static_cast<int>(blockIdx.x % nz);
+  const int n_channels = static_cast<int>(channels - first_q < block_channels ? channels - first_q : block_channels);
+  const int64_t first_map = static_cast<int64_t>(blockIdx.y) * correlated_maps;
+  // All maps that one of the channels sees, and behind them the map of ones.
+  const int64_t ones = network.maps_before((first_q + n_channels - 1) / network.width);
+  if (first_map > ones) return;  // the whole block
+  double *partial = partials + blockIdx.z * stride;
+
+  C correlation;
+  bool started = false;
+  for (int64_t u = blockIdx.z; u < plan.units; u += plan.partials) {
+    const Unit unit = unit_of(g, plan, u);
+    correlation.clear();
+    for (int32_t first = unit.first; first < unit.end; first += C::pixels) {
+      const int column = thread % C::pixels;
+      const bool inside = first + column < unit.end;
+      const Place place = place_of(g, unit.image, inside ? first + column : unit.first, inside);
+      __syncthreads();
+      for (int j = thread / C::pixels; j < block_channels; j += threads_per_pixel) {
+        float sent[9] = {};
+        if (inside && j < n_channels) {
+          adjoint_taps(g, steps[first_q + j], nz == 1 ? 0 : a - 1, place,
+                       deltas + (unit.image * channels + first_q + j) * g.plane, sent);
+        }
 #pragma unroll
-      for (int l = 0; l < n_maps; ++l) {
-        if (l >= n) break;
-        const T *plane = map + l * g.plane;
-#pragma unroll
-        for (int t = 0; t < taps; ++t) {
-          if (offsets[t] >= 0) sums[taps * l + t] += value * plane[offsets[t]];
+        for (int t = 0; t < 9; ++t) shared.stage.put_tap(j, t, column, sent[t]);
+      }
+      const S *pixel = maps + (unit.image * network.maps() + first_map) * g.plane + place.pixel;
+#pragma unroll 8
+      for (int m = thread / C::pixels; m < correlated_maps; m += threads_per_pixel) {
+        const int64_t l = first_map + m;
+        const bool a_map = inside && l < ones;
+        shared.stage.put_map(m, column, a_map ? pixel[m * g.plane] : rounded<S>(inside && l == ones ? 1.0f : 0.0f));
+      }
+      __syncthreads();
+      if (first_map + C::warp_map() <= ones) correlation.multiply(shared.stage);
+    }
+    for (int part = 0; part < C::parts; ++part, started = true) {
+      __syncthreads();
+      correlation.deposit(part, shared.tile);
+      __syncthreads();
+      for (int j = 0; j < n_channels; ++j) {
+        const int64_t q = first_q + j, seen = network.maps_before(q / network.width), offset = network.weight_offset(q);
+        for (int e = thread; e < 9 * correlated_maps; e += static_cast<int>(block_threads)) {
+          const int t = e / correlated_maps;
+          const int64_t l = first_map + e % correlated_maps;
+          const double sum = static_cast<double>(shared.tile[j][t][e % correlated_maps]);
+          if (l < seen) {
+            double *to = partial + offset + taps * l + 9 * a + t;
+            *to = started ? *to + sum : sum;
+          } else if (l == ones && t == 4 && a == nz / 2) {
+            double *to = partial + network.weights() + q;
+            *to = started ? *to + sum : sum;
+          }
         }
       }
     }
   }
-  const double sum = block_sum<T, values>(sums, shared);
-  const int thread = static_cast<int>(threadIdx.x);
-  double *partial = partials + blockIdx.y * stride;
-  if (thread < taps * n) partial[network.weight_offset(q) + taps * first_map + thread] = sum;
-  if (thread == values - 1 && first_map == 0) partial[network.weight_offset(network.channels()) + q] = sum;
-}
-
-template <class T>
-__global__ void __launch_bounds__(block_threads)
-backward_output_weights_kernel(Network network, SumPlan plan, const T *maps, const T *grad_logits,
-                               double *partials, int64_t stride) {
-  __shared__ T shared[2 * (block_threads + 1)];
-  const Geometry &g = network.geometry;
-  const int64_t l = blockIdx.x, k = blockIdx.z;
-  T sums[2] = {T(0), T(0)};
-  for (int64_t unit = blockIdx.y; unit < plan.units; unit += plan.partials) {
-    const int64_t image = unit / plan.units_per_image;
-    const int32_t first_row = static_cast<int32_t>(unit - image * plan.units_per_image) * plan.rows_per_unit;
-    const int32_t last_row = first_row + plan.rows_per_unit < g.depth * g.height ? first_row + plan.rows_per_unit : g.depth * g.height;
-    const T *gradient = grad_logits + (image * network.n_classes + k) * g.plane;
-    const T *map = maps + (image * network.maps() + l) * g.plane;
-    for (int32_t p = first_row * g.width + static_cast<int32_t>(threadIdx.x); p < last_row * g.width;
-         p += static_cast<int32_t>(blockDim.x)) {
-      sums[0] += gradient[p] * map[p];
-      sums[1] += gradient[p];
-    }
-  }
-  const double sum = block_sum<T, 2>(sums, shared);
-  double *output = partials + blockIdx.y * stride + network.weight_offset(network.channels()) + network.channels();
-  if (threadIdx.x == 0) output[k * network.maps() + l] = sum;
-  if (threadIdx.x == 1 && l == 0) output[network.n_classes * network.maps() + k] = sum;
 }
 
 }  // namespace
 
-SumPlan plan_sums(const Geometry &geometry) {
-  constexpr int64_t pixels_per_unit = 4096;
-  SumPlan plan;
-  const int64_t rows = (pixels_per_unit + geometry.width - 1) / geometry.width;
-  const int32_t all_rows = geometry.depth * geometry.height;
-  plan.rows_per_unit = static_cast<int32_t>(rows < all_rows ? rows : all_rows);
-  plan.units_per_image = (all_rows + plan.rows_per_unit - 1) / plan.rows_per_unit;
-  plan.units = geometry.batch * plan.units_per_image;
-  plan.partials = static_cast<int32_t>(plan.units < max_partials ? plan.units : max_partials);
-  return plan;
+template <class S>
+void backward_weights(const Network &network, const SumPlan &sums, const S *maps, const S *deltas, const Step *steps,
+                      double *partials, cudaStream_t stream) {
+  const int64_t groups = (network.channels() + block_channels - 1) / block_channels;
+  const int64_t most_maps = network.maps_before(network.depth - 1) + 1;
+  const dim3 grid(static_cast<unsigned>(groups * (network.taps / 9)),
+                  static_cast<unsigned>((most_maps + correlated_maps - 1) / correlated_maps),
+                  static_cast<unsigned>(sums.partials));
+  launch(backward_weights_kernel<S>, grid, block_threads, stream, network, sums, maps, deltas, steps, partials,
+         network.parameters());
 }
 
-template <class T>
-void backward_weights(const Network &network, const SumPlan &sums, const T *maps, const T *deltas,
-                      const Step *steps, double *partials, cudaStream_t stream) {
-  const int64_t most_maps = network.maps_before(network.depth - 1);
-  const int64_t together = network.taps == 9 ? maps_per_block<1> : maps_per_block<3>;
-  const dim3 grid(static_cast<unsigned>(network.channels()), static_cast<unsigned>(sums.partials),
-                  static_cast<unsigned>((most_maps + together - 1) / together));
-  launch(network.taps == 9 ? backward_weights_kernel<T, 1> : backward_weights_kernel<T, 3>, grid, block_threads,
-         stream, network, sums, maps, deltas, steps, partials, network.parameters());
-}
-
-template <class T>
-void backward_output_weights(const Network &network, const SumPlan &sums, const T *maps, const T *grad_logits,
-                             double *partials, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(network.maps()), static_cast<unsigned>(sums.partials),
-                  static_cast<unsigned>(network.n_classes));
-  launch(backward_output_weights_kernel<T>, grid, block_threads, stream, network, sums, maps, grad_logits,
-         partials, network.parameters());
-}
-
-template void backward_weights(const Network &, const SumPlan &, const float *, const float *, const Step *,
-                               double *, cudaStream_t);
-template void backward_weights(const Network &, const SumPlan &, const double *, const double *, const Step *,
-                               double *, cudaStream_t);
-template void backward_output_weights(const Network &, const SumPlan &, const float *, const float *, double *,
-                                      cudaStream_t);
-template void backward_output_weights(const Network &, const SumPlan &, const double *, const double *, double *,
-                                      cudaStream_t);
+#define NAPARI_MSD_INSTANTIATE(S)                                                                               \
+  template void backward_weights(const Network &, const SumPlan &, const S *, const S *, const Step *, double *, \
+                                 cudaStream_t);
+NAPARI_MSD_FOR_EACH_BLOCKED_STORAGE(NAPARI_MSD_INSTANTIATE)
+#undef NAPARI_MSD_INSTANTIATE
 
 }  // namespace napari_msd

@@ -10,6 +10,7 @@
 
 #include "launch.cuh"
 #include "napari_msd.h"
+#include "storage.cuh"
 
 namespace napari_msd {
 
@@ -42,16 +43,20 @@ __device__ inline int32_t fold(int32_t position, int32_t size, int32_t boundary)
   return position < 0 ? -position - edge : 2 * size - 2 + edge - position;
 }
 
-// All positions within `reach` of the row that fold to `pixel`, the pixel itself first; returns their number.
-__device__ inline int unfold(int32_t pixel, int32_t size, int32_t reach, int32_t boundary, int32_t *positions) {
-  int count = 0;
-  positions[count++] = pixel;
-  if (boundary == MSD_ZEROS) return count;
+// How many positions within `reach` of the row fold to `pixel`: itself and up to two mirror images.
+__device__ inline int count_positions(int32_t pixel, int32_t size, int32_t reach, int32_t boundary) {
+  if (boundary == MSD_ZEROS) return 1;
   const int32_t edge = boundary == MSD_SYMMETRIC ? 1 : 0;
   const int32_t before = -pixel - edge, after = 2 * size - 2 + edge - pixel;
-  if (before < 0 && before >= -reach) positions[count++] = before;
-  if (after >= size && after < size + reach) positions[count++] = after;
-  return count;
+  return 1 + (before < 0 && before >= -reach) + (after >= size && after < size + reach);
+}
+
+// Position number `i` of these: the pixel itself, then the image before the row, then that after it.
+__device__ inline int32_t position(int i, int32_t pixel, int32_t size, int32_t reach, int32_t boundary) {
+  if (i == 0) return pixel;
+  const int32_t edge = boundary == MSD_SYMMETRIC ? 1 : 0;
+  const int32_t before = -pixel - edge, after = 2 * size - 2 + edge - pixel;
+  return i == 1 && before < 0 && before >= -reach ? before : after;
 }
 
 // Taps along z: 1 in 2-D, 3 in 3-D; kernels are compiled for both.
@@ -84,17 +89,73 @@ struct Place {
   int32_t pixel, z, y, x;
 };
 
-__device__ inline Place place_of_thread(const Geometry &g) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+__device__ inline Place place_of(const Geometry &g, int64_t image, int32_t pixel, bool inside) {
   Place place;
-  place.inside = i < g.batch * g.plane;
-  place.image = place.inside ? i / g.plane : 0;
-  place.pixel = place.inside ? static_cast<int32_t>(i - place.image * g.plane) : 0;
-  const int32_t row = place.pixel / g.width;
-  place.x = place.pixel - row * g.width;
+  place.inside = inside;
+  place.image = image;
+  place.pixel = pixel;
+  const int32_t row = pixel / g.width;
+  place.x = pixel - row * g.width;
   place.z = row / g.height;
   place.y = row - place.z * g.height;
   return place;
+}
+
+// Number i of the whole batch; the first pixel of all, but not inside, beyond it.
+__device__ inline Place place_in_batch(const Geometry &g, int64_t i) {
+  const bool inside = i < g.batch * g.plane;
+  const int64_t image = inside ? i / g.plane : 0;
+  return place_of(g, image, inside ? static_cast<int32_t>(i - image * g.plane) : 0, inside);
+}
+
+__device__ inline Place place_of_thread(const Geometry &g) {
+  return place_in_batch(g, static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x);
+}
+
+// Whether a step along a row neither leaves it from here nor brings a mirror image of this pixel into it.
+__device__ inline bool far_from_edges(int32_t pixel, int32_t size, int32_t step) {
+  const int32_t margin = (step < 0 ? -step : step) + 1;
+  return pixel >= margin && pixel < size - margin;
+}
+
+// What the adjoint of a channel's gather sends to a pixel through its 9 taps in plane a of the filter:
+//   q[3 b + c] = sum of delta(P - (a, b, c) step) over all positions P that fold to the pixel
+// where that is inside the image. Far from the edges there is one P and nothing to test.
+template <class S>
+__device__ inline void adjoint_taps(const Geometry &g, Step step, int32_t a, const Place &place, const S *delta,
+                                    Compute<S> (&q)[9]) {
+  if (far_from_edges(place.y, g.height, step.y) && far_from_edges(place.x, g.width, step.x) &&
+      (g.depth == 1 || far_from_edges(place.z, g.depth, step.z))) {
+    const S *centre = delta + place.pixel - a * step.z * g.height * g.width;
+#pragma unroll
+    for (int b = 0; b < 3; ++b) {
+#pragma unroll
+      for (int c = 0; c < 3; ++c) q[3 * b + c] = load(centre - (b - 1) * step.y * g.width - (c - 1) * step.x);
+    }
+    return;
+  }
+#pragma unroll
+  for (int t = 0; t < 9; ++t) q[t] = 0;
+  const int n_z = count_positions(place.z, g.depth, g.reach_z, g.boundary);
+  const int n_y = count_positions(place.y, g.height, g.reach_y, g.boundary);
+  const int n_x = count_positions(place.x, g.width, g.reach_x, g.boundary);
+#pragma unroll 1
+  for (int i = 0; i < n_z * n_y * n_x; ++i) {
+    const int32_t z = position(i / (n_y * n_x), place.z, g.depth, g.reach_z, g.boundary) - a * step.z;
+    const int32_t at_y = position(i / n_x % n_y, place.y, g.height, g.reach_y, g.boundary);
+    const int32_t at_x = position(i % n_x, place.x, g.width, g.reach_x, g.boundary);
+    if (z < 0 || z >= g.depth) continue;
+#pragma unroll
+    for (int b = 0; b < 3; ++b) {
+      const int32_t y = at_y - (b - 1) * step.y;
+      const S *row = delta + (z * g.height + y) * g.width;
+#pragma unroll
+      for (int c = 0; c < 3; ++c) {
+        const int32_t x = at_x - (c - 1) * step.x;
+        if (y >= 0 && y < g.height && x >= 0 && x < g.width) q[3 * b + c] += load(row + x);
+      }
+    }
+  }
 }
 
 }  // namespace napari_msd

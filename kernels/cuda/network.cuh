@@ -6,11 +6,11 @@
 
 #include "geometry.cuh"
 #include "napari_msd.h"
+#include "storage.cuh"
 
 namespace napari_msd {
 
 constexpr unsigned block_threads = 128;
-constexpr int max_partials = 64;
 
 struct Network {
   Geometry geometry;
@@ -26,45 +26,109 @@ struct Network {
     const int64_t i = q / width, w = width;
     return taps * (w * (i * in_channels + w * (i * (i - 1) / 2)) + (q - i * w) * maps_before(i));
   }
-  int64_t weights() const { return weight_offset(channels()); }
-  int64_t parameters() const { return weights() + channels() + n_classes * maps() + n_classes; }
+  __host__ __device__ int64_t weights() const { return weight_offset(channels()); }
+  __host__ __device__ int64_t parameters() const { return weights() + channels() + n_classes * maps() + n_classes; }
 };
 
-// How pixels are dealt out to blocks that sum over them: row chunks of images, taken in turn.
+// Whole layers that are resolved together after one sweep over all maps outside: 8 channels, or one wide layer.
+constexpr int block_channels = 8;
+
+struct Block {
+  int32_t first_layer, layers;
+  int32_t first_channel, channels;
+
+  __host__ __device__ int32_t end_channel() const { return first_channel + channels; }
+};
+
+inline int32_t layers_per_block(const Network &network) {
+  return network.width < block_channels ? block_channels / network.width : 1;
+}
+inline Block block_of(const Network &network, int32_t first_layer) {
+  const int32_t most = layers_per_block(network), left = network.depth - first_layer;
+  const int32_t layers = most < left ? most : left;
+  return {first_layer, layers, first_layer * network.width, layers * network.width};
+}
+inline int64_t most_block_channels(const Network &network) { return block_of(network, 0).channels; }
+
+// How pixels are dealt out to blocks that sum over them: runs of pixels of one image, taken in turn. Floats are
+// summed over at most one run, runs in double.
+constexpr int unit_pixels = 1024;
+
 struct SumPlan {
-  int32_t rows_per_unit, units_per_image;
+  int32_t units_per_image;
   int32_t partials;  // blocks per sum, each writing one partial result
   int64_t units;
 };
 
-SumPlan plan_sums(const Geometry &geometry);
+inline SumPlan plan_sums(const Network &network) {
+  // Enough blocks to fill the card; fewer where partial results are so large that their traffic would show.
+  const int64_t most = network.parameters() > (int64_t{1} << 14) ? 64 : 256;
+  SumPlan plan;
+  plan.units_per_image = static_cast<int32_t>((network.geometry.plane + unit_pixels - 1) / unit_pixels);
+  plan.units = network.geometry.batch * plan.units_per_image;
+  plan.partials = static_cast<int32_t>(plan.units < most ? plan.units : most);
+  return plan;
+}
+
+// The run of pixels of unit number `unit`.
+struct Unit {
+  int64_t image;
+  int32_t first, end;
+};
+__device__ inline Unit unit_of(const Geometry &g, const SumPlan &plan, int64_t unit) {
+  const int64_t image = unit / plan.units_per_image;
+  const int64_t first = (unit - image * plan.units_per_image) * unit_pixels;
+  const int64_t end = first + unit_pixels < g.plane ? first + unit_pixels : g.plane;
+  return {image, static_cast<int32_t>(first), static_cast<int32_t>(end)};
+}
+
+// Every launcher is compiled for the maps' storage types S; all other arrays are of the type computed with.
+#define NAPARI_MSD_FOR_EACH_STORAGE(DO) DO(double) DO(float) DO(__half) DO(__nv_bfloat16)
+#define NAPARI_MSD_FOR_EACH_BLOCKED_STORAGE(DO) DO(float) DO(__half) DO(__nv_bfloat16)
 
 // upload_steps.cu: host values to device memory as kernel arguments; safe in a captured graph.
 void upload_steps(const Step *host, int64_t count, Step *device, cudaStream_t stream);
 
-// forward_layer.cu
-template <class T>
-void forward_layer(const Network &network, int32_t layer, const T *weight, const T *bias, const Step *steps,
-                   T *maps, cudaStream_t stream);
+// copy_input.cu
+template <class S>
+void copy_input(const Network &network, const Compute<S> *input, S *maps, cudaStream_t stream);
+
+// forward_sweep.cu: false where a block's dilations reach too far for its tiles; then rows are not written.
+template <class S>
+bool forward_sweep(const Network &network, const Block &block, int32_t reach_x, const float *weight,
+                   const Step *steps, const S *maps, float *rows, cudaStream_t stream);
+
+// forward_layer.cu: rows as the sweep of the layer's block left them, or null: then all maps are read here.
+template <class S>
+void forward_layer(const Network &network, const Block &block, int32_t layer, const Compute<S> *weight,
+                   const Compute<S> *bias, const Step *steps, const float *rows, S *maps, cudaStream_t stream);
 
 // output_layer.cu
-template <class T>
-void output_layer(const Network &network, const T *maps, const T *weight, const T *bias, T *logits,
-                  cudaStream_t stream);
+template <class S>
+void output_layer(const Network &network, const S *maps, const Compute<S> *weight, const Compute<S> *bias,
+                  Compute<S> *logits, cudaStream_t stream);
 
-// backward_data.cu: layer -1 is the input.
-template <class T>
-void backward_data(const Network &network, int32_t layer, const T *grad_logits, const T *output_weight,
-                   const T *weight, const Step *steps, const T *maps, T *deltas, T *grad_input,
-                   cudaStream_t stream);
+// backward_sweep.cu: gradients of n_maps maps from the logits and the channels from first_channel on.
+template <class S>
+void backward_sweep(const Network &network, int64_t first_map, int32_t n_maps, int64_t first_channel,
+                    const float *grad_logits, const float *output_weight, const float *weight, const Step *steps,
+                    const S *deltas, float *gradients, cudaStream_t stream);
 
-// backward_weights.cu
-template <class T>
-void backward_weights(const Network &network, const SumPlan &sums, const T *maps, const T *deltas,
+// backward_layer.cu: layer -1 is the input; gradients as the sweep of the layer's block left them, or null.
+template <class S>
+void backward_layer(const Network &network, const Block &block, int32_t layer, const Compute<S> *grad_logits,
+                    const Compute<S> *output_weight, const Compute<S> *weight, const Step *steps, const S *maps,
+                    const float *gradients, S *deltas, Compute<S> *grad_input, cudaStream_t stream);
+
+// backward_weights.cu, and for float64 backward_weights_direct.cu
+template <class S>
+void backward_weights(const Network &network, const SumPlan &sums, const S *maps, const S *deltas,
                       const Step *steps, double *partials, cudaStream_t stream);
-template <class T>
-void backward_output_weights(const Network &network, const SumPlan &sums, const T *maps, const T *grad_logits,
-                             double *partials, cudaStream_t stream);
+
+// backward_output_weights.cu
+template <class S>
+void backward_output_weights(const Network &network, const SumPlan &sums, const S *maps,
+                             const Compute<S> *grad_logits, double *partials, cudaStream_t stream);
 
 // reduce_partials.cu
 template <class T>

@@ -8,9 +8,11 @@ namespace {
 
 constexpr int classes_per_thread = 8;
 
-template <class T>
+template <class S>
 __global__ void __launch_bounds__(block_threads)
-output_layer_kernel(Network network, const T *maps, const T *weight, const T *bias, T *logits) {
+output_layer_kernel(Network network, const S *maps, const Compute<S> *weight, const Compute<S> *bias,
+                    Compute<S> *logits) {
+  using T = Compute<S>;
   const Geometry &g = network.geometry;
   const Place place = place_of_thread(g);
   if (!place.inside) return;
@@ -18,12 +20,12 @@ output_layer_kernel(Network network, const T *maps, const T *weight, const T *bi
   const int left = network.n_classes - first;
   const int n = left < classes_per_thread ? left : classes_per_thread;
   const int64_t n_maps = network.maps();
-  const T *map = maps + place.image * n_maps * g.plane + place.pixel;
+  const S *map = maps + place.image * n_maps * g.plane + place.pixel;
   T sums[classes_per_thread];
 #pragma unroll
   for (int k = 0; k < classes_per_thread; ++k) sums[k] = k < n ? bias[first + k] : T(0);
   for (int64_t l = 0; l < n_maps; ++l) {
-    const T value = map[l * g.plane];
+    const T value = load(map + l * g.plane);
 #pragma unroll
     for (int k = 0; k < classes_per_thread; ++k) {
       if (k < n) sums[k] += weight[(first + k) * n_maps + l] * value;
@@ -38,16 +40,18 @@ output_layer_kernel(Network network, const T *maps, const T *weight, const T *bi
 
 }  // namespace
 
-template <class T>
-void output_layer(const Network &network, const T *maps, const T *weight, const T *bias, T *logits,
-                  cudaStream_t stream) {
+template <class S>
+void output_layer(const Network &network, const S *maps, const Compute<S> *weight, const Compute<S> *bias,
+                  Compute<S> *logits, cudaStream_t stream) {
   const dim3 grid(blocks_for(network.geometry.batch * network.geometry.plane),
                   static_cast<unsigned>((network.n_classes + classes_per_thread - 1) / classes_per_thread));
-  launch(output_layer_kernel<T>, grid, block_threads, stream, network, maps, weight, bias, logits);
+  launch(output_layer_kernel<S>, grid, block_threads, stream, network, maps, weight, bias, logits);
 }
 
-template void output_layer(const Network &, const float *, const float *, const float *, float *, cudaStream_t);
-template void output_layer(const Network &, const double *, const double *, const double *, double *,
-                           cudaStream_t);
+#define NAPARI_MSD_INSTANTIATE(S)                                                                             \
+  template void output_layer(const Network &, const S *, const Compute<S> *, const Compute<S> *, Compute<S> *, \
+                             cudaStream_t);
+NAPARI_MSD_FOR_EACH_STORAGE(NAPARI_MSD_INSTANTIATE)
+#undef NAPARI_MSD_INSTANTIATE
 
 }  // namespace napari_msd

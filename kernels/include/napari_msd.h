@@ -47,7 +47,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a layout below changes: Python refuses another number. */
-#define MSD_ABI_VERSION 3
+#define MSD_ABI_VERSION 4
 
 typedef enum msd_boundary {
   MSD_REFLECT = 0,   /* mirror about the edge pixel: ... 2 1 [0 1 2] 1 0 ... */
@@ -56,6 +56,10 @@ typedef enum msd_boundary {
 } msd_boundary;
 
 typedef enum msd_dtype { MSD_FLOAT32 = 0, MSD_FLOAT64 = 1 } msd_dtype;
+
+/* How maps (and the gradients of maps) are stored. 16-bit maps need dtype float32: sums, parameters, logits and
+ * the gradients of parameters stay in it. A core that does not serve them answers MSD_UNSUPPORTED. */
+typedef enum msd_map_dtype { MSD_MAPS_AS_DTYPE = 0, MSD_MAPS_BFLOAT16 = 1, MSD_MAPS_FLOAT16 = 2 } msd_map_dtype;
 
 typedef enum msd_error {
   MSD_OK = 0,
@@ -80,10 +84,11 @@ typedef struct msd_problem {
   int32_t dtype;            /* msd_dtype */
   int32_t threads;          /* CPU threads, >= 1; results are deterministic for a given number */
   int32_t keep_maps;        /* 0: no backward pass will follow, maps may be smaller */
-  int32_t reserved;         /* 0 */
+  int32_t map_dtype;        /* msd_map_dtype */
 } msd_problem;
 
-/* Bytes of device memory that the caller provides for a pass over this problem. */
+/* Bytes of device memory that the caller provides for a pass over this problem. Without keep_maps there is no
+ * backward pass: its workspace is 0. */
 typedef struct msd_memory {
   int64_t maps;
   int64_t forward_workspace;

@@ -2,6 +2,7 @@
 
 #include <ucontext.h>
 
+#include <cmath>
 #include <cstring>
 #include <mutex>
 #include <vector>
@@ -53,12 +54,39 @@ void run_block() {
 
 void __syncthreads() { swapcontext(&fibers[current].context, &scheduler); }
 
-cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
-                              size_t height, cudaMemcpyKind, cudaStream_t) {
-  for (size_t row = 0; row < height; ++row) {
-    std::memcpy(static_cast<char *>(to) + row * to_pitch, static_cast<const char *>(from) + row * from_pitch, width);
-  }
-  return cudaSuccess;
+float __bfloat162float(__nv_bfloat16 value) {
+  const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
+  float result;
+  std::memcpy(&result, &bits, sizeof result);
+  return result;
+}
+
+__nv_bfloat16 __float2bfloat16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  if (std::isnan(value)) return {0x7fff};
+  return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+
+float __half2float(__half value) {
+  const int exponent = value.bits >> 10 & 31, fraction = value.bits & 1023;
+  float size = exponent == 31 ? (fraction ? NAN : INFINITY)
+               : exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
+                               : std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
+  return value.bits >> 15 ? -size : size;
+}
+
+__half __float2half(float value) {
+  const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
+  if (std::isnan(value)) return {0x7fff};
+  const float size = std::fabs(value);
+  if (size >= 65520.0f) return {static_cast<uint16_t>(sign | 0x7c00)};
+  int exponent = 0;
+  std::frexp(size, &exponent);  // size = m 2^exponent with m in [1/2, 1)
+  if (exponent < -13) exponent = -13;  // subnormal
+  // In units of the last place; a fraction that rounds up to 2048 carries into the exponent by itself.
+  const int fraction = static_cast<int>(std::nearbyint(std::ldexp(size, 11 - exponent)));
+  return {static_cast<uint16_t>(sign | (size == 0 ? 0 : (exponent + 13) * 1024 + fraction))};
 }
 
 void napari_msd::run_grid(dim3 grid, unsigned block, void (*body)(void *), void *context) {

@@ -8,10 +8,11 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_void_p
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 
 BOUNDARY = {"reflect": 0, "symmetric": 1, "zeros": 2}
 FLOAT32, FLOAT64 = 0, 1
+MAPS_AS_DTYPE, MAPS_BFLOAT16, MAPS_FLOAT16 = range(3)
 
 OK, BAD_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY, NO_DEVICE, DEVICE_FAILED, INTERNAL = range(7)
 
@@ -32,7 +33,7 @@ class Problem(ctypes.Structure):
         ("dtype", c_int32),
         ("threads", c_int32),
         ("keep_maps", c_int32),
-        ("reserved", c_int32),
+        ("map_dtype", c_int32),
     ]
 
 

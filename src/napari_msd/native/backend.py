@@ -79,6 +79,22 @@ def choose_backend(
     return BackendChoice("cpu", f"{core}: no CUDA GPU was found.")
 
 
+def map_dtype(backend: BackendName, image: torch.Tensor) -> torch.dtype | None:
+    """How a compiled core stores the maps of a pass: as the image (None), or in 16 bits.
+
+    16 bits under ``torch.autocast("cuda")`` with float32 images, where the card multiplies
+    matrices of that type (bfloat16: from compute capability 8.0 on).
+    """
+    if backend != "cuda" or image.dtype != torch.float32 or not torch.is_autocast_enabled("cuda"):
+        return None
+    dtype = torch.get_autocast_dtype("cuda")
+    if dtype == torch.float16:
+        return dtype
+    if dtype == torch.bfloat16 and torch.cuda.get_device_capability(image.device) >= (8, 0):
+        return dtype
+    return None
+
+
 def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
     """Why the compiled core of this device cannot compute: one sentence, or None."""
     if device.type == "cuda":

@@ -26,6 +26,11 @@ _ALIGNMENT = 256
 
 _kept = threading.local()
 _DTYPES = {torch.float32: abi.FLOAT32, torch.float64: abi.FLOAT64}
+_MAP_DTYPES = {
+    None: abi.MAPS_AS_DTYPE,
+    torch.bfloat16: abi.MAPS_BFLOAT16,
+    torch.float16: abi.MAPS_FLOAT16,
+}
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,15 @@ class Structure:
         Channels per layer.
     boundary
         What lies beyond the image's edge.
+    map_dtype
+        How maps are stored: torch.bfloat16 or torch.float16 (CUDA core, float32 images), or
+        None: as the image is.
     """
 
     dilations: tuple[int, ...]
     width: int
     boundary: Boundary
+    map_dtype: torch.dtype | None = None
 
 
 class Core:
@@ -85,7 +94,8 @@ class Core:
         logits = image.new_empty((image.shape[0], output_weight.shape[0], *image.shape[2:]))
         memory = self._memory(problem)
         if keep_maps:
-            maps = self._allocate(image, memory.maps, problem)
+            like = image.new_empty(0, dtype=structure.map_dtype or image.dtype)
+            maps = self._allocate(like, memory.maps, problem)
             workspace = self._workspace(image, memory.forward_workspace, problem)
         else:
             maps_bytes = -(-memory.maps // _ALIGNMENT) * _ALIGNMENT
@@ -97,7 +107,7 @@ class Core:
             _stream(image),
         )
         self._check(code, problem)
-        return logits, maps if keep_maps else image.new_empty(0)
+        return logits, maps if keep_maps else image.new_empty(0, dtype=structure.map_dtype or image.dtype)
 
     def backward(
         self,
@@ -157,7 +167,8 @@ class Core:
     def maps_size(self, image: Tensor, output_weight: Tensor, structure: Structure) -> int:
         """Numbers in the maps that `forward` keeps."""
         problem = self._problem(image, output_weight, structure, keep_maps=True)
-        return int(self._memory(problem).maps) // image.element_size()
+        dtype = structure.map_dtype or image.dtype
+        return int(self._memory(problem).maps) // dtype.itemsize
 
     def _problem(
         self, image: Tensor, output_weight: Tensor, structure: Structure, keep_maps: bool
@@ -179,6 +190,7 @@ class Core:
             dtype=_DTYPES[image.dtype],
             threads=get_threads(),
             keep_maps=int(keep_maps),
+            map_dtype=_MAP_DTYPES[structure.map_dtype],
         )
 
     def _memory(self, problem: abi.Problem) -> abi.Memory:

@@ -30,6 +30,7 @@ def mixed_scale_dense(
     width: int,
     boundary: Boundary,
     backend: LibraryKind,
+    map_dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Logits of a network, computed by a compiled core, differentiable in all five tensors.
 
@@ -51,6 +52,9 @@ def mixed_scale_dense(
         What lies beyond the image's edge.
     backend
         ``cpu`` or ``cuda``: the tensors are on that device.
+    map_dtype
+        torch.bfloat16 or torch.float16: maps are stored so, and matrix products take such
+        numbers; sums, logits and all gradients stay float32. CUDA core only. None: as the image.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def mixed_scale_dense(
     # Without a gradient in sight the maps of all but the current images need not be kept.
     keep_maps = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     logits, _ = torch.ops.napari_msd.mixed_scale_dense(
-        *tensors, list(dilations), width, boundary, backend, keep_maps
+        *tensors, list(dilations), width, boundary, backend, map_dtype, keep_maps
     )
     return cast(Tensor, logits)
 
@@ -94,7 +98,8 @@ def compiled_core(backend: str) -> Core:
     mutates_args=(),
     schema=(
         "(Tensor image, Tensor weight, Tensor bias, Tensor output_weight, Tensor output_bias, "
-        "int[] dilations, int width, str boundary, str backend, bool keep_maps) -> (Tensor, Tensor)"
+        "int[] dilations, int width, str boundary, str backend, ScalarType? map_dtype, "
+        "bool keep_maps) -> (Tensor, Tensor)"
     ),
 )
 def _forward(
@@ -107,9 +112,10 @@ def _forward(
     width: int,
     boundary: str,
     backend: str,
+    map_dtype: torch.dtype | None,
     keep_maps: bool,
 ) -> tuple[Tensor, Tensor]:
-    structure = Structure(tuple(dilations), width, cast(Boundary, boundary))
+    structure = Structure(tuple(dilations), width, cast(Boundary, boundary), map_dtype)
     with _device_of(image):
         return compiled_core(backend).forward(
             image.contiguous(),
@@ -133,14 +139,14 @@ def _(
     width: int,
     boundary: str,
     backend: str,
+    map_dtype: torch.dtype | None,
     keep_maps: bool,
 ) -> tuple[Tensor, Tensor]:
     logits = image.new_empty((image.shape[0], output_weight.shape[0], *image.shape[2:]))
     n_maps = image.shape[1] + len(dilations)
-    numbers = (
-        image.shape[0] * n_maps * plane_numbers(image.shape[2:], image.element_size(), backend)
-    )
-    return logits, image.new_empty(numbers if keep_maps else 0)
+    dtype = map_dtype or image.dtype
+    numbers = image.shape[0] * n_maps * plane_numbers(image.shape[2:], dtype.itemsize, backend)
+    return logits, image.new_empty(numbers if keep_maps else 0, dtype=dtype)
 
 
 @torch.library.custom_op(
@@ -148,8 +154,8 @@ def _(
     mutates_args=(),
     schema=(
         "(Tensor grad_logits, Tensor maps, Tensor weight, Tensor output_weight, int[] dilations, "
-        "int width, str boundary, str backend, bool needs_input_gradient) "
-        "-> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+        "int width, str boundary, str backend, ScalarType? map_dtype, "
+        "bool needs_input_gradient) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
     ),
 )
 def _backward(
@@ -161,9 +167,10 @@ def _backward(
     width: int,
     boundary: str,
     backend: str,
+    map_dtype: torch.dtype | None,
     needs_input_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    structure = Structure(tuple(dilations), width, cast(Boundary, boundary))
+    structure = Structure(tuple(dilations), width, cast(Boundary, boundary), map_dtype)
     with _device_of(grad_logits):
         return compiled_core(backend).backward(
             grad_logits.contiguous(),
@@ -185,6 +192,7 @@ def _(
     width: int,
     boundary: str,
     backend: str,
+    map_dtype: torch.dtype | None,
     needs_input_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     in_channels = output_weight.shape[1] - len(dilations)
@@ -222,18 +230,16 @@ def plane_numbers(sizes: Sequence[int], item_bytes: int, backend: str) -> int:
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    _image, weight, _bias, output_weight, _output_bias, dilations, width, boundary, backend, _ = (
-        inputs
-    )
+    _image, weight, _bias, output_weight, _output_bias, *structure, _keep_maps = inputs
     ctx.set_materialize_grads(False)  # or the maps' "gradient" would be a tensor of zeros
     ctx.save_for_backward(output[1], weight, output_weight)
-    ctx.structure = (dilations, width, boundary, backend)
+    ctx.structure = structure
 
 
 def _differentiate(
     ctx: Any, grad_logits: Tensor | None, _grad_maps: None
 ) -> tuple[Tensor | None, ...]:
-    nothing = (None,) * 5
+    nothing = (None,) * 6
     if grad_logits is None:
         return (None,) * 5 + nothing
     maps, weight, output_weight = ctx.saved_tensors

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from napari_msd.config import BOUNDARIES, BackendName, Boundary
 from napari_msd.errors import ImageError, SettingsError
-from napari_msd.native.backend import BACKEND_REQUESTS, choose_backend
+from napari_msd.native.backend import BACKEND_REQUESTS, choose_backend, map_dtype
 from napari_msd.native.operator import mixed_scale_dense
 from napari_msd.network.blocked import mixed_scale_dense_blocked
 
@@ -205,6 +205,7 @@ class MSDNet(nn.Module):
             self.width,
             self.boundary,
             choice.name,
+            map_dtype(choice.name, image),
         )
 
     def extra_repr(self) -> str:
