@@ -31,7 +31,7 @@ from napari_msd.training.start import START_DILATIONS
 
 DEPTH = 30
 PHOTOGRAPHS = ("00", "03", "05", "06", "10", "16", "18")
-"""Data Science Bowl images (CC0) of benchmarks/scribbles.py's tuning set; of three kinds there none."""
+"""Data Science Bowl images (CC0), all of them of the tuning set of benchmarks/scribbles.py."""
 POOL = 500
 """Tasks at hand; one is replaced by a new one every `RENEW` steps."""
 RENEW = 40

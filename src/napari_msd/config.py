@@ -42,6 +42,15 @@ class Settings:
         Share (0..0.5) of certainty that a painted pixel leaves to the other classes:
         strokes keep clear of borders, and a network that becomes all too sure of
         them puts the border anywhere.
+    pretrained
+        Whether hidden layers start from the weights that ship with the package, as far as
+        dilations agree, and the outputs from what suits the first strokes best. If not, as the
+        paper starts: random filters, no output.
+    consistency
+        Weight (0..10) of agreeing with the average of the weights on unpainted pixels.
+    share_damping
+        How far (0..1) answers follow the classes' shares of the unpainted image: strokes
+        say nothing of them, and what is rare would be overgrown.
     patches_per_step
         Patches in one training step.
     patch_size
@@ -59,10 +68,13 @@ class Settings:
     preset: str = "quick"
     depth: int = 30
     width: int = 1
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
+    dilations: tuple[int, ...] = (1, 2, 3, 4, 1, 2, 4, 8)
     boundary: Boundary = "reflect"
     learning_rate: float = 3e-3
     label_smoothing: float = 0.2
+    pretrained: bool = True
+    consistency: float = 0.3
+    share_damping: float = 0.4
     patches_per_step: int = 4
     patch_size: int = 96
     held_out_fraction: float = 0.2
@@ -82,6 +94,9 @@ class Settings:
         _check(0 < self.learning_rate <= 1, "learning_rate", "0 to 1", self.learning_rate)
         smoothing = self.label_smoothing
         _check(0 <= smoothing <= 0.5, "label_smoothing", "0 to 0.5", smoothing)
+        _check(isinstance(self.pretrained, bool), "pretrained", "true or false", self.pretrained)
+        _check(0 <= self.consistency <= 10, "consistency", "0 to 10", self.consistency)
+        _check(0 <= self.share_damping <= 1, "share_damping", "0 to 1", self.share_damping)
         _check(
             1 <= self.patches_per_step <= 1024,
             "patches_per_step",
@@ -138,7 +153,15 @@ def _check(ok: bool, name: str, wanted: str, value: object) -> None:
 
 PRESETS: dict[str, Settings] = {
     "quick": Settings(),
-    "balanced": Settings(preset="balanced", depth=50, dilations=tuple(range(1, 11))),
-    "paper": Settings(preset="paper", depth=100, dilations=tuple(range(1, 11)), learning_rate=1e-3),
+    "balanced": Settings(preset="balanced", depth=50),
+    "paper": Settings(
+        preset="paper",
+        depth=100,
+        dilations=tuple(range(1, 11)),
+        learning_rate=1e-3,
+        pretrained=False,
+        consistency=0.0,
+        share_damping=0.0,
+    ),
 }
 """quick answers within seconds; balanced is better after a minute; paper is Pelt & Sethian's."""

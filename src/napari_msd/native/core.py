@@ -107,7 +107,9 @@ class Core:
             _stream(image),
         )
         self._check(code, problem)
-        return logits, maps if keep_maps else image.new_empty(0, dtype=structure.map_dtype or image.dtype)
+        return logits, maps if keep_maps else image.new_empty(
+            0, dtype=structure.map_dtype or image.dtype
+        )
 
     def backward(
         self,

@@ -6,24 +6,28 @@ shares of the unpainted image can be found from the network's own answers (Saere
 and Decaestecker, *Adjusting the outputs of a classifier to new a priori probabilities*,
 Neural Computation 14(1), 2002): answers weighted by the shares, and shares as the mean of the
 answers, in turns. Done to the full this swallows a rare class that the network is not sure of,
-so it is done by half measures (`DAMPING`).
+so it is damped (`Settings.share_damping`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
-DAMPING = 0.4
-"""Power of the shares, 0 (off) to 1 (Saerens et al.); chosen in docs/learning.md."""
+from napari_msd.network import MSDNet
 
 SMALLEST_SHARE = 1e-3
 TURNS = 30
 
 Numbers = npt.NDArray[np.float32]
+OffsetRule = Callable[[Numbers, float], Numbers]
 
 
-def share_offsets(log_probabilities: Numbers, damping: float = DAMPING) -> Numbers:
+def share_offsets(log_probabilities: Numbers, damping: float) -> Numbers:
     """What to add to each class's logit, so that classes are answered about as often as they are.
 
     Parameters
@@ -44,5 +48,23 @@ def share_offsets(log_probabilities: Numbers, damping: float = DAMPING) -> Numbe
         shifted = log_probabilities + damping * np.log(shares * k)[:, None]
         answers = np.exp(shifted - shifted.max(axis=0))
         shares = np.maximum((answers / answers.sum(axis=0)).mean(axis=1), SMALLEST_SHARE)
-    offsets = damping * np.log(shares)
-    return (offsets - offsets.mean()).astype(np.float32)
+    offsets: Numbers = (damping * np.log(shares)).astype(np.float32)
+    return offsets - offsets.mean()
+
+
+def damped_offsets(log_probabilities: Numbers, damping: float) -> Numbers:
+    """The offsets that outputs already have in them which were shifted before.
+
+    Where `share_offsets` came to rest, the shares were the mean of the shifted answers.
+    Arguments as there, but under the outputs as they are now.
+    """
+    shares = np.maximum(np.exp(log_probabilities).mean(axis=1), SMALLEST_SHARE)
+    offsets: Numbers = (damping * np.log(shares)).astype(np.float32)
+    return offsets - offsets.mean()
+
+
+@torch.no_grad()
+def log_probabilities(network: MSDNet, images: Numbers, active: list[int]) -> Numbers:
+    """Of the `active` outputs at all pixels of images (n, C, rows, columns): (k, pixels)."""
+    logits: Tensor = network(torch.from_numpy(images).to(network.weight.device))[:, active]
+    return torch.log_softmax(logits, dim=1).transpose(0, 1).flatten(1).cpu().numpy()

@@ -89,6 +89,18 @@ class PatchSampler:
             labels.append(painted)
         return Batch(np.stack(images), np.stack(labels))
 
+    def anywhere(self, n: int, normalisation: Normalisation) -> Pixels:
+        """`n` patches (C, rows, columns) from anywhere in the planes, painted or not, stacked."""
+        planes, shape = list(self._planes.values()), self.patch_shape()
+        images = []
+        for _ in range(n):
+            plane = planes[self._random.integers(len(planes))]
+            top = int(self._random.integers(plane.shape[1] - shape[0] + 1))
+            left = int(self._random.integers(plane.shape[2] - shape[1] + 1))
+            region = Region(top, left, top + shape[0], left + shape[1])
+            images.append(normalisation.apply(plane[(slice(None), *region.slices)]))
+        return np.stack(images)
+
     def patch_shape(self) -> tuple[int, int]:
         """(rows, columns) of every patch: no larger than the smallest plane."""
         rows = min(plane.shape[1] for plane in self._planes.values())

@@ -21,7 +21,9 @@ SHARPNESS = 2.8
 """Logits per unit of the indicators' solution, what the shipped layers were trained with."""
 
 
-def fit_readout(network: MSDNet, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def fit_readout(
+    network: MSDNet, images: Tensor, labels: Tensor, n_classes: int
+) -> tuple[Tensor, Tensor]:
     """Output weights and bias that suit the painted pixels, for the network's present layers.
 
     Parameters
@@ -32,11 +34,13 @@ def fit_readout(network: MSDNet, images: Tensor, labels: Tensor) -> tuple[Tensor
         (n, C, rows, columns), normalised, on the network's device.
     labels
         (n, rows, columns), int64: class 0..k-1 of the painted pixels, negative elsewhere.
+    n_classes
+        k.
 
     Returns
     -------
     weight
-        (k, maps), float32, for k the largest label plus one; all 0 for a class without pixels.
+        (k, maps), float32; all 0 for a class without pixels.
     bias
         (k,).
 
@@ -48,11 +52,11 @@ def fit_readout(network: MSDNet, images: Tensor, labels: Tensor) -> tuple[Tensor
     truth = labels[painted]
     seen = maps_of(network, images).movedim(1, -1)[painted].double()
     seen = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
-    counts = torch.bincount(truth).double()
+    counts = torch.bincount(truth, minlength=n_classes).double()
     weights = counts.clamp(min=1).rsqrt()[truth]
     weighted = seen * (weights / weights.sum())[:, None]
     present = counts > 0
-    wanted = F.one_hot(truth).double() - 1 / present.sum()
+    wanted = F.one_hot(truth, n_classes).double() - 1 / present.sum()
     ridge = torch.full((seen.shape[1],), RIDGE, dtype=torch.double, device=seen.device)
     ridge[-1] = 1e-3  # the bias is nearly free
     solution = torch.linalg.solve(seen.T @ weighted + ridge.diag(), weighted.T @ wanted)

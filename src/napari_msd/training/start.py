@@ -19,7 +19,7 @@ from torch import Tensor
 from napari_msd.network import MSDNet
 
 START_DILATIONS = (1, 2, 3, 4, 1, 2, 4, 8)
-"""Cycle of dilations that the shipped layers were trained with; a preset that wants them uses it."""
+"""Cycle of dilations of the shipped layers."""
 
 
 @torch.no_grad()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from napari_msd.annotation import Amount, HeldOut, StrokeStore
 from napari_msd.annotation.checks import TWO_CLASSES
@@ -16,24 +14,32 @@ from napari_msd.inference.normalisation import require_channels
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.network import MSDNet
 from napari_msd.planes import PlaneKey, Region
+from napari_msd.training.class_shares import (
+    OffsetRule,
+    damped_offsets,
+    log_probabilities,
+    share_offsets,
+)
 from napari_msd.training.device import choose_device
 from napari_msd.training.judgement import Judgement
-from napari_msd.training.loss import stroke_loss
+from napari_msd.training.learner import Learner
 from napari_msd.training.measuring import Question, measure, temperature_of
-from napari_msd.training.networks import (
-    carry_moments,
-    copy_weights,
-    fresh_network,
-    network_of,
-    with_outputs,
-)
-from napari_msd.training.patches import UNPAINTED, Batch, PatchSampler
+from napari_msd.training.networks import fresh_network, network_of, with_outputs
+from napari_msd.training.patches import PatchSampler
+from napari_msd.training.readout import fit_readout
 from napari_msd.training.scores import Scores
+from napari_msd.training.start import start_from_shipped
 
 MEASURE_EVERY = 20
 FIRST_MEASURED = (5, 10)
 """Steps between two looks at the held-out strokes, and the first two, so that even a
 slow network has something to show at once."""
+
+READOUT_PATCHES = 32
+"""Patches that the first read-out is fitted to, before any step."""
+
+SHARE_PATCHES = 12
+"""Patches from anywhere in the painted planes that tell how common each class is."""
 
 
 class Trainer:
@@ -85,16 +91,18 @@ class Trainer:
         self._sampler = PatchSampler(
             self.planes, self.strokes, self._held_out, settings.patch_size, self._random
         )
-        self._network: MSDNet | None = None
+        self._learner: Learner | None = None
         self._kept: MSDNet | None = None
         self._kept_classes: set[int] = set()
         self._kept_revision = -1
+        self._shifted = False  # whether the learner's outputs know of the classes' shares
         self._temperature: tuple[int, float] | None = None
         if start is not None:
             start.require_channels(n_channels)
             self.normalisation = Normalisation(start.mean, start.std)
             self.outputs = [info.value for info in start.classes]
             self._adopt(network_of(start, self._backend).to(self._device))
+            self._shifted = True
             self._kept_classes = set(self.outputs)
             self.steps = self.kept_steps = start.steps
             self.kept_scores = Scores(dict(start.scores))
@@ -161,19 +169,21 @@ class Trainer:
         if needs := self.needs():
             raise StrokesError(needs)
         continues = self._kept_revision < 0 and set(self.classes) <= self._kept_classes
+        first = self._learner is None
         self._make_room_for_classes()
-        assert self._network is not None
+        assert self._learner is not None
         assert self.normalisation is not None
         if continues:
             self.measure()  # so that only what does better on these strokes takes its place
+        if self._shifted:
+            # the kept outputs are shifted by what is found below, the learner's are not
+            self._learner.shift_outputs(-self._offsets(damped_offsets))
+            self._shifted = False
+        if first and self.settings.pretrained:
+            self.measure()  # the read-out alone is worth showing
         batch = self._sampler.draw(self.settings.patches_per_step, self.classes, self.normalisation)
-        self._network.train()
-        self._optimiser.zero_grad(set_to_none=True)
-        loss = self._loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
+        self.loss = self._learner.learn(batch, self._outputs_of(self.classes))
         self.steps += 1
-        self.loss = float(loss.detach())
         if self.steps % MEASURE_EVERY == 0 or self.steps in FIRST_MEASURED:
             self.measure()
         return self.loss
@@ -184,15 +194,17 @@ class Trainer:
         After any change of the strokes the newest weights are kept whatever their
         score: the race for the best starts anew, on the new question.
         """
-        assert self._network is not None
+        assert self._learner is not None
         assert self.normalisation is not None
         self.measured_steps = self.steps
-        predictor = Predictor(self._network, self.normalisation, self.outputs, self.classes)
+        offsets = None if self._shifted else self._offsets(share_offsets)
+        answer = self._learner.answer(offsets)
+        predictor = Predictor(answer, self.normalisation, self.outputs, self.classes)
         self.scores = measure(predictor, self._question)
         self.judgement.note(self.steps, self.scores.mean)
         new_question = self._kept_revision != self.strokes.revision
         if new_question or (self.scores.mean or 0.0) >= (self.kept_scores.mean or 0.0):
-            self._keep()
+            self._keep(answer)
         return self.scores
 
     @property
@@ -257,48 +269,65 @@ class Trainer:
     @property
     def backend(self) -> tuple[str, str]:
         """Name of the backend in use and the sentence why; empty before the first step."""
-        if self._network is None or self._network.backend_in_use is None:
+        network = self._learner.network if self._learner is not None else None
+        if network is None or network.backend_in_use is None:
             return "", ""
-        return self._network.backend_in_use, self._network.backend_reason or ""
+        return network.backend_in_use, network.backend_reason or ""
 
     # --- inside --------------------------------------------------------------------------
 
     def _make_room_for_classes(self) -> None:
         new = [value for value in self.classes if value not in self.outputs]
-        if self._network is not None and not new:
+        if self._learner is not None and not new:
             return
         self.outputs = self.outputs + new
-        if self._network is None:
+        if self._learner is None:
             fresh = fresh_network(self.settings, self.n_channels, len(self.outputs), self._backend)
+            if self.settings.pretrained:
+                start_from_shipped(fresh)
             self._adopt(fresh.to(self._device))
         else:
             assert self._kept is not None
-            moments = self._optimiser.state_dict()["state"]
-            kept = with_outputs(self._kept, len(self.outputs))
-            self._adopt(with_outputs(self._network, len(self.outputs)))
-            self._kept = kept
-            carry_moments(moments, self._optimiser)
+            self._kept = with_outputs(self._kept, len(self.outputs))
+            self._learner.grow(len(self.outputs))
+        if self.settings.pretrained:
+            self._fit_outputs(new)
+
+    def _fit_outputs(self, values: list[int]) -> None:
+        """Give new outputs what suits the strokes under the present maps."""
+        assert self._learner is not None
+        assert self.normalisation is not None
+        classes = self.classes
+        batch = self._sampler.draw(READOUT_PATCHES, classes, self.normalisation)
+        weight, bias = fit_readout(
+            self._learner.network, *self._learner.tensors(batch), n_classes=len(classes)
+        )
+        found = [classes.index(value) for value in values]
+        self._learner.set_outputs(self._outputs_of(values), weight[found], bias[found])
+
+    def _offsets(self, find: OffsetRule) -> npt.NDArray[np.float32]:
+        """What `find` makes of answers from all over the planes, 0 for inactive outputs."""
+        assert self._learner is not None
+        assert self.normalisation is not None
+        offsets = np.zeros(len(self.outputs), np.float32)
+        damping = self.settings.share_damping
+        if damping > 0:
+            images = self._sampler.anywhere(SHARE_PATCHES, self.normalisation)
+            active = self._outputs_of(self.classes)
+            logarithms = log_probabilities(self._learner.answer(), images, active)
+            offsets[active] = find(logarithms, damping)
+        return offsets
+
+    def _outputs_of(self, values: list[int]) -> list[int]:
+        return [self.outputs.index(value) for value in values]
 
     def _adopt(self, network: MSDNet) -> None:
         """Train `network` from here on; a copy of it is what is kept."""
-        self._network = network
+        self._learner = Learner(network, self.settings)
         self._kept = with_outputs(network, network.n_classes)
-        self._optimiser = torch.optim.Adam(network.parameters(), lr=self.settings.learning_rate)
 
-    def _loss(self, batch: Batch) -> Tensor:
-        assert self._network is not None
-        images = torch.from_numpy(np.ascontiguousarray(batch.images)).to(self._device)
-        labels = torch.from_numpy(np.ascontiguousarray(batch.labels)).to(self._device)
-        painted = labels != UNPAINTED
-        # outputs of classes whose strokes were all erased take no part
-        active = [self.outputs.index(value) for value in self.classes]
-        logits = self._network(images)[:, active].movedim(1, -1)[painted]
-        return stroke_loss(logits, labels[painted], self.settings.label_smoothing)
-
-    def _keep(self) -> None:
-        assert self._network is not None
-        assert self._kept is not None
-        copy_weights(self._network, self._kept)
+    def _keep(self, answer: MSDNet) -> None:
+        self._kept = answer
         self.kept_scores = self.scores
         self.kept_steps = self.steps
         self.kept_amount = self.strokes.amount

@@ -1,0 +1,116 @@
+"""A network in training, the running average of its weights, and what each learns from the other.
+
+The average is what is shown and kept: single steps jump about. It is also the teacher: on
+pixels that nobody painted the network is pulled towards the average's answers (Tarvainen and
+Valpola, *Mean teachers are better role models*, NeurIPS 2017), so that fitting the strokes does not
+undo what the maps already knew of the borders between them.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from napari_msd.config import Settings
+from napari_msd.network import MSDNet
+from napari_msd.training.loss import consistency_loss, stroke_loss
+from napari_msd.training.networks import carry_moments, with_outputs
+from napari_msd.training.patches import UNPAINTED, Batch
+
+AVERAGING = 0.98
+"""Share of the average that a step leaves as it is: a memory of about 50 steps."""
+
+
+class Learner:
+    """Owns the weights that change.
+
+    Parameters
+    ----------
+    network
+        Trained from here on, on its device.
+    settings
+        Learning rate, label smoothing and consistency are obeyed.
+    """
+
+    def __init__(self, network: MSDNet, settings: Settings) -> None:
+        self.network = network
+        self._settings = settings
+        self._average = _unlearning(network)
+        self._optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+
+    def learn(self, batch: Batch, active: list[int]) -> float:
+        """One step of ADAM; returns the loss.
+
+        Parameters
+        ----------
+        batch
+            Its labels are indices into `active`.
+        active
+            Outputs that take part.
+        """
+        images, labels = self.tensors(batch)
+        painted = labels != UNPAINTED
+        self.network.train()
+        self._optimiser.zero_grad(set_to_none=True)
+        logits = self.network(images)[:, active].movedim(1, -1)
+        loss = stroke_loss(logits[painted], labels[painted], self._settings.label_smoothing)
+        if self._settings.consistency > 0:
+            with torch.no_grad():
+                taught = self._average(images)[:, active].movedim(1, -1)
+            unpainted = consistency_loss(logits[~painted], taught[~painted])
+            loss = loss + self._settings.consistency * unpainted
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        with torch.no_grad():
+            pairs = zip(self._average.parameters(), self.network.parameters(), strict=True)
+            for mean, now in pairs:
+                mean.lerp_(now, 1 - AVERAGING)
+        return float(loss.detach())
+
+    def tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Images and labels of a batch on the network's device."""
+        device = self.network.weight.device
+        images = torch.from_numpy(np.ascontiguousarray(batch.images)).to(device)
+        return images, torch.from_numpy(np.ascontiguousarray(batch.labels)).to(device)
+
+    def answer(self, offsets: npt.NDArray[np.float32] | None = None) -> MSDNet:
+        """A copy of the average, with `offsets`, one per output, added to its logits."""
+        answer = copy.deepcopy(self._average)
+        if offsets is not None:
+            with torch.no_grad():
+                answer.output_bias.add_(torch.from_numpy(offsets).to(answer.output_bias.device))
+        return answer
+
+    @torch.no_grad()
+    def set_outputs(self, rows: list[int], weight: Tensor, bias: Tensor) -> None:
+        """Replace the read-out of some outputs: `weight` (rows, maps), `bias` (rows,)."""
+        for network in (self.network, self._average):
+            network.output_weight[rows] = weight
+            network.output_bias[rows] = bias
+
+    @torch.no_grad()
+    def shift_outputs(self, offsets: npt.NDArray[np.float32]) -> None:
+        """Add `offsets`, one per output, to all logits from here on."""
+        for network in (self.network, self._average):
+            network.output_bias.add_(torch.from_numpy(offsets).to(network.output_bias.device))
+
+    def grow(self, n_outputs: int) -> None:
+        """Have `n_outputs` outputs, at least as many as now; the new ones are zero."""
+        moments = self._optimiser.state_dict()["state"]
+        self.network = with_outputs(self.network, n_outputs)
+        self._average = _unlearning(with_outputs(self._average, n_outputs))
+        self._optimiser = torch.optim.Adam(
+            self.network.parameters(), lr=self._settings.learning_rate
+        )
+        carry_moments(moments, self._optimiser)
+
+
+def _unlearning(network: MSDNet) -> MSDNet:
+    duplicate = copy.deepcopy(network)
+    for parameter in duplicate.parameters():
+        parameter.requires_grad_(False)
+    return duplicate
