@@ -48,8 +48,7 @@ def share_offsets(log_probabilities: Numbers, damping: float) -> Numbers:
         shifted = log_probabilities + damping * np.log(shares * k)[:, None]
         answers = np.exp(shifted - shifted.max(axis=0))
         shares = np.maximum((answers / answers.sum(axis=0)).mean(axis=1), SMALLEST_SHARE)
-    offsets: Numbers = (damping * np.log(shares)).astype(np.float32)
-    return offsets - offsets.mean()
+    return _centred(damping * np.log(shares))
 
 
 def damped_offsets(log_probabilities: Numbers, damping: float) -> Numbers:
@@ -59,8 +58,12 @@ def damped_offsets(log_probabilities: Numbers, damping: float) -> Numbers:
     Arguments as there, but under the outputs as they are now.
     """
     shares = np.maximum(np.exp(log_probabilities).mean(axis=1), SMALLEST_SHARE)
-    offsets: Numbers = (damping * np.log(shares)).astype(np.float32)
-    return offsets - offsets.mean()
+    return _centred(damping * np.log(shares))
+
+
+def _centred(offsets: npt.NDArray[np.float64]) -> Numbers:
+    centred: Numbers = (offsets - offsets.mean()).astype(np.float32)
+    return centred
 
 
 @torch.no_grad()
