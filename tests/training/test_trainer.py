@@ -79,11 +79,11 @@ def test_a_new_class_and_its_removal_need_no_restart():
 def test_the_optimiser_remembers_the_old_weights_when_a_class_comes():
     trainer = trainer_for(1, 3)
     learn(trainer, 10)
-    state = trainer._optimiser.state_dict()["state"]
+    state = trainer._learner._optimiser.state_dict()["state"]
     largest = max(float(s["exp_avg"].abs().max()) for s in state.values())
     trainer.write_strokes((), whole(SHAPE), strokes(1, 2, 3))
     trainer._make_room_for_classes()
-    kept = trainer._optimiser.state_dict()["state"]
+    kept = trainer._learner._optimiser.state_dict()["state"]
     assert kept
     assert max(float(s["exp_avg"].abs().max()) for s in kept.values()) <= largest
 
@@ -114,8 +114,9 @@ def test_best_weights_are_kept_while_the_strokes_stay():
     learn(trainer, 100)
     best, steps = trainer.kept_scores.mean, trainer.kept_steps
     with torch.no_grad():  # ruin what is being trained
-        for parameter in trainer._network.parameters():
-            parameter.zero_()
+        for network in (trainer._learner.network, trainer._learner._average):
+            for parameter in network.parameters():
+                parameter.zero_()
     trainer.measure()
     assert trainer.scores.mean < best
     assert (trainer.kept_scores.mean, trainer.kept_steps) == (best, steps)
