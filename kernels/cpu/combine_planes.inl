@@ -4,9 +4,9 @@
 // n_in = earlier maps), the final 1x1 convolution, its gradient, and the gradient of all earlier maps
 // (n_in = taps, n_out = earlier maps).
 //
-// A tile of n_out x (tile_vectors * lanes) sums stays in registers while k runs, so each number loaded
-// serves up to 9 outputs, always from an aligned address. `count` is a multiple of the lanes. Weights are
-// read in place when the outputs' weights are neighbours (weight_out_stride 1), else packed first.
+// A tile of sums stays in registers while k runs (simd.h), always from aligned addresses; where it takes less than 9
+// outputs, the next tile finds the same columns of all inputs in the innermost cache. `count` is a multiple of the
+// lanes. Weights are read in place when the outputs' weights are neighbours (weight_out_stride 1), else packed first.
 //
 // With `ahead`, the inputs that many numbers further on are fetched into the second-level cache on the way: the next
 // row's, of all maps. No processor guesses that by itself.
@@ -26,18 +26,11 @@ MSD_INLINE void combine_tile(const T *in, int64_t in_stride, int n_in, T *out, i
     }
   }
   for (int k = 0; k < n_in; ++k) {
-    Vector pixels[V];
     MSD_UNROLL
     for (int v = 0; v < V; ++v) {
-      pixels[v] = Vector::load(in + v * Vector::lanes);
-      if (Fetch) fetch_line(in + ahead + v * Vector::lanes);
+      if (Fetch && begins_line<T>(v)) fetch_line(in + ahead + v * Vector::lanes);
     }
-    MSD_UNROLL
-    for (int r = 0; r < R; ++r) {
-      const Vector factor = Vector::all(weight[r]);
-      MSD_UNROLL
-      for (int v = 0; v < V; ++v) sums[r][v] = multiply_add(factor, pixels[v], sums[r][v]);
-    }
+    multiply_add_tile<T, R, V>(weight, in, sums);
     in += in_stride;
     weight += weight_stride;
   }
@@ -48,22 +41,34 @@ MSD_INLINE void combine_tile(const T *in, int64_t in_stride, int n_in, T *out, i
   }
 }
 
+// R outputs, tile by tile.
+template <class T, int R, int V, bool Fetch>
+MSD_INLINE void combine_tiles(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_stride, const T *weight,
+                              int64_t weight_stride, const T *bias, bool accumulate, int64_t ahead) {
+  constexpr int now = first_outputs<R, V>();
+  combine_tile<T, now, V, Fetch>(in, in_stride, n_in, out, out_stride, weight, weight_stride, bias, accumulate, ahead);
+  if constexpr (now < R) {
+    combine_tiles<T, R - now, V, false>(in, in_stride, n_in, out + now * out_stride, out_stride, weight + now,
+                                        weight_stride, bias ? bias + now : nullptr, accumulate, ahead);
+  }
+}
+
 template <class T, int R, bool Fetch>
 void combine_rows(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_stride, const T *weight,
                   int64_t weight_stride, const T *bias, bool accumulate, int64_t count, int64_t ahead) {
   constexpr int64_t lanes = Vec<T>::lanes, step = tile_vectors * lanes;
   int64_t p = 0;
   for (; p + step <= count; p += step) {
-    combine_tile<T, R, tile_vectors, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
+    combine_tiles<T, R, tile_vectors, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
                                             accumulate, ahead);
   }
   if (tile_vectors > 2 && p + 2 * lanes <= count) {
-    combine_tile<T, R, 2, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
+    combine_tiles<T, R, 2, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
                                  accumulate, ahead);
     p += 2 * lanes;
   }
   for (; p < count; p += lanes) {
-    combine_tile<T, R, 1, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
+    combine_tiles<T, R, 1, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
                                  accumulate, ahead);
   }
 }

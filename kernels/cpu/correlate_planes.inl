@@ -43,15 +43,27 @@ void correlate_tile(const CorrelateRows<T> &rows, int first_a, int64_t first_b, 
   }
 }
 
+// R rows of a with S maps, tile by tile.
+template <class T, int R, int S, bool Fetch>
+MSD_INLINE void correlate_tiles(const CorrelateRows<T> &rows, int first_a, int64_t first_b, double *out,
+                                int64_t out_a_stride, int64_t out_b_stride) {
+  constexpr int now = first_outputs<R, S>();
+  correlate_tile<T, now, S, Fetch>(rows, first_a, first_b, out, out_a_stride, out_b_stride);
+  if constexpr (now < R) {
+    correlate_tiles<T, R - now, S, false>(rows, first_a + now, first_b, out + now * out_a_stride, out_a_stride,
+                                          out_b_stride);
+  }
+}
+
 template <class T, int R, bool Fetch>
 void correlate_some(const CorrelateRows<T> &rows, int first_a, int64_t n_b, double *out, int64_t out_a_stride,
                     int64_t out_b_stride) {
   int64_t j = 0;
   for (; j + tile_maps <= n_b; j += tile_maps) {
-    correlate_tile<T, R, tile_maps, Fetch>(rows, first_a, j, out + j * out_b_stride, out_a_stride, out_b_stride);
+    correlate_tiles<T, R, tile_maps, Fetch>(rows, first_a, j, out + j * out_b_stride, out_a_stride, out_b_stride);
   }
   for (; j < n_b; ++j) {
-    correlate_tile<T, R, 1, Fetch>(rows, first_a, j, out + j * out_b_stride, out_a_stride, out_b_stride);
+    correlate_tiles<T, R, 1, Fetch>(rows, first_a, j, out + j * out_b_stride, out_a_stride, out_b_stride);
   }
 }
 

@@ -1,13 +1,13 @@
 // Gradients of maps on one row:  out[l](x) += sum over k < n_in of weight[l, k] * in[k](x).
 //
 // The inputs are rows anywhere (the taps' gradients of all channels of a block), the outputs one after another.
-// Weights come packed in groups of push_group outputs: [group][k][outputs of the group], so that a tile of 9 x
-// tile_vectors sums stays in registers while k runs, and gradients go through memory once per block. `ahead`: as in
+// Weights come packed in groups of push_group outputs: [group][k][outputs of the group], so that a tile of sums (simd.h)
+// stays in registers while k runs, and gradients go through memory once per block. `ahead`: as in
 // combine_planes, for the outputs.
 
 template <class T, int R, int V>
 MSD_INLINE void push_tile(const T *const *in, int n_in, int64_t x, T *out, int64_t out_stride, const T *weight,
-  int64_t ahead) {
+                          int weight_stride, int64_t ahead) {
   using Vector = Vec<T>;
   Vector sums[R][V];
   MSD_UNROLL
@@ -15,21 +15,12 @@ MSD_INLINE void push_tile(const T *const *in, int n_in, int64_t x, T *out, int64
     MSD_UNROLL
     for (int v = 0; v < V; ++v) {
       sums[r][v] = Vector::load(out + r * out_stride + x + v * Vector::lanes);
-      if (ahead != 0) fetch_line(out + r * out_stride + x + v * Vector::lanes + ahead);
+      if (ahead != 0 && begins_line<T>(v)) fetch_line(out + r * out_stride + x + v * Vector::lanes + ahead);
     }
   }
   for (int k = 0; k < n_in; ++k) {
-    const T *row = in[k] + x;
-    Vector pixels[V];
-    MSD_UNROLL
-    for (int v = 0; v < V; ++v) pixels[v] = Vector::load(row + v * Vector::lanes);
-    MSD_UNROLL
-    for (int r = 0; r < R; ++r) {
-      const Vector factor = Vector::all(weight[r]);
-      MSD_UNROLL
-      for (int v = 0; v < V; ++v) sums[r][v] = multiply_add(factor, pixels[v], sums[r][v]);
-    }
-    weight += R;
+    multiply_add_tile<T, R, V>(weight, in[k] + x, sums);
+    weight += weight_stride;
   }
   MSD_UNROLL
   for (int r = 0; r < R; ++r) {
@@ -38,10 +29,21 @@ MSD_INLINE void push_tile(const T *const *in, int n_in, int64_t x, T *out, int64
   }
 }
 
+// R outputs, tile by tile.
+template <class T, int R, int V>
+MSD_INLINE void push_tiles(const T *const *in, int n_in, int64_t x, T *out, int64_t out_stride, const T *weight,
+                           int weight_stride, int64_t ahead) {
+  constexpr int now = first_outputs<R, V>();
+  push_tile<T, now, V>(in, n_in, x, out, out_stride, weight, weight_stride, ahead);
+  if constexpr (now < R) {
+    push_tiles<T, R - now, V>(in, n_in, x, out + now * out_stride, out_stride, weight + now, weight_stride, ahead);
+  }
+}
+
 template <class T, int R, int V>
 void push_group_tile(const T *const *in, int n_in, int64_t x, T *out, int64_t out_stride, const T *weight,
-  int64_t ahead) {
-  push_tile<T, R, V>(in, n_in, x, out, out_stride, weight, ahead);
+                     int64_t ahead) {
+  push_tiles<T, R, V>(in, n_in, x, out, out_stride, weight, R, ahead);
 }
 
 template <class T, int V>
@@ -55,7 +57,7 @@ MSD_INLINE void push_columns(const T *const *in, int n_in, int64_t x, T *out, in
   for (int first = 0; first < n_out; first += push_group) {
     const int n = n_out - first < push_group ? n_out - first : push_group;
     tiles[n - 1](in, n_in, x, out + first * out_stride, out_stride, weight + static_cast<int64_t>(first) * n_in,
- ahead);
+                 ahead);
   }
 }
 

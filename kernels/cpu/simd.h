@@ -245,12 +245,60 @@ inline Vec<T> keep_where_positive(Vec<T> g, Vec<T> z) {
 
 #endif
 
-// Register tiles: how many vectors of pixels, and how many maps, one inner loop holds. 9 taps x 3 vectors
-// fill the 32 registers of AVX-512 and NEON; with 16 registers one vector per tap is the most.
+// Register tiles. An inner loop holds `tile_sums` vectors of sums: as many as leave room for the pixels and factors of one
+// step. Widest tiles are `tile_vectors` vectors of pixels (or `tile_maps` maps) wide; the other side is as many outputs
+// as still fit. With 32 registers that is 9 taps x 3; with 16 (one of them for SSE's separate product) it is 3 taps
+// x 4: 7 loads for 12 multiply-adds, where 9 x 1 would take 10 for 9.
 #if defined(__AVX512F__) || defined(MSD_ARM64)
+constexpr int tile_sums = 27;
 constexpr int tile_vectors = 3;
 constexpr int tile_maps = 3;
+#elif defined(__AVX2__)
+constexpr int tile_sums = 12;
+constexpr int tile_vectors = 4;
+constexpr int tile_maps = 4;
 #else
-constexpr int tile_vectors = 1;
-constexpr int tile_maps = 1;
+constexpr int tile_sums = 9;
+constexpr int tile_vectors = 3;
+constexpr int tile_maps = 3;
 #endif
+
+// Of R outputs, how many a tile of V vectors takes first, so that its sums fit and the next tiles are no smaller than need be.
+template <int R, int V>
+constexpr int first_outputs() {
+  constexpr int most = tile_sums / V, tiles = (R + most - 1) / most;
+  return (R + tiles - 1) / tiles;
+}
+
+// Does a vector of a tile, which begins with a cache line, begin another one?
+template <class T>
+constexpr bool begins_line(int v) {
+  return v * Vec<T>::lanes * sizeof(T) % 64 == 0;
+}
+
+// sums[r][v] += factors[r] * pixels[v], with the smaller side in registers.
+template <class T, int R, int V>
+MSD_INLINE void multiply_add_tile(const T *factors, const T *pixels, Vec<T> (&sums)[R][V]) {
+  using Vector = Vec<T>;
+  if (R < V) {
+    Vector left[R];
+    MSD_UNROLL
+    for (int r = 0; r < R; ++r) left[r] = Vector::all(factors[r]);
+    MSD_UNROLL
+    for (int v = 0; v < V; ++v) {
+      const Vector right = Vector::load(pixels + v * Vector::lanes);
+      MSD_UNROLL
+      for (int r = 0; r < R; ++r) sums[r][v] = multiply_add(left[r], right, sums[r][v]);
+    }
+  } else {
+    Vector right[V];
+    MSD_UNROLL
+    for (int v = 0; v < V; ++v) right[v] = Vector::load(pixels + v * Vector::lanes);
+    MSD_UNROLL
+    for (int r = 0; r < R; ++r) {
+      const Vector left = Vector::all(factors[r]);
+      MSD_UNROLL
+      for (int v = 0; v < V; ++v) sums[r][v] = multiply_add(left, right[v], sums[r][v]);
+    }
+  }
+}
