@@ -21,12 +21,14 @@ from qtpy.QtWidgets import (
 )
 
 if TYPE_CHECKING:
-    from napari_msd.gui.classes import ClassTable
+    from napari_msd.gui.classes import ClassInfo, ClassTable
     from napari_msd.gui.theme import Palette
 
 _VALUE = Qt.ItemDataRole.UserRole
-_KEY_WIDTH, _SWATCH, _PIXELS_WIDTH, _IOU_WIDTH, _GAP = 20, 16, 66, 58, 6
-_ROW = 26
+_KEY_WIDTH, _SWATCH, _PIXELS_WIDTH, _IOU_WIDTH, _GAP = 20, 16, 62, 88, 6
+_UNKNOWN = 0.5
+"""A margin of the IoU this wide tells nothing."""
+_ROW = 24
 _MOST_ROWS = 6
 
 
@@ -55,7 +57,7 @@ class ClassList(QListWidget):
         self.itemClicked.connect(lambda item: self.picked.emit(item.data(_VALUE)))
         self.itemChanged.connect(self._on_edited)
         table.changed.connect(self.rebuild)
-        table.numbers_changed.connect(self.viewport().update)
+        table.numbers_changed.connect(self._on_numbers)
         self.rebuild()
 
     @property
@@ -108,6 +110,15 @@ class ClassList(QListWidget):
             self.blockSignals(False)
             self.viewport().update()
 
+    def _on_numbers(self) -> None:
+        self.blockSignals(True)  # a tooltip is no edit
+        for row in range(self.count()):
+            value = int(self.item(row).data(_VALUE))
+            if value in self._table:
+                self.item(row).setToolTip(_tooltip(self._table[value]))
+        self.blockSignals(False)
+        self.viewport().update()
+
     def _on_edited(self, item: QListWidgetItem) -> None:
         value = int(item.data(_VALUE))
         if value in self._table:
@@ -118,7 +129,7 @@ class ClassList(QListWidget):
 
 
 class _RowPainter(QStyledItemDelegate):
-    """Paints one row: ``1 ■ background      3 214 px   .91``."""
+    """Paints one row: ``1 ■ background      3 214 px   IoU .91 ±.05``."""
 
     def __init__(self, owner: ClassList) -> None:
         super().__init__(owner)
@@ -159,7 +170,7 @@ class _RowPainter(QStyledItemDelegate):
         number = QRect(name.right() + _GAP, rect.top(), _PIXELS_WIDTH, rect.height())
         painter.drawText(number, right, _pixels_text(info.pixels))
         number = QRect(number.right(), rect.top(), _IOU_WIDTH, rect.height())
-        painter.drawText(number.adjusted(0, 0, -4, 0), right, f"IoU {iou_text(info.iou)}")
+        painter.drawText(number.adjusted(0, 0, -4, 0), right, _score_text(info))
         painter.restore()
 
     def createEditor(self, parent: Any, option: Any, index: Any) -> Any:  # noqa: N802
@@ -198,15 +209,40 @@ def iou_text(iou: float | None) -> str:
     return "1.0" if iou >= 0.995 else f"{iou:.2f}"[1:]
 
 
+def _score_text(info: ClassInfo) -> str:
+    if info.iou is None or info.margin is None or info.margin >= _UNKNOWN:
+        return f"IoU {iou_text(info.iou)}" + (" ±?" if info.iou is not None else "")
+    return f"IoU {iou_text(info.iou)} ±{iou_text(info.margin)}"
+
+
 def _pixels_text(pixels: int) -> str:
     if pixels >= 1_000_000:
         return f"{pixels / 1e6:.1f} Mpx"
     return f"{pixels:,} px".replace(",", "\u202f")
 
 
-def _tooltip(info: Any) -> str:
+def _tooltip(info: ClassInfo) -> str:
     key = f"Key {info.value}: p" if info.value <= 9 else "P"
     return (
         f"{key}aint {info.name}. Click to pick it, double-click to rename, "
-        "click the colour to change it."
+        f"click the colour to change it.\n{_rests_on(info)}"
     )
+
+
+def _rests_on(info: ClassInfo) -> str:
+    """What the IoU rests on."""
+    if info.iou is None:
+        if info.too_few:
+            return f"Too few strokes to be measured ({stretches(info.too_few)}): paint more of it."
+        return "Its IoU (0 to 1) is measured on held-out strokes as soon as there is a network."
+    text = f"IoU {info.iou:.2f}, measured on {info.measured_on} held-out "
+    text += "stretch of strokes" if info.measured_on == 1 else "stretches of strokes"
+    if info.margin is None or info.margin >= _UNKNOWN:
+        return f"{text}: too few to tell how far it holds."
+    low, high = max(info.iou - info.margin, 0), min(info.iou + info.margin, 1)
+    return f"{text}: likely between {low:.2f} and {high:.2f}."
+
+
+def stretches(number: int) -> str:
+    """``3 short strokes``: what so many pieces look like to a person."""
+    return "1 short stroke" if number == 1 else f"{number} short strokes"

@@ -27,6 +27,12 @@ class ClassInfo:
     color: str
     pixels: int = 0
     iou: float | None = None
+    margin: float | None = None
+    """The IoU is known to within this (95 %)."""
+    measured_on: int = 0
+    """Held-out stretches of strokes that the IoU rests on."""
+    too_few: int = 0
+    """Stretches of strokes, where they are too few for any to be held out."""
 
 
 class ClassTable(QObject):
@@ -114,10 +120,19 @@ class ClassTable(QObject):
         if before != [info.pixels for info in self]:
             self.numbers_changed.emit()
 
-    def set_iou(self, iou: dict[int, float]) -> None:
-        """Take over how well each class does on held-out strokes."""
+    def set_scores(
+        self,
+        iou: dict[int, float],
+        margin: dict[int, float] | None = None,
+        measured_on: dict[int, int] | None = None,
+        too_few: dict[int, int] | None = None,
+    ) -> None:
+        """Take over how well each class does on held-out strokes, and how sure that is."""
         for info in self:
             info.iou = iou.get(info.value)
+            info.margin = (margin or {}).get(info.value)
+            info.measured_on = (measured_on or {}).get(info.value, 0)
+            info.too_few = (too_few or {}).get(info.value, 0)
         self.numbers_changed.emit()
 
     # --- memory --------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from napari_msd.gui.classes import ClassTable
 from napari_msd.gui.desk import FRESH, AnnotationDesk
 from napari_msd.gui.events import take
 from napari_msd.gui.feed import Feed
+from napari_msd.gui.guide import Guide
 from napari_msd.gui.link import TrainerLink
 from napari_msd.gui.network_choice import NetworkChoice
 from napari_msd.gui.overlay import Overlay
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
     from napari_msd.config import Settings
     from napari_msd.gui.preferences import Preferences
-    from napari_msd.session import KeptModel
+    from napari_msd.io.model_file import ModelRecord
+    from napari_msd.session import KeptModel, Version
+    from napari_msd.worker.messages import ModelKept
 
 
 class Controller(WorkState):
@@ -67,6 +70,7 @@ class Controller(WorkState):
         self.subject = Subject(viewer, self)
         self.network = NetworkChoice(preferences.preset, preferences.device, self.subject)
         self.feed = Feed(self.link, self.subject, self.strokes, self.view, self.network, self)
+        self.guide = Guide(self)
         self.subject.changed.connect(self._begin_anew)
         self.subject.repainted.connect(self.strokes.rescan)
         self.feed.counted.connect(self.classes.set_pixels)
@@ -81,6 +85,7 @@ class Controller(WorkState):
         """End the trainer, let go of all layers; strokes and segmentation stay."""
         self.link.close()
         self.overlay.flush()
+        self.guide.close()
         self.subject.release()
         self.strokes.release()
         self.desk.release()
@@ -126,18 +131,19 @@ class Controller(WorkState):
         self.overlay.flush()
         self.overlay.detach()
         self.link.opened = None
+        self.guide.subject_changed()
         if self.live and (problem is not None or lost):
             self.live_off()
             self.client.cancel()
             self.notice.emit("warning", f"{lost or problem} Live is off.")
         elif self.live:
-            self._try(self._start_live)
+            self.attempt(self._start_live)
         else:
             if self.work:  # it was on the layers before
                 self.client.cancel()
                 self.end_work()
             if problem is None:
-                self._try(self.feed.open)
+                self.attempt(self.feed.open)
             if lost:
                 self.notice.emit("warning", lost)
 
@@ -154,9 +160,9 @@ class Controller(WorkState):
             return
         before, self.network.settings = self.network.kept, settings
         if self.live:
-            self._try(self._start_live)
+            self.attempt(self._start_live)
         elif not self.work and self.subject.problem() is None:
-            self._try(self.feed.open)  # tells at once what is wrong with a device
+            self.attempt(self.feed.open)  # tells at once what is wrong with a device
         if before is not None and self.network.kept is None:
             self.notice.emit(
                 "info",
@@ -172,7 +178,7 @@ class Controller(WorkState):
         if on == self.live:
             return
         if on:
-            self._try(self._start_live)
+            self.attempt(self._start_live)
         else:
             self.live_off()
             self.client.set_live(False)
@@ -183,31 +189,31 @@ class Controller(WorkState):
         except MSDError:
             self.live_off()
             raise
-        self._attach_overlay()
+        self.attach_overlay()
         self.client.set_live(True)
         self.live_on()
 
     def update_once(self) -> None:
         """Train for a few seconds, refresh, stop."""
-        self._try(self._update_once)
+        self.attempt(self._update_once)
 
     def _update_once(self) -> None:
         self.feed.open()
         if len(self.strokes.snapshot.counts) < 2 and not self.strokes.busy:
             raise StrokesError("Paint a few strokes of at least two classes first.")
-        self._attach_overlay()
+        self.attach_overlay()
         self.begin_work("update")
         self.client.update_once()
 
     def predict_all(self) -> None:
         """Segment every plane with the best network."""
-        self._try(self._predict_all)
+        self.attempt(self._predict_all)
 
     def _predict_all(self) -> None:
         self.feed.open(need_annotation=False)
         if self.model is None:
             raise MSDError("There is no network yet: press Live to train one, or load a model.")
-        self._attach_overlay()
+        self.attach_overlay()
         shown = self.view.shown_plane()
         planes = list(product(*map(range, look.spatial_shape(self.image)[:-2])))
         planes.sort(key=lambda plane: plane != shown)  # what is on screen first
@@ -221,7 +227,8 @@ class Controller(WorkState):
         self.end_work()
         self.live_off()
 
-    def _attach_overlay(self) -> None:
+    def attach_overlay(self) -> None:
+        """Make sure that the segmentation's layer is there."""
         self.overlay.attach(self.image, self.subject.fitting, self.classes.colors)
         self._on_classes()
 
@@ -233,22 +240,42 @@ class Controller(WorkState):
         kept = self.network.kept
         return kept.model if kept is not None else None
 
-    def keep(self, model: bytes) -> None:
+    def keep(self, kept: ModelKept) -> None:
         """Newer best weights came from the trainer."""
         if self.link.opened is not None:
-            self.network.keep(model, self.link.opened)
+            self.network.keep(kept, self.link.opened)
             self.work_changed.emit()
 
     def use_model(self, kept: KeptModel) -> None:
         """Go on from these weights, with the preset that they are of."""
         self.network.take(kept)
+        self._use_present()
+
+    def start_from(self, record: ModelRecord, source: str) -> None:
+        """Go on from a saved model."""
+        self.network.load(record, source)
+        self._use_present()
+
+    def go_back(self, version: Version) -> None:
+        """Go on from an earlier version of the network; the others stay to be gone back to."""
+        self.acted.emit()
+        self.network.go_back(version)
+        self._use_present()
+
+    def _use_present(self) -> None:
+        """Show what other weights predict, and train on from them if Live is on."""
         self.settings_changed.emit()
         self.link.opened = None
         if self.live:
-            self._try(self._start_live)
+            self.attempt(self._start_live)
         elif self.subject.problem(need_annotation=False) is None:
-            self._try(lambda: self.feed.open(need_annotation=False))
+            self.attempt(self._show_present)
         self.work_changed.emit()
+
+    def _show_present(self) -> None:
+        self.feed.open(need_annotation=False)
+        self.attach_overlay()
+        self.client.refresh()
 
     def start_over(self) -> tuple[KeptModel | None, Any]:
         """Forget the network, keep the strokes; returns the network and what it had predicted."""
@@ -258,7 +285,7 @@ class Controller(WorkState):
         # late blocks and weights of the forgotten network must not come back
         self.link.opened = None
         if self.live:
-            self._try(self._start_live)
+            self.attempt(self._start_live)
         self.work_changed.emit()
         return forgotten, labels
 
@@ -281,7 +308,7 @@ class Controller(WorkState):
 
     # --- helpers -------------------------------------------------------------------------
 
-    def _try(self, work: Callable[[], None]) -> None:
+    def attempt(self, work: Callable[[], None]) -> None:
         """Do what a person asked for; what cannot be done is said in one sentence."""
         self.acted.emit()
         try:

@@ -8,6 +8,7 @@ from napari_msd.gui.live_button import LiveState
 from napari_msd.worker.messages import (
     Event,
     Finished,
+    LookHere,
     ModelKept,
     Notice,
     OverlayBlock,
@@ -30,13 +31,18 @@ def take(controller: Controller, event: Event) -> None:
     match event:
         case OverlayBlock():
             if controller.link.opened is not None:  # else of a network just forgotten
+                controller.guide.uncertainty.put(event)
                 controller.overlay.put(event)
+        case LookHere():
+            controller.guide.look(event)
         case Progress():
-            controller.classes.set_iou(event.held_out_iou)
+            controller.classes.set_scores(
+                event.held_out_iou, event.iou_margin, event.iou_pieces, event.unmeasured
+            )
             if controller.live:
                 controller.show_live(_STATES[event.state])
-        case ModelKept(model):
-            controller.keep(model)
+        case ModelKept():
+            controller.keep(event)
         case Finished(work):
             if work == controller.work:
                 controller.end_work()

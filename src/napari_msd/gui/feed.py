@@ -47,6 +47,8 @@ class Feed(QObject):
         super().__init__(parent)
         self._link, self._subject, self._network = link, subject, network
         self._strokes, self._view = strokes, view
+        self.uncertainty = False
+        """Whether the trainer is to tell how unsure it is."""
         strokes.changed.connect(self._on_strokes)
         strokes.scanned.connect(self._on_scanned)
         view.changed.connect(self._on_view)
@@ -70,6 +72,8 @@ class Feed(QObject):
             if blocks:
                 self._link.client.set_strokes(blocks)
             self._link.client.set_view(self._view.view())
+            if self.uncertainty:
+                self._link.client.set_uncertainty(True)
 
     def count(self) -> None:
         """Tell how much is painted now."""

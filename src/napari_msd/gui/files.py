@@ -22,6 +22,8 @@ from napari_msd.io.model_file import ModelRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_msd.session import History
+
 LABEL_FILTERS = "TIFF (*.tif *.tiff);;PNG (*.png);;NumPy (*.npy)"
 MODEL_FILTER = "MS-D model (*.safetensors)"
 
@@ -108,10 +110,15 @@ def calibration(image: Any) -> tuple[tuple[float, ...], tuple[str, ...], str]:
 
 
 def model_for_saving(
-    model: bytes, names: dict[int, str], colors: dict[int, str], image: Any
+    model: bytes,
+    names: dict[int, str],
+    colors: dict[int, str],
+    image: Any,
+    history: History,
 ) -> ModelRecord:
-    """The kept weights together with what only the viewer knows: names, colours, pixel size."""
+    """The kept weights with what only the viewer knows: names, colours, pixel size, history."""
     record = ModelRecord.from_bytes(model).with_classes(names, colors)
+    record = replace(record, history=history.past)
     if image is None:
         return record
     scale, units, axes = calibration(image)

@@ -19,9 +19,9 @@ class LiveState(Enum):
 
     OFF = "press to train while you paint"
     STARTING = "starting the trainer …"
-    WAITING = "waiting for strokes"
+    WAITING = "paint two classes to begin"
     TRAINING = "training"
-    IDLE = "up to date"
+    IDLE = "idle: waiting for strokes"
 
 
 _FILL = {
@@ -40,7 +40,7 @@ class LiveButton(QPushButton):
         self.setObjectName("live_button")
         self.setCheckable(True)
         self.setAccessibleName("Live")
-        self.setMinimumHeight(52)
+        self.setMinimumHeight(44)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self._palette: Palette | None = None
@@ -67,7 +67,7 @@ class LiveButton(QPushButton):
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
         """Wide and tall enough to be the first thing seen."""
-        return QSize(200, 52)
+        return QSize(200, 44)
 
     def _restyle(self) -> None:
         if self._palette is None:
@@ -77,7 +77,7 @@ class LiveButton(QPushButton):
         hover = p.highlight if fill is None else fill
         self.setStyleSheet(
             f"QPushButton {{ background: {fill or p.primary}; color: {'white' if fill else p.text};"
-            f" border: 2px solid {frame}; border-radius: 6px; font-weight: bold; padding: 4px; }}"
+            f" border: 2px solid {frame}; border-radius: 6px; font-weight: bold; padding: 2px; }}"
             f"QPushButton:hover {{ background: {hover}; border-color: {p.text}; }}"
             f"QPushButton:disabled {{ background: {p.foreground}; color: {p.muted};"
             f" border-color: {p.primary}; }}"

@@ -8,7 +8,6 @@ a brush: to send all of a large plane would hold up the window for half a second
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -21,46 +20,20 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_msd.errors import ImageError
 from napari_msd.gui.colors import label_colormap
 from napari_msd.gui.layers import MAX_PIXELS_IN_MEMORY, free_name, placement, spatial_shape
+from napari_msd.gui.result_layers import fits, mark, place_between, undisturbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from napari_msd.gui.view import ViewWatcher
     from napari_msd.worker.messages import OverlayBlock, PlaneKey, Region
 
-_OURS = "napari_msd_overlay"
 _PATIENCE = 3
 """So many times rarer are refreshes while a brush is moving."""
 _SHARE = 5
 """Showing blocks takes at most one part in so many of the window's time."""
 _overlay_of: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
 """The segmentation of each image, so that a widget opened again goes on with it."""
-
-
-def is_overlay(layer: Any) -> bool:
-    """Whether a layer is a segmentation of ours: never offered as annotation."""
-    return _OURS in layer.metadata
-
-
-@contextmanager
-def undisturbed(viewer: Any) -> Iterator[None]:
-    """Put selection, active layer and its mode back after layers were added."""
-    selection = viewer.layers.selection
-    active, selected = selection.active, set(selection)
-    mode = getattr(active, "mode", None)
-    try:
-        yield
-    finally:
-        still = {layer for layer in selected if layer in viewer.layers}
-        if active is not None and active in viewer.layers:
-            selection.clear()
-            selection.update(still)
-            selection.active = active
-            if mode is not None and active.mode != mode:
-                active.mode = mode
-        elif still:
-            selection.clear()
-            selection.update(still)
 
 
 class Overlay(QObject):
@@ -78,6 +51,8 @@ class Overlay(QObject):
 
     written = Signal()
     """The first block since `attach` lies in the layer."""
+    flushing = Signal()
+    """Blocks are about to be shown: whatever else came with them can be, too."""
 
     def __init__(
         self,
@@ -134,11 +109,11 @@ class Overlay(QObject):
                 name=free_name(f"{image.name} segmentation", taken),
                 opacity=self.opacity,
                 colormap=label_colormap(colors),
-                metadata={_OURS: True},
+                metadata=mark(),
                 **placement(image),
             )
             with undisturbed(self._viewer):
-                self._viewer.layers.insert(self._place(image, annotation), layer)
+                self._viewer.layers.insert(place_between(self._viewer, image, annotation), layer)
             # strokes belong into the annotation; to edit a segmentation there is "copy"
             layer.editable = False
             self.layer = layer
@@ -154,10 +129,6 @@ class Overlay(QObject):
             return None
         fits = isinstance(layer.data, np.ndarray) and layer.data.shape == spatial_shape(image)
         return layer if fits else None
-
-    def _place(self, image: Any, annotation: Any) -> int:
-        layers = list(self._viewer.layers)
-        return layers.index(annotation) if annotation in layers else layers.index(image) + 1
 
     def detach(self) -> None:
         """Let go of the layer; it stays where it is, for the person to keep or delete."""
@@ -220,13 +191,15 @@ class Overlay(QObject):
     def flush(self) -> None:
         """Write what arrived into the layer and show it."""
         pending, self._pending = self._pending, {}
+        if pending:
+            self.flushing.emit()
         if not pending or not self.present:
             return
         self._began = perf_counter()
         data, shown = self.layer.data, []
         on_screen = self._screen.shown_plane()
         for (plane, region), labels in pending.items():
-            if labels is None or not _fits(data.shape, plane, region):
+            if labels is None or not fits(data.shape, plane, region):
                 continue  # of an image that was here before
             data[(*plane, *region.slices)] = labels
             if plane == on_screen:
@@ -256,12 +229,3 @@ class Overlay(QObject):
 
     def _on_shown(self) -> None:
         self.cost = perf_counter() - self._began
-
-
-def _fits(shape: tuple[int, ...], plane: PlaneKey, region: Region) -> bool:
-    leading, (height, width) = shape[:-2], shape[-2:]
-    return (
-        len(plane) == len(leading)
-        and all(0 <= index < n for index, n in zip(plane, leading, strict=True))
-        and region == region.clip((height, width))
-    )

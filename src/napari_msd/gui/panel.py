@@ -23,7 +23,7 @@ from napari_msd.config import DEVICE_CHOICES, PRESETS
 from napari_msd.gui.class_list import ClassList
 from napari_msd.gui.live_button import LiveButton
 from napari_msd.gui.plots import LossPlot
-from napari_msd.gui.shortcuts import HIDE_KEY, LIVE_KEY
+from napari_msd.gui.shortcuts import HIDE_KEY, LIVE_KEY, NEXT_KEY
 from napari_msd.gui.status import StatusLabel
 from napari_msd.gui.theme import Palette, icon
 
@@ -88,6 +88,18 @@ class Panel(QScrollArea):
         self.predict_all_button = _button(
             "predict_all_button", "Predict all", "Segment the whole image with the best network"
         )
+        self.show_me_button = _button(
+            "show_me_button",
+            "Show me",
+            f"Go to where the network is least sure: strokes teach most there. Key: {NEXT_KEY}",
+        )
+        self.uncertainty_button = _button(
+            "uncertainty_button", "Uncertainty", "Show how unsure the network is: bright is unsure"
+        )
+        self.uncertainty_button.setCheckable(True)
+        self.history_button = _button(
+            "history_button", "History …", "Earlier versions of the network; go back to any of them"
+        )
         self.loss_plot = LossPlot()
         self.status_label = StatusLabel()
         self.progress_bar = QProgressBar()
@@ -96,7 +108,7 @@ class Panel(QScrollArea):
         self.progress_bar.setValue(0)
         self.progress_bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.progress_bar.setFormat("")
-        self.progress_bar.setFixedHeight(16)
+        self.progress_bar.setFixedHeight(14)
 
         self.start_over_button = _button(
             "start_over_button", "Start over", "Forget the network, keep the strokes"
@@ -113,7 +125,10 @@ class Panel(QScrollArea):
             "save_model_button", "Save model …", "Save the best network as .safetensors"
         )
         self.load_model_button = _button(
-            "load_model_button", "Load model …", "Continue from, or predict with, a saved network"
+            "load_model_button",
+            "Start from …",
+            "Load a saved model: it predicts this image at once, and Live trains it on with your "
+            "strokes here",
         )
         self._compose()
 
@@ -151,17 +166,20 @@ class Panel(QScrollArea):
             " border: none; border-radius: 3px; text-align: center; }"
             f"QProgressBar::chunk {{ background: {colors.current}; border-radius: 3px; }}"
         )
+        self.uncertainty_button.setStyleSheet(
+            f"QPushButton:checked {{ background: {colors.current}; }}"
+        )
 
     # --- composition ---------------------------------------------------------------------
 
     def _compose(self) -> None:
         column = QVBoxLayout()
-        column.setContentsMargins(8, 6, 8, 8)
-        column.setSpacing(8)
+        column.setContentsMargins(8, 4, 8, 6)
+        column.setSpacing(5)
 
         layers = QGridLayout()
         layers.setHorizontalSpacing(6)
-        layers.setVerticalSpacing(4)
+        layers.setVerticalSpacing(2)
         layers.setColumnStretch(1, 1)
         layers.addWidget(QLabel("Image"), 0, 0)
         layers.addWidget(self.image_combo, 0, 1, 1, 2)
@@ -187,6 +205,7 @@ class Panel(QScrollArea):
         )
         column.addWidget(self.live_button)
         column.addLayout(_row(self.update_once_button, self.stop_button, self.predict_all_button))
+        column.addLayout(_row(self.show_me_button, self.uncertainty_button, self.history_button))
         column.addWidget(self.status_label)
         column.addWidget(self.loss_plot)
         column.addWidget(self.progress_bar)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_msd.gui.layers import is_image, is_labels, spatial_shape
-from napari_msd.gui.overlay import is_overlay
+from napari_msd.gui.result_layers import is_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +35,14 @@ class LayerPicker(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._images = _Choice(image_combo, is_image, "choose an image")
+        self._images = _Choice(
+            image_combo,
+            lambda layer: is_image(layer) and not is_result(layer),
+            "choose an image",
+        )
         self._annotations = _Choice(
             annotation_combo,
-            lambda layer: is_labels(layer) and not is_overlay(layer),
+            lambda layer: is_labels(layer) and not is_result(layer),
             "choose or press +",
         )
         self._named: list[Any] = []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from napari_msd.worker.messages import Progress
 
 _MOST_POINTS = 600
+_HEIGHT = 84
 _LOSS, _IOU = {True: "#e69f00", False: "#b35c00"}, {True: "#56b4e9", False: "#0072b2"}
 
 
@@ -28,7 +29,7 @@ class LossPlot(pg.PlotWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("loss_plot")
-        self.setFixedHeight(112)
+        self.setFixedHeight(_HEIGHT)
         self.setMenuEnabled(False)
         self.setMouseEnabled(x=False, y=False)
         self.hideButtons()
@@ -55,7 +56,7 @@ class LossPlot(pg.PlotWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
         """Narrow enough for a dock of 320 px."""
-        return QSize(280, 112)
+        return QSize(280, _HEIGHT)
 
     @property
     def n_points(self) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_msd.gui.class_list import iou_text
+from napari_msd.gui.class_list import iou_text, stretches
 
 if TYPE_CHECKING:
     from napari_msd.worker.messages import Progress, Ready
@@ -35,6 +35,20 @@ def figures_tooltip(ready: Ready | None) -> str:
         return "The trainer is starting."
     versions = ", ".join(f"{name} {number}" for name, number in ready.versions.items())
     return "\n".join(filter(None, (ready.reason, versions)))
+
+
+def advice(progress: Progress | None, names: dict[int, str]) -> str:
+    """What a person should notice: a score that fell, classes with too few strokes."""
+    if progress is None or not progress.step:
+        return ""
+    if progress.warning:
+        return progress.warning
+    few = sorted((number, value) for value, number in progress.unmeasured.items())
+    if not few:
+        return ""
+    number, value = few[0]
+    name = names.get(value, f"class {value}")
+    return f"“{name}” has only {stretches(number)}, too few to be measured: paint more of it."
 
 
 def bar(work: str, live: bool, progress: Progress | None) -> tuple[int, str]:
@@ -71,6 +85,7 @@ def hint(
     work: str,
     trained: bool,
     flat: bool,
+    resting: bool,
 ) -> str:
     """The next step."""
     if not image:
@@ -89,6 +104,11 @@ def hint(
         return f"Paint a second class too (keys 1 to 9 pick one), {then}"
     if not flat:
         return "You see a volume or a cut across planes: strokes count, whole planes are segmented."
+    if live and resting:
+        return (
+            "It does not get better any more, so it rests; new strokes wake it. "
+            "Show me finds where they help most."
+        )
     if live and not brush:
         return "Click a class, or press its number, and paint where the segmentation is wrong."
     if live:

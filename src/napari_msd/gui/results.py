@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 from qtpy.QtCore import QObject
 
-from napari_msd.config import PRESETS
 from napari_msd.errors import MSDError
 from napari_msd.gui import files
 from napari_msd.gui import layers as look
 from napari_msd.gui.colors import label_colormap
-from napari_msd.gui.overlay import undisturbed
+from napari_msd.gui.result_layers import undisturbed
 from napari_msd.io.model_file import ModelRecord, read
-from napari_msd.session import KeptModel
+from napari_msd.session import KeptModel, match_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +123,9 @@ class Results(QObject):
 
         def save() -> None:
             table = controller.classes
-            record = files.model_for_saving(model, table.names, table.colors, controller.image)
+            record = files.model_for_saving(
+                model, table.names, table.colors, controller.image, controller.network.history
+            )
             written = record.write(path)
             controller.notice.emit("info", f"Model saved as {written.name}.")
 
@@ -140,12 +141,12 @@ class Results(QObject):
 
     def ask_load_model(self) -> None:
         """Ask for a file, then load it."""
-        path = files.ask_open_path(self._window, "Load model", files.MODEL_FILTER)
+        path = files.ask_open_path(self._window, "Start from model", files.MODEL_FILTER)
         if path is not None:
             self.load_model(path)
 
     def load_model(self, path: Path) -> None:
-        """Go on from a saved network, with its class names and colours."""
+        """Go on from a saved network, on this image, with its class names and colours."""
         self._try(lambda: self._load(path))
 
     def _load(self, path: Path) -> None:
@@ -153,15 +154,19 @@ class Results(QObject):
         record = read(path)
         if controller.image is not None:
             record.require_channels(look.n_channels(controller.image))
+        painted = {info.value: info.name for info in controller.classes if info.pixels}
+        record = match_by_name(record, painted)
         self._adopt_classes(record)
-        preset = str(record.settings.get("preset", controller.network.settings.preset))
-        if preset not in PRESETS:
-            preset = controller.network.settings.preset
-        controller.use_model(KeptModel(record.to_bytes(), preset, record.in_channels, path.name))
+        controller.start_from(record, path.name)
         names = ", ".join(record.class_names.values())
-        controller.notice.emit(
-            "info", f"{path.name} is loaded ({names}): press Predict all, or Live to train on."
-        )
+        text = f"Started from {path.name} ({names}): Predict all uses it, Live trains it on."
+        others = [
+            f"class {info.value} is “{info.name}” there and “{painted[info.value]}” here"
+            for info in record.classes
+            if painted.get(info.value, info.name) != info.name
+        ]
+        level = "warning" if others else "info"
+        controller.notice.emit(level, f"{text} Mind: {'; '.join(others)}." if others else text)
 
     def _adopt_classes(self, record: ModelRecord) -> None:
         table = self._controller.classes

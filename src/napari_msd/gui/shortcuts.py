@@ -2,8 +2,8 @@
 
 Number keys pick a class. napari uses 1 to 7 on Labels layers, so they are bound on the
 annotation layer itself, only while it is ours, and what was bound before comes back.
-Live and "hide the overlay" use keys that napari leaves free on Labels layers and on
-the viewer.
+Live, Show me and "hide the overlay" use keys that napari leaves free on Labels layers and
+on the viewer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LIVE_KEY = "T"
+NEXT_KEY = "N"
 HIDE_KEY = "H"
 
 
@@ -50,9 +51,12 @@ def bind_class_keys(layer: Any, pick: Callable[[int], None]) -> KeyBindings:
 
 
 def bind_viewer_keys(
-    viewer: Any, toggle_live: Callable[[], None], hide_overlay: Callable[[], Callable[[], None]]
+    viewer: Any,
+    toggle_live: Callable[[], None],
+    show_me: Callable[[], None],
+    hide_overlay: Callable[[], Callable[[], None]],
 ) -> KeyBindings:
-    """Key for Live, and one that hides the overlay while it is held.
+    """Keys for Live and Show me, and one that hides the overlay while it is held.
 
     `hide_overlay` returns the function that shows it again.
     """
@@ -61,11 +65,15 @@ def bind_viewer_keys(
     def on_live(_viewer: Any) -> None:
         toggle_live()
 
+    def on_next(_viewer: Any) -> None:
+        show_me()
+
     def while_held(_viewer: Any) -> Iterator[None]:
         show_again = hide_overlay()
         yield
         show_again()
 
     keys.bind(LIVE_KEY, on_live)
+    keys.bind(NEXT_KEY, on_next)
     keys.bind(HIDE_KEY, while_held)
     return keys

@@ -1,7 +1,8 @@
 """One place for every word to the person: what to do next, what went wrong, how it stands.
 
-The first line is a sentence (a notice, else the next step), the second the figures. A
-notice stays until the person acts or a newer one comes.
+The first line is a sentence (a notice, else advice, else the next step), the second the
+figures. A notice stays until the person acts or a newer one comes, advice for as long as
+what it tells of.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from napari_msd.gui.theme import GOOD, IDLE
 if TYPE_CHECKING:
     from napari_msd.gui.theme import Palette
 
+_ADVICE = "warning"
 _LEVELS = ("info", "warning", "error")
 
 
 class StatusLabel(QLabel):
-    """Notice or hint, and figures; the bar at its side has the level's colour."""
+    """Notice, advice or hint, and figures; the bar at its side has the level's colour."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -31,17 +33,17 @@ class StatusLabel(QLabel):
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._palette: Palette | None = None
         self._level = "hint"
-        self._notice = self._hint = self._figures = ""
+        self._notice = self._advice = self._hint = self._figures = ""
 
     @property
     def level(self) -> str:
         """``hint``, ``info``, ``warning`` or ``error``."""
-        return self._level
+        return self._level if self._notice else _ADVICE if self._advice else "hint"
 
     @property
     def sentence(self) -> str:
-        """The notice, else the hint."""
-        return self._notice or self._hint
+        """The notice, else the advice, else the hint."""
+        return self._notice or self._advice or self._hint
 
     def notify(self, level: str, text: str) -> None:
         """Show a sentence until the person acts or another one comes."""
@@ -55,8 +57,14 @@ class StatusLabel(QLabel):
             self._notice, self._level = "", "hint"
             self._show()
 
+    def set_advice(self, text: str) -> None:
+        """What should be noticed for as long as it is so; empty for nothing."""
+        if text != self._advice:
+            self._advice = text
+            self._show()
+
     def set_hint(self, text: str) -> None:
-        """The next step, shown while there is no notice."""
+        """The next step, shown while there is nothing else to say."""
         if text != self._hint:
             self._hint = text
             self._show()
@@ -73,11 +81,11 @@ class StatusLabel(QLabel):
         self._show()
 
     def _show(self) -> None:
-        self.setText("\n".join(filter(None, (self._notice or self._hint, self._figures))))
+        self.setText("\n".join(filter(None, (self.sentence, self._figures))))
         if self._palette is None:
             return
         p = self._palette
-        bar = {"info": IDLE, "warning": p.warning, "error": p.error}.get(self._level, GOOD)
+        bar = {"info": IDLE, "warning": p.warning, "error": p.error}.get(self.level, GOOD)
         style = (
             f"QLabel {{ background: {p.foreground}; color: {p.text}; padding: 5px 6px;"
             f" border-left: 3px solid {bar}; border-radius: 2px; }}"

@@ -12,19 +12,19 @@ from napari_msd.gui import layers as look
 from napari_msd.gui import readout
 from napari_msd.gui.class_actions import ClassActions
 from napari_msd.gui.controller import Controller
-from napari_msd.gui.overlay import undisturbed
+from napari_msd.gui.live_button import LiveState
 from napari_msd.gui.panel import Panel
 from napari_msd.gui.picker import LayerPicker
 from napari_msd.gui.preferences import plugin_settings, read_preferences
+from napari_msd.gui.result_layers import undisturbed
 from napari_msd.gui.results import Results
 from napari_msd.gui.shortcuts import bind_viewer_keys
 from napari_msd.gui.theme import palette
+from napari_msd.gui.versions import Versions
 from napari_msd.worker.messages import Progress, Ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from napari_msd.gui.live_button import LiveState
 
 
 class SessionWindow(QWidget):
@@ -44,6 +44,7 @@ class SessionWindow(QWidget):
         self.controller = controller = Controller(viewer, read_preferences(), make_client, self)
         self.panel = panel = Panel(controller.classes)
         self.results = Results(controller, self)
+        self.versions = Versions(controller, self)
         self.class_actions = ClassActions(controller, panel, self)
         self.picker = LayerPicker(viewer, panel.image_combo, panel.annotation_combo, self)
         self._ready: Ready | None = None
@@ -59,7 +60,9 @@ class SessionWindow(QWidget):
         panel.preset_combo.setCurrentText(controller.network.settings.preset)
         panel.device_combo.setCurrentText(controller.network.settings.device)
         self._wire()
-        self._keys = bind_viewer_keys(viewer, panel.live_button.click, controller.overlay.hide)
+        self._keys = bind_viewer_keys(
+            viewer, panel.live_button.click, panel.show_me_button.click, controller.overlay.hide
+        )
         viewer.events.theme.connect(self._on_theme)
         self._preferences = plugin_settings()
         if self._preferences is not None:
@@ -91,6 +94,12 @@ class SessionWindow(QWidget):
         panel.update_once_button.clicked.connect(controller.update_once)
         panel.stop_button.clicked.connect(controller.stop)
         panel.predict_all_button.clicked.connect(controller.predict_all)
+        panel.show_me_button.clicked.connect(lambda: controller.attempt(controller.guide.show_me))
+        panel.uncertainty_button.toggled.connect(
+            lambda on: controller.attempt(lambda: controller.guide.switch(on))
+        )
+        panel.history_button.clicked.connect(self.versions.show)
+        controller.guide.switched.connect(self._on_uncertainty)
         panel.export_button.clicked.connect(results.ask_export)
         panel.copy_button.clicked.connect(results.copy_segmentation)
         panel.save_model_button.clicked.connect(results.ask_save_model)
@@ -194,6 +203,12 @@ class SessionWindow(QWidget):
         button.set_state(state)
         self._refresh()
 
+    def _on_uncertainty(self, on: bool) -> None:
+        button = self.panel.uncertainty_button
+        button.blockSignals(True)
+        button.setChecked(on)
+        button.blockSignals(False)
+
     def _refresh(self) -> None:
         """Enable what makes sense now, and say the next step."""
         panel, controller = self.panel, self.controller
@@ -208,6 +223,9 @@ class SessionWindow(QWidget):
         if not controller.live and not controller.work:
             self._progress = self._progress and _at_rest(self._progress)
         waiting = self._progress is not None and self._progress.state == "waiting"
+        panel.status_label.set_advice(
+            readout.advice(self._progress, controller.classes.names) if controller.live else ""
+        )
         needs = self._progress.needs if controller.live and waiting and self._progress else ""
         panel.status_label.set_hint(
             (needs if n_painted > 1 else "")  # else the hint knows better which class is missing
@@ -220,6 +238,7 @@ class SessionWindow(QWidget):
                 live=controller.live,
                 trained=controller.model is not None,
                 flat=controller.view.planes_lie_flat(),
+                resting=controller.state is LiveState.IDLE,
             )
         )
         self._show_figures()
@@ -230,7 +249,7 @@ class SessionWindow(QWidget):
         if not bring_back:
             self.panel.loss_plot.clear_history()
             self._progress = None
-            self.controller.classes.set_iou({})
+            self.controller.classes.set_scores({})
         self._refresh()
 
     def _on_settings(self) -> None:

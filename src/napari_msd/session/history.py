@@ -48,6 +48,11 @@ class History:
         self._closed = True
         self._first_score: float | None = None
 
+    @property
+    def past(self) -> tuple[VersionFigures, ...]:
+        """Figures of how the present weights came about, their own last."""
+        return () if self.present is None else (*self.present.lineage, self.present.figures)
+
     def add(self, model: bytes, figures: VersionFigures, source: str) -> None:
         """Newer weights came, trained on from the present ones.
 
@@ -82,6 +87,12 @@ class History:
         self.versions[self._index(version)]  # raises for another history's
         self.present = version
         self._closed = True
+
+    def resume(self, model: bytes) -> None:
+        """Weights are back; if they are a version's, that is the present one."""
+        version = next((v for v in reversed(self.versions) if v.model == model), None)
+        if version is not None:
+            self.go_back(version)
 
     def _new(self, before: VersionFigures, now: VersionFigures) -> bool:
         if self._closed or (before.pieces, before.painted) != (now.pieces, now.painted):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_msd.session.history import History
+
 
 @dataclass(frozen=True)
 class KeptModel:
@@ -33,14 +35,19 @@ class KeptModel:
 
 
 class KeptModels:
-    """The newest weights of each preset and number of channels."""
+    """The newest weights of each preset and number of channels, and the versions before them."""
 
     def __init__(self) -> None:
         self._models: dict[tuple[str, int], KeptModel] = {}
+        self._histories: dict[tuple[str, int], History] = {}
 
     def get(self, preset: str, n_channels: int) -> KeptModel | None:
         """Weights a session of this preset and these channels can start from."""
         return self._models.get((preset, n_channels))
+
+    def history(self, preset: str, n_channels: int) -> History:
+        """All versions worth keeping there were of a kind; it outlives `forget`."""
+        return self._histories.setdefault((preset, n_channels), History())
 
     def keep(self, kept: KeptModel) -> None:
         """Keep these, instead of older ones of their kind."""
