@@ -43,9 +43,7 @@ def test_odd_sizes(shim_case, make_tame_net, assert_agrees, size, boundary):
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize(("dtype", "size"), [(HALVES[0], (17, 33)), (HALVES[1], (3, 129))])
-def test_16_bit_maps(
-    shim_case, make_tame_net, assert_agrees_in_16_bits, dtype, size, boundary
-):
+def test_16_bit_maps(shim_case, make_tame_net, assert_agrees_in_16_bits, dtype, size, boundary):
     net = make_tame_net(2, 3, depth=20, dilations=(1, 2, 3, 5, 40), boundary=boundary)
     assert_agrees_in_16_bits(shim_case, net, random_image(2, 2, *size), dtype)
 
@@ -101,7 +99,9 @@ def test_images_one_after_another(shim_case, make_tame_net):
     # Without a backward pass only some images' maps exist at a time: 1 here, by the image's size.
     net, image = make_tame_net(depth=1), random_image(2, 1, 1024, 600)
     with torch.no_grad():
-        logits, expected = (compute(net, image) for compute in (shim_case.logits, shim_case.reference))
+        logits, expected = (
+            compute(net, image) for compute in (shim_case.logits, shim_case.reference)
+        )
     torch.testing.assert_close(logits, expected)
 
 
