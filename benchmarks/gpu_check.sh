@@ -30,8 +30,7 @@ if command -v compute-sanitizer > /dev/null; then
         # torch's caching allocator hides overruns between tensors: without it each tensor stands alone.
         PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --tool "$tool" --error-exitcode 1 \
             --kernel-name kernel_substring=napari_msd \
-            $tests tests/native/test_gpu.py -k "(any_size and 33) or (float32_block and 700) or (16_bit_maps and 700)
-                or three_dimensions_block"
+            $tests tests/native/test_gpu.py -k "(any_size and 33x17) or 40x700 or three_dimensions_block"
     done
 fi
 cat << 'AIMS'

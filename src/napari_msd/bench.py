@@ -346,7 +346,7 @@ def _step(contender: _Contender) -> Callable[[], object]:
 
 def _captured(call: Callable[[], object]) -> Callable[[], object]:
     """The same work as a CUDA graph."""
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         call()

@@ -31,6 +31,10 @@ if torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0):
     HALVES.append(torch.bfloat16)  # older cards have no such matrix units
 
 
+def size_text(size):
+    return "x".join(map(str, size))
+
+
 def tame(make_net, *channels, **options):
     """A float32 network whose activations keep their size."""
     net = make_net(*channels, dtype=torch.float32, **options).cuda()
@@ -44,7 +48,7 @@ def random_image(*shape, dtype=torch.float64):
 
 
 @pytest.mark.parametrize("boundary", ["reflect", "symmetric", "zeros"])
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (33, 17), (129, 151)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (33, 17), (129, 151)], ids=size_text)
 @pytest.mark.parametrize("width", [1, 2])
 def test_any_size(gpu_case, make_net, assert_agrees, size, boundary, width):
     net = make_net(2, 3, depth=5, width=width, dilations=(1, 2, 7, 40), boundary=boundary).cuda()
@@ -52,7 +56,7 @@ def test_any_size(gpu_case, make_net, assert_agrees, size, boundary, width):
 
 
 @pytest.mark.parametrize("boundary", ["reflect", "symmetric", "zeros"])
-@pytest.mark.parametrize("size", [(1, 1, 1), (3, 4, 5), (9, 17, 33)])
+@pytest.mark.parametrize("size", [(1, 1, 1), (3, 4, 5), (9, 17, 33)], ids=size_text)
 def test_three_dimensions(gpu_case, make_net, assert_agrees, size, boundary):
     net = make_net(2, 3, depth=4, width=2, dilations=(1, 2, 7), ndim=3, boundary=boundary).cuda()
     assert_agrees(gpu_case, net, random_image(2, 2, *size))
@@ -66,7 +70,7 @@ def test_float32(gpu_case, make_net, assert_agrees):
 
 
 @pytest.mark.parametrize("boundary", ["reflect", "symmetric", "zeros"])
-@pytest.mark.parametrize("size", [(1, 1), (3, 129), (33, 17), (40, 700)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 129), (33, 17), (40, 700)], ids=size_text)
 @pytest.mark.parametrize("width", [1, 3])
 def test_float32_block_by_block(gpu_case, make_net, assert_agrees, size, boundary, width):
     net = tame(make_net, 2, 3, depth=20, width=width, dilations=(1, 2, 7, 40), boundary=boundary)
@@ -75,7 +79,7 @@ def test_float32_block_by_block(gpu_case, make_net, assert_agrees, size, boundar
 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("boundary", ["reflect", "zeros"])
-@pytest.mark.parametrize("size", [(1, 1), (3, 129), (33, 17), (40, 700)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 129), (33, 17), (40, 700)], ids=size_text)
 def test_16_bit_maps(gpu_case, make_net, assert_agrees_in_16_bits, size, boundary, dtype):
     net = tame(make_net, 2, 3, depth=20, width=2, dilations=(1, 2, 7, 40), boundary=boundary)
     assert_agrees_in_16_bits(gpu_case, net, random_image(3, 2, *size, dtype=torch.float32), dtype)
