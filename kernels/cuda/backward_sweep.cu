@@ -23,7 +23,7 @@ struct alignas(16) Weights {
 };
 
 template <class S>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 3)
 backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_t first_channel,
                       const float *grad_logits, const float *output_weight, const float *weight, const Step *steps,
                       const S *deltas, float *gradients) {

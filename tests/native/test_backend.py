@@ -10,7 +10,7 @@ import torch
 from napari_msd import MSDNet
 from napari_msd.errors import SettingsError
 from napari_msd.native import backend, libraries, set_threads
-from napari_msd.native.backend import choose_backend
+from napari_msd.native.backend import choose_backend, map_dtype
 from napari_msd.native.libraries import LibraryStatus
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
@@ -126,3 +126,26 @@ def test_status_of_what_is_installed(cpu_core):
 def test_threads_are_checked():
     with pytest.raises(SettingsError, match="at least 1"):
         set_threads(0)
+
+
+@pytest.mark.parametrize(
+    ("autocast", "capability", "image_dtype", "expected"),
+    [
+        (torch.bfloat16, (9, 0), torch.float32, torch.bfloat16),
+        (torch.bfloat16, (7, 5), torch.float32, None),  # no such matrix units
+        (torch.float16, (7, 5), torch.float32, torch.float16),
+        (torch.float16, (9, 0), torch.float64, None),
+    ],
+)
+def test_autocast_stores_maps_in_16_bits(monkeypatch, autocast, capability, image_dtype, expected):
+    # Autocast itself wants a GPU, and switches itself off without one.
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: device == "cuda")
+    monkeypatch.setattr(torch, "get_autocast_dtype", lambda _device: autocast)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    image = torch.zeros(1, 1, 2, 2, dtype=image_dtype)
+    assert map_dtype("cuda", image) == expected
+    assert map_dtype("cpu", image) is None
+
+
+def test_without_autocast_maps_are_stored_as_the_image_is():
+    assert map_dtype("cuda", torch.zeros(1, 1, 2, 2)) is None

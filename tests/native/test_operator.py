@@ -20,7 +20,17 @@ def test_torch_accepts_the_operator(cpu_case, make_net, keep_maps):
     parameters = [p if keep_maps else p.detach() for p in net.parameters()]
     torch.library.opcheck(
         torch.ops.napari_msd.mixed_scale_dense.default,
-        (image, *parameters, list(net.dilations), 1, "reflect", "cpu", keep_maps),
+        (image, *parameters, list(net.dilations), 1, "reflect", "cpu", None, keep_maps),
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_torch_accepts_the_operator_with_16_bit_maps(shim_case, make_net, dtype):
+    net = make_net(1, 2, depth=2, dilations=(1, 2), dtype=torch.float32)
+    image = torch.randn(2, 1, 5, 7, requires_grad=True)
+    torch.library.opcheck(
+        torch.ops.napari_msd.mixed_scale_dense.default,
+        (image, *net.parameters(), list(net.dilations), 1, "reflect", "cuda", dtype, True),
     )
 
 
@@ -118,6 +128,28 @@ def test_autocast_does_not_disturb(cpu_core):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert torch.equal(net(image), plain)
             assert net(image.bfloat16()).dtype == torch.float32
+
+
+def test_an_inference_pass_needs_no_memory_for_gradients(case):
+    structure = Structure((1, 2, 3) * 4, 1, "reflect")
+    image, output_weight = torch.zeros(2, 1, 40, 50), torch.zeros(2, 13)
+    for_inference, for_training = (
+        case.core._memory(case.core._problem(image, output_weight, structure, keep_maps))
+        for keep_maps in (False, True)
+    )
+    assert for_training.backward_workspace > 4 * 12 * image.numel()
+    if case.backend == "cuda":
+        assert for_inference.backward_workspace == 0
+    assert for_inference.maps <= for_training.maps
+
+
+def test_a_training_step_with_16_bit_maps_can_be_compiled_around(shim_case, make_net):
+    shim_case.map_dtype = torch.bfloat16
+    net, image = make_net(depth=2, dtype=torch.float32), torch.randn(1, 1, 8, 9)
+    compiled = torch.compile(lambda image: shim_case.logits(net, image), backend="aot_eager")
+    torch.testing.assert_close(compiled(image), shim_case.logits(net, image))
+    compiled(image).sum().backward()
+    assert net.output_bias.grad.tolist() == [72.0, 72.0]
 
 
 def test_a_training_step_can_be_compiled_around(cpu_core):

@@ -93,8 +93,8 @@ class Core:
         problem = self._problem(image, output_weight, structure, keep_maps)
         logits = image.new_empty((image.shape[0], output_weight.shape[0], *image.shape[2:]))
         memory = self._memory(problem)
+        like = image.new_empty(0, dtype=structure.map_dtype or image.dtype)
         if keep_maps:
-            like = image.new_empty(0, dtype=structure.map_dtype or image.dtype)
             maps = self._allocate(like, memory.maps, problem)
             workspace = self._workspace(image, memory.forward_workspace, problem)
         else:

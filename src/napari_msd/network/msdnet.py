@@ -165,7 +165,9 @@ class MSDNet(nn.Module):
         ----------
         image
             (N, in_channels, Y, X), in 3-D (N, in_channels, Z, Y, X), normalised, of the
-            parameters' dtype (under autocast: any float dtype) and device.
+            parameters' dtype (under autocast: any float dtype) and device. Under
+            ``torch.autocast("cuda")`` the CUDA core stores a float32 network's maps in 16 bits;
+            logits and gradients stay float32.
 
         Returns
         -------
