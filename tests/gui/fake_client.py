@@ -61,6 +61,15 @@ class FakeClient:
         self.calls.append("predict")
         self.planes = planes
 
+    def set_uncertainty(self, on):
+        self.calls.append(f"uncertainty {on}")
+
+    def refresh(self):
+        self.calls.append("refresh")
+
+    def show_me(self):
+        self.calls.append("show me")
+
     def cancel(self):
         self.calls.append("cancel")
         self.live = False
@@ -74,7 +83,7 @@ class FakeClient:
 
     # --- what a test makes it say ---------------------------------------------------------
 
-    def train(self, step=10, loss=0.5, score=0.8):
+    def train(self, step=10, loss=0.5, score=0.8, **more):
         self.say(
             Progress(
                 "training",
@@ -84,17 +93,20 @@ class FakeClient:
                 score=score,
                 best_score=score,
                 steps_per_second=64.0,
+                **more,
             )
         )
 
-    def predict(self, value, plane=(), region=None):
+    def predict(self, value, plane=(), region=None, uncertainty=None):
         region = region or Region(0, 0, *self.opened[1])
         labels = np.full(region.shape, value, np.uint8)
-        self.say(OverlayBlock(plane, region, 1, labels))
+        unsure = uncertainty is not None
+        values = np.full(region.shape, uncertainty, np.uint8) if unsure else None
+        self.say(OverlayBlock(plane, region, 1, unsure, labels, values))
 
-    def keep(self, model=b"weights"):
+    def keep(self, model=b"weights", step=10, score=0.8, pieces=20, painted=400):
         self.model = model
-        self.say(ModelKept(model, 10, 0.8))
+        self.say(ModelKept(model, step, score, pieces, painted))
 
     def fail(self, text):
         self.say(Notice("error", text))

@@ -6,6 +6,7 @@ from fake_client import FakeClient
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
+from napari_msd.gui.class_list import score_text
 from napari_msd.gui.files import calibration
 from napari_msd.gui.live_button import LiveState
 from napari_msd.worker.messages import Notice, Progress, TrainerDied
@@ -27,6 +28,9 @@ CONTRACT = [
     "progress_bar",
     "loss_plot",
     "class_list",
+    "uncertainty_button",
+    "show_me_button",
+    "history_button",
 ]
 
 
@@ -178,6 +182,54 @@ def test_live_by_its_key(painted, mouse):
     assert painted.panel.live_button.isChecked()
     mouse.key(Qt.Key.Key_T, "t")
     assert not painted.panel.live_button.isChecked()
+
+
+def test_idle_says_what_it_waits_for_while_live_stays_on(painted, qtbot):
+    button = painted.panel.live_button
+    button.click()
+    painted.client.train()
+    painted.client.say(Progress("idle", step=900))
+    qtbot.waitUntil(lambda: button.state is LiveState.IDLE)
+    assert "idle: waiting for strokes" in button.text()
+    assert button.isChecked()
+    assert painted.client.live
+    assert "new strokes wake it" in painted.status
+    painted.client.train(step=920)
+    qtbot.waitUntil(lambda: button.state is LiveState.TRAINING)
+    assert "new strokes wake it" not in painted.status
+
+
+def test_what_an_iou_rests_on_is_told(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.train(
+        score=0.91, iou_margin={1: 0.05}, iou_pieces={1: 6, 2: 1}, unmeasured={3: 2}
+    )
+    table, rows = painted.controller.classes, painted.panel.class_list
+    qtbot.waitUntil(lambda: table[1].margin == 0.05)
+    assert "measured on 6 held-out stretches of strokes" in rows.item(0).toolTip()
+    assert "between 0.86 and 0.96" in rows.item(0).toolTip()
+    assert "1 held-out stretch of strokes: too few to tell" in rows.item(1).toolTip()
+    assert [score_text(table[value]) for value in (1, 2)] == ["IoU .91 ±.05", "IoU .91 ±?"]
+
+
+def test_a_class_with_too_few_strokes_is_said_until_it_has_more(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.controller.classes.rename(2, "nucleus")
+    painted.client.train(unmeasured={2: 2})
+    qtbot.waitUntil(lambda: "“nucleus” has only 2 short strokes" in painted.status)
+    assert painted.panel.status_label.level == "warning"
+    painted.client.train(step=20)
+    qtbot.waitUntil(lambda: "nucleus" not in painted.status)
+    assert painted.panel.status_label.level == "hint"
+
+
+def test_a_score_that_fell_is_said(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.train(warning="The score fell from 0.9 to 0.7.", unmeasured={2: 2})
+    qtbot.waitUntil(lambda: "fell from 0.9 to 0.7" in painted.status)
+    assert painted.panel.status_label.level == "warning"
+    painted.panel.stop_button.click()
+    assert "fell" not in painted.status
 
 
 def test_figures_are_shown(painted, qtbot):

@@ -123,6 +123,35 @@ def test_best_weights_are_kept_while_the_strokes_stay():
     assert (labels_of(trainer) == truth(1, 2, 3)).mean() > 0.9
 
 
+def test_a_model_gone_on_from_is_measured_first_and_kept_while_it_is_best():
+    trainer = trainer_for(1, 2, 3)
+    learn(trainer, 100)
+    again = Trainer(SMALL, 1, trainer.record())
+    again.set_plane((), image())
+    again.write_strokes((), whole(SHAPE), strokes(1, 2, 3))
+    again.step()
+    assert again.kept_scores.mean == pytest.approx(trainer.kept_scores.mean)
+    assert again.kept_steps == trainer.kept_steps
+    assert again.kept_amount == again.strokes.amount
+
+
+def test_the_temperature_takes_back_overconfidence():
+    trainer = trainer_for(1, 2, 3)
+    learn(trainer, 100)
+    before = trainer.temperature
+    plane, everything = trainer.planes[()], whole(SHAPE)
+    labels, unsure = trainer.predictor().labels_and_uncertainty(plane, everything, before)
+    assert np.array_equal(labels, labels_of(trainer))
+    assert unsure[:, 28:36].mean() > unsure[:, 12:20].mean()
+    with torch.no_grad():
+        for parameter in list(trainer._kept.parameters())[-2:]:
+            parameter *= 4
+    trainer.kept_steps += 1  # other weights are shown
+    assert trainer.temperature == pytest.approx(4 * before, rel=0.02)
+    again = trainer.predictor().labels_and_uncertainty(plane, everything, trainer.temperature)[1]
+    np.testing.assert_allclose(again.astype(int), unsure, atol=6)
+
+
 def test_after_a_new_stroke_the_newest_weights_count():
     trainer = trainer_for(1, 2, 3)
     learn(trainer, 40)
@@ -147,6 +176,25 @@ def test_held_out_strokes_reach_no_batch():
     for _ in range(30):
         batch = trainer._sampler.draw(4, [1, 2, 3], AS_IT_IS)
         assert not batch.images[:, 0][batch.labels >= 0].any()
+
+
+def test_weights_do_not_depend_on_what_held_out_strokes_say():
+    """The strongest test of a leak: with other labels there, training goes exactly the same way."""
+
+    def weights(lie: bool) -> bytes:
+        trainer = trainer_for(1, 2, 3)
+        if lie:
+            held = [key for key, held in trainer._held_out._held.items() if held]
+            assert held
+            for key in held:
+                block = trainer.strokes._blocks[key.block]
+                block[block == key.value] = 1 + key.value % 3
+        for _ in range(12):
+            trainer.step()
+        state = trainer._network.state_dict().values()
+        return b"".join(w.numpy().tobytes() for w in state)
+
+    assert weights(lie=True) == weights(lie=False)
 
 
 def test_patches_are_balanced_over_classes():

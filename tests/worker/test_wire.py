@@ -12,6 +12,7 @@ from napari_msd.worker import wire
 from napari_msd.worker.inbox import Inbox
 from napari_msd.worker.messages import (
     Finished,
+    LookHere,
     ModelKept,
     Notice,
     OverlayBlock,
@@ -29,9 +30,13 @@ from napari_msd.worker.process import WholeLines
     [
         Ready("CPU", "Because.", "cpu", 17, {"torch": "2"}),
         Progress("training", 3, 0.5, {1: 0.25, 2: 1.0}, 0.6, 0.7, 12.5, "", 0.5, 3.0),
+        Progress("idle", 9, iou_margin={1: 0.5}, iou_pieces={2: 3}, unmeasured={7: 1}, warning="O"),
         OverlayBlock((3, 4), Region(1, 2, 3, 4), 9),
+        OverlayBlock((), Region(1, 2, 3, 4), 9, unsure=True),
+        LookHere((5,), Region(0, 0, 64, 64), 0.625),
         PlaneWanted((1,)),
         ModelKept(b"\x00\xff" * 50, 4, None),
+        ModelKept(b"weights", 4, 0.5, pieces=12, painted=345),
         Finished("update", cancelled=True),
         Notice("warning", "Zażółć"),
     ],

@@ -170,7 +170,7 @@ class _RowPainter(QStyledItemDelegate):
         number = QRect(name.right() + _GAP, rect.top(), _PIXELS_WIDTH, rect.height())
         painter.drawText(number, right, _pixels_text(info.pixels))
         number = QRect(number.right(), rect.top(), _IOU_WIDTH, rect.height())
-        painter.drawText(number.adjusted(0, 0, -4, 0), right, _score_text(info))
+        painter.drawText(number.adjusted(0, 0, -4, 0), right, score_text(info))
         painter.restore()
 
     def createEditor(self, parent: Any, option: Any, index: Any) -> Any:  # noqa: N802
@@ -209,7 +209,8 @@ def iou_text(iou: float | None) -> str:
     return "1.0" if iou >= 0.995 else f"{iou:.2f}"[1:]
 
 
-def _score_text(info: ClassInfo) -> str:
+def score_text(info: ClassInfo) -> str:
+    """``IoU .91 ±.05``; ``±?`` where too little is held out to tell."""
     if info.iou is None or info.margin is None or info.margin >= _UNKNOWN:
         return f"IoU {iou_text(info.iou)}" + (" ±?" if info.iou is not None else "")
     return f"IoU {iou_text(info.iou)} ±{iou_text(info.margin)}"

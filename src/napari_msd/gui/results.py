@@ -12,6 +12,7 @@ from napari_msd.errors import MSDError
 from napari_msd.gui import files
 from napari_msd.gui import layers as look
 from napari_msd.gui.colors import label_colormap
+from napari_msd.gui.desk import FOUND, FRESH
 from napari_msd.gui.result_layers import undisturbed
 from napari_msd.io.model_file import ModelRecord, read
 from napari_msd.session import KeptModel, match_by_name
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
+    from napari_msd.gui.classes import ClassInfo
     from napari_msd.gui.controller import Controller
 
 
@@ -154,7 +156,7 @@ class Results(QObject):
         record = read(path)
         if controller.image is not None:
             record.require_channels(look.n_channels(controller.image))
-        painted = {info.value: info.name for info in controller.classes if info.pixels}
+        painted = {info.value: info.name for info in controller.classes if _chosen(info)}
         record = match_by_name(record, painted)
         self._adopt_classes(record)
         controller.start_from(record, path.name)
@@ -173,7 +175,7 @@ class Results(QObject):
         for info in record.classes:
             if info.value not in table:
                 table.add(info.value, info.name, info.color)
-            elif not table[info.value].pixels:
+            elif not _chosen(table[info.value]):
                 table.rename(info.value, info.name)
                 with suppress(ValueError):
                     table.recolor(info.value, info.color)
@@ -209,3 +211,9 @@ class Results(QObject):
             work()
         except MSDError as error:
             self._controller.notice.emit("error", str(error))
+
+
+def _chosen(info: ClassInfo) -> bool:
+    """Whether a class has strokes and a name that a person gave it: it means something here."""
+    defaults = {f"class {info.value}", FRESH.get(info.value), FOUND.get(info.value)}
+    return info.pixels > 0 and info.name not in defaults
