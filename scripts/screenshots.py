@@ -69,6 +69,20 @@ def main() -> None:
     shoot("laptop-light")
     viewer.theme = "dark"
     viewer.window.resize(1200, 800)
+    panel.uncertainty_button.click()
+    unsure = controller.guide.uncertainty
+    wait_for(lambda: bool(unsure.layer.data.any()))
+    shoot("uncertainty")
+    panel.show_me_button.click()
+    wait_for(lambda: "Unsure here" in panel.status_label.text())
+    shoot("show-me")
+    panel.uncertainty_button.click()
+    viewer.reset_view()
+    panel.history_button.click()
+    spin(0.5)
+    dialog = widget.session.versions.dialog
+    dialog.grab().save(str(arguments.folder / "history.png"))
+    dialog.close()
     panel.stop_button.click()
     wait_for(lambda: controller.model is not None)
     panel.predict_all_button.click()

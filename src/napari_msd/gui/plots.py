@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_msd.worker.messages import Progress
 
 _MOST_POINTS = 600
-_HEIGHT = 84
+_HEIGHT = 76
 _LOSS, _IOU = {True: "#e69f00", False: "#b35c00"}, {True: "#56b4e9", False: "#0072b2"}
 
 
@@ -45,6 +45,7 @@ class LossPlot(pg.PlotWidget):
         item.getAxis("right").linkToView(self._right)
         self._right.setXLink(item)
         self._right.setYRange(0, 1, padding=0.02)
+        item.getAxis("right").setTicks([[(0, "0"), (0.5, ".5"), (1, "1")]])
         item.vb.sigResized.connect(self._align)
         item.vb.setLimits(yMin=0)
         self._loss_curve = self.plot([], [])
