@@ -165,7 +165,7 @@ class Results(QObject):
         others = [
             f"class {info.value} is “{info.name}” there and “{painted[info.value]}” here"
             for info in record.classes
-            if painted.get(info.value, info.name) != info.name
+            if painted.get(info.value, info.name).casefold() != info.name.casefold()
         ]
         level = "warning" if others else "info"
         controller.notice.emit(level, f"{text} Mind: {'; '.join(others)}." if others else text)
