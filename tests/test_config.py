@@ -7,7 +7,7 @@ from napari_msd.errors import SettingsError
 
 
 def test_presets():
-    assert (PRESETS["quick"].depth, PRESETS["quick"].dilations) == (30, (1, 2, 4, 8, 16))
+    assert (PRESETS["quick"].depth, PRESETS["quick"].dilations) == (30, (1, 2, 3, 4, 1, 2, 4, 8))
     assert PRESETS["balanced"].depth == 50
     assert (PRESETS["paper"].depth, PRESETS["paper"].dilations) == (100, tuple(range(1, 11)))
     assert {name: preset.preset for name, preset in PRESETS.items()} == {n: n for n in PRESETS}

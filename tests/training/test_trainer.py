@@ -191,7 +191,7 @@ def test_weights_do_not_depend_on_what_held_out_strokes_say():
                 block[block == key.value] = 1 + key.value % 3
         for _ in range(12):
             trainer.step()
-        state = trainer._network.state_dict().values()
+        state = trainer._learner.network.state_dict().values()
         return b"".join(w.numpy().tobytes() for w in state)
 
     assert weights(lie=True) == weights(lie=False)
