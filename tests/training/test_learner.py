@@ -11,6 +11,7 @@ from napari_msd.training.learner import AVERAGING, Learner
 from napari_msd.training.loss import consistency_loss
 from napari_msd.training.patches import Batch
 
+NOTHING = np.zeros(2, np.float32)
 SETTINGS = Settings.from_preset(depth=3)
 
 
@@ -33,7 +34,10 @@ def test_the_average_follows_by_its_share_of_a_step():
     moved = learning.network.output_weight.detach() - start
     assert moved.abs().max() > 0
     torch.testing.assert_close(
-        learning.answer().output_weight - start, (1 - AVERAGING) * moved, atol=1e-7, rtol=1e-4
+        learning.answer(NOTHING).output_weight - start,
+        (1 - AVERAGING) * moved,
+        atol=1e-7,
+        rtol=1e-4,
     )
 
 
@@ -42,7 +46,7 @@ def test_offsets_are_in_the_answer_but_not_in_what_learns():
     answer = learning.answer(np.array([0.5, -0.5], np.float32))
     torch.testing.assert_close(answer.output_bias, torch.tensor([0.5, -0.5]))
     assert not learning.network.output_bias.any()
-    assert not learning.answer().output_bias.any()
+    assert not learning.answer(NOTHING).output_bias.any()
 
 
 def test_growing_keeps_what_was_learned():
@@ -52,7 +56,7 @@ def test_growing_keeps_what_was_learned():
     learning.grow(3)
     torch.testing.assert_close(learning.network.output_weight[:2].detach(), before)
     assert not learning.network.output_weight[2].any()
-    assert learning.answer().n_classes == 3
+    assert learning.answer(np.zeros(3, np.float32)).n_classes == 3
 
 
 def test_agreement_with_the_teacher_is_best_where_they_agree():

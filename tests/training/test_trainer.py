@@ -197,6 +197,16 @@ def test_weights_do_not_depend_on_what_held_out_strokes_say():
     assert weights(lie=True) == weights(lie=False)
 
 
+def test_patches_everywhere_are_the_same_every_time_and_leave_no_part_out():
+    trainer = trainer_for(1, 2)
+    trainer.planes[()] = np.arange(96 * 96).reshape(1, *SHAPE)
+    patches = trainer._sampler.everywhere(24, AS_IT_IS)
+    np.testing.assert_array_equal(patches, trainer._sampler.everywhere(24, AS_IT_IS))
+    corners = patches[:, 0, 0, 0].astype(int)
+    quarters = {(corner // 96 // 33, corner % 96 // 33) for corner in corners}
+    assert quarters == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
 def test_patches_are_balanced_over_classes():
     trainer = trainer_for(1, 2, 3)
     trainer.write_strokes((), Region(0, 0, 96, 40), np.full((96, 40), 1, np.uint8))
@@ -229,6 +239,20 @@ def test_a_record_continues_where_it_stopped():
     second.write_strokes((), whole(SHAPE), strokes(1, 2, 3))
     learn(second, 10)
     assert second.steps == record.steps + 10
+
+
+def test_class_shares_are_put_into_a_model_once_however_often_it_is_continued():
+    trainer = trainer_for(1, 2)  # two thirds of the image are of class 2
+    learn(trainer, 60)
+    record = ModelRecord.from_bytes(trainer.record().to_bytes())
+    second = Trainer(SMALL, 1, record)
+    second.set_plane((), image())
+    second.write_strokes((), whole(SHAPE), strokes(1, 2))
+    second._begin_on_a_model()
+    offsets = second._share_offsets()
+    assert offsets[1] - offsets[0] > 0.15
+    answer = second._learner.answer(offsets)
+    np.testing.assert_allclose(answer.output_bias, record.weights["output.bias"], atol=0.03)
 
 
 def test_a_model_for_other_channels_is_refused():

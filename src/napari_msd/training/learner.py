@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 
 from napari_msd.config import Settings
+from napari_msd.inference.normalisation import Pixels
 from napari_msd.network import MSDNet
+from napari_msd.training.class_shares import OffsetRule, log_probabilities
 from napari_msd.training.loss import consistency_loss, stroke_loss
 from napari_msd.training.networks import carry_moments, with_outputs
 from napari_msd.training.patches import UNPAINTED, Batch
+from napari_msd.training.readout import fit_readout
 
 AVERAGING = 0.98
 """Share of the average that a step leaves as it is: a memory of about 50 steps."""
@@ -77,20 +80,43 @@ class Learner:
         images = torch.from_numpy(np.ascontiguousarray(batch.images)).to(device)
         return images, torch.from_numpy(np.ascontiguousarray(batch.labels)).to(device)
 
-    def answer(self, offsets: npt.NDArray[np.float32] | None = None) -> MSDNet:
+    @torch.no_grad()
+    def answer(self, offsets: npt.NDArray[np.float32]) -> MSDNet:
         """A copy of the average, with `offsets`, one per output, added to its logits."""
         answer = copy.deepcopy(self._average)
-        if offsets is not None:
-            with torch.no_grad():
-                answer.output_bias.add_(torch.from_numpy(offsets).to(answer.output_bias.device))
+        answer.output_bias.add_(torch.from_numpy(offsets).to(answer.output_bias.device))
         return answer
 
-    @torch.no_grad()
-    def set_outputs(self, rows: list[int], weight: Tensor, bias: Tensor) -> None:
-        """Replace the read-out of some outputs: `weight` (rows, maps), `bias` (rows,)."""
-        for network in (self.network, self._average):
-            network.output_weight[rows] = weight
-            network.output_bias[rows] = bias
+    def fit_outputs(self, batch: Batch, active: list[int], new: list[int]) -> None:
+        """Give the `new` ones among the `active` outputs what suits a batch's strokes best.
+
+        Arguments as in `learn`.
+        """
+        weight, bias = fit_readout(self.network, *self.tensors(batch), n_classes=len(active))
+        found = [active.index(output) for output in new]
+        with torch.no_grad():
+            for network in (self.network, self._average):
+                network.output_weight[new] = weight[found]
+                network.output_bias[new] = bias[found]
+
+    def offsets(
+        self, images: Pixels, active: list[int], damping: float, rule: OffsetRule
+    ) -> npt.NDArray[np.float32]:
+        """What `rule` (see `class_shares`) makes of the average's answers, 0 for other outputs.
+
+        Parameters
+        ----------
+        images
+            (n, C, rows, columns), normalised, from all over the planes.
+        active
+            Outputs that take part.
+        damping
+            0 (nothing is looked at: no offsets) to 1.
+        """
+        offsets = np.zeros(self.network.n_classes, np.float32)
+        if damping > 0:
+            offsets[active] = rule(log_probabilities(self._average, images, active), damping)
+        return offsets
 
     @torch.no_grad()
     def shift_outputs(self, offsets: npt.NDArray[np.float32]) -> None:

@@ -48,36 +48,49 @@ def network_of(record: ModelRecord, backend: Literal["auto", "torch"] = "auto") 
 
 
 @torch.no_grad()
-def with_outputs(network: MSDNet, n_classes: int) -> MSDNet:
-    """A copy of `network` with `n_classes` outputs, at least as many as it has.
+def with_read_out(network: MSDNet, weight: Tensor, bias: Tensor) -> MSDNet:
+    """A network with the hidden layers of `network` (copies) and other outputs.
 
-    New outputs start with zero weights, as the paper starts all of them.
+    Parameters
+    ----------
+    network
+        Its outputs are not looked at.
+    weight, bias
+        (k, maps) and (k,): the final 1x1 convolution, on the network's device.
     """
-    device = next(network.parameters()).device
-    copy = MSDNet(
+    other = MSDNet(
         network.in_channels,
-        n_classes,
+        len(weight),
         depth=network.depth,
         width=network.width,
         dilations=network.dilations,
         boundary=network.boundary,
         ndim=network.ndim,
         backend=network.backend,
-    ).to(device)
-    state = network.state_dict()
-    for name in ("output.weight", "output.bias"):
-        grown = state[name].new_zeros((n_classes, *state[name].shape[1:]))
-        grown[: network.n_classes] = state[name]
-        state[name] = grown
-    copy.load_state_dict(state)
-    return copy
+    ).to(network.weight.device)
+    for mine, theirs in (
+        (other.weight, network.weight),
+        (other.bias, network.bias),
+        (other.output_weight, weight),
+        (other.output_bias, bias),
+    ):
+        mine.copy_(theirs)
+    return other
 
 
 @torch.no_grad()
-def copy_weights(source: MSDNet, target: MSDNet) -> None:
-    """Give `target` the weights of `source`, a network of the same shape."""
-    for old, new in zip(target.parameters(), source.parameters(), strict=True):
-        old.copy_(new)
+def with_outputs(network: MSDNet, n_classes: int) -> MSDNet:
+    """A copy of `network` with `n_classes` outputs, at least as many as it has.
+
+    New outputs start with zero weights, as the paper starts all of them.
+    """
+    new = n_classes - network.n_classes
+    weight, bias = network.output_weight, network.output_bias
+    return with_read_out(
+        network,
+        torch.cat([weight, weight.new_zeros(new, network.n_maps)]),
+        torch.cat([bias, bias.new_zeros(new)]),
+    )
 
 
 def carry_moments(moments: dict[int, dict[str, Tensor]], optimiser: torch.optim.Optimizer) -> None:

@@ -16,6 +16,10 @@ from napari_msd.planes import PlaneKey, Region
 UNPAINTED = -1
 """Label of the pixels that the loss leaves out."""
 
+EVEN_STEP = np.array([0.7548776662466927, 0.5698402909980532])
+"""1/g and 1/g² for g³ = g + 1: multiples of it, modulo 1, fill a square evenly, however many
+are taken (M. Roberts, *The unreasonable effectiveness of quasirandom sequences*, 2018)."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -89,14 +93,19 @@ class PatchSampler:
             labels.append(painted)
         return Batch(np.stack(images), np.stack(labels))
 
-    def anywhere(self, n: int, normalisation: Normalisation) -> Pixels:
-        """`n` patches (C, rows, columns) from anywhere in the planes, painted or not, stacked."""
-        planes, shape = list(self._planes.values()), self.patch_shape()
+    def everywhere(self, n: int, normalisation: Normalisation) -> Pixels:
+        """`n` patches (C, rows, columns) spread evenly over the planes, painted or not, stacked.
+
+        They are the same ones every time, as long as the planes stay, so that what is found in
+        them does not jump about.
+        """
+        planes, shape = [self._planes[key] for key in sorted(self._planes)], self.patch_shape()
         images = []
-        for _ in range(n):
-            plane = planes[self._random.integers(len(planes))]
-            top = int(self._random.integers(plane.shape[1] - shape[0] + 1))
-            left = int(self._random.integers(plane.shape[2] - shape[1] + 1))
+        for i in range(n):
+            plane = planes[i % len(planes)]
+            y, x = (0.5 + (i + 1) * EVEN_STEP) % 1
+            top = int(y * (plane.shape[1] - shape[0] + 1))
+            left = int(x * (plane.shape[2] - shape[1] + 1))
             region = Region(top, left, top + shape[0], left + shape[1])
             images.append(normalisation.apply(plane[(slice(None), *region.slices)]))
         return np.stack(images)

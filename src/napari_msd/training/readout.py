@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_msd.network import MSDNet
+from napari_msd.training.networks import with_read_out
 
 RIDGE = 0.05
 """Weight of the squared size of the solution; maps of the shipped layers are of the order of 1."""
@@ -71,19 +72,6 @@ def maps_of(network: MSDNet, images: Tensor) -> Tensor:
     They are the outputs of a network with the same layers whose final convolution is the
     identity, so the compiled cores give them.
     """
-    n = network.n_maps
-    reader = MSDNet(
-        network.in_channels,
-        n,
-        depth=network.depth,
-        width=network.width,
-        dilations=network.dilations,
-        boundary=network.boundary,
-        ndim=network.ndim,
-        backend=network.backend,
-    ).to(images.device)
-    reader.weight.copy_(network.weight)
-    reader.bias.copy_(network.bias)
-    reader.output_weight.copy_(torch.eye(n, device=images.device))
-    maps: Tensor = reader(images)
+    identity = torch.eye(network.n_maps, device=images.device)
+    maps: Tensor = with_read_out(network, identity, identity.new_zeros(network.n_maps))(images)
     return maps

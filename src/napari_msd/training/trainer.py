@@ -14,19 +14,13 @@ from napari_msd.inference.normalisation import require_channels
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.network import MSDNet
 from napari_msd.planes import PlaneKey, Region
-from napari_msd.training.class_shares import (
-    OffsetRule,
-    damped_offsets,
-    log_probabilities,
-    share_offsets,
-)
+from napari_msd.training.class_shares import damped_offsets, share_offsets
 from napari_msd.training.device import choose_device
 from napari_msd.training.judgement import Judgement
 from napari_msd.training.learner import Learner
 from napari_msd.training.measuring import Question, measure, temperature_of
 from napari_msd.training.networks import fresh_network, network_of, with_outputs
 from napari_msd.training.patches import PatchSampler
-from napari_msd.training.readout import fit_readout
 from napari_msd.training.scores import Scores
 from napari_msd.training.start import start_from_shipped
 
@@ -39,7 +33,7 @@ READOUT_PATCHES = 32
 """Patches that the first read-out is fitted to, before any step."""
 
 SHARE_PATCHES = 12
-"""Patches from anywhere in the painted planes that tell how common each class is."""
+"""Patches spread over the planes that tell how common each class is."""
 
 
 class Trainer:
@@ -95,14 +89,15 @@ class Trainer:
         self._kept: MSDNet | None = None
         self._kept_classes: set[int] = set()
         self._kept_revision = -1
-        self._shifted = False  # whether the learner's outputs know of the classes' shares
+        self._baked_damping = 0.0
+        """Of the class shares that are still in the outputs of a model that was started from."""
         self._temperature: tuple[int, float] | None = None
         if start is not None:
             start.require_channels(n_channels)
             self.normalisation = Normalisation(start.mean, start.std)
             self.outputs = [info.value for info in start.classes]
             self._adopt(network_of(start, self._backend).to(self._device))
-            self._shifted = True
+            self._baked_damping = float(start.settings.get("share_damping", 0.0))
             self._kept_classes = set(self.outputs)
             self.steps = self.kept_steps = start.steps
             self.kept_scores = Scores(dict(start.scores))
@@ -168,18 +163,13 @@ class Trainer:
         """
         if needs := self.needs():
             raise StrokesError(needs)
-        continues = self._kept_revision < 0 and set(self.classes) <= self._kept_classes
-        first = self._learner is None
+        if self._learner is not None and self._kept_revision < 0:
+            self._begin_on_a_model()
+        fresh = self._learner is None
         self._make_room_for_classes()
         assert self._learner is not None
         assert self.normalisation is not None
-        if continues:
-            self.measure()  # so that only what does better on these strokes takes its place
-        if self._shifted:
-            # the kept outputs are shifted by what is found below, the learner's are not
-            self._learner.shift_outputs(-self._offsets(damped_offsets))
-            self._shifted = False
-        if first and self.settings.pretrained:
+        if fresh and self.settings.pretrained:
             self.measure()  # the read-out alone is worth showing
         batch = self._sampler.draw(self.settings.patches_per_step, self.classes, self.normalisation)
         self.loss = self._learner.learn(batch, self._outputs_of(self.classes))
@@ -197,8 +187,7 @@ class Trainer:
         assert self._learner is not None
         assert self.normalisation is not None
         self.measured_steps = self.steps
-        offsets = None if self._shifted else self._offsets(share_offsets)
-        answer = self._learner.answer(offsets)
+        answer = self._learner.answer(self._share_offsets())
         predictor = Predictor(answer, self.normalisation, self.outputs, self.classes)
         self.scores = measure(predictor, self._question)
         self.judgement.note(self.steps, self.scores.mean)
@@ -278,53 +267,56 @@ class Trainer:
 
     def _make_room_for_classes(self) -> None:
         new = [value for value in self.classes if value not in self.outputs]
-        if self._learner is not None and not new:
+        learner = self._learner
+        if learner is not None and not new:
             return
         self.outputs = self.outputs + new
-        if self._learner is None:
+        if learner is None:
             fresh = fresh_network(self.settings, self.n_channels, len(self.outputs), self._backend)
             if self.settings.pretrained:
                 start_from_shipped(fresh)
-            self._adopt(fresh.to(self._device))
+            learner = self._adopt(fresh.to(self._device))
         else:
             assert self._kept is not None
             self._kept = with_outputs(self._kept, len(self.outputs))
-            self._learner.grow(len(self.outputs))
+            learner.grow(len(self.outputs))
         if self.settings.pretrained:
-            self._fit_outputs(new)
+            assert self.normalisation is not None
+            batch = self._sampler.draw(READOUT_PATCHES, self.classes, self.normalisation)
+            learner.fit_outputs(batch, self._outputs_of(self.classes), self._outputs_of(new))
 
-    def _fit_outputs(self, values: list[int]) -> None:
-        """Give new outputs what suits the strokes under the present maps."""
+    def _begin_on_a_model(self) -> None:
+        """Before the first step on from a model: take the class shares out of its outputs.
+
+        They are put into every answer anew. If the model knows all classes its score on these
+        strokes is noted first, so that only what does better takes its place.
+        """
         assert self._learner is not None
         assert self.normalisation is not None
-        classes = self.classes
-        batch = self._sampler.draw(READOUT_PATCHES, classes, self.normalisation)
-        weight, bias = fit_readout(
-            self._learner.network, *self._learner.tensors(batch), n_classes=len(classes)
-        )
-        found = [classes.index(value) for value in values]
-        self._learner.set_outputs(self._outputs_of(values), weight[found], bias[found])
+        if self._baked_damping > 0:
+            images = self._sampler.everywhere(SHARE_PATCHES, self.normalisation)
+            everything = list(range(len(self.outputs)))
+            baked = self._learner.offsets(images, everything, self._baked_damping, damped_offsets)
+            self._learner.shift_outputs(-baked)
+            self._baked_damping = 0.0
+        if set(self.classes) <= self._kept_classes:
+            self.measure()
 
-    def _offsets(self, find: OffsetRule) -> npt.NDArray[np.float32]:
-        """What `find` makes of answers from all over the planes, 0 for inactive outputs."""
+    def _share_offsets(self) -> npt.NDArray[np.float32]:
         assert self._learner is not None
         assert self.normalisation is not None
-        offsets = np.zeros(len(self.outputs), np.float32)
-        damping = self.settings.share_damping
-        if damping > 0:
-            images = self._sampler.anywhere(SHARE_PATCHES, self.normalisation)
-            active = self._outputs_of(self.classes)
-            logarithms = log_probabilities(self._learner.answer(), images, active)
-            offsets[active] = find(logarithms, damping)
-        return offsets
+        images = self._sampler.everywhere(SHARE_PATCHES, self.normalisation)
+        active = self._outputs_of(self.classes)
+        return self._learner.offsets(images, active, self.settings.share_damping, share_offsets)
 
     def _outputs_of(self, values: list[int]) -> list[int]:
         return [self.outputs.index(value) for value in values]
 
-    def _adopt(self, network: MSDNet) -> None:
+    def _adopt(self, network: MSDNet) -> Learner:
         """Train `network` from here on; a copy of it is what is kept."""
         self._learner = Learner(network, self.settings)
         self._kept = with_outputs(network, network.n_classes)
+        return self._learner
 
     def _keep(self, answer: MSDNet) -> None:
         self._kept = answer
