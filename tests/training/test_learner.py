@@ -60,7 +60,18 @@ def test_growing_keeps_what_was_learned():
 
 
 def test_agreement_with_the_teacher_is_best_where_they_agree():
-    taught = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
-    agreeing, opposed = consistency_loss(taught, taught), consistency_loss(-taught, taught)
-    assert agreeing < opposed
-    assert consistency_loss(taught[:0], taught[:0]) == 0
+    taught = torch.tensor([[2.0, 0.0], [0.0, 1.0]]).reshape(1, 2, 1, 2)
+    everywhere = torch.ones(1, 1, 2, dtype=torch.bool)
+    agreeing = consistency_loss(taught, taught, everywhere)
+    assert agreeing < consistency_loss(-taught, taught, everywhere)
+    assert consistency_loss(taught, taught, ~everywhere) == 0
+
+
+def test_only_pixels_that_count_are_taught():
+    logits = torch.randn(1, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    logits.requires_grad_()
+    counted = torch.zeros(1, 3, 4, dtype=torch.bool)
+    counted[0, 1, 2] = True
+    consistency_loss(logits, torch.ones_like(logits), counted).backward()
+    assert logits.grad[0, :, 1, 2].abs().min() > 0
+    assert not logits.grad[:, :, ~counted[0]].any()

@@ -59,12 +59,13 @@ class Learner:
         painted = labels != UNPAINTED
         self.network.train()
         self._optimiser.zero_grad(set_to_none=True)
-        logits = self.network(images)[:, active].movedim(1, -1)
-        loss = stroke_loss(logits[painted], labels[painted], self._settings.label_smoothing)
+        logits = _of(self.network(images), active)
+        smoothing = self._settings.label_smoothing
+        loss = stroke_loss(logits.movedim(1, -1)[painted], labels[painted], smoothing)
         if self._settings.consistency > 0:
             with torch.no_grad():
-                taught = self._average(images)[:, active].movedim(1, -1)
-            unpainted = consistency_loss(logits[~painted], taught[~painted])
+                taught = _of(self._average(images), active)
+            unpainted = consistency_loss(logits, taught, ~painted)
             loss = loss + self._settings.consistency * unpainted
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
@@ -133,6 +134,11 @@ class Learner:
             self.network.parameters(), lr=self._settings.learning_rate
         )
         carry_moments(moments, self._optimiser)
+
+
+def _of(logits: Tensor, active: list[int]) -> Tensor:
+    """The logits of the active outputs, without a copy where that is all of them."""
+    return logits if active == list(range(logits.shape[1])) else logits[:, active]
 
 
 def _unlearning(network: MSDNet) -> MSDNet:

@@ -24,15 +24,18 @@ def stroke_loss(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     return F.cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing)
 
 
-def consistency_loss(logits: Tensor, taught: Tensor) -> Tensor:
-    """Cross-entropy between a teacher's answers and ours, mean over pixels; 0 for none.
+def consistency_loss(logits: Tensor, taught: Tensor, counted: Tensor) -> Tensor:
+    """Cross-entropy between a teacher's answers and ours, mean over the pixels that count.
 
     Parameters
     ----------
     logits, taught
-        (n, k): ours, and the teacher's, which is not changed by it.
+        (n, k, rows, columns): ours, and the teacher's, which is not changed by it.
+    counted
+        (n, rows, columns), bool; 0 is returned if nothing counts. (A mask is multiplied, not
+        indexed with: gathering nearly all pixels, and scattering their gradient, costs more than
+        the network's own forward pass.)
     """
-    if not len(logits):
-        return logits.sum()
     teacher = torch.softmax(taught.detach(), dim=1)
-    return -(teacher * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
+    per_pixel = -(teacher * torch.log_softmax(logits, dim=1)).sum(dim=1)
+    return (per_pixel * counted).sum() / counted.sum().clamp(min=1)
