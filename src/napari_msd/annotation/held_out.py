@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_msd.annotation.strokes import Labels, Piece, PieceKey, StrokeStore, block_keys
+from napari_msd.annotation.strokes import Labels, Piece, PieceKey, StrokeStore
 from napari_msd.planes import PlaneKey, Region
 
 SMALLEST_SPLIT = 4
@@ -71,8 +71,9 @@ class HeldOut:
     def training_labels(self, strokes: StrokeStore, plane: PlaneKey, region: Region) -> Labels:
         """Painted values of `region` without the held-out ones, uint8 of its shape."""
         labels = strokes.read(plane, region)
-        for block in block_keys(plane, region):
-            for value in strokes.classes:
+        classes = strokes.classes
+        for block in strokes.blocks_in(plane, region):
+            for value in classes:
                 key = PieceKey(block, value)
                 if self._held.get(key):
                     rows, columns = (

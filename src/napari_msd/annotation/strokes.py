@@ -63,6 +63,13 @@ def block_keys(plane: PlaneKey, region: Region) -> Iterator[BlockKey]:
             yield BlockKey(plane, row, column)
 
 
+def _overlap(key: BlockKey, region: Region) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where a block and `region` meet: slices inside the block, slices in the region."""
+    top, left = key.row * BLOCK, key.column * BLOCK
+    shared = Region(top, left, top + BLOCK, left + BLOCK).intersect(region)
+    return shared.shift(-top, -left).slices, shared.shift(-region.top, -region.left).slices
+
+
 class StrokeStore:
     """The painted pixels of all planes, by block and class.
 
@@ -84,7 +91,8 @@ class StrokeStore:
             Pieces that came, went or changed: empty if nothing did.
         """
         changed: set[PieceKey] = set()
-        for key, inside, within in self._parts_of(plane, region):
+        for key in block_keys(plane, region):
+            inside, within = _overlap(key, region)
             old = self._blocks.get(key)
             part = values[within]
             if old is None:
@@ -102,11 +110,14 @@ class StrokeStore:
     def read(self, plane: PlaneKey, region: Region) -> Labels:
         """Painted values of `region`, uint8 of its shape."""
         out = np.zeros(region.shape, np.uint8)
-        for key, inside, within in self._parts_of(plane, region):
-            block = self._blocks.get(key)
-            if block is not None:
-                out[within] = block[inside]
+        for key in self.blocks_in(plane, region):
+            inside, within = _overlap(key, region)
+            out[within] = self._blocks[key][inside]
         return out
+
+    def blocks_in(self, plane: PlaneKey, region: Region) -> Iterator[BlockKey]:
+        """The blocks with strokes that `region` touches."""
+        return (key for key in block_keys(plane, region) if key in self._blocks)
 
     def pieces(self, value: int) -> dict[PieceKey, Piece]:
         """The pieces of class `value`, in the order in which they were first painted."""
@@ -146,17 +157,6 @@ class StrokeStore:
             top, left = key.row * BLOCK, key.column * BLOCK
             region = Region(top, left, top + BLOCK, left + BLOCK)
             yield key.plane, region, block
-
-    def _parts_of(
-        self, plane: PlaneKey, region: Region
-    ) -> Iterator[tuple[BlockKey, tuple[slice, slice], tuple[slice, slice]]]:
-        """Blocks that `region` touches: key, slices inside the block, slices in the region."""
-        for key in block_keys(plane, region):
-            top, left = key.row * BLOCK, key.column * BLOCK
-            shared = Region(top, left, top + BLOCK, left + BLOCK).intersect(region)
-            inside = shared.shift(-top, -left)
-            within = shared.shift(-region.top, -region.left)
-            yield key, inside.slices, within.slices
 
     def _replace(self, key: BlockKey, old: Labels, new: Labels) -> set[PieceKey]:
         """Put block `new` in place of `old` and bring its pieces up to date."""
