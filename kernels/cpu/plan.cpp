@@ -46,10 +46,12 @@ Plan::Plan(const msd_problem &p) : problem(p) {
   margin = round_up(std::min<int64_t>(widest, width), line) + line;
   chunk_rows = std::clamp<int64_t>(chunk_pixels / row_stride, 1, rows);
   tile_rows = std::clamp<int64_t>(std::clamp<int64_t>(tile_numbers / maps, 512, 2048) / row_stride, 1, chunk_rows);
-  // Forward, a block saves memory traffic but costs sums of a channel's products in two parts instead of one.
+  // A block saves memory traffic, but costs sums of a channel's products in two parts instead of one (forward), and
+  // rings: they must not drive out what is in the cache, and in 3-D they hold whole planes.
   in_cache = image_numbers() * item <= cached_image;
-  forward = make_blocks(in_cache ? 1 : 4);
-  backward = make_blocks(4);
+  const int64_t block = p.ndim == 3 || in_cache ? 4 : 8;
+  forward = make_blocks(in_cache ? 1 : block);
+  backward = make_blocks(block);
 }
 
 // How many rows away the farthest row is that a tap reads: folding never moves a position farther from its pixel.
