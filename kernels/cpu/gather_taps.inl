@@ -58,13 +58,31 @@ void shift_products(const TapTable &table, T *products, int64_t product_stride, 
   }
 }
 
+// N rows at once. Their addresses are copied first: a vector's store may alias anything, and they would be read again.
+template <class T, int N>
+MSD_INLINE void gather_all(const T *const *sources, T bias, T *out, int64_t width) {
+  using Vector = Vec<T>;
+  const T *rows[N];
+  for (int i = 0; i < N; ++i) rows[i] = sources[i];
+  for (int64_t x = 0; x < width; x += Vector::lanes) {
+    Vector sum = Vector::all(bias);
+    MSD_UNROLL
+    for (int i = 0; i < N; ++i) sum = sum + Vector::load(rows[i] + x);
+    relu(sum).store(out + x);
+  }
+}
+
 template <class T>
 void gather_rows(const T *const *sources, int n_sources, T bias, T *out, int64_t width, int64_t row_stride) {
   using Vector = Vec<T>;
-  for (int64_t x = 0; x < width; x += Vector::lanes) {
-    Vector sum = Vector::all(bias);
-    for (int i = 0; i < n_sources; ++i) sum = sum + Vector::load(sources[i] + x);
-    relu(sum).store(out + x);
+  if (n_sources == 3) {  // inside the image in 2-D: nearly all rows
+    gather_all<T, 3>(sources, bias, out, width);
+  } else {
+    for (int64_t x = 0; x < width; x += Vector::lanes) {
+      Vector sum = Vector::all(bias);
+      for (int i = 0; i < n_sources; ++i) sum = sum + Vector::load(sources[i] + x);
+      relu(sum).store(out + x);
+    }
   }
   for (int64_t x = width; x < row_stride; ++x) out[x] = T(0);
 }
