@@ -1,0 +1,109 @@
+"""Time of a call, and the least time that this machine could need."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from napari_msd.errors import MSDError
+from napari_msd.native import abi, get_threads
+from napari_msd.native.libraries import load_library
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one thing, the median and the best of some calls."""
+
+    median: float
+    best: float
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What this machine can do at most: multiply-adds and copies, per second."""
+
+    flops: float | None
+    bytes: float
+
+    def seconds(self, flops: float, n_bytes: float) -> float:
+        """The least time for so much arithmetic and traffic."""
+        return max(flops / self.flops if self.flops else 0.0, n_bytes / self.bytes)
+
+
+def machine(device: str) -> str:
+    """Names of processor, card and torch, with how much of them is used."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+        name = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), name)
+    text = f"{name}, {get_threads()} threads; torch {torch.__version__}"
+    return f"{torch.cuda.get_device_name()}; {text}" if device == "cuda" else text
+
+
+def measure_floor(device: str) -> Floor:
+    """Peak of float32 multiply-adds (None without a compiled core) and speed of copying."""
+    size = 2**26 if device == "cpu" else 2**28  # float32 numbers: beyond any cache
+    source = torch.ones(size, device=device)
+    target = torch.ones_like(source)
+    with torch_threads(get_threads()):
+        copying = timed(lambda: target.copy_(source), device, 1.0).best
+    return Floor(measure_peak(device), 8 * size / copying)
+
+
+def measure_peak(device: str) -> float | None:
+    """Most float32 operations per second, a multiply-add counting as two; None without a core."""
+    library = load_library("cuda" if device == "cuda" else "cpu")
+    if library is None:
+        return None
+    flops = ctypes.c_double()
+    sink = torch.empty(16, device=device)
+    stream = torch.cuda.current_stream().cuda_stream if device == "cuda" else None
+    rounds = 1_000_000 if device == "cpu" else 20_000
+
+    def work() -> None:
+        code = library.functions.msd_fma_work(
+            abi.FLOAT32, get_threads(), rounds, ctypes.byref(flops), sink.data_ptr(), stream
+        )
+        if code != abi.OK:
+            raise MSDError(library.error_text(code))
+
+    with torch_threads(1):
+        best = timed(work, device, 0.4).best
+    return flops.value / best
+
+
+def timed(call: Callable[[], object], device: str, seconds: float) -> Timing:
+    """Median and best time of a call, after one that warms up; at least three unless it is slow."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        call()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    first = once()
+    if first > seconds:
+        return Timing(first, first)
+    times = [once() for _ in range(max(3, min(200, int(seconds / max(first, 1e-6)))))]
+    return Timing(statistics.median(times), min(times))
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """How many torch may use inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
