@@ -1,0 +1,116 @@
+"""Draw the tables that `scribbles.py --save` writes: score against seconds, and against rounds.
+
+Needs matplotlib.
+
+Run: ``python benchmarks/curves.py TABLE.csv --to CURVES.png``
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+COLOURS = {"ours": "#0072b2", "forest": "#d55e00"}  # Okabe & Ito's, told apart by everyone
+
+SCORES = {"iou_here": "IoU, painted half", "iou_there": "IoU, other half", "f1_here": "boundary F1"}
+
+Rows = list[dict[str, str]]
+
+
+def read(path: Path) -> Rows:
+    """The lines of a saved table."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def mean_and_spread(rows: Rows, score: str) -> tuple[float, float, float]:
+    """Seconds and score, mean over images and seeds; the score's standard deviation over seeds."""
+    by_seed: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        by_seed[row["seed"]].append(float(row[score]))
+    means = [np.mean(values) for values in by_seed.values()]
+    seconds = np.mean([float(row["seconds"]) for row in rows])
+    return float(seconds), float(np.mean(means)), float(np.std(means))
+
+
+def draw_seconds(axes: Axes, rows: Rows, score: str) -> None:
+    """Ours as a line over the seconds from the click, the forest as the point where it answers."""
+    for method, colour in COLOURS.items():
+        mine = [row for row in rows if row["method"] == method]
+        marks = list(dict.fromkeys(row["mark"] for row in mine))
+        points = [mean_and_spread([r for r in mine if r["mark"] == m], score) for m in marks]
+        if not points:
+            continue
+        seconds, means, spreads = zip(*points, strict=True)
+        axes.errorbar(
+            seconds, means, spreads, color=colour, marker="o", markersize=4, capsize=2, label=method
+        )
+        if method == "forest":
+            axes.axhline(means[0], color=colour, linewidth=0.8, linestyle=":")
+    axes.set_xscale("log")
+    axes.set_xticks([1, 2, 5, 10, 30], ["1", "2", "5", "10", "30"])
+    axes.minorticks_off()
+    axes.grid(alpha=0.25)
+
+
+def draw_rounds(axes: Axes, rows: Rows, score: str) -> None:
+    """The score after each round of corrections."""
+    for method, colour in COLOURS.items():
+        mine = [row for row in rows if row["method"] == method]
+        marks = list(dict.fromkeys(row["mark"] for row in mine))
+        points = [mean_and_spread([r for r in mine if r["mark"] == m], score) for m in marks]
+        means, spreads = [point[1] for point in points], [point[2] for point in points]
+        axes.errorbar(
+            range(len(points)), means, spreads, color=colour, marker="o", markersize=4, capsize=2
+        )
+    axes.set_xticks(range(len(points)))
+    axes.grid(alpha=0.25)
+
+
+def main() -> None:
+    """Read, draw, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", type=Path, help="of scores against seconds")
+    parser.add_argument("--rounds", type=Path, help="table of a race in rounds")
+    parser.add_argument("--to", type=Path, required=True, help="the picture, .png or .svg")
+    arguments = parser.parse_args()
+    rows = read(arguments.table)
+    amounts = sorted({float(row["amount"]) for row in rows})
+    n_columns = len(amounts) + (arguments.rounds is not None)
+    figure, grid = plt.subplots(
+        len(SCORES),
+        n_columns,
+        figsize=(2.9 * n_columns, 7),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, (score, title) in zip(grid, SCORES.items(), strict=True):
+        line[0].set_ylabel(title)
+        for axes, amount in zip(line, amounts, strict=False):
+            draw_seconds(axes, [r for r in rows if float(r["amount"]) == amount], score)
+        if arguments.rounds:
+            draw_rounds(line[-1], read(arguments.rounds), score)
+    for axes, amount in zip(grid[0], amounts, strict=False):
+        axes.set_title(f"{amount:.1%} painted", fontsize=10)
+    for axes in grid[-1][: len(amounts)]:
+        axes.set_xlabel("seconds from the click")
+    if arguments.rounds:
+        grid[0][-1].set_title("then corrected", fontsize=10)
+        grid[-1][-1].set_xlabel("rounds of corrections")
+    grid[0][0].legend()
+    figure.savefig(arguments.to, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
