@@ -49,9 +49,14 @@ class Network:
         self._seconds += time.perf_counter() - began
 
     def answer(self, mark: float) -> Answer:
-        """Learn on, so that the answer is there when the clock says `mark` seconds."""
+        """Learn on, so that the answer is there when the clock says `mark` seconds.
+
+        Earlier where training comes to rest before, as it does in the window.
+        """
         trainer, began = self._trainer, time.perf_counter() - self._seconds
-        while not trainer.learned or time.perf_counter() - began < mark - self._answering:
+        while not trainer.learned or (
+            time.perf_counter() - began < mark - self._answering and not trainer.judgement.rests
+        ):
             trainer.step()
         learned = time.perf_counter() - began
         here = self._predict(self._case.here)
