@@ -6,7 +6,7 @@ before its first step), and the hidden layers learn what makes that fit right on
 pixels, borders included. So they become maps that are useful for whatever is painted next
 (Bertinetto et al., ICLR 2019, do this for classifying pictures).
 
-Needs no GPU; the shipped weights took the time that stands beside them, on one core. Run:
+Needs no GPU; how the shipped weights were made stands beside them (start_weights.md). Run:
 ``python scripts/pretrain.py --images FOLDER --minutes 45``
 (FOLDER: pairs NAME-image.tif, NAME-instances.tif; only those of `PHOTOGRAPHS` are used).
 """

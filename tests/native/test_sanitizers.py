@@ -1,4 +1,4 @@
-"""The CPU core under the address and undefined-behaviour sanitizers, over many small problems."""
+"""The CPU core under the address, undefined-behaviour and thread sanitizers, on small problems."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ def build(folder: Path, sanitizers: str) -> Path:
     return program
 
 
-def test_no_access_out_of_bounds_and_no_undefined_behaviour(tmp_path):
-    program = build(tmp_path, "address,undefined")
+@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
+def test_sanitizers_find_nothing(tmp_path, sanitizers):
+    program = build(tmp_path, sanitizers)
     result = subprocess.run([program], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.endswith("288 problems\n")

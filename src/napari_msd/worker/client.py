@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_msd.config import Settings
 from napari_msd.planes import PlaneKey
@@ -30,10 +29,9 @@ from napari_msd.worker.messages import (
     TrainerDied,
     View,
 )
+from napari_msd.worker.plane_reader import PlaneRead, PlaneReader
 from napari_msd.worker.trainer_process import TrainerProcess
 from napari_msd.worker.wire import pack_strokes, pack_view, unpack_event
-
-_PlaneToRead = tuple[SessionMemory, PlaneKey]
 
 MAX_DEATHS = 3
 DEATHS_WITHIN = 60.0
@@ -65,12 +63,9 @@ class TrainerClient:
         self._deaths: list[float] = []
         self._closing = False
         self._outbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._to_read: queue.SimpleQueue[tuple[SessionMemory, PlaneKey] | None] = (
-            queue.SimpleQueue()
-        )
         self._sender = threading.Thread(target=self._send_loop, name="trainer-sender", daemon=True)
         self._sender.start()
-        threading.Thread(target=self._read_loop, name="plane-reader", daemon=True).start()
+        self._reader = PlaneReader(self._pass_on)
 
     # --- what the viewer asks for --------------------------------------------------------
 
@@ -225,11 +220,10 @@ class TrainerClient:
         with self._telling:
             self._closing = True
         self._outbox.put(None)
-        self._to_read.put(None)
+        self._reader.close()
         process = self._process
         if process is not None:
             process.kill()  # at once: the sender may be stuck in a full pipe
-        # The reader is not waited for: a slow disk must not freeze a closing window.
         if threading.current_thread() is not self._sender:
             self._sender.join(CLOSE_SECONDS)
 
@@ -298,28 +292,17 @@ class TrainerClient:
 
     # --- the plane reader's thread -------------------------------------------------------
 
-    def _read_loop(self) -> None:
-        while (item := self._to_read.get()) is not None:
-            self._outbox.put(self._read(*item))
+    def _pass_on(self, read: PlaneRead) -> None:
+        self._outbox.put(lambda: self._send_plane(read))
 
-    def _read(self, session: SessionMemory, plane: PlaneKey) -> Callable[[], None]:
-        """Read a plane; what to send then: its pixels, or why it cannot be read."""
-        try:
-            pixels = np.asarray(session.read_plane(plane))
-        except Exception as error:  # any reader of any image format may fail in its own way
-            why = str(error) or type(error).__name__
-            return lambda: self._send_unreadable(session, plane, why)
-        return lambda: self._send_plane(session, plane, pixels)
-
-    def _send_plane(
-        self, session: SessionMemory, plane: PlaneKey, pixels: npt.NDArray[np.generic]
-    ) -> None:
-        if session is self._session and self._process is not None:
-            self._process.request("plane", {"plane": list(plane)}, pixels=pixels)
-
-    def _send_unreadable(self, session: SessionMemory, plane: PlaneKey, why: str) -> None:
-        if session is self._session:
-            self._request("plane_unreadable", {"plane": list(plane), "why": why})
+    def _send_plane(self, read: PlaneRead) -> None:
+        if read.session is not self._session:
+            return
+        plane = list(read.plane)
+        if read.pixels is None:
+            self._request("plane_unreadable", {"plane": plane, "why": read.why})
+        elif self._process is not None:
+            self._process.request("plane", {"plane": plane}, pixels=read.pixels)
 
     # --- appose's thread -----------------------------------------------------------------
 
@@ -332,7 +315,7 @@ class TrainerClient:
             case PlaneWanted(plane):
                 session = self._session
                 if session is not None:
-                    self._to_read.put((session, plane))
+                    self._reader.read(session, plane)
                 return
             case OverlayBlock():
                 event = process.take_overlay(event)
