@@ -10,6 +10,7 @@ from napari_msd.inference import Normalisation
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.planes import Region, whole
 from napari_msd.training import Trainer
+from napari_msd.training.scores import Scores
 
 SHAPE = (96, 96)
 AS_IT_IS = Normalisation((0.0,), (1.0,))
@@ -121,6 +122,20 @@ def test_best_weights_are_kept_while_the_strokes_stay():
     assert trainer.scores.mean < best
     assert (trainer.kept_scores.mean, trainer.kept_steps) == (best, steps)
     assert (labels_of(trainer) == truth(1, 2, 3)).mean() > 0.9
+
+
+def test_newer_weights_are_kept_unless_clearly_worse_than_the_best(monkeypatch):
+    trainer = trainer_for(1, 2, 3)
+    learn(trainer, 5)
+    trainer.write_strokes((), Region(0, 0, 1, 1), np.ones((1, 1), np.uint8))  # a new question
+    kept = []
+    for score in (0.9, 0.89, 0.87, 0.885, 0.95, 0.92):
+        scores = Scores({1: score})
+        monkeypatch.setattr("napari_msd.training.trainer.measure", lambda *_, s=scores: s)
+        trainer.steps += 1
+        trainer.measure()
+        kept.append(trainer.kept_scores.mean)
+    assert kept == [0.9, 0.89, 0.89, 0.885, 0.95, 0.95]
 
 
 def test_a_model_gone_on_from_is_measured_first_and_kept_while_it_is_best():

@@ -29,6 +29,10 @@ FIRST_MEASURED = (5, 10)
 """Steps between two looks at the held-out strokes, and the first two, so that even a
 slow network has something to show at once."""
 
+NOISE = 0.02
+"""A score (IoU, 0..1) lower by no more than this is not worse: a few held-out strokes, all of
+them right before the first step, would otherwise hold on to it while the network improves."""
+
 READOUT_PATCHES = 32
 """Patches that the first read-out is fitted to, before any step."""
 
@@ -37,7 +41,7 @@ SHARE_PATCHES = 12
 
 
 class Trainer:
-    """Learns from the strokes it is given, and keeps the best weights seen.
+    """Learns from the strokes it is given, and keeps weights that are as good as any seen.
 
     Give it planes and strokes in any order and at any time, then call `step` as
     often as you like; `predictor` answers with the kept weights at any moment.
@@ -89,6 +93,7 @@ class Trainer:
         self._kept: MSDNet | None = None
         self._kept_classes: set[int] = set()
         self._kept_revision = -1
+        self._best_score = 0.0
         self._baked_damping = 0.0
         """Of the class shares that are still in the outputs of a model that was started from."""
         self._temperature: tuple[int, float] | None = None
@@ -179,10 +184,10 @@ class Trainer:
         return self.loss
 
     def measure(self) -> Scores:
-        """Score the newest weights on held-out strokes, and keep them if they are best.
+        """Score the newest weights on held-out strokes, and keep them unless they are worse.
 
-        After any change of the strokes the newest weights are kept whatever their
-        score: the race for the best starts anew, on the new question.
+        Worse than the best so far, by more than `NOISE`. After any change of the strokes the
+        newest weights are kept whatever their score: it is another question.
         """
         assert self._learner is not None
         assert self.normalisation is not None
@@ -191,8 +196,11 @@ class Trainer:
         predictor = Predictor(answer, self.normalisation, self.outputs, self.classes)
         self.scores = measure(predictor, self._question)
         self.judgement.note(self.steps, self.scores.mean)
-        new_question = self._kept_revision != self.strokes.revision
-        if new_question or (self.scores.mean or 0.0) >= (self.kept_scores.mean or 0.0):
+        score = self.scores.mean or 0.0
+        if self._kept_revision != self.strokes.revision:
+            self._best_score = score
+        self._best_score = max(self._best_score, score)
+        if score >= self._best_score - NOISE:
             self._keep(answer)
         return self.scores
 
