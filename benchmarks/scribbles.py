@@ -9,7 +9,7 @@ wrong, and so on N times: each contestant gets corrections of its own mistakes, 
 the same seconds again after each.
 
 The forest needs scikit-learn, and is left out where that is not installed. ``--save``
-writes every score to a table that ``curves.py`` draws.
+writes every score to a table that ``scripts/curves.py`` draws.
 
 Run: ``python benchmarks/scribbles.py [--images FOLDER] [--amounts 0.005 0.02 0.08]``
 """

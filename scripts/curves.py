@@ -1,8 +1,8 @@
-"""Draw the tables that `scribbles.py --save` writes: score against seconds, and against rounds.
+"""Draw the tables that `benchmarks/scribbles.py --save` writes: score against seconds, and against rounds.
 
 Needs matplotlib.
 
-Run: ``python benchmarks/curves.py TABLE.csv --to CURVES.png``
+Run: ``python scripts/curves.py TABLE.csv --to CURVES.png``
 """
 
 from __future__ import annotations
