@@ -1,4 +1,4 @@
-"""Draw the tables that `benchmarks/scribbles.py --save` writes: score against seconds, and against rounds.
+"""Draw what `benchmarks/scribbles.py --save` writes: scores against seconds and rounds.
 
 Needs matplotlib.
 
