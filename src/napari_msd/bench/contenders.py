@@ -166,7 +166,7 @@ def _dlsia(net: MSDNet, image: Tensor, threads: int, step_bytes: float) -> Conte
         num_layers=None,
         layer_width=None,
         max_dilation=None,
-        custom_msdnet=np.array(net.dilations)[:, None],
+        custom_msdnet=np.array(net.dilations)[None, :],  # (width, layers)
         normalization=None,
         padding_mode="reflect",
         convolution=torch.nn.Conv2d,
