@@ -100,7 +100,7 @@ def test_there_are_255_classes_and_no_more():
 def test_figures_and_bar():
     progress = Progress("training", step=12, best_score=0.84, steps_per_second=64.3)
     ready = Ready("CPU AVX-512", "no GPU", "cpu", 1)
-    assert figures(ready, progress) == "best .84 · 64 steps/s · CPU AVX-512"
+    assert figures(ready, progress) == "IoU .84 · 64 steps/s · CPU AVX-512"
     assert figures(None, None) == ""
     assert bar("", True, progress) == (0, "step 12")
     assert bar("predict", False, None) == (0, "Predicting …")

@@ -235,7 +235,7 @@ def test_a_score_that_fell_is_said(painted, qtbot):
 def test_figures_are_shown(painted, qtbot):
     painted.panel.live_button.click()
     painted.client.train(step=1234, loss=0.3, score=0.84)
-    qtbot.waitUntil(lambda: "best .84 · 64 steps/s · CPU test" in painted.status)
+    qtbot.waitUntil(lambda: "IoU .84 · 64 steps/s · CPU test" in painted.status)
     assert "because this is a test" in painted.panel.status_label.toolTip()
     assert painted.panel.loss_plot.n_points == (1, 1)
     assert painted.controller.classes[1].iou == 0.84

@@ -17,10 +17,10 @@ WORK = {"update": "Updating", "predict": "Predicting"}
 
 
 def figures(ready: Ready | None, progress: Progress | None) -> str:
-    """``best .84 · 64 steps/s · CPU AVX-512``."""
+    """``IoU .84 · 64 steps/s · CPU AVX-512``."""
     parts = []
     if progress is not None and progress.best_score is not None:
-        parts.append(f"best {iou_text(progress.best_score)}")
+        parts.append(f"IoU {iou_text(progress.best_score)}")
     if progress is not None and progress.state == "training" and progress.steps_per_second > 0:
         rate = progress.steps_per_second
         parts.append(f"{rate:.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s")
