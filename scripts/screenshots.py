@@ -36,7 +36,7 @@ def wait_for(done: Callable[[], bool], seconds: float = 120) -> None:
 def main() -> None:
     """Open the sample, train, take pictures of it in both themes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=20, help="training before the picture")
+    parser.add_argument("--seconds", type=float, default=8, help="training before the picture")
     parser.add_argument("--folder", type=Path, default=IMAGES)
     parser.add_argument("--sample", default="nuclei_edges")
     arguments = parser.parse_args()
