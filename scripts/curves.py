@@ -39,7 +39,8 @@ def mean_and_spread(rows: Rows, score: str) -> tuple[float, float, float]:
         by_seed[row["seed"]].append(float(row[score]))
     means = [np.mean(values) for values in by_seed.values()]
     seconds = np.mean([float(row["seconds"]) for row in rows])
-    return float(seconds), float(np.mean(means)), float(np.std(means))
+    spread = float(np.std(means, ddof=1)) if len(means) > 1 else 0.0
+    return float(seconds), float(np.mean(means)), spread
 
 
 def draw_seconds(axes: Axes, rows: Rows, score: str) -> None:
