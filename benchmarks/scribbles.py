@@ -37,7 +37,6 @@ from napari_msd.training import cores_to_ourselves
 CORRECTIONS = 4
 """Strokes of one round of corrections."""
 
-
 KINDS = ("iou_here", "iou_there", "f1_here", "seconds")
 
 
@@ -75,13 +74,15 @@ def race_in_rounds(
     network = Network(case, settings)
     forest = Forest(case, settings.seed) if with_forest else None
     both: dict[str, Labels] = {**({"forest": strokes} if forest else {}), "ours": strokes}
+    mark = seconds
     for number in range(rounds + 1):
         for method, painted in both.items():
             if method == "forest" and forest is not None:
                 answer = forest.answer(painted)
             else:
                 network.paint(painted)
-                answer = network.answer((number + 1) * seconds)
+                answer = network.answer(mark)
+                mark = answer.seconds + seconds  # also where it came to rest before
             yield method, f"{method} {number}", answer, painted
             chance = np.random.default_rng((settings.seed, number))
             both[method] = correct(case.here[1], answer.here, painted, CORRECTIONS, chance)
