@@ -180,7 +180,7 @@ def test_held_out_strokes_reach_no_batch():
     measured = {
         (int(y), int(x))
         for value in (1, 2, 3)
-        for piece in trainer._held_out.measured(trainer.strokes, value)
+        for piece in trainer._split.measured(value)
         for y, x in piece.pixels
     }
     assert measured
@@ -193,23 +193,74 @@ def test_held_out_strokes_reach_no_batch():
         assert not batch.images[:, 0][batch.labels >= 0].any()
 
 
-def test_weights_do_not_depend_on_what_held_out_strokes_say():
-    """The strongest test of a leak: with other labels there, training goes exactly the same way."""
+def test_weights_do_not_depend_on_held_out_strokes():
+    """The strongest test of a leak: without them, training goes exactly the same way."""
 
-    def weights(lie: bool) -> bytes:
+    def weights(erased: bool) -> bytes:
         trainer = trainer_for(1, 2, 3)
-        if lie:
-            held = [key for key, held in trainer._held_out._held.items() if held]
-            assert held
-            for key in held:
-                block = trainer.strokes._blocks[key.block]
-                block[block == key.value] = 1 + key.value % 3
+        if erased:
+            measured = [piece for v in (1, 2, 3) for piece in trainer._split.measured(v)]
+            assert measured
+            for y, x in (pixel for piece in measured for pixel in piece.pixels):
+                trainer.write_strokes(
+                    (), Region(int(y), int(x), int(y) + 1, int(x) + 1), np.zeros((1, 1), np.uint8)
+                )
         for _ in range(12):
             trainer.step()
         state = trainer._learner.network.state_dict().values()
         return b"".join(w.numpy().tobytes() for w in state)
 
-    assert weights(lie=True) == weights(lie=False)
+    assert weights(erased=True) == weights(erased=False)
+
+
+def test_strokes_sent_again_to_a_trained_model_are_not_measured_where_it_was_trained():
+    """Another device, an earlier checkpoint, a restart: all strokes come again, in one piece."""
+    trainer = Trainer(SMALL, n_channels=1)
+    trainer.set_plane((), image())
+    painted = strokes(1, 2, 3)
+    for top in range(0, 96, 7):  # stroke by stroke
+        region = Region(top, 0, min(top + 7, 96), 96)
+        trainer.write_strokes((), region, painted[region.slices])
+    learn(trainer, 10)
+    again = Trainer(SMALL, 1, trainer.record())
+    again.set_plane((), image())
+    again.write_strokes((), whole(SHAPE), painted)
+
+    def pixels(pieces) -> set[tuple[int, int]]:
+        return {(int(y), int(x)) for piece in pieces for y, x in piece.pixels}
+
+    for value in (1, 2, 3):
+        assert pixels(again._split.measured(value))
+        assert not pixels(again._split.measured(value)) & pixels(trainer._split.training(value))
+
+
+@pytest.mark.parametrize("side", [8, 16, 32])
+def test_small_patches_are_measured_on_the_right_pixels(side):
+    trainer = trainer_for(1, 2, settings=Settings.from_preset(depth=3, patch_size=side))
+    plane = trainer.planes[()]
+    plane[0] = np.arange(96 * 96).reshape(SHAPE)  # each pixel tells where it is
+    for value, patch, pixels in trainer._question.patches():
+        rows, columns = pixels.T
+        at = patch[0, rows, columns]
+        assert (strokes(1, 2).ravel()[at] == value).all()
+    trainer.step()
+    assert trainer.measure().mean is not None
+
+
+def test_a_speck_of_a_second_class_asks_for_a_little_more():
+    trainer = Trainer(SMALL, n_channels=1)
+    trainer.set_plane((), image())
+    row, column = next(
+        (row, column)
+        for row in range(6)
+        for column in range(6)
+        if trainer._split.holds_out(row, column, 2)
+    )
+    painted = np.zeros(SHAPE, np.uint8)
+    painted[16 * row, 16 * column] = 2
+    painted[:, 90:] = 1
+    trainer.write_strokes((), whole(SHAPE), painted)
+    assert "Paint a little more" in trainer.needs()
 
 
 def test_patches_everywhere_are_the_same_every_time_and_leave_no_part_out():

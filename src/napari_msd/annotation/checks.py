@@ -9,6 +9,9 @@ from napari_msd.config import MAX_CLASSES
 from napari_msd.errors import StrokesError
 
 TWO_CLASSES = "Paint a few strokes of at least two classes."
+MORE_OF_EACH = (
+    "Paint a little more of each class: a dab of a few pixels is too small to learn from."
+)
 
 
 def checked_annotation(

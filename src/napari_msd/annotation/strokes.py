@@ -6,7 +6,8 @@ sampled, balanced and held out. A long stroke is a row of pieces.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -79,6 +80,7 @@ class StrokeStore:
     def __init__(self) -> None:
         self._blocks: dict[BlockKey, Labels] = {}
         self._pieces: dict[int, dict[PieceKey, Piece]] = {}
+        self._planes: Counter[PlaneKey] = Counter()
         self.revision = 0
         """Rises with every change, so that what is derived from strokes can be kept."""
 
@@ -107,12 +109,22 @@ class StrokeStore:
         self.revision += bool(changed)
         return changed
 
-    def read(self, plane: PlaneKey, region: Region) -> Labels:
-        """Painted values of `region`, uint8 of its shape."""
+    def read(
+        self,
+        plane: PlaneKey,
+        region: Region,
+        look: Callable[[BlockKey, Labels], Labels] | None = None,
+    ) -> Labels:
+        """Painted values of `region`, uint8 of its shape.
+
+        `look`, if given, is handed each block with its key and answers with what to read
+        instead; it must not change the block.
+        """
         out = np.zeros(region.shape, np.uint8)
         for key in self.blocks_in(plane, region):
             inside, within = _overlap(key, region)
-            out[within] = self._blocks[key][inside]
+            block = self._blocks[key]
+            out[within] = (block if look is None else look(key, block))[inside]
         return out
 
     def blocks_in(self, plane: PlaneKey, region: Region) -> Iterator[BlockKey]:
@@ -131,7 +143,7 @@ class StrokeStore:
     @property
     def planes(self) -> set[PlaneKey]:
         """Planes with anything painted."""
-        return {key.plane for key in self._blocks}
+        return set(self._planes)
 
     def painted_blocks(self, plane: PlaneKey, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
         """Which of the first `shape` (rows, columns) blocks of a plane hold strokes."""
@@ -161,9 +173,12 @@ class StrokeStore:
     def _replace(self, key: BlockKey, old: Labels, new: Labels) -> set[PieceKey]:
         """Put block `new` in place of `old` and bring its pieces up to date."""
         if new.any():
+            self._planes[key.plane] += key not in self._blocks
             self._blocks[key] = new
-        else:
-            self._blocks.pop(key, None)
+        elif self._blocks.pop(key, None) is not None:
+            self._planes[key.plane] -= 1
+            if not self._planes[key.plane]:
+                del self._planes[key.plane]
         differs = old != new
         touched = {int(v) for v in np.union1d(old[differs], new[differs]) if v}
         origin = np.array([key.row * BLOCK, key.column * BLOCK], np.int32)

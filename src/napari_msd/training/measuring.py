@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.annotation import HeldOut, Piece, StrokeStore
+from napari_msd.annotation import Piece, ValidationSplit
 from napari_msd.inference import Plane, Predictor
 from napari_msd.planes import PlaneKey, Region
 from napari_msd.training.calibration import fit_temperature
@@ -25,19 +25,19 @@ _LEAST = 1e-12
 class Question:
     """What is asked of a network: painted pieces it was not trained on.
 
-    Each is seen in a patch of `side` pixels around it. The same ones are looked at every
-    time, as long as the strokes stay the same.
+    Each is seen in a patch of about `side` pixels around it, which holds all of it. The same
+    ones are looked at every time, as long as the strokes stay the same.
     """
 
     planes: Mapping[PlaneKey, Plane]
-    strokes: StrokeStore
-    held_out: HeldOut
+    classes: Sequence[int]
+    split: ValidationSplit
     side: int
 
     def patches(self) -> Iterator[tuple[int, Plane, npt.NDArray[np.int32]]]:
         """(class value, patch (C, rows, columns), pixels (n, 2) in the patch) of every piece."""
-        for value in self.strokes.classes:
-            pieces = self.held_out.measured(self.strokes, value)
+        for value in self.classes:
+            pieces = self.split.measured(value)
             here = [piece for piece in pieces if piece.plane in self.planes]
             chosen = np.linspace(0, len(here) - 1, min(PIECES_PER_CLASS, len(here)))
             for piece in (here[round(i)] for i in chosen):
@@ -46,7 +46,14 @@ class Question:
     def _patch(self, piece: Piece) -> tuple[Plane, npt.NDArray[np.int32]]:
         plane = self.planes[piece.plane]
         y, x = piece.pixels.mean(axis=0).astype(int)
-        patch = Region(y, x, y, x).grow(self.side // 2).clip((plane.shape[1], plane.shape[2]))
+        (top, left), (bottom, right) = piece.pixels.min(axis=0), piece.pixels.max(axis=0) + 1
+        half = self.side // 2
+        patch = Region(
+            min(y - half, int(top)),
+            min(x - half, int(left)),
+            max(y + half, int(bottom)),
+            max(x + half, int(right)),
+        ).clip((plane.shape[1], plane.shape[2]))
         pixels = piece.pixels - np.array([patch.top, patch.left], np.int32)
         return plane[(slice(None), *patch.slices)], pixels
 

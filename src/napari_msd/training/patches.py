@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.annotation import HeldOut, Piece, StrokeStore
+from napari_msd.annotation import Piece, StrokeStore, ValidationSplit
 from napari_msd.inference import Normalisation, Plane
 from napari_msd.inference.normalisation import Pixels
 from napari_msd.planes import PlaneKey, Region
@@ -44,8 +44,8 @@ class PatchSampler:
     ----------
     planes
         Planes (C, Y, X) as they are in the image; only planes in it are drawn from.
-    strokes, held_out
-        What is painted, and what of it is not to be seen.
+    strokes, split
+        What is painted, and what of it may be trained on.
     side
         Side of a patch in pixels; smaller planes give smaller patches.
     random
@@ -56,13 +56,13 @@ class PatchSampler:
         self,
         planes: Mapping[PlaneKey, Plane],
         strokes: StrokeStore,
-        held_out: HeldOut,
+        split: ValidationSplit,
         side: int,
         random: np.random.Generator,
     ) -> None:
         self._planes = planes
         self._strokes = strokes
-        self._held_out = held_out
+        self._split = split
         self._side = side
         self._random = random
         self._known: dict[int, tuple[tuple[int, int], list[Piece]]] = {}
@@ -87,7 +87,7 @@ class PatchSampler:
             y, x = piece.pixels[self._random.integers(len(piece.pixels))]
             region = self._around(piece.plane, int(y), int(x), shape)
             image = normalisation.apply(self._planes[piece.plane][(slice(None), *region.slices)])
-            painted = index[self._held_out.training_labels(self._strokes, piece.plane, region)]
+            painted = index[self._split.training_labels(piece.plane, region)]
             turned, painted = self._turn(image, painted)
             images.append(turned)
             labels.append(painted)
@@ -121,11 +121,7 @@ class PatchSampler:
         state = (self._strokes.revision, len(self._planes))
         known = self._known.get(value)
         if known is None or known[0] != state:
-            pieces = [
-                piece
-                for piece in self._held_out.training(self._strokes, value)
-                if piece.plane in self._planes
-            ]
+            pieces = [piece for piece in self._split.training(value) if piece.plane in self._planes]
             self._known[value] = known = (state, pieces)
         return known[1]
 

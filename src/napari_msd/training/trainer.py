@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.annotation import Amount, HeldOut, StrokeStore
-from napari_msd.annotation.checks import TWO_CLASSES
+from napari_msd.annotation import Amount, StrokeStore, ValidationSplit
+from napari_msd.annotation.checks import MORE_OF_EACH, TWO_CLASSES
 from napari_msd.config import Settings
 from napari_msd.errors import StrokesError
 from napari_msd.inference import Normalisation, Plane, Predictor, channels_first
@@ -84,10 +84,10 @@ class Trainer:
         self.judgement = Judgement()
         self.planes: dict[PlaneKey, Plane] = {}
         self._device, self._backend = choose_device(settings.device)
-        self._held_out = HeldOut(settings.held_out_fraction, settings.seed)
+        self._split = ValidationSplit(self.strokes, settings.held_out_fraction, settings.seed)
         self._random = np.random.default_rng(settings.seed)
         self._sampler = PatchSampler(
-            self.planes, self.strokes, self._held_out, settings.patch_size, self._random
+            self.planes, self.strokes, self._split, settings.patch_size, self._random
         )
         self._learner: Learner | None = None
         self._kept: MSDNet | None = None
@@ -140,7 +140,6 @@ class Trainer:
         """Painted values of `region` are now `values`: uint8 of its shape, 0 = unpainted."""
         changed = self.strokes.write(plane, region, values)
         if changed:
-            self._held_out.update(self.strokes, changed)
             self.judgement.strokes_changed(self.steps)
 
     def missing_planes(self) -> set[PlaneKey]:
@@ -149,12 +148,14 @@ class Trainer:
 
     @property
     def classes(self) -> list[int]:
-        """Class values painted anywhere, ascending."""
-        return self.strokes.classes
+        """Class values painted anywhere that can be trained on, ascending."""
+        return self._split.classes
 
     def needs(self) -> str:
         """What the person should do before training can start; empty if nothing."""
-        return TWO_CLASSES if len(self.classes) < 2 else ""
+        if len(self.classes) > 1:
+            return ""
+        return TWO_CLASSES if len(self.strokes.classes) < 2 else MORE_OF_EACH
 
     # --- learning -----------------------------------------------------------------------
 
@@ -206,12 +207,12 @@ class Trainer:
 
     @property
     def _question(self) -> Question:
-        return Question(self.planes, self.strokes, self._held_out, self.settings.patch_size)
+        return Question(self.planes, self.strokes.classes, self._split, self.settings.patch_size)
 
     @property
     def unmeasured(self) -> dict[int, int]:
         """Pieces of each class that has too few of them for any to be held out."""
-        return self._held_out.unmeasured(self.strokes)
+        return self._split.unmeasured
 
     # --- what was learned ---------------------------------------------------------------
 
