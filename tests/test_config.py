@@ -1,5 +1,8 @@
 """Presets are the documented ones; wrong settings are named in one sentence."""
 
+import json
+
+import numpy as np
 import pytest
 
 from napari_msd.config import PRESETS, Settings
@@ -30,8 +33,36 @@ def test_round_trip():
         ("quick", {"device": "tpu"}, "device must be"),
         ("quick", {"label_smoothing": 0.6}, "label_smoothing must be 0 to 0.5"),
         ("quick", {"held_out_fraction": 0.9}, "held_out_fraction must be"),
+        ("quick", {"seed": -1}, "seed must be 0 to"),
+        ("quick", {"seed": "today"}, "seed must be 0 to"),
+        ("quick", {"depth": 4.5}, "depth must be 1 to 1000"),
+        ("quick", {"depth": True}, "depth must be 1 to 1000"),
+        ("quick", {"depth": None}, "depth must be 1 to 1000"),
+        ("quick", {"learning_rate": "high"}, "learning_rate must be 0 to 1"),
+        ("quick", {"learning_rate": 0}, "learning_rate must be above 0"),
+        ("quick", {"dilations": 3}, "dilations must be"),
+        ("quick", {"dilations": "12"}, "dilations must be"),
+        (["quick"], {}, "no preset"),
     ],
 )
 def test_wrong_settings(preset, overrides, sentence):
     with pytest.raises(SettingsError, match=sentence):
         Settings.from_preset(preset, **overrides)
+
+
+def test_numbers_of_numpy_are_plain_numbers():
+    settings = Settings.from_preset(
+        depth=np.int64(4), dilations=np.array([1, 2]), learning_rate=np.float32(0.5)
+    )
+    assert json.loads(json.dumps(settings.to_dict()))["depth"] == 4
+    assert (settings.dilations, settings.learning_rate) == ((1, 2), 0.5)
+
+
+HUGE = {"number": 10**100_000, "text": "x" * 10**6, "list": [0] * 10**6, "nested": [10**100_000]}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+def test_sentences_stay_short(kind):
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_preset(dilations=HUGE[kind])
+    assert len(str(caught.value)) < 200

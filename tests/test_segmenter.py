@@ -14,6 +14,7 @@ from napari_msd.errors import (
     SettingsError,
     StrokesError,
 )
+from napari_msd.io import model_file
 
 SHAPE = (64, 96)
 SMALL = {"depth": 3, "patch_size": 32, "learning_rate": 0.02}
@@ -93,6 +94,17 @@ def test_save_and_load_then_go_on(tmp_path):
     assert sorted(loaded.classes_) == [1, 5]
     loaded.fit(image(), strokes(1, 5), max_steps=10)
     assert loaded.history_[-1]["step"] > 10
+
+
+def test_settings_stay_those_of_the_network(tmp_path):
+    segmenter = MSDSegmenter(depth=5, learning_rate=0.02, seed=99, patch_size=32)
+    segmenter.fit(image(), strokes(1, 2), max_steps=2).save(tmp_path / "a")
+    loaded = MSDSegmenter.load(tmp_path / "a.safetensors")
+    assert loaded.settings == segmenter.settings
+    loaded.fit(image(), strokes(1, 2), max_steps=2).save(tmp_path / "b")
+    record = model_file.read(tmp_path / "b.safetensors")
+    assert record.settings == segmenter.settings.to_dict()
+    assert (record.depth, record.seed, record.steps) == (5, 99, 4)
 
 
 def test_the_callback_can_stop_and_the_time_is_kept():

@@ -1,15 +1,17 @@
 """Presets and settings: the GUI shows them, the trainer obeys them.
 
-Plain data without torch, Qt or napari, so that both sides of the wall read the
-same definitions.
+Plain data without torch, Qt or napari, so that the viewer's process and the trainer's read
+the same definitions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
-from napari_msd.errors import SettingsError
+from napari_msd.errors import SettingsError, shown
 
 Boundary = Literal["reflect", "symmetric", "zeros"]
 BackendName = Literal["cuda", "cpu", "torch"]
@@ -58,7 +60,7 @@ class Settings:
     held_out_fraction
         Share of the painted pieces kept from training to measure IoU, 0..0.5.
     seed
-        Seed of the initialisation, the held-out choice and the sampling.
+        Seed (0 to 2**64 - 1) of the initialisation, the held-out choice and the sampling.
     device
         ``auto``: compiled CUDA, else compiled CPU, else torch. ``cuda`` and
         ``cpu`` prefer that device's compiled core; ``mps`` and ``torch`` use
@@ -82,35 +84,23 @@ class Settings:
     device: DeviceChoice = "auto"
 
     def __post_init__(self) -> None:
-        _check(1 <= self.depth <= 1000, "depth", "1 to 1000", self.depth)
-        _check(1 <= self.width <= 100, "width", "1 to 100", self.width)
-        _check(
-            len(self.dilations) > 0 and all(1 <= s <= 10_000 for s in self.dilations),
-            "dilations",
-            "numbers from 1 to 10000",
-            self.dilations,
-        )
-        _check(self.boundary in BOUNDARIES, "boundary", f"one of {BOUNDARIES}", self.boundary)
-        _check(0 < self.learning_rate <= 1, "learning_rate", "0 to 1", self.learning_rate)
-        smoothing = self.label_smoothing
-        _check(0 <= smoothing <= 0.5, "label_smoothing", "0 to 0.5", smoothing)
-        _check(isinstance(self.pretrained, bool), "pretrained", "true or false", self.pretrained)
-        _check(0 <= self.consistency <= 10, "consistency", "0 to 10", self.consistency)
-        _check(0 <= self.share_damping <= 1, "share_damping", "0 to 1", self.share_damping)
-        _check(
-            1 <= self.patches_per_step <= 1024,
-            "patches_per_step",
-            "1 to 1024",
-            self.patches_per_step,
-        )
-        _check(8 <= self.patch_size <= 4096, "patch_size", "8 to 4096", self.patch_size)
-        _check(
-            0 <= self.held_out_fraction <= 0.5,
-            "held_out_fraction",
-            "0 to 0.5",
-            self.held_out_fraction,
-        )
-        _check(self.device in DEVICE_CHOICES, "device", f"one of {DEVICE_CHOICES}", self.device)
+        for name, (least, most) in _WHOLE_NUMBERS.items():
+            self._set(name, _whole(getattr(self, name), name, least, most))
+        for name, (low, high) in _NUMBERS.items():
+            self._set(name, _number(getattr(self, name), name, low, high))
+        if self.learning_rate == 0:
+            raise _wrong("learning_rate", "above 0 and at most 1", self.learning_rate)
+        self._set("dilations", _dilations(self.dilations))
+        if not isinstance(self.pretrained, bool):
+            raise _wrong("pretrained", "true or false", self.pretrained)
+        if not isinstance(self.preset, str):
+            raise _wrong("preset", f"one of {', '.join(PRESETS)}", self.preset)
+        for name, choices in (("boundary", BOUNDARIES), ("device", DEVICE_CHOICES)):
+            if getattr(self, name) not in choices:
+                raise _wrong(name, f"one of {', '.join(choices)}", getattr(self, name))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
     @classmethod
     def from_preset(cls, preset: str = "quick", **overrides: Any) -> Settings:
@@ -121,18 +111,17 @@ class Settings:
         SettingsError
             For an unknown preset or setting, or a value outside its range.
         """
-        if preset not in PRESETS:
+        if not isinstance(preset, str) or preset not in PRESETS:
             raise SettingsError(
-                f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}."
+                f"There is no preset {shown(preset)}; choose one of {', '.join(PRESETS)}."
             )
         known = {field.name for field in fields(cls)} - {"preset"}
         unknown = sorted(set(overrides) - known)
         if unknown:
             raise SettingsError(
-                f"There is no setting {unknown[0]!r}; the settings are {', '.join(sorted(known))}."
+                f"There is no setting {shown(unknown[0])}; "
+                f"the settings are {', '.join(sorted(known))}."
             )
-        if "dilations" in overrides:
-            overrides["dilations"] = tuple(int(s) for s in overrides["dilations"])
         return replace(PRESETS[preset], **overrides)
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,9 +135,57 @@ class Settings:
         return cls.from_preset(data.pop("preset", "quick"), **data)
 
 
-def _check(ok: bool, name: str, wanted: str, value: object) -> None:
-    if not ok:
-        raise SettingsError(f"{name} must be {wanted}, not {value!r}.")
+_WHOLE_NUMBERS = {
+    "depth": (1, 1000),
+    "width": (1, 100),
+    "patches_per_step": (1, 1024),
+    "patch_size": (8, 4096),
+    "seed": (0, 2**64 - 1),
+}
+_NUMBERS = {
+    "learning_rate": (0, 1),
+    "label_smoothing": (0, 0.5),
+    "consistency": (0, 10),
+    "share_damping": (0, 1),
+    "held_out_fraction": (0, 0.5),
+}
+_DILATIONS = (1, 10_000)
+
+
+def _wrong(name: str, wanted: str, value: object) -> SettingsError:
+    return SettingsError(f"{name} must be {wanted}, not {shown(value)}.")
+
+
+def _whole(value: object, name: str, low: int, high: int) -> int:
+    """`value` as Python's own whole number, also if it is NumPy's."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
+        raise _wrong(name, f"{low} to {high}", value)
+    return int(value)
+
+
+def _number(value: object, name: str, low: float, high: float) -> float:
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    except OverflowError:
+        number = None
+    if number is None or not low <= number <= high:
+        raise _wrong(name, f"{low} to {high}", value)
+    return number
+
+
+def _dilations(value: object) -> tuple[int, ...]:
+    low, high = _DILATIONS
+    wanted = f"numbers from {low} to {high}"
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise _wrong("dilations", wanted, value)
+    items = tuple(value)
+    try:
+        dilations = tuple(_whole(item, "dilations", low, high) for item in items)
+    except SettingsError:
+        dilations = ()
+    if not dilations:
+        raise _wrong("dilations", wanted, items)
+    return dilations
 
 
 PRESETS: dict[str, Settings] = {

@@ -6,6 +6,25 @@ reaches a person as a traceback.
 
 from __future__ import annotations
 
+LONGEST_SHOWN = 80
+"""Characters of a value that a message repeats at most."""
+
+
+def shown(value: object) -> str:
+    """A value as an error's sentence names it: like ``repr``, but never long.
+
+    Values come from files that somebody sent; some are megabytes long.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
+        return "a huge number"  # Python refuses to write some of them
+    if isinstance(value, str | bytes | list | tuple) and len(value) > LONGEST_SHOWN:
+        value = value[:LONGEST_SHOWN]
+    try:
+        text = repr(value)
+    except ValueError:  # a huge number inside
+        text = f"this {type(value).__name__}"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
+
 
 class MSDError(Exception):
     """Everything this package raises on purpose."""

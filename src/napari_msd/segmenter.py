@@ -19,6 +19,7 @@ from napari_msd.errors import ModelFileError, SettingsError, StrokesError
 from napari_msd.inference import channels_first, tiles_of
 from napari_msd.io import model_file
 from napari_msd.io.model_file import ModelRecord
+from napari_msd.io.model_settings import settings_of
 from napari_msd.planes import PlaneKey, whole
 from napari_msd.training import Trainer, cores_to_ourselves
 from napari_msd.training.fitting import FitProgress, TimeBudget, learn
@@ -303,8 +304,8 @@ class MSDSegmenter:
             If it is missing, damaged, or not one of ours.
         """
         record = model_file.read(path)
-        settings = {**record.settings, "device": device}
-        segmenter = cls(settings.pop("preset", "quick"), **settings)
+        segmenter = cls()
+        segmenter.settings = settings_of(record, device)
         segmenter._record = record
         segmenter._trainer = Trainer(segmenter.settings, record.in_channels, record)
         return segmenter

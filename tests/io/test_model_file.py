@@ -44,7 +44,9 @@ def make_record(in_channels=2, n_classes=3, depth=4, width=2, ndim=2, **changes)
         ndim=ndim,
         pixel_size=(0.25,) * ndim,
         units=("micrometer",) * ndim,
-        settings=Settings.from_preset("quick", seed=7).to_dict(),
+        settings=Settings.from_preset(
+            "quick", seed=7, depth=depth, width=width, dilations=(1, 2, 4)
+        ).to_dict(),
         seed=7,
         steps=1234,
         score=0.875,
@@ -158,9 +160,7 @@ def test_image_of_other_channels_is_refused():
         ("pixel_size", [0.0, 1.0]),
         ("pixel_size", [1.0, 1.0, 1.0]),
         ("units", "micrometer"),
-        ("settings", {"depth": "deep"}),
-        ("settings", {"preset": "none such"}),
-        ("settings", {"dilations": 3}),
+        ("settings", ["quick"]),
         ("seed", 2**70),
         ("steps", -1),
         ("score", 1.5),

@@ -70,7 +70,8 @@ class ModelRecord:
     pixel_size, units
         Of the network's `ndim` axes (Y, X or Z, Y, X), when known: size in `units`.
     settings
-        ``Settings.to_dict()`` of the training.
+        ``Settings.to_dict()`` of the training; in a file they always agree with the
+        architecture and the seed.
     seed, steps
         Of the training that made these weights.
     score, scores
@@ -161,7 +162,7 @@ class ModelRecord:
         content["classes"] = [asdict(info) for info in self.classes]
         content["history"] = [asdict(version) for version in self.history]
         try:
-            model_header.check(content)
+            content["settings"] = model_header.check(content)["settings"]
             weights = _checked_weights(self.weights, _shapes(content))
         except ModelFileError as error:
             raise ModelFileError(f"This model cannot be saved: {error}.") from error

@@ -7,11 +7,11 @@ it has been looked at, and a wrong value becomes one sentence that names it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from napari_msd.config import BOUNDARIES, MAX_CLASSES, Settings
-from napari_msd.errors import ModelFileError, SettingsError
+from napari_msd.config import BOUNDARIES, MAX_CLASSES
+from napari_msd.errors import ModelFileError
 from napari_msd.io.checked_json import (
     Values,
     checked_integer,
@@ -20,6 +20,7 @@ from napari_msd.io.checked_json import (
     parse_json,
     wrong,
 )
+from napari_msd.io.model_settings import agreeing
 
 HEADER_KEY = "napari_msd"
 """Where our JSON lies in the safetensors header's ``__metadata__``."""
@@ -111,16 +112,20 @@ def check(data: dict[str, Any]) -> dict[str, Any]:
     classes = read.classes("classes", n_classes)
     depth = read.integer("depth", 1, MAX_DEPTH)
     width = read.integer("width", 1, MAX_WIDTH)
+    architecture = {
+        "depth": depth,
+        "width": width,
+        "dilations": read.dilations("dilations", depth * width),
+        "boundary": read.choice("boundary", BOUNDARIES),
+        "seed": read.integer("seed", *SEEDS),
+    }
     values = {info.value for info in classes}
     pixel_size = read.optional("pixel_size", lambda key: read.numbers(key, ndim, above=0.0))
     units = read.optional("units", lambda key: read.texts(key, ndim))
     return {
         "in_channels": in_channels,
         "n_classes": n_classes,
-        "depth": depth,
-        "width": width,
-        "dilations": read.dilations("dilations", depth * width),
-        "boundary": read.choice("boundary", BOUNDARIES),
+        **architecture,
         "ndim": ndim,
         "classes": classes,
         "mean": read.numbers("mean", in_channels),
@@ -128,8 +133,7 @@ def check(data: dict[str, Any]) -> dict[str, Any]:
         "axes": read.matching("axes", r"[A-Z]{1,8}", "letters like 'YX'"),
         "pixel_size": pixel_size,
         "units": units,
-        "settings": read.settings("settings"),
-        "seed": read.integer("seed", *SEEDS),
+        "settings": read.settings("settings", architecture),
         "steps": read.integer("steps", 0, 2**53),
         "score": read.optional("score", lambda key: read.number(key, 0.0, 1.0)),
         "scores": read.scores("scores", values),
@@ -185,19 +189,12 @@ class _Header(Values):
             for name, version in versions.items()
         }
 
-    def settings(self, key: str) -> dict[str, Any]:
-        """Take the settings this version knows; ones added by later versions are left out."""
+    def settings(self, key: str, architecture: dict[str, Any]) -> dict[str, Any]:
+        """Read the settings as they agree with the architecture, see `agreeing`."""
         settings = self.get(key)
         if not isinstance(settings, dict):
             raise wrong(key, "a set of names and values")
-        known = {field.name for field in fields(Settings)}
-        kept = {name: value for name, value in settings.items() if name in known}
-        try:
-            return Settings.from_dict(kept).to_dict()
-        except SettingsError as error:
-            raise ModelFileError(f"in its settings, {str(error).rstrip('.')}") from error
-        except (TypeError, ValueError, OverflowError) as error:
-            raise wrong(key, "settings of napari-msd") from error
+        return agreeing(settings, architecture).to_dict()
 
 
 def _version(item: object, key: str) -> VersionFigures:
