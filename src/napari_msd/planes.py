@@ -1,4 +1,4 @@
-"""Planes and rectangles: how every room names a place in the image.
+"""Planes and rectangles: how every package names a place in the image.
 
 A *plane* is one 2-D image of a stack. Positions and sizes are in pixels, (Y, X).
 """
@@ -31,6 +31,12 @@ class Region:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     @property
+    def area(self) -> int:
+        """Number of pixels."""
+        rows, columns = self.shape
+        return max(rows, 0) * max(columns, 0)
+
+    @property
     def empty(self) -> bool:
         """Whether it holds no pixel."""
         return self.bottom <= self.top or self.right <= self.left
@@ -61,6 +67,19 @@ class Region:
             min(self.bottom, other.bottom),
             min(self.right, other.right),
         )
+
+    def without(self, other: Region) -> list[Region]:
+        """What is left of it when `other` is cut out: up to four rectangles, none of them empty."""
+        hole = self.intersect(other)
+        if hole.empty:
+            return [self]
+        parts = (
+            Region(self.top, self.left, hole.top, self.right),
+            Region(hole.bottom, self.left, self.bottom, self.right),
+            Region(hole.top, self.left, hole.bottom, hole.left),
+            Region(hole.top, hole.right, hole.bottom, self.right),
+        )
+        return [part for part in parts if not part.empty]
 
 
 def whole(shape: tuple[int, int]) -> Region:

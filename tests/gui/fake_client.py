@@ -14,12 +14,14 @@ from napari_msd.worker.messages import (
     OverlayBlock,
     Progress,
     Ready,
+    TrainerDied,
 )
 
 
 class FakeClient:
     def __init__(self, on_event):
-        self.say = on_event
+        self.on_event = on_event
+        self.number = 0
         self.calls = []
         self.opened = None
         self.strokes = {}
@@ -28,16 +30,28 @@ class FakeClient:
         self.started = self.closed = False
         self.model = None
         self.pid = None
+        self.answers_stop = True
+        """Whether work that is stopped ends at once; else a test says when."""
 
     def start(self):
         self.started = True
         self.say(Ready("CPU test", "because this is a test", "cpu", 1, {"torch": "0"}))
 
-    def open(self, settings, plane_shape, n_channels, read_plane, model=None):
+    def say(self, event):
+        """Something of the newest session, or of none (`Ready`, `TrainerDied`)."""
+        none = isinstance(event, Ready | TrainerDied)
+        self.on_event(0 if none else self.number, event)
+
+    def open(
+        self, settings, plane_shape, n_channels, read_plane, model=None, *, fit_normalisation=False
+    ):
         self.calls.append("open")
+        self.number += 1
+        self.fit_normalisation = fit_normalisation
         self.opened = (settings, plane_shape, n_channels, read_plane, model)
         self.strokes = {}
         self.model = model
+        return self.number
 
     def set_strokes(self, blocks):
         self.calls.append("strokes")
@@ -51,7 +65,7 @@ class FakeClient:
     def set_live(self, on):
         self.calls.append(f"live {on}")
         self.live = on
-        if not on:
+        if not on and self.answers_stop:
             self.say(Finished("stop"))
 
     def update_once(self):
@@ -73,10 +87,12 @@ class FakeClient:
     def cancel(self):
         self.calls.append("cancel")
         self.live = False
+        if self.answers_stop:
+            self.say(Finished("stop"))
 
-    def forget(self):
-        self.calls.append("forget")
-        self.model = None
+    def measure(self, models):
+        self.calls.append("measure")
+        self.measured = models
 
     def close(self):
         self.closed = True
@@ -97,12 +113,12 @@ class FakeClient:
             )
         )
 
-    def predict(self, value, plane=(), region=None, uncertainty=None):
+    def predict(self, value, plane=(), region=None, uncertainty=None, network="one"):
         region = region or Region(0, 0, *self.opened[1])
         labels = np.full(region.shape, value, np.uint8)
         unsure = uncertainty is not None
         values = np.full(region.shape, uncertainty, np.uint8) if unsure else None
-        self.say(OverlayBlock(plane, region, 1, unsure, labels, values))
+        self.say(OverlayBlock(plane, region, 1, unsure, labels, values, network))
 
     def keep(self, model=b"weights", step=10, score=0.8, pieces=20, painted=400):
         self.model = model

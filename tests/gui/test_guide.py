@@ -5,7 +5,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_msd.planes import Region
-from napari_msd.worker.messages import LookHere
+from napari_msd.worker.messages import LookHere, Notice
 
 
 def texts(combo):
@@ -15,11 +15,15 @@ def texts(combo):
 @pytest.fixture
 def unsure(painted, qtbot):
     """With the uncertainty layer on."""
-    painted.panel.live_button.click()
-    painted.client.keep()
-    qtbot.waitUntil(lambda: painted.controller.model is not None)
+    learn(painted, qtbot)
     painted.panel.uncertainty_button.click()
     return painted
+
+
+def learn(msd, qtbot):
+    msd.panel.live_button.click()
+    msd.client.keep()
+    qtbot.waitUntil(lambda: msd.controller.model is not None)
 
 
 def layer_of(msd):
@@ -29,7 +33,8 @@ def layer_of(msd):
 # --- the layer -----------------------------------------------------------------------------------
 
 
-def test_it_lies_where_the_image_lies_and_disturbs_nothing(painted, viewer, image):
+def test_it_lies_where_the_image_lies_and_disturbs_nothing(painted, viewer, image, qtbot):
+    learn(painted, qtbot)
     annotation = painted.controller.annotation
     viewer.layers.selection.active = annotation
     painted.panel.uncertainty_button.click()
@@ -45,7 +50,12 @@ def test_it_lies_where_the_image_lies_and_disturbs_nothing(painted, viewer, imag
     assert texts(painted.panel.image_combo) == ["cells"]
     assert texts(painted.panel.annotation_combo) == ["strokes"]
     assert "uncertainty True" in painted.client.calls
-    assert "press Live" in painted.status
+
+
+def test_that_it_is_being_computed_is_said_until_it_shows(unsure, qtbot):
+    assert "Computing" in unsure.status
+    unsure.client.predict(1, uncertainty=200)
+    qtbot.waitUntil(lambda: "Computing" not in unsure.status)
 
 
 def test_it_is_refreshed_with_the_overlay(unsure, qtbot):
@@ -76,16 +86,15 @@ def test_it_follows_to_another_image(unsure, viewer):
     assert "cells uncertainty" not in viewer.layers
     assert viewer.layers["other uncertainty"].data.shape == (30, 40)
     unsure.client.calls.clear()
-    unsure.panel.predict_all_button.click()  # another session: the trainer is told anew
+    unsure.panel.continue_button.click()  # another session: the trainer is told anew
     assert unsure.client.calls.index("uncertainty True") > unsure.client.calls.index("open")
 
 
-def test_without_an_image_the_button_springs_back(unsure, viewer):
+def test_without_an_image_the_button_says_why_it_cannot_be_pressed(unsure, viewer):
     unsure.panel.uncertainty_button.click()
     viewer.layers.remove("cells")
-    unsure.panel.uncertainty_button.click()
-    assert not unsure.panel.uncertainty_button.isChecked()
-    assert unsure.panel.status_label.level == "error"
+    assert not unsure.panel.uncertainty_button.isEnabled()
+    assert "Open an image first" in unsure.panel.uncertainty_button.toolTip()
 
 
 def test_it_goes_with_the_session(unsure, viewer):
@@ -97,10 +106,42 @@ def test_it_goes_with_the_session(unsure, viewer):
 # --- Show me -------------------------------------------------------------------------------------
 
 
-def test_without_a_network_it_says_so(painted):
-    painted.panel.show_me_button.click()
-    assert "no network yet" in painted.status
-    assert "show me" not in painted.client.calls
+@pytest.mark.parametrize("button", ["show_me_button", "uncertainty_button"])
+def test_without_a_network_the_button_says_why_it_cannot_be_pressed(painted, viewer, button):
+    button = getattr(painted.panel, button)
+    assert not button.isEnabled()
+    assert "There is no network yet" in button.toolTip()
+    button.click()
+    assert len(viewer.layers) == 2
+
+
+def ask(msd, plane=(), region=None, uncertainty=0.5):
+    """Show me, and the trainer's answer."""
+    msd.panel.show_me_button.click()
+    msd.client.say(LookHere(plane, region or Region(0, 0, 20, 20), uncertainty))
+
+
+def test_looking_for_a_place_is_said(unsure):
+    unsure.panel.show_me_button.click()
+    assert "Looking for the place" in unsure.status
+
+
+def test_who_paints_meanwhile_is_not_taken_away(unsure, viewer, qtbot):
+    unsure.panel.show_me_button.click()
+    before = tuple(viewer.scene.camera.center)
+    unsure.controller.annotation.paint((10, 10), 1)
+    qtbot.waitUntil(lambda: "Looking" not in unsure.status)
+    unsure.client.say(LookHere((), Region(90, 90, 99, 99), 0.5))
+    unsure.client.say(Notice("info", "said after it"))
+    qtbot.waitUntil(lambda: "said after it" in unsure.status)
+    assert tuple(viewer.scene.camera.center) == before
+
+
+def test_what_was_found_is_past_once_it_is_painted_on(unsure, qtbot):
+    ask(unsure, uncertainty=0.62)
+    qtbot.waitUntil(lambda: "62" in unsure.status)
+    unsure.controller.annotation.paint((10, 10), 1)
+    qtbot.waitUntil(lambda: "62" not in unsure.status)
 
 
 def test_by_its_key_while_the_annotation_is_painted_on(unsure, viewer, mouse):
@@ -117,7 +158,7 @@ def test_its_key_is_given_back(unsure, viewer):
 
 def test_the_camera_goes_to_the_middle_of_the_place(unsure, viewer, qtbot):
     active = viewer.layers.selection.active
-    unsure.client.say(LookHere((), Region(32, 64, 96, 128), 0.62))
+    ask(unsure, region=Region(32, 64, 96, 128), uncertainty=0.62)
     qtbot.waitUntil(lambda: "62" in unsure.status)
     # pixels of 0.5 um: rows 32..95, columns 64..127
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (31.75, 47.75))
@@ -127,12 +168,12 @@ def test_the_camera_goes_to_the_middle_of_the_place(unsure, viewer, qtbot):
 
 def test_a_speck_is_zoomed_in_on_and_a_large_place_is_not(unsure, viewer, qtbot):
     zoom = viewer.scene.camera.zoom
-    unsure.client.say(LookHere((), Region(0, 0, 64, 64), 0.5))
+    ask(unsure, region=Region(0, 0, 64, 64))
     qtbot.waitUntil(lambda: "50" in unsure.status)
     assert viewer.scene.camera.zoom == zoom
     viewer.reset_view()
     qtbot.waitUntil(lambda: unsure.controller.view.view().region.shape == (128, 160))
-    unsure.client.say(LookHere((), Region(0, 0, 8, 8), 0.9))
+    ask(unsure, region=Region(0, 0, 8, 8), uncertainty=0.9)
     qtbot.waitUntil(lambda: "90" in unsure.status)
     assert viewer.scene.camera.zoom == pytest.approx(zoom * 4, rel=0.01)
 
@@ -143,12 +184,14 @@ def test_sliders_go_to_the_plane(viewer, open_widget, qtbot):
     stack = viewer.add_image(np.zeros((9, 40, 50)), name="stack", scale=(2, 1, 1))
     msd = open_widget(FakeClient)
     msd.panel.new_annotation_button.click()
-    msd.client.say(LookHere((6,), Region(0, 0, 20, 20), 0.5))
+    learn(msd, qtbot)
+    ask(msd, plane=(6,))
     qtbot.waitUntil(lambda: msd.controller.view.shown_plane() == (6,))
     assert viewer.dims.point[0] == 6 * stack.scale[0]
 
 
 def test_an_answer_about_an_earlier_image_is_not_followed(unsure, viewer):
     before = tuple(viewer.scene.camera.center)
+    unsure.panel.show_me_button.click()
     unsure.controller.guide.look(LookHere((3,), Region(0, 0, 8, 8), 0.9))
     assert tuple(viewer.scene.camera.center) == before

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fake_client import FakeClient
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
+from napari_msd.config import Settings
 from napari_msd.io.model_file import ClassInfo, ModelRecord, parameter_shapes, read
+from napari_msd.worker.messages import Measured
 
 
 def record(names=("background", "nucleus"), **changes):
@@ -65,18 +68,45 @@ def test_the_list_tells_what_each_version_is(learned):
     dialog = open_history(learned)
     newest, oldest = rows(dialog)
     assert newest[0] == "●"
-    assert newest[2:] == [".60", "31", "700 px", "300", "0", "cells"]
+    assert newest[2:] == ["(.60)", "700 px", "300", "0", "cells"]
     assert oldest[0] == ""
-    assert oldest[2:] == [".90", "20", "400 px", "100", "0", "cells"]
+    assert oldest[2:] == ["(.90)", "400 px", "100", "0", "cells"]
     assert dialog.isVisible()
     assert not dialog.isModal()
     assert len(learned.widget.findChildren(QWidget, "history_list")) == 1
 
 
-def test_without_versions_it_says_how_to_get_some(painted):
-    dialog = open_history(painted)
-    assert "press Live" in dialog.text.text()
-    assert not dialog.back_button.isEnabled()
+def test_all_versions_are_measured_on_the_strokes_of_now(learned, qtbot):
+    dialog = open_history(learned)
+    assert learned.client.measured == [b"first", b"second"]
+    learned.client.say(Measured({0: 0.55, 1: 0.65}))
+    qtbot.waitUntil(lambda: [row[2] for row in rows(dialog)] == [".65", ".55"])
+    learned.controller.annotation.paint((10, 10), 1)  # another question: they are asked again
+    qtbot.waitUntil(lambda: [row[2] for row in rows(dialog)] == ["(.60)", "(.90)"])
+    qtbot.waitUntil(lambda: learned.client.calls.count("measure") == 2)
+
+
+def test_a_version_that_came_meanwhile_is_measured_too(learned, qtbot):
+    dialog = open_history(learned)
+    learned.client.say(Measured({0: 0.55, 1: 0.65}))
+    learned.client.keep(b"third", step=400, score=0.8, pieces=40, painted=900)
+    qtbot.waitUntil(lambda: learned.client.measured == [b"third"])
+    learned.client.say(Measured({0: None}))
+    qtbot.waitUntil(lambda: [row[2] for row in rows(dialog)] == ["–", ".65", ".55"])
+
+
+def test_the_score_shown_is_that_of_the_version_gone_back_to(learned, qtbot):
+    learned.client.train(step=310, score=0.6)
+    qtbot.waitUntil(lambda: "IoU .60" in learned.status)
+    go_back_to(learned, qtbot, 1)
+    assert "IoU .90" in learned.status
+    assert learned.panel.loss_plot.n_points == (0, 0)
+    assert learned.controller.classes[1].iou is None
+
+
+def test_without_versions_there_is_nothing_to_go_back_to(painted):
+    assert not painted.panel.history_button.isEnabled()
+    assert "no versions" in painted.panel.history_button.toolTip()
 
 
 def test_going_back_shows_it_and_trains_on_from_it(learned, qtbot):
@@ -94,7 +124,7 @@ def test_going_back_can_be_taken_back(learned, qtbot):
     qtbot.waitUntil(lambda: learned.controller.model == b"third")
     dialog = go_back_to(learned, qtbot, 1)
     assert learned.client.opened[-1] == b"second"
-    assert [row[5] for row in rows(dialog)] == ["150", "300", "100"]
+    assert [row[4] for row in rows(dialog)] == ["150", "300", "100"]
 
 
 def test_with_live_off_the_view_is_shown_anew(learned, qtbot):
@@ -109,7 +139,7 @@ def test_the_list_follows_while_it_is_open(learned, qtbot):
     dialog = open_history(learned)
     learned.client.keep(b"third", step=400, score=0.8, pieces=31, painted=700)
     qtbot.waitUntil(lambda: len(rows(dialog)) == 3)
-    assert rows(dialog)[0][5] == "400"
+    assert rows(dialog)[0][4] == "400"
 
 
 def test_versions_outlive_start_over_and_a_dead_trainer(learned, qtbot):
@@ -151,7 +181,7 @@ def test_start_from_a_model_shows_it_at_once_and_live_goes_on(painted, qtbot, tm
     painted.panel.live_button.click()
     assert painted.client.calls.count("open") <= 2
     assert ModelRecord.from_bytes(painted.client.opened[-1]).steps == 500
-    assert rows(open_history(painted))[0][2:] == [".75", "–", "–", "500", "3", path.name]
+    assert rows(open_history(painted))[0][2:] == ["(.75)", "–", "500", "3", path.name]
 
 
 def test_classes_are_matched_by_name(painted, tmp_path):
@@ -172,3 +202,34 @@ def test_classes_that_may_mean_something_else_are_said(painted, tmp_path):
     painted.session.results.load_model(path)
     assert painted.panel.status_label.level == "warning"
     assert "class 2 is “nucleus” there and “membrane” here" in painted.status
+
+
+def test_a_loaded_model_keeps_the_settings_it_was_trained_with(painted, tmp_path):
+    settings = Settings.from_preset(depth=2, dilations=(1,), learning_rate=0.02, seed=99)
+    path = record(settings=settings.to_dict(), seed=99).write(tmp_path / "nuclei")
+    painted.session.results.load_model(path)
+    opened = painted.client.opened[0]
+    assert (opened.depth, opened.learning_rate, opened.seed) == (2, 0.02, 99)
+    painted.panel.device_combo.setCurrentText("torch")
+    opened = painted.client.opened[0]
+    assert (opened.depth, opened.seed, opened.device) == (2, 99, "torch")
+
+
+def test_a_model_of_very_many_classes_is_taken_over_in_one_go(painted, tmp_path):
+    names = [f"class number {i} with a name of some length" for i in range(1, 256)]
+    path = record(names=names).write(tmp_path / "many")
+    changes = []
+    painted.controller.classes.changed.connect(lambda: changes.append(len(changes)))
+    painted.session.results.load_model(path)
+    assert len(painted.controller.classes) == 255
+    assert len(changes) == 1
+    assert len(painted.panel.status_label.sentence) <= 400
+
+
+def test_a_model_loaded_without_an_image_is_used_on_the_first_one(open_widget, viewer, tmp_path):
+    msd = open_widget(FakeClient)
+    msd.session.results.load_model(record().write(tmp_path / "nuclei"))
+    viewer.add_image(np.random.default_rng(0).random((40, 50)), name="later")
+    msd.panel.predict_all_button.click()
+    assert ModelRecord.from_bytes(msd.client.opened[-1]).steps == 500
+    assert msd.client.calls[-1] == "predict"

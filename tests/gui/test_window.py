@@ -193,10 +193,10 @@ def test_idle_says_what_it_waits_for_while_live_stays_on(painted, qtbot):
     assert "idle: waiting for strokes" in button.text()
     assert button.isChecked()
     assert painted.client.live
-    assert "new strokes wake it" in painted.status
+    assert "until your next stroke" in painted.status
     painted.client.train(step=920)
     qtbot.waitUntil(lambda: button.state is LiveState.TRAINING)
-    assert "new strokes wake it" not in painted.status
+    assert "until your next stroke" not in painted.status
 
 
 def test_what_an_iou_rests_on_is_told(painted, qtbot):
@@ -206,17 +206,19 @@ def test_what_an_iou_rests_on_is_told(painted, qtbot):
     )
     table, rows = painted.controller.classes, painted.panel.class_list
     qtbot.waitUntil(lambda: table[1].margin == 0.05)
-    assert "measured on 6 held-out stretches of strokes" in rows.item(0).toolTip()
+    assert "measured on 6 held-out pieces of strokes" in rows.item(0).toolTip()
     assert "between 0.86 and 0.96" in rows.item(0).toolTip()
-    assert "1 held-out stretch of strokes: too few to tell" in rows.item(1).toolTip()
-    assert [score_text(table[value]) for value in (1, 2)] == ["IoU .91 ±.05", "IoU .91 ±?"]
+    assert "1 held-out piece of strokes: too little to tell" in rows.item(1).toolTip()
+    assert [score_text(table[value]) for value in (1, 2)] == ["IoU .91 ±.05", "too little yet"]
+    table[1].margin = 0.46
+    assert score_text(table[1]) == "too little yet"
 
 
 def test_a_class_with_too_few_strokes_is_said_until_it_has_more(painted, qtbot):
     painted.panel.live_button.click()
     painted.controller.classes.rename(2, "nucleus")
     painted.client.train(unmeasured={2: 2})
-    qtbot.waitUntil(lambda: "“nucleus” has only 2 short strokes" in painted.status)
+    qtbot.waitUntil(lambda: "Too little of “nucleus” is painted" in painted.status)
     assert painted.panel.status_label.level == "warning"
     painted.client.train(step=20)
     qtbot.waitUntil(lambda: "nucleus" not in painted.status)
@@ -382,23 +384,19 @@ def test_start_over_forgets_the_network_and_can_be_taken_back(painted, qtbot):
     assert button.text() == "Start over"
 
 
-def test_start_over_while_live_can_be_taken_back_until_live_is_off(painted, qtbot):
+def test_start_over_can_be_repeated_and_history_has_what_was_forgotten(painted, qtbot):
     button = painted.panel.start_over_button
     painted.panel.live_button.click()
-    painted.client.keep(b"old")
-    qtbot.waitUntil(lambda: painted.controller.model == b"old")
-    button.click()
-    painted.client.keep(b"new")
-    qtbot.waitUntil(lambda: painted.controller.model == b"new")
-    assert button.text() == "Bring back"
-    button.click()
-    assert painted.client.opened[-1] == b"old"
-    assert painted.client.live
-    button.click()
-    painted.client.keep(b"newer")
-    qtbot.waitUntil(lambda: painted.controller.model == b"newer")
-    painted.panel.live_button.click()
-    assert button.text() == "Start over"
+    for model in (b"old", b"new", b"newer"):
+        painted.client.keep(model)
+        qtbot.waitUntil(lambda model=model: painted.controller.model == model)
+        assert button.text() == "Start over"
+        button.click()
+        assert painted.client.opened[-1] is None
+        assert painted.client.live
+        assert "History brings it back" in painted.status
+    versions = painted.controller.network.history.versions
+    assert [version.model for version in versions] == [b"old", b"new", b"newer"]
 
 
 # --- the person's layers -----------------------------------------------------------------------
@@ -407,8 +405,8 @@ def test_start_over_while_live_can_be_taken_back_until_live_is_off(painted, qtbo
 def test_predict_all_asks_for_the_shown_plane_first(viewer, open_widget, qtbot):
     viewer.add_image(np.zeros((5, 40, 40)), name="stack")
     msd = open_widget(FakeClient)
-    msd.panel.predict_all_button.click()
-    assert "There is no network yet" in msd.status
+    assert not msd.panel.predict_all_button.isEnabled()
+    assert "There is no network yet" in msd.panel.predict_all_button.toolTip()
     msd.panel.new_annotation_button.click()
     msd.client.keep()
     qtbot.waitUntil(lambda: msd.controller.model is not None)
@@ -450,7 +448,6 @@ def test_work_ends_when_another_image_is_chosen(painted, viewer, qtbot, button):
     viewer.add_image(np.zeros((128, 160), np.float32), name="other")
     painted.panel.image_combo.setCurrentText("other")
     assert not painted.controller.work
-    assert getattr(painted.panel, button).isEnabled()
     assert "cancel" in painted.client.calls
 
 
@@ -492,7 +489,7 @@ def test_annotation_of_another_shape_is_said(msd, viewer):
     assert "10 × 12" in msd.status
     msd.panel.live_button.click()
     assert not msd.panel.live_button.isChecked()
-    assert "10 × 12" in msd.status
+    assert "10 × 12" in msd.panel.live_button.toolTip()
 
 
 def test_image_without_anything_to_learn(viewer, open_widget):
@@ -638,16 +635,69 @@ def test_a_click_on_the_colour_changes_it(painted, qtbot, monkeypatch):
 # --- another image -----------------------------------------------------------------------------
 
 
-def test_a_network_is_used_on_an_image_without_annotation(painted, viewer, qtbot):
-    painted.client.keep(b"weights")
+@pytest.fixture
+def another(painted, viewer, qtbot):
+    """A network on the first image, and another image chosen."""
+    painted.panel.live_button.click()
+    painted.client.train(score=0.9)
+    painted.client.keep(b"weights", score=0.9)
     qtbot.waitUntil(lambda: painted.controller.model == b"weights")
+    painted.panel.stop_button.click()
     viewer.add_image(np.random.default_rng(2).random((40, 50)), name="another")
     painted.panel.image_combo.setCurrentText("another")
-    painted.panel.predict_all_button.click()
-    assert painted.client.calls[-1] == "predict"
-    assert painted.client.opened[-1] == b"weights"
-    painted.client.predict(2)
-    qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
+    return painted
+
+
+def test_another_image_begins_anew(another):
+    assert another.controller.model is None
+    another.panel.new_annotation_button.click()
+    assert another.client.opened[-1] is None
+    another.panel.live_button.click()
+    assert another.client.opened[-1] is None
+
+
+def test_nothing_of_the_image_before_is_shown(another):
+    assert "IoU" not in another.status
+    assert "Press Live to train on" not in another.status
+    assert another.panel.loss_plot.n_points == (0, 0)
+    assert another.controller.classes[1].iou is None
+
+
+def test_its_own_network_is_there_when_an_image_is_chosen_again(another):
+    another.panel.image_combo.setCurrentText("cells")
+    assert another.client.opened[-1] == b"weights"
+    assert not another.client.fit_normalisation
+    assert "IoU .90" in another.status
+    assert not another.panel.continue_button.isVisible()
+
+
+def test_to_continue_from_the_image_before_is_offered(another, viewer, qtbot):
+    button = another.panel.continue_button
+    assert button.isVisible()
+    assert "cells" in button.text()
+    button.click()
+    assert another.client.opened[-1] == b"weights"
+    assert another.client.fit_normalisation
+    assert another.client.calls[-1] == "refresh"
+    assert not button.isVisible()
+    assert "grey values" in another.status
+    another.client.keep(b"fitted")  # it knows this image's grey values now
+    qtbot.waitUntil(lambda: another.controller.model == b"fitted")
+    another.panel.predict_all_button.click()
+    another.panel.image_combo.setCurrentText("cells")
+    assert another.client.opened[-1] == b"weights"
+    another.panel.image_combo.setCurrentText("another")
+    another.panel.predict_all_button.click()
+    assert another.client.opened[-1] == b"fitted"
+    assert not another.client.fit_normalisation
+
+
+def test_predict_all_of_a_continued_network_needs_no_annotation(another, viewer, qtbot):
+    another.panel.continue_button.click()
+    another.panel.predict_all_button.click()
+    assert another.client.calls[-1] == "predict"
+    another.client.predict(2)
+    qtbot.waitUntil(lambda: another.controller.overlay.has_content)
     assert viewer.layers["another segmentation"].data.shape == (40, 50)
 
 
@@ -663,12 +713,21 @@ def test_each_preset_has_its_own_weights(painted, qtbot):
     assert painted.client.opened[-1] == b"quick weights"
 
 
-def test_moved_apart_is_said(msd, viewer, image):
+def test_an_annotation_that_lies_elsewhere_is_refused(msd, viewer, image):
     viewer.add_labels(np.zeros(image.data.shape, np.uint8), name="elsewhere", units=image.units)
-    assert "placed differently" in msd.status
+    assert msd.controller.annotation is None  # not chosen in the person's name
+    msd.panel.annotation_combo.setCurrentIndex(0)
+    assert "“elsewhere” does not lie on “cells”" in msd.status
+    assert not msd.panel.live_button.isEnabled()
+    assert "does not lie on" in msd.panel.live_button.toolTip()
 
 
-def test_overlay_deleted_while_live_is_said(painted, viewer, qtbot):
+def test_work_stops_when_the_segmentation_is_deleted(painted, viewer, qtbot):
     painted.panel.live_button.click()
     viewer.layers.remove(painted.overlay)
-    assert "it comes back" in painted.status
+    assert "You deleted the segmentation" in painted.status
+    assert not painted.client.live
+    assert not painted.panel.export_button.isEnabled()
+    painted.panel.live_button.click()
+    assert "deleted" not in painted.status
+    assert painted.overlay in viewer.layers

@@ -9,11 +9,15 @@ from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QMenu, QMessageBox
 
+from napari_msd.gui.plain_text import plain_action
+
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari_msd.gui.controller import Controller
     from napari_msd.gui.panel import Panel
+
+_SEARCHING = "Looking through all planes for strokes of the class …"
 
 
 class ClassActions(QObject):
@@ -31,18 +35,40 @@ class ClassActions(QObject):
         controller.desk.picked.connect(panel.class_list.show_picked)
 
     def remove(self, value: int) -> None:
-        """Remove a class and erase its strokes."""
-        self.merge(value, 0)
+        """Remove a class and erase its strokes; the brush takes up the class next to it."""
+        values = [info.value for info in self._controller.classes]
+        others = sorted(values, key=lambda other: (abs(other - value), other))[1:]
+        self._replace(value, 0, pick=others[0] if others else None)
 
     def merge(self, value: int, into: int) -> None:
-        """Make a class's strokes part of another class (0: of none)."""
+        """Make a class's strokes part of another class."""
+        self._replace(value, into, pick=into)
+
+    def _replace(self, value: int, new: int, pick: int | None) -> None:
+        """Repaint all strokes of a class, once it is known where they all are."""
+        strokes = self._controller.strokes
+        self._controller.acted.emit()
+        strokes.finish()
+        if not strokes.busy:
+            self._replace_now(value, new, pick)
+            return
+        self._controller.notice.emit("info", _SEARCHING)
+
+        def go_on() -> None:
+            strokes.scanned.disconnect(go_on)
+            self._controller.past.emit(_SEARCHING)
+            if value in self._controller.classes:
+                self._replace_now(value, new, pick)
+
+        strokes.scanned.connect(go_on)
+
+    def _replace_now(self, value: int, new: int, pick: int | None) -> None:
         controller = self._controller
-        controller.strokes.finish()
-        controller.desk.repaint(controller.strokes.snapshot, value, into)
+        controller.desk.repaint(controller.strokes.snapshot, value, new)
         controller.strokes.finish()
         controller.classes.remove(value)
-        if into:
-            controller.desk.pick(into)
+        if pick is not None:
+            controller.desk.pick(pick)
 
     def _on_add(self) -> None:
         value = self._controller.classes.add()
@@ -61,13 +87,19 @@ class ClassActions(QObject):
 
     def _sure(self, value: int) -> bool:
         info = self._controller.classes[value]
-        answer = QMessageBox.question(
-            self._window,
-            "Remove class",
+        box = QMessageBox(self._window)
+        box.setObjectName("remove_class_question")
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Remove class")
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setText(
             f"Remove “{info.name}” and erase its {info.pixels:,} painted pixels? "
-            "Undo on the annotation layer brings them back.",
+            "Undo on the annotation layer brings them back."
         )
-        return bool(answer == QMessageBox.StandardButton.Yes)
+        buttons = QMessageBox.StandardButton
+        box.setStandardButtons(buttons.Yes | buttons.No)
+        box.setDefaultButton(buttons.No)
+        return bool(box.exec() == buttons.Yes)
 
     def _on_merge(self) -> None:
         value = self._panel.class_list.current_value
@@ -80,7 +112,7 @@ class ClassActions(QObject):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         name = self._controller.classes[value].name
         for info in others:
-            action = menu.addAction(f"“{name}” becomes part of “{info.name}”")
+            action = menu.addAction(plain_action(f"“{name}” becomes part of “{info.name}”"))
             action.triggered.connect(partial(self._merge_picked, value, info.value))
         button = self._panel.merge_class_button
         menu.popup(button.mapToGlobal(button.rect().bottomLeft()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QModelIndex, QRect, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QMouseEvent, QPainter
+from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QListWidget,
@@ -20,14 +20,19 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_msd.gui.plain_text import plain_tooltip
+from napari_msd.gui.shortcuts import is_typed
+
 if TYPE_CHECKING:
     from napari_msd.gui.classes import ClassInfo, ClassTable
     from napari_msd.gui.theme import Palette
 
 _VALUE = Qt.ItemDataRole.UserRole
 _KEY_WIDTH, _SWATCH, _PIXELS_WIDTH, _IOU_WIDTH, _GAP = 20, 16, 62, 88, 6
-_UNKNOWN = 0.5
+_UNKNOWN = 0.25
 """A margin of the IoU this wide tells nothing."""
+_NARROW = "\u202f"
+"""A narrow space that no line breaks at."""
 _ROW = 24
 _MOST_ROWS = 6
 
@@ -71,6 +76,13 @@ class ClassList(QListWidget):
         item = self.currentItem()
         return None if item is None else int(item.data(_VALUE))
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
+        """Letters and digits are the viewer's keys, not a search in this list."""
+        if is_typed(event):
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
+
     def rebuild(self) -> None:
         """Show the table as it is now; the picked class stays picked.
 
@@ -90,7 +102,7 @@ class ClassList(QListWidget):
                     self.addItem(item)
             for row, info in enumerate(self._table):
                 self.item(row).setText(info.name)
-                self.item(row).setToolTip(_tooltip(info))
+                self.item(row).setToolTip(plain_tooltip(_tooltip(info)))
         finally:
             self.blockSignals(False)
         self.show_picked(picked)
@@ -115,7 +127,7 @@ class ClassList(QListWidget):
         for row in range(self.count()):
             value = int(self.item(row).data(_VALUE))
             if value in self._table:
-                self.item(row).setToolTip(_tooltip(self._table[value]))
+                self.item(row).setToolTip(plain_tooltip(_tooltip(self._table[value])))
         self.blockSignals(False)
         self.viewport().update()
 
@@ -168,7 +180,7 @@ class _RowPainter(QStyledItemDelegate):
         painter.drawText(name, left, text)
         painter.setPen(QColor(colors.text if picked else colors.muted))
         number = QRect(name.right() + _GAP, rect.top(), _PIXELS_WIDTH, rect.height())
-        painter.drawText(number, right, _pixels_text(info.pixels))
+        painter.drawText(number, right, pixels_text(info.pixels))
         number = QRect(number.right(), rect.top(), _IOU_WIDTH, rect.height())
         painter.drawText(number.adjusted(0, 0, -4, 0), right, score_text(info))
         painter.restore()
@@ -210,16 +222,23 @@ def iou_text(iou: float | None) -> str:
 
 
 def score_text(info: ClassInfo) -> str:
-    """``IoU .91 ±.05``; ``±?`` where too little is held out to tell."""
-    if info.iou is None or info.margin is None or info.margin >= _UNKNOWN:
-        return f"IoU {iou_text(info.iou)}" + (" ±?" if info.iou is not None else "")
+    """``IoU .91 ±.05``; words where too little is held out to tell."""
+    if info.iou is None:
+        return "too little yet" if info.too_few else "–"
+    if info.margin is None or info.margin >= _UNKNOWN:
+        return "too little yet"
     return f"IoU {iou_text(info.iou)} ±{iou_text(info.margin)}"
 
 
-def _pixels_text(pixels: int) -> str:
-    if pixels >= 1_000_000:
-        return f"{pixels / 1e6:.1f} Mpx"
-    return f"{pixels:,} px".replace(",", "\u202f")
+def pixels_text(pixels: int) -> str:
+    """``9 876 px``, ``118 k px`` or ``1.2 M px``: never more than eight characters."""
+    if pixels < 10_000:
+        return f"{pixels:,} px".replace(",", _NARROW)
+    if pixels < 999_500:
+        return f"{pixels / 1e3:.0f}{_NARROW}k px"
+    if pixels < 9.95e6:
+        return f"{pixels / 1e6:.1f}{_NARROW}M px"
+    return f"{pixels / 1e6:.0f}{_NARROW}M px"
 
 
 def _tooltip(info: ClassInfo) -> str:
@@ -234,16 +253,11 @@ def _rests_on(info: ClassInfo) -> str:
     """What the IoU rests on."""
     if info.iou is None:
         if info.too_few:
-            return f"Too few strokes to be measured ({stretches(info.too_few)}): paint more of it."
+            return "Too little of it is painted to be measured: paint more of it."
         return "Its IoU (0 to 1) is measured on held-out strokes as soon as there is a network."
-    text = f"IoU {info.iou:.2f}, measured on {info.measured_on} held-out "
-    text += "stretch of strokes" if info.measured_on == 1 else "stretches of strokes"
+    plural = "" if info.measured_on == 1 else "s"
+    text = f"IoU {info.iou:.2f}, measured on {info.measured_on} held-out piece{plural} of strokes"
     if info.margin is None or info.margin >= _UNKNOWN:
-        return f"{text}: too few to tell how far it holds."
+        return f"{text}: too little to tell how far that holds. Paint more of it."
     low, high = max(info.iou - info.margin, 0), min(info.iou + info.margin, 1)
     return f"{text}: likely between {low:.2f} and {high:.2f}."
-
-
-def stretches(number: int) -> str:
-    """``3 short strokes``: what so many pieces look like to a person."""
-    return "1 short stroke" if number == 1 else f"{number} short strokes"

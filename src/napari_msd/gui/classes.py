@@ -8,14 +8,18 @@ layer again, or opening the widget again, brings them back.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
+from qtpy.QtGui import QColor
 
+from napari_msd.class_names import class_name_or_number, clean_class_name
 from napari_msd.config import MAX_CLASSES
+from napari_msd.io.writers import CLASSES_KEY
 from napari_msd.palette import class_color
 
-METADATA_KEY = "napari_msd_classes"
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 
 @dataclass
@@ -79,23 +83,58 @@ class ClassTable(QObject):
             value = next(free, None)
         if value is None or value in self._classes:
             return None
-        before = self._removed.pop(value, None)  # undo brings strokes back, and their class too
-        if before is not None and not name:
-            name, color = before.name, before.color
-        info = ClassInfo(value, name or f"class {value}", color or class_color(value))
-        self._classes = dict(sorted({**self._classes, value: info}.items()))
-        self.changed.emit()
+        self._add([value], name, color)
         return value
+
+    def _add(self, values: Iterable[int], name: str = "", color: str = "") -> None:
+        for value in values:
+            before = self._removed.pop(value, None)  # undo brings strokes back, and their class
+            if before is not None and not name:
+                name_of, color_of = before.name, before.color
+            else:
+                name_of, color_of = name, color
+            self._classes[value] = ClassInfo(
+                value, class_name_or_number(name_of, value), checked_color(color_of, value)
+            )
+        self._classes = dict(sorted(self._classes.items()))
+        self.changed.emit()
+
+    def adopt(
+        self,
+        names: dict[int, str],
+        colors: dict[int, str],
+        free: Callable[[ClassInfo], bool],
+    ) -> None:
+        """Take over names and colours by value, all at once.
+
+        Parameters
+        ----------
+        names, colors
+            Of each class, by value; a value without a class makes one.
+        free
+            Tells whether a class that is there may take another name and colour.
+        """
+        for value, name in names.items():
+            if value not in self._classes:
+                self._classes[value] = ClassInfo(value, "", "")
+            elif not free(self._classes[value]):
+                continue
+            info = self._classes[value]
+            info.name = class_name_or_number(name, value)
+            info.color = checked_color(colors.get(value, ""), value)
+        self._classes = dict(sorted(self._classes.items()))
+        self.changed.emit()
 
     def rename(self, value: int, name: str) -> None:
         """Give a class another name; an empty one is not taken."""
-        name = " ".join(name.split())
+        name = clean_class_name(name)
         if name and name != self._classes[value].name:
             self._classes[value].name = name
             self.changed.emit()
 
     def recolor(self, value: int, color: str) -> None:
         """Give a class another colour."""
+        color = checked_color(color, value)
         if color != self._classes[value].color:
             self._classes[value].color = color
             self.changed.emit()
@@ -111,9 +150,8 @@ class ClassTable(QObject):
 
     def set_pixels(self, counts: dict[int, int]) -> None:
         """Take over how much is painted; a value without a class makes one."""
-        for value in counts:
-            if value not in self._classes:
-                self.add(value)
+        if new := [value for value in counts if value not in self._classes]:
+            self._add(new)
         before = [info.pixels for info in self]
         for info in self:
             info.pixels = counts.get(info.value, 0)
@@ -142,27 +180,44 @@ class ClassTable(QObject):
         self._removed.clear()
         colors = colors or {}
         self._classes = {
-            value: ClassInfo(value, name, colors.get(value) or class_color(value))
+            value: ClassInfo(
+                value,
+                class_name_or_number(name, value),
+                checked_color(colors.get(value, ""), value),
+            )
             for value, name in sorted(names.items())
         }
         self.changed.emit()
 
     def save_to(self, layer: Any) -> None:
         """Keep names and colours with the annotation."""
-        layer.metadata[METADATA_KEY] = {
+        layer.metadata[CLASSES_KEY] = {
             str(info.value): {"name": info.name, "color": info.color} for info in self
         }
 
-    def load_from(self, layer: Any) -> bool:
-        """Bring back what `save_to` kept; False when there is nothing (readable)."""
-        try:
-            kept = {int(value): entry for value, entry in layer.metadata[METADATA_KEY].items()}
-            names = {value: str(entry["name"]) for value, entry in kept.items()}
-            colors = {value: str(entry["color"]) for value, entry in kept.items()}
-        except (KeyError, TypeError, ValueError, AttributeError):
+    def load_from(self, layer: Any) -> bool | None:
+        """Bring back what `save_to` kept.
+
+        Returns
+        -------
+        bool or None
+            False when nothing is kept there, ``None`` when it is damaged.
+        """
+        if CLASSES_KEY not in layer.metadata:
             return False
-        self.reset(
-            {v: name for v, name in names.items() if 1 <= v <= MAX_CLASSES},
-            colors,
-        )
+        try:
+            kept = {int(value): entry for value, entry in layer.metadata[CLASSES_KEY].items()}
+            names = {v: str(entry["name"]) for v, entry in kept.items() if 1 <= v <= MAX_CLASSES}
+            colors = {v: str(entry["color"]) for v, entry in kept.items() if v in names}
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return None
+        if not names:
+            return None
+        self.reset(names, colors)
         return True
+
+
+def checked_color(color: str, value: int) -> str:
+    """``#rrggbb`` of a colour that Qt knows; else the usual one of class `value`."""
+    known = QColor(color[:64])
+    return str(known.name()) if known.isValid() else class_color(value)

@@ -19,20 +19,21 @@ from napari_msd.gui.events import take
 from napari_msd.gui.feed import Feed
 from napari_msd.gui.guide import Guide
 from napari_msd.gui.link import TrainerLink
+from napari_msd.gui.live_button import LiveState
 from napari_msd.gui.network_choice import NetworkChoice
 from napari_msd.gui.overlay import Overlay
 from napari_msd.gui.strokes import StrokeWatcher
 from napari_msd.gui.subject import Subject
 from napari_msd.gui.view import ViewWatcher
+from napari_msd.gui.viewer_memory import memory_of
 from napari_msd.gui.work_state import WorkState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_msd.config import Settings
     from napari_msd.gui.preferences import Preferences
     from napari_msd.io.model_file import ModelRecord
-    from napari_msd.session import KeptModel, Version
+    from napari_msd.session import Version
     from napari_msd.worker.messages import ModelKept
 
 
@@ -44,9 +45,12 @@ class Controller(WorkState):
 
     notice = Signal(str, str)
     """Level and sentence."""
+    past = Signal(str)
+    """A sentence that is true no longer."""
     acted = Signal()
     """The person did something: what was said before is past."""
-    settings_changed = Signal()
+    network_changed = Signal()
+    """Figures and curves that were shown are of another network, image or annotation."""
     heard = Signal(object)
     """Any event of the trainer, after the controller has acted on it."""
 
@@ -60,37 +64,46 @@ class Controller(WorkState):
         super().__init__(parent)
         self.viewer = viewer
         self.preferences = preferences
+        self.memory = memory = memory_of(viewer, preferences.preset, preferences.device)
         self.classes = ClassTable(self)
         self.classes.reset(dict(FRESH))
+        if memory.classes:
+            self.classes.reset(*memory.names_and_colors)
         self.view = ViewWatcher(viewer, self)
         self.strokes = StrokeWatcher(self.view, self)
         self.desk = AnnotationDesk(viewer, self.classes, self)
         self.overlay = Overlay(viewer, self.view, lambda: self.strokes.hand_at_work, self)
         self.link = TrainerLink(make_client, self)
         self.subject = Subject(viewer, self)
-        self.network = NetworkChoice(preferences.preset, preferences.device, self.subject)
+        self.network = NetworkChoice(memory, self.subject)
         self.feed = Feed(self.link, self.subject, self.strokes, self.view, self.network, self)
         self.guide = Guide(self)
         self.subject.changed.connect(self._begin_anew)
         self.subject.repainted.connect(self.strokes.rescan)
+        self.subject.pixels_replaced.connect(self.overlay.clear)
+        self.strokes.edited.connect(self.acted)
         self.feed.counted.connect(self.classes.set_pixels)
         self.feed.unusable.connect(self._on_unusable)
         self.classes.changed.connect(self._on_classes)
+        self.desk.unreadable.connect(self._on_unreadable)
         self.link.heard.connect(self._on_event)
+        self.overlay.deleted.connect(self._on_segmentation_deleted)
         self.overlay.opacity = preferences.overlay_opacity
         self.overlay.set_rate(preferences.refresh_rate)
         self.link.start()
 
     def close(self) -> None:
-        """End the trainer, let go of all layers; strokes and segmentation stay."""
+        """End the trainer, let go of all layers; strokes, segmentation and networks stay."""
         self.link.close()
         self.overlay.flush()
+        self.memory.choose(self.image, self.annotation)
+        self.memory.classes = {info.value: (info.name, info.color) for info in self.classes}
         self.guide.close()
         self.subject.release()
         self.strokes.release()
         self.desk.release()
         self.view.close()
-        self.overlay.detach()
+        self.overlay.close()
         self.live, self.work = False, ""
 
     def set_preferences(self, preferences: Preferences) -> None:
@@ -130,18 +143,19 @@ class Controller(WorkState):
         self.feed.count()
         self.overlay.flush()
         self.overlay.detach()
-        self.link.opened = None
+        if self.image is not None and self.subject.problem(need_annotation=False) is None:
+            self.overlay.find(self.image, self.classes.colors)
+        self.link.leave()
+        self.network_changed.emit()
         self.guide.subject_changed()
         if self.live and (problem is not None or lost):
-            self.live_off()
-            self.client.cancel()
+            self._halt()
             self.notice.emit("warning", f"{lost or problem} Live is off.")
         elif self.live:
             self.attempt(self._start_live)
         else:
             if self.work:  # it was on the layers before
-                self.client.cancel()
-                self.end_work()
+                self._halt()
             if problem is None:
                 self.attempt(self.feed.open)
             if lost:
@@ -149,26 +163,28 @@ class Controller(WorkState):
 
     def set_preset(self, preset: str) -> None:
         """Another network: the next work begins with it, Live at once."""
-        self._set_settings(self.network.with_preset(preset))
+        before, name = self.network.kept, self.network.preset
+        if not self.network.choose_preset(preset):
+            return
+        self._settings_changed()
+        self.network_changed.emit()
+        if before is not None and self.network.kept is None:
+            self.notice.emit(
+                "info",
+                f"The {preset} network starts from your strokes; "
+                f"choosing {name} again brings the one before back.",
+            )
 
     def set_device(self, device: str) -> None:
         """Train elsewhere, from the same weights."""
-        self._set_settings(self.network.with_device(device))
+        if self.network.choose_device(device):
+            self._settings_changed()
 
-    def _set_settings(self, settings: Settings | None) -> None:
-        if settings is None:
-            return
-        before, self.network.settings = self.network.kept, settings
+    def _settings_changed(self) -> None:
         if self.live:
             self.attempt(self._start_live)
         elif not self.work and self.subject.problem() is None:
             self.attempt(self.feed.open)  # tells at once what is wrong with a device
-        if before is not None and self.network.kept is None:
-            self.notice.emit(
-                "info",
-                f"The {settings.preset} network starts from your strokes; "
-                f"choosing {before.preset} again brings the one before back.",
-            )
         self.work_changed.emit()
 
     # --- work ----------------------------------------------------------------------------
@@ -180,14 +196,16 @@ class Controller(WorkState):
         if on:
             self.attempt(self._start_live)
         else:
-            self.live_off()
+            self.acted.emit()
             self.client.set_live(False)
+            self.stop_asked()
 
     def _start_live(self) -> None:
         try:
-            self.feed.open()
+            if self.feed.open():
+                self.end_work()
         except MSDError:
-            self.live_off()
+            self._halt()
             raise
         self.attach_overlay()
         self.client.set_live(True)
@@ -210,7 +228,8 @@ class Controller(WorkState):
         self.attempt(self._predict_all)
 
     def _predict_all(self) -> None:
-        self.feed.open(need_annotation=False)
+        if self.feed.open(need_annotation=False) and self.live:
+            self.client.set_live(True)
         if self.model is None:
             raise MSDError("There is no network yet: press Live to train one, or load a model.")
         self.attach_overlay()
@@ -223,9 +242,14 @@ class Controller(WorkState):
     def stop(self) -> None:
         """End all work; best weights and overlay stay."""
         self.acted.emit()
-        self.client.cancel()
-        self.end_work()
-        self.live_off()
+        self._halt()
+
+    def _halt(self) -> None:
+        """Ask the trainer to end all work, if there is any."""
+        if self.live or self.work:
+            self.client.cancel()
+            self.end_work()
+            self.stop_asked()
 
     def attach_overlay(self) -> None:
         """Make sure that the segmentation's layer is there."""
@@ -246,15 +270,24 @@ class Controller(WorkState):
             self.network.keep(kept, self.link.opened)
             self.work_changed.emit()
 
-    def use_model(self, kept: KeptModel) -> None:
-        """Go on from these weights, with the preset that they are of."""
-        self.network.take(kept)
-        self._use_present()
-
     def start_from(self, record: ModelRecord, source: str) -> None:
         """Go on from a saved model."""
         self.network.load(record, source)
         self._use_present()
+
+    def continue_from_another_image(self) -> None:
+        """Go on from the network of the image before, with this image's grey values."""
+        self.acted.emit()
+        kept = self.network.of_another_image
+        if kept is None:
+            return
+        self.network.take(kept)
+        self._use_present()
+        self.notice.emit(
+            "info",
+            f"Goes on from the network of “{kept.source}”, with this image's grey values. "
+            "Start over begins anew.",
+        )
 
     def go_back(self, version: Version) -> None:
         """Go on from an earlier version of the network; the others stay to be gone back to."""
@@ -262,10 +295,17 @@ class Controller(WorkState):
         self.network.go_back(version)
         self._use_present()
 
+    def bring_back(self) -> None:
+        """Undo `start_over`."""
+        self.acted.emit()
+        self.network.bring_back()
+        self._use_present()
+
     def _use_present(self) -> None:
         """Show what other weights predict, and train on from them if Live is on."""
-        self.settings_changed.emit()
-        self.link.opened = None
+        self.link.leave()
+        self.end_work()
+        self.network_changed.emit()
         if self.live:
             self.attempt(self._start_live)
         elif self.subject.problem(need_annotation=False) is None:
@@ -277,15 +317,26 @@ class Controller(WorkState):
         self.attach_overlay()
         self.client.refresh()
 
-    def start_over(self) -> tuple[KeptModel | None, Any]:
-        """Forget the network, keep the strokes; returns the network and what it had predicted."""
+    def start_over(self) -> tuple[bool, Any]:
+        """Forget the network, keep the strokes.
+
+        Returns
+        -------
+        forgotten
+            Whether there was a network.
+        labels
+            What it had predicted, for `Overlay.restore`.
+        """
         self.acted.emit()
         forgotten, labels = self.network.forget(), self.overlay.clear()
-        self.client.forget()
         # late blocks and weights of the forgotten network must not come back
-        self.link.opened = None
+        self.link.leave()
+        self.end_work()
+        self.network_changed.emit()
         if self.live:
             self.attempt(self._start_live)
+        elif self.subject.problem() is None:
+            self.attempt(self.feed.open)
         self.work_changed.emit()
         return forgotten, labels
 
@@ -296,6 +347,36 @@ class Controller(WorkState):
             "warning",
             "Some painted values are negative or above 255; they are not used as classes.",
         )
+
+    def _on_unreadable(self, name: str) -> None:
+        self.notice.emit(
+            "warning",
+            f"The class names and colours kept in “{name}” cannot be read; they are not used.",
+        )
+
+    def _on_segmentation_deleted(self) -> None:
+        if self.live or self.work:
+            self._halt()
+            self.notice.emit(
+                "info",
+                "You deleted the segmentation, so all work has stopped. "
+                "Live, Update once or Predict all bring it back.",
+            )
+        self.work_changed.emit()
+
+    def trainer_died(self, text: str, *, restarting: bool) -> None:
+        """The trainer process has ended unasked."""
+        if self.work:
+            text += " Update once" if self.work == "update" else " Predict all"
+            text += " was lost: press it again."
+        self.end_work()
+        self.died()
+        self.notice.emit("warning" if restarting else "error", text)
+        if not restarting:
+            self.link.leave()  # the next work opens a new one
+            self.live_off()
+        elif self.live:
+            self.show_live(LiveState.STARTING)
 
     def _on_classes(self) -> None:
         self.overlay.set_colors(self.classes.colors)
@@ -308,7 +389,7 @@ class Controller(WorkState):
 
     # --- helpers -------------------------------------------------------------------------
 
-    def attempt(self, work: Callable[[], None]) -> None:
+    def attempt(self, work: Callable[[], object]) -> None:
         """Do what a person asked for; what cannot be done is said in one sentence."""
         self.acted.emit()
         try:

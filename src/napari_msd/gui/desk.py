@@ -33,6 +33,8 @@ class AnnotationDesk(QObject):
     picked = Signal(int)
     brush_changed = Signal()
     """The layer's tool is another one."""
+    unreadable = Signal(str)
+    """Name of a layer whose class names and colours are damaged."""
 
     def __init__(self, viewer: Any, table: ClassTable, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -47,8 +49,11 @@ class AnnotationDesk(QObject):
         self.release()
         if layer is None:
             return
-        if not self._table.load_from(layer):
+        found = self._table.load_from(layer)
+        if not found:
             self._table.reset(dict(FOUND))
+        if found is None:
+            self.unreadable.emit(layer.name)
         self.layer = layer
         self._colormap = layer.colormap
         self._keys = bind_class_keys(layer, self.pick)

@@ -14,6 +14,7 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_msd.gui.viewer_memory import unwrapped
 from napari_msd.gui.window import SessionWindow
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ class MSDSegmentationWidget(QWidget):
 
     def _holder(self) -> MSDSegmentationWidget | None:
         """The widget that hosts this viewer's session."""
-        mine = _unwrapped(self.viewer)
+        mine = unwrapped(self.viewer)
         for widget in _open:
-            if widget.session is not None and _unwrapped(widget.viewer) is mine:
+            if widget.session is not None and unwrapped(widget.viewer) is mine:
                 return widget
         return None
 
@@ -164,8 +165,3 @@ class MSDSegmentationWidget(QWidget):
         if event.type() == QEvent.Type.DeferredDelete and watched is self._window:
             self.end()
         return False
-
-
-def _unwrapped(viewer: Any) -> Any:
-    # widgets get a proxy of the viewer each; it is the viewer that counts
-    return getattr(viewer, "__wrapped__", viewer)

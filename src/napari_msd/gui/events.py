@@ -27,12 +27,11 @@ _STATES = {
 
 
 def take(controller: Controller, event: Event) -> None:
-    """Act on one event; what only has to be shown is the window's business."""
+    """Act on one event of the present session; what only has to be shown is the window's."""
     match event:
         case OverlayBlock():
-            if controller.link.opened is not None:  # else of a network just forgotten
-                controller.guide.uncertainty.put(event)
-                controller.overlay.put(event)
+            controller.guide.put(event)
+            controller.overlay.put(event)
         case LookHere():
             controller.guide.look(event)
         case Progress():
@@ -40,13 +39,17 @@ def take(controller: Controller, event: Event) -> None:
                 event.held_out_iou, event.iou_margin, event.iou_pieces, event.unmeasured
             )
             if controller.live:
-                controller.show_live(_STATES[event.state])
+                paused = controller.work == "predict"
+                controller.show_live(LiveState.PAUSED if paused else _STATES[event.state])
         case ModelKept():
             controller.keep(event)
-        case Finished(work):
-            if work == controller.work:
-                controller.end_work()
+        case Finished("stop"):
+            controller.stopped()
+        case Finished(work, cancelled):
             controller.overlay.settle()
+            # what was cancelled has been ended here already; other work may run by now
+            if work == controller.work and not cancelled:
+                controller.end_work(finished=True)
         case Notice("error", text):
             # the work in hand has stopped on the other side already
             controller.end_work()
@@ -55,10 +58,4 @@ def take(controller: Controller, event: Event) -> None:
         case Notice(level, text):
             controller.notice.emit(level, text)
         case TrainerDied(text, restarting):
-            controller.end_work()
-            controller.notice.emit("warning" if restarting else "error", text)
-            if not restarting:
-                controller.link.opened = None  # the next work opens a new one
-                controller.live_off()
-            elif controller.live:
-                controller.show_live(LiveState.STARTING)
+            controller.trainer_died(text, restarting=restarting)

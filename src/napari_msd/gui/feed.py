@@ -53,8 +53,13 @@ class Feed(QObject):
         strokes.scanned.connect(self._on_scanned)
         view.changed.connect(self._on_view)
 
-    def open(self, *, need_annotation: bool = True) -> None:
+    def open(self, *, need_annotation: bool = True) -> bool:
         """Make sure that the trainer's session is on what is chosen now.
+
+        Returns
+        -------
+        bool
+            Whether a new session was opened, which ends all work of the one before.
 
         Raises
         ------
@@ -65,15 +70,24 @@ class Feed(QObject):
         if problem is not None:
             raise problem
         self._strokes.finish()
-        subject, kept = self._subject, self._network.kept
-        model = kept.model if kept is not None else None
-        if self._link.open(self._network.settings, subject.image, subject.fitting, model):
+        subject, network = self._subject, self._network
+        kept = network.kept
+        opened = self._link.open(
+            network.settings,
+            network.image_number,
+            subject.image,
+            subject.fitting,
+            kept.model if kept is not None else None,
+            fit_normalisation=kept is not None and kept.fit_normalisation,
+        )
+        if opened:
             blocks = self._strokes.snapshot.blocks()
             if blocks:
                 self._link.client.set_strokes(blocks)
             self._link.client.set_view(self._view.view())
             if self.uncertainty:
                 self._link.client.set_uncertainty(True)
+        return opened
 
     def count(self) -> None:
         """Tell how much is painted now."""

@@ -22,6 +22,8 @@ from napari_msd.io.model_file import ModelRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from napari_msd.session import History
 
 LABEL_FILTERS = "TIFF (*.tif *.tiff);;PNG (*.png);;NumPy (*.npy)"
@@ -91,18 +93,22 @@ class BackgroundWriter(QObject):
         (self.done if ok else self.failed).emit(text)
 
 
-def write_labels(path: Path, layer: Any, names: dict[int, str], image: Any) -> None:
+Calibration = tuple[tuple[float, ...], tuple[str, ...], str]
+"""Pixel size, units and axis letters of an image, slowest axis first."""
+
+
+def write_labels(
+    path: Path, labels: NDArray[np.uint8], names: dict[int, str], about: Calibration
+) -> None:
     """Write a segmentation with class names and the image's pixel size, units and axes."""
     from napari_msd.io.export import export_labels
 
-    scale, units, axes = calibration(image)
-    export_labels(
-        path, np.asarray(layer.data), class_names=names, scale=scale, units=units, axes=axes
-    )
+    scale, units, axes = about
+    export_labels(path, labels, class_names=names, scale=scale, units=units, axes=axes)
 
 
-def calibration(image: Any) -> tuple[tuple[float, ...], tuple[str, ...], str]:
-    """Pixel size, units and axis letters of an image, slowest axis first."""
+def calibration(image: Any) -> Calibration:
+    """What an image tells of its pixels' size and its axes."""
     n = image.ndim
     scale = tuple(abs(float(s)) for s in image.scale)[-n:]
     units = tuple(str(unit) for unit in image.units)[-n:]

@@ -13,7 +13,10 @@ from napari_msd.gui.uncertainty import UncertaintyLayer
 
 if TYPE_CHECKING:
     from napari_msd.gui.controller import Controller
-    from napari_msd.worker.messages import LookHere
+    from napari_msd.worker.messages import LookHere, OverlayBlock
+
+LOOKING = "Looking for the place where strokes teach most …"
+COMPUTING = "Computing how unsure the network is about what is on screen …"
 
 _SHARE = 0.25
 """The place shown fills at least so much of what is visible, so that it is plain which is meant."""
@@ -30,6 +33,9 @@ class Guide(QObject):
         self._controller = controller
         self.uncertainty = UncertaintyLayer(controller.viewer, controller.view)
         self.on = False
+        self._looking = False
+        """Whether a person waits for Show me, and has not painted since."""
+        controller.strokes.edited.connect(self._on_edited)
         controller.overlay.flushing.connect(self.uncertainty.flush)
         controller.viewer.layers.events.removed.connect(self._on_removed)
 
@@ -68,6 +74,14 @@ class Guide(QObject):
             controller.notice.emit(
                 "info", "Uncertainty shows as soon as the network has learned: press Live."
             )
+        elif on:
+            controller.notice.emit("info", COMPUTING)
+
+    def put(self, block: OverlayBlock) -> None:
+        """Take what a predicted block tells of uncertainty."""
+        if block.uncertainty is not None:
+            self.uncertainty.put(block)
+            self._controller.past.emit(COMPUTING)
 
     def attach(self) -> None:
         """Make the layer for the present image."""
@@ -75,6 +89,7 @@ class Guide(QObject):
 
     def subject_changed(self) -> None:
         """Another image, or another shape: the layer is of use no longer."""
+        self._looking = False
         self.uncertainty.remove()
         if self.on and self._controller.subject.problem(need_annotation=False) is None:
             self.attach()
@@ -98,9 +113,17 @@ class Guide(QObject):
         if controller.model is None:
             raise MSDError("There is no network yet to be unsure: paint strokes and press Live.")
         controller.client.show_me()
+        self._looking = True
+        controller.notice.emit("info", LOOKING)
+
+    def _on_edited(self) -> None:
+        self._looking = False  # who paints wants to see what is being painted
 
     def look(self, here: LookHere) -> None:
         """Bring a place onto the screen; zooms in where it would be a speck."""
+        wanted, self._looking = self._looking, False
+        if not wanted:
+            return
         controller, region = self._controller, here.region
         viewer, image = controller.viewer, controller.image
         if image is None or len(here.plane) != image.ndim - 2:

@@ -138,6 +138,20 @@ def check_pair(image: Any, annotation: Any) -> None:
             f"“{annotation.name}” is {_times(found)}, but “{image.name}” is {_times(wanted)}; "
             "press + for an annotation layer that fits."
         )
+    if not same_placement(image, annotation):
+        raise StrokesError(
+            f"“{annotation.name}” does not lie on “{image.name}”: scale, position or rotation "
+            "differ. Press + for an annotation layer that fits, or place both layers alike."
+        )
+
+
+def fits(image: Any, annotation: Any) -> bool:
+    """Whether an annotation lies on the image, pixel for pixel."""
+    try:
+        check_pair(image, annotation)
+    except StrokesError:
+        return False
+    return True
 
 
 def new_annotation(image: Any, name: str, brush_size: int, data: Any = None) -> Labels:

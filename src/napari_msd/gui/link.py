@@ -1,4 +1,4 @@
-"""The Qt end of the wall: events hop onto the Qt thread, sessions are (re)opened.
+"""The Qt end of the process boundary: events hop onto the Qt thread, sessions are (re)opened.
 
 The trainer's client calls back from a background thread. Events are collected there and
 fetched on the Qt thread, so that a burst of them costs the event loop one turn.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -15,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_msd.gui.layers import n_channels, pixels, plane_reader, plane_shape, spatial_shape
+from napari_msd.worker.messages import Event, Finished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari_msd.config import Settings
-    from napari_msd.worker.messages import Event
 
 
-def _default_client(on_event: Callable[[Event], None]) -> Any:
+OnEvent = Callable[[int, Event], None]
+"""Takes the number of the session that an event belongs to (0: of none), and the event."""
+
+
+def _default_client(on_event: OnEvent) -> Any:
     from napari_msd.worker.client import TrainerClient
 
     return TrainerClient(on_event)
@@ -31,9 +34,13 @@ def _default_client(on_event: Callable[[Event], None]) -> Any:
 
 @dataclass(frozen=True)
 class Opened:
-    """What the trainer's session is on. Arrays are compared by identity: they are large."""
+    """What the trainer's session is on. Arrays are compared by identity: they are large.
+
+    `image` is the number of the image layer (see `ViewerMemory.number`).
+    """
 
     settings: Settings
+    image: int
     pixels: Any
     shape: tuple[int, ...]
     channels: int
@@ -45,8 +52,8 @@ class Opened:
             other is not None
             and self.pixels is other.pixels
             and self.annotation is other.annotation
-            and (self.settings, self.shape, self.channels)
-            == (other.settings, other.shape, other.channels)
+            and (self.settings, self.image, self.shape, self.channels)
+            == (other.settings, other.image, other.shape, other.channels)
         )
 
 
@@ -54,24 +61,24 @@ class _Inbox:
     """Collects events on any thread; wakes its owner once per batch."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
-        self._events: deque[Event] = deque()
+        self._events: deque[tuple[int, Event]] = deque()
         self._lock = Lock()
         self._wake = wake
         self._woken = False
         self._closed = False
 
-    def put(self, event: Event) -> None:
+    def put(self, session: int, event: Event) -> None:
         with self._lock:
             if self._closed:
                 return
-            self._events.append(event)
+            self._events.append((session, event))
             if self._woken:
                 return
             self._woken = True
             # under the lock: `close` waits, so the owner is alive while it is woken
             self._wake()
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[tuple[int, Event]]:
         with self._lock:
             self._woken = False
             events = list(self._events)
@@ -87,6 +94,9 @@ class _Inbox:
 class TrainerLink(QObject):
     """Owns the trainer's client; `heard` carries what it says, on the Qt thread.
 
+    Only events of the session that is open are told. What still waits on its way from an
+    earlier one (another image, preset or version) is dropped.
+
     Parameters
     ----------
     make_client
@@ -99,7 +109,7 @@ class TrainerLink(QObject):
 
     def __init__(
         self,
-        make_client: Callable[[Callable[[Event], None]], Any] | None = None,
+        make_client: Callable[[OnEvent], Any] | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -107,6 +117,7 @@ class TrainerLink(QObject):
         self._wake.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self.client: Any = None
         self.opened: Opened | None = None
+        self._session = 0
         self._inbox: _Inbox | None = None
         self._shut: Any = None
 
@@ -120,30 +131,68 @@ class TrainerLink(QObject):
         self.destroyed.connect(self._shut)
         client.start()
 
-    def open(self, settings: Settings, image: Any, annotation: Any, model: bytes | None) -> bool:
-        """Put the trainer's session on these; False when it is on them already."""
+    def open(
+        self,
+        settings: Settings,
+        number: int,
+        image: Any,
+        annotation: Any,
+        model: bytes | None,
+        *,
+        fit_normalisation: bool = False,
+    ) -> bool:
+        """Put the trainer's session on these; False when it is on them already.
+
+        Parameters
+        ----------
+        settings
+            Network and training.
+        number
+            Stands for the image layer.
+        image, annotation
+            The layers; the annotation may be ``None``.
+        model
+            Weights to go on from, as a model file's bytes.
+        fit_normalisation
+            They are of another image: measure grey values anew.
+        """
         wanted = Opened(
-            settings, pixels(image), spatial_shape(image), n_channels(image), annotation
+            settings, number, pixels(image), spatial_shape(image), n_channels(image), annotation
         )
         if wanted.same(self.opened):
             return False
-        self.client.open(settings, plane_shape(image), wanted.channels, plane_reader(image), model)
+        self._session = self.client.open(
+            settings,
+            plane_shape(image),
+            wanted.channels,
+            plane_reader(image),
+            model,
+            fit_normalisation=fit_normalisation,
+        )
         self.opened = wanted
         return True
+
+    def leave(self) -> None:
+        """Hear no more of the session that is open; the next work opens another one."""
+        self.opened = None
+        self._session = 0
 
     def close(self) -> None:
         """End the trainer; after this no event comes."""
         if self._shut is not None:
             self.destroyed.disconnect(self._shut)
             self._shut()
-        self._shut = self._inbox = self.client = self.opened = None
+        self._shut = self._inbox = self.client = None
+        self.leave()
 
     def _deliver(self) -> None:
         inbox = self._inbox
-        for event in inbox.take() if inbox is not None else ():
+        for session, event in inbox.take() if inbox is not None else ():
             if self._inbox is not inbox:
                 return  # closed by what an earlier event set off
-            self.heard.emit(event)
+            # the end of work that was stopped counts, whatever is open by then
+            if session in (0, self._session) or event == Finished("stop"):
+                self.heard.emit(event)
 
 
 def _end(inbox: _Inbox, client: Any) -> None:

@@ -22,6 +22,8 @@ class LiveState(Enum):
     WAITING = "paint two classes to begin"
     TRAINING = "training"
     IDLE = "idle: waiting for strokes"
+    PAUSED = "waits until all is predicted"
+    STOPPING = "stopping …"
 
 
 _FILL = {
@@ -29,6 +31,8 @@ _FILL = {
     LiveState.WAITING: WAITING,
     LiveState.TRAINING: GOOD,
     LiveState.IDLE: IDLE,
+    LiveState.PAUSED: IDLE,
+    LiveState.STOPPING: WAITING,
 }
 
 
@@ -53,9 +57,9 @@ class LiveButton(QPushButton):
         return self._state
 
     def set_state(self, state: LiveState) -> None:
-        """Show another state; a state that is on shows the switch pressed."""
+        """Show another state."""
         self._state = state
-        mark = "○" if state is LiveState.OFF else "●"
+        mark = "○" if state in (LiveState.OFF, LiveState.STOPPING) else "●"
         self.setText(f"{mark}  LIVE\n{state.value}")
         self.setProperty("live_state", state.name.lower())
         self._restyle()

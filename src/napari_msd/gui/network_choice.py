@@ -8,58 +8,102 @@ from typing import TYPE_CHECKING
 
 from napari_msd.config import PRESETS, Settings
 from napari_msd.io.model_header import VersionFigures
-from napari_msd.session import History, KeptModel, KeptModels, Version
+from napari_msd.io.model_settings import settings_of
+from napari_msd.session import History, KeptModel, Kind, Version
 
 if TYPE_CHECKING:
+    from napari_msd.config import DeviceChoice
     from napari_msd.gui.link import Opened
     from napari_msd.gui.subject import Subject
+    from napari_msd.gui.viewer_memory import ViewerMemory
     from napari_msd.io.model_file import ModelRecord
     from napari_msd.worker.messages import ModelKept
 
 
 class NetworkChoice:
-    """Preset and device as chosen; weights for them and for the image's channels.
+    """Preset and device as chosen; weights for them and for the image.
 
     Parameters
     ----------
-    preset, device
-        To begin with.
+    memory
+        Where all of it is kept.
     subject
         Tells the image.
     """
 
-    def __init__(self, preset: str, device: str, subject: Subject) -> None:
-        self.settings = Settings.from_preset(preset, device=device)
+    def __init__(self, memory: ViewerMemory, subject: Subject) -> None:
+        self._memory = memory
         self._subject = subject
-        self._models = KeptModels()
 
-    def with_preset(self, preset: str) -> Settings | None:
-        """Settings of another preset on the same device; ``None`` when nothing changes."""
-        if preset not in PRESETS or preset == self.settings.preset:
-            return None
-        return Settings.from_preset(preset, device=self.settings.device)
+    @property
+    def preset(self) -> str:
+        """Name of the chosen preset."""
+        return self._memory.preset
 
-    def with_device(self, device: str) -> Settings | None:
-        """The same settings on another device; ``None`` when nothing changes."""
-        if device == self.settings.device:
-            return None
-        return replace(self.settings, device=device)  # type: ignore[arg-type]
+    @property
+    def device(self) -> DeviceChoice:
+        """The chosen device."""
+        return self._memory.device
+
+    @property
+    def settings(self) -> Settings:
+        """The settings to train with: those of the weights at hand, else the preset's."""
+        kept = self.kept
+        if kept is not None:
+            return replace(kept.settings, device=self.device)
+        return Settings.from_preset(self.preset, device=self.device)
+
+    def choose_preset(self, preset: str) -> bool:
+        """Choose another preset; False when nothing changes."""
+        if preset not in PRESETS or preset == self.preset:
+            return False
+        self._memory.preset = preset
+        return True
+
+    def choose_device(self, device: str) -> bool:
+        """Choose another device; False when nothing changes."""
+        if device == self.device:
+            return False
+        self._memory.device = Settings.from_preset(device=device).device
+        return True
+
+    @property
+    def image_number(self) -> int:
+        """Stands for the present image layer."""
+        return self._memory.number(self._subject.image)
+
+    # --- weights -------------------------------------------------------------------------
 
     @property
     def kept(self) -> KeptModel | None:
         """The best weights for the present image and preset."""
-        return self._models.get(self.settings.preset, self._subject.n_channels)
+        return self._memory.models.get(self._kind)
 
     @property
     def history(self) -> History:
         """The versions there were for the present image and preset."""
-        return self._models.history(self.settings.preset, self._subject.n_channels)
+        return self._memory.models.history(self._kind)
+
+    @property
+    def of_another_image(self) -> KeptModel | None:
+        """Weights of another image that this one, which has none, could continue from."""
+        if self.kept is not None or self._subject.image is None:
+            return None
+        return self._memory.models.of_another_image(self._kind)
+
+    @property
+    def forgotten(self) -> KeptModel | None:
+        """What Start over took away, while nothing new has taken its place."""
+        if self._memory.forgotten is None or self.kept is not None:
+            return None
+        kind, kept = self._memory.forgotten
+        return kept if kind == self._kind else None
 
     def keep(self, event: ModelKept, opened: Opened) -> None:
-        """Newer best weights came from the session that is open."""
+        """Newer best weights came from the trainer's session `opened`."""
+        kind = Kind(opened.image, opened.settings.preset, opened.channels)
         source = self._subject.image.name if self._subject.image is not None else ""
-        preset, channels = opened.settings.preset, opened.channels
-        self._models.keep(KeptModel(event.model, preset, channels, source))
+        self._memory.models.keep(kind, KeptModel(event.model, opened.settings, source))
         figures = VersionFigures(
             event.step,
             event.score,
@@ -68,34 +112,43 @@ class NetworkChoice:
             opened.settings.seed,
             datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        self._models.history(preset, channels).add(event.model, figures, source)
+        self._memory.models.history(kind).add(event.model, figures, source)
 
     def take(self, kept: KeptModel) -> None:
-        """Weights from elsewhere, with the preset that they are of."""
-        self.settings = self.with_preset(kept.preset) or self.settings
-        self._models.keep(kept)
+        """Go on from these weights, with the preset that they are of."""
+        self._memory.preset = kept.settings.preset
+        self._memory.models.keep(self._kind, kept)
         self.history.resume(kept.model)
 
     def load(self, record: ModelRecord, source: str) -> None:
-        """Weights of a model file, with the preset and the past that it tells."""
-        preset = str(record.settings.get("preset", self.settings.preset))
-        if preset not in PRESETS:
-            preset = self.settings.preset
+        """Weights of a model file, with the settings and the past that it tells."""
         model = record.to_bytes()
-        self.take(KeptModel(model, preset, record.in_channels, source))
+        self.take(KeptModel(model, settings_of(record, self.device), source))
         *past, last = record.history or (
             VersionFigures(record.steps, record.score, 0, 0, record.seed, record.created),
         )
-        history = self._models.history(preset, record.in_channels)
-        history.begin(model, last, source, tuple(past))
+        self.history.begin(model, last, source, tuple(past))
 
     def go_back(self, version: Version) -> None:
         """An earlier version is what is gone on from."""
         self.history.go_back(version)
-        preset, channels = self.settings.preset, self._subject.n_channels
-        self._models.keep(KeptModel(version.model, preset, channels, version.source))
+        self._memory.models.keep(
+            self._kind, KeptModel(version.model, self.settings, version.source)
+        )
 
-    def forget(self) -> KeptModel | None:
-        """Let go of the weights for the present image and preset, and return them."""
+    def forget(self) -> bool:
+        """Let go of the weights for the present image and preset; False if there are none."""
         self.history.start_over()
-        return self._models.forget(self.settings.preset, self._subject.n_channels)
+        kept = self._memory.models.forget(self._kind)
+        self._memory.forgotten = (self._kind, kept) if kept is not None else None
+        return kept is not None
+
+    def bring_back(self) -> None:
+        """Undo `forget`."""
+        if (kept := self.forgotten) is not None:
+            self._memory.forgotten = None
+            self.take(kept)
+
+    @property
+    def _kind(self) -> Kind:
+        return Kind(self.image_number, self.preset, self._subject.n_channels)

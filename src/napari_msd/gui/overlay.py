@@ -20,7 +20,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_msd.errors import ImageError
 from napari_msd.gui.colors import label_colormap
 from napari_msd.gui.layers import MAX_PIXELS_IN_MEMORY, free_name, placement, spatial_shape
-from napari_msd.gui.result_layers import fits, mark, place_between, undisturbed
+from napari_msd.gui.result_layers import fits, mark, note_remark, place_between, undisturbed
+from napari_msd.session import Coverage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +33,8 @@ _PATIENCE = 3
 """So many times rarer are refreshes while a brush is moving."""
 _SHARE = 5
 """Showing blocks takes at most one part in so many of the window's time."""
-_overlay_of: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
-"""The segmentation of each image, so that a widget opened again goes on with it."""
+_overlay_of: WeakKeyDictionary[Any, tuple[ref[Any], Coverage]] = WeakKeyDictionary()
+"""The segmentation of each image and what of it is predicted, for a panel opened again."""
 
 
 class Overlay(QObject):
@@ -53,6 +54,8 @@ class Overlay(QObject):
     """The first block since `attach` lies in the layer."""
     flushing = Signal()
     """Blocks are about to be shown: whatever else came with them can be, too."""
+    deleted = Signal()
+    """The person deleted the layer."""
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class Overlay(QObject):
         super().__init__(parent)
         self._viewer, self._screen = viewer, screen
         self._hand_at_work = hand_at_work
-        self._pending: dict[tuple[PlaneKey, Region], Any] = {}
+        self._pending: dict[tuple[PlaneKey, Region], OverlayBlock] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._interval = 0.1
@@ -74,8 +77,11 @@ class Overlay(QObject):
         self._colors: dict[int, str] = {}
         self._timer.timeout.connect(self.flush)
         self.layer: Any = None
+        self.coverage = Coverage(0, (0, 0))
+        """Which part of the image is segmented, by which network."""
         self.opacity = 0.5
         self.has_content = False
+        viewer.layers.events.removed.connect(self._on_removed)
 
     def set_rate(self, per_second: float) -> None:
         """How often a second new blocks are shown, at most."""
@@ -88,72 +94,96 @@ class Overlay(QObject):
         """Whether the layer is there (a person may delete it)."""
         return self.layer is not None and self.layer in self._viewer.layers
 
+    def find(self, image: Any, colors: dict[int, str]) -> bool:
+        """Take up the segmentation that `image` has already, if it has one of use."""
+        if image not in _overlay_of:
+            return False
+        reference, coverage = _overlay_of[image]
+        layer = reference()
+        if layer is None or layer not in self._viewer.layers:
+            return False
+        if not isinstance(layer.data, np.ndarray) or layer.data.shape != spatial_shape(image):
+            return False
+        if layer is not self.layer:
+            self.detach()
+            self.layer, self.coverage = layer, coverage
+            self.has_content = not coverage.empty
+        self.set_colors(colors)
+        return True
+
     def attach(self, image: Any, annotation: Any, colors: dict[int, str]) -> None:
         """Make sure that a layer for `image` is there, directly below `annotation` if any."""
-        if self.present and self.layer is self._find(image):
+        if self.find(image, colors):
             return
         self.detach()
         shape = spatial_shape(image)
-        existing = self._find(image)
-        if existing is not None:
-            self.layer = existing
-        else:
-            if prod(shape) > MAX_PIXELS_IN_MEMORY:
-                raise ImageError(
-                    f"“{image.name}” is too large for a segmentation in memory; "
-                    "crop it or choose a coarser level."
-                )
-            taken = {layer.name for layer in self._viewer.layers}
-            layer = Labels(
-                np.zeros(shape, np.uint8),
-                name=free_name(f"{image.name} segmentation", taken),
-                opacity=self.opacity,
-                colormap=label_colormap(colors),
-                metadata=mark(),
-                **placement(image),
+        if prod(shape) > MAX_PIXELS_IN_MEMORY:
+            raise ImageError(
+                f"“{image.name}” is too large for a segmentation in memory; "
+                "crop it or choose a coarser level."
             )
-            with undisturbed(self._viewer):
-                self._viewer.layers.insert(place_between(self._viewer, image, annotation), layer)
-            # strokes belong into the annotation; to edit a segmentation there is "copy"
-            layer.editable = False
-            self.layer = layer
-            _overlay_of[image] = ref(layer)
-            self._colors = dict(colors)
-        self.has_content = existing is not None
-        self.set_colors(colors)
+        taken = {layer.name for layer in self._viewer.layers}
+        layer = Labels(
+            np.zeros(shape, np.uint8),
+            name=free_name(f"{image.name} segmentation", taken),
+            opacity=self.opacity,
+            colormap=label_colormap(colors),
+            metadata=mark(),
+            **placement(image),
+        )
+        with undisturbed(self._viewer):
+            self._viewer.layers.insert(place_between(self._viewer, image, annotation), layer)
+        # strokes belong into the annotation; to edit a segmentation there is "copy"
+        layer.editable = False
+        self.layer = layer
+        self.coverage = Coverage(prod(shape[:-2]), (shape[-2], shape[-1]))
+        _overlay_of[image] = ref(layer), self.coverage
+        self._colors = dict(colors)
 
-    def _find(self, image: Any) -> Any:
-        """The segmentation that this very image has already, if it is still of use."""
-        layer = _overlay_of[image]() if image in _overlay_of else None
-        if layer is None or layer not in self._viewer.layers:
-            return None
-        fits = isinstance(layer.data, np.ndarray) and layer.data.shape == spatial_shape(image)
-        return layer if fits else None
+    def close(self) -> None:
+        """Let go of layer and viewer."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self.detach()
 
     def detach(self) -> None:
         """Let go of the layer; it stays where it is, for the person to keep or delete."""
         self._timer.stop()
         self._pending.clear()
         self.layer = None
+        self.coverage = Coverage(0, (0, 0))
         self._colors = {}
         self.has_content = False
 
-    def clear(self) -> Any:
+    def _on_removed(self, event: Any = None) -> None:
+        if self.layer is not None and not self.present:
+            self.detach()
+            self.deleted.emit()
+
+    def clear(self) -> tuple[Any, Coverage] | None:
         """Nothing is predicted any more (Start over); returns what was, for `restore`."""
         self._pending.clear()
-        before = self.layer.data if self.present and self.has_content else None
+        before = (self.layer.data, self.coverage) if self.present and self.has_content else None
         self.has_content = False
         if before is not None:
             # a fresh array costs nothing until it is written, zeroing a stack would
-            self.layer.data = np.zeros(before.shape, np.uint8)
+            self.layer.data = np.zeros(before[0].shape, np.uint8)
+            self._cover(before[1].fresh())
         return before
 
-    def restore(self, labels: Any) -> None:
+    def restore(self, before: tuple[Any, Coverage] | None) -> None:
         """Show what `clear` took away."""
         self._pending.clear()
-        if self.present and labels is not None and labels.shape == self.layer.data.shape:
-            self.layer.data = labels
+        if self.present and before is not None and before[0].shape == self.layer.data.shape:
+            self.layer.data = before[0]
             self.has_content = True
+            self._cover(before[1])
+
+    def _cover(self, coverage: Coverage) -> None:
+        self.coverage = coverage
+        for image, (layer, _) in list(_overlay_of.items()):
+            if layer() is self.layer:
+                _overlay_of[image] = layer, coverage
+        note_remark(self.layer, coverage.completeness.sentence)
 
     def hide(self) -> Callable[[], None]:
         """Hide the layer; the function that is returned puts it back as it was."""
@@ -178,7 +208,7 @@ class Overlay(QObject):
 
     def put(self, block: OverlayBlock) -> None:
         """Take a predicted block; it is shown with the next flush."""
-        self._pending[block.plane, block.region] = block.labels
+        self._pending[block.plane, block.region] = block
         if not self._timer.isActive():
             pause = self._interval * (_PATIENCE if self._hand_at_work() else 1)
             due = self._began + max(pause, _SHARE * self.cost)
@@ -198,12 +228,14 @@ class Overlay(QObject):
         self._began = perf_counter()
         data, shown = self.layer.data, []
         on_screen = self._screen.shown_plane()
-        for (plane, region), labels in pending.items():
-            if labels is None or not fits(data.shape, plane, region):
+        for (plane, region), block in pending.items():
+            if block.labels is None or not fits(data.shape, plane, region):
                 continue  # of an image that was here before
-            data[(*plane, *region.slices)] = labels
+            data[(*plane, *region.slices)] = block.labels
+            self.coverage.write(plane, region, block.network)
             if plane == on_screen:
-                shown.append((region, labels))
+                shown.append((region, block.labels))
+        note_remark(self.layer, self.coverage.completeness.sentence)
         first, self.has_content = not self.has_content, True
         self._show(shown)
         QTimer.singleShot(0, self._on_shown)  # it comes after the repaint

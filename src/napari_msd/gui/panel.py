@@ -22,12 +22,15 @@ from qtpy.QtWidgets import (
 from napari_msd.config import DEVICE_CHOICES, PRESETS
 from napari_msd.gui.class_list import ClassList
 from napari_msd.gui.live_button import LiveButton
+from napari_msd.gui.plain_text import plain_action, shortened
 from napari_msd.gui.plots import LossPlot
-from napari_msd.gui.shortcuts import HIDE_KEY, LIVE_KEY, NEXT_KEY
+from napari_msd.gui.shortcuts import HIDE_KEY, LIVE_KEY, NEXT_KEY, is_typed
 from napari_msd.gui.status import StatusLabel
 from napari_msd.gui.theme import Palette, icon
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_msd.gui.classes import ClassTable
 
 _PRESET_HELP = (
@@ -59,6 +62,13 @@ class Panel(QScrollArea):
         self.image_text = QLabel()
         self.image_text.setObjectName("image_text")
         self.image_text.setWordWrap(True)
+        self.continue_button = _button(
+            "continue_button",
+            "",
+            "This image begins with a new network. This button goes on from the one that was "
+            "trained on the other image, with grey values measured anew on this one",
+        )
+        self.continue_button.setVisible(False)
 
         self.class_list = ClassList(table)
         self.add_class_button = _icon_button("add_class_button", "Add a class")
@@ -130,6 +140,7 @@ class Panel(QScrollArea):
             "Load a saved model: it predicts this image at once, and Live trains it on with your "
             "strokes here",
         )
+        self._help: dict[str, str] = {}
         self._compose()
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
@@ -139,6 +150,23 @@ class Panel(QScrollArea):
     def minimumSizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
         """Low windows scroll."""
         return QSize(280, 200)
+
+    def set_reasons(self, reasons: Mapping[str, str]) -> None:
+        """Enable buttons, or disable them and tell why in their tooltips.
+
+        `reasons` maps a button's name to a sentence, empty where it can be pressed.
+        """
+        for name, reason in reasons.items():
+            button = self.findChild(QPushButton, name)
+            help_text = self._help.setdefault(name, button.toolTip())
+            button.setEnabled(not reason)
+            button.setToolTip(f"{help_text}\n\nNot now: {reason}" if reason else help_text)
+
+    def offer_to_continue(self, source: str) -> None:
+        """Offer to go on from the network of another image; empty: offer nothing."""
+        text = f"Continue from the network of “{shortened(source, 24)}”" if source else ""
+        self.continue_button.setText(plain_action(text))
+        self.continue_button.setVisible(bool(source))
 
     def set_palette(self, colors: Palette) -> None:
         """Follow napari's theme where its stylesheet does not reach."""
@@ -184,9 +212,10 @@ class Panel(QScrollArea):
         layers.addWidget(QLabel("Image"), 0, 0)
         layers.addWidget(self.image_combo, 0, 1, 1, 2)
         layers.addWidget(self.image_text, 1, 1, 1, 2)
-        layers.addWidget(QLabel("Annotation"), 2, 0)
-        layers.addWidget(self.annotation_combo, 2, 1)
-        layers.addWidget(self.new_annotation_button, 2, 2)
+        layers.addWidget(self.continue_button, 2, 1, 1, 2)
+        layers.addWidget(QLabel("Annotation"), 3, 0)
+        layers.addWidget(self.annotation_combo, 3, 1)
+        layers.addWidget(self.new_annotation_button, 3, 2)
         column.addLayout(layers)
 
         column.addLayout(
@@ -250,10 +279,19 @@ def _row(*widgets: QWidget | None) -> Any:
 
 
 class _Combo(QComboBox):
-    """Leaves the wheel to the dock: scrolling past it must not choose another network."""
+    """Leaves the wheel to the dock, and letters and digits to the viewer.
+
+    Neither scrolling past it nor a key meant for the image may choose another network.
+    """
 
     def wheelEvent(self, event: Any) -> None:  # noqa: N802  (Qt's name)
         event.ignore()
+
+    def keyPressEvent(self, event: Any) -> None:  # noqa: N802  (Qt's name)
+        if is_typed(event):
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
 
 
 def _combo(name: str, items: tuple[str, ...], help_text: str) -> QComboBox:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt, Signal
 
-from napari_msd.gui.layers import is_image, is_labels, spatial_shape
+from napari_msd.gui.layers import fits, is_image, is_labels
+from napari_msd.gui.plain_text import plain_tooltip
 from napari_msd.gui.result_layers import is_result
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class LayerPicker(QObject):
 
     chosen = Signal()
     """Image or annotation is another layer now (or none)."""
+    annotation_picked = Signal(object)
+    """A person chose this annotation in the combo."""
 
     def __init__(
         self,
@@ -47,7 +50,7 @@ class LayerPicker(QObject):
         )
         self._named: list[Any] = []
         image_combo.currentIndexChanged.connect(self._on_index)
-        annotation_combo.currentIndexChanged.connect(self._on_index)
+        annotation_combo.currentIndexChanged.connect(self._on_annotation_index)
         events = viewer.layers.events
         self._sources: tuple[Any, ...] = (events.inserted, events.removed, events.reordered)
         for source in self._sources:
@@ -99,8 +102,7 @@ class LayerPicker(QObject):
         """The first annotation that fits the image; one that does not is never pressed on."""
         if self.image is None:
             return None
-        shape = spatial_shape(self.image)
-        return next((layer for layer in found if spatial_shape(layer) == shape), None)
+        return next((layer for layer in found if fits(self.image, layer)), None)
 
     def _on_index(self, index: int = 0) -> None:
         self._images.read()
@@ -108,6 +110,11 @@ class LayerPicker(QObject):
         if self._annotations.layer is None and not self._annotations.lost:
             self._annotations.update(list(self._viewer.layers), self._fitting)
         self.chosen.emit()
+
+    def _on_annotation_index(self, index: int) -> None:
+        self._on_index()
+        if self.annotation is not None:
+            self.annotation_picked.emit(self.annotation)
 
     def _on_name(self, event: Any = None) -> None:
         self._images.rename()
@@ -150,7 +157,7 @@ class _Choice:
     def rename(self) -> None:
         for index, layer in enumerate(self._layers):
             self._combo.setItemText(index, layer.name)
-            self._combo.setItemData(index, layer.name, Qt.ItemDataRole.ToolTipRole)
+            self._combo.setItemData(index, plain_tooltip(layer.name), Qt.ItemDataRole.ToolTipRole)
 
     def forget(self) -> None:
         self._layers, self.layer = [], None

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.settings import get_plugin_settings
 
-from napari_msd.config import DEVICE_CHOICES, PRESETS
+from napari_msd.config import DEVICE_CHOICES, PRESETS, DeviceChoice
 
 PLUGIN = "napari-msd"
 
@@ -17,7 +17,7 @@ class Preferences:
     """What napari.yaml declares, with the same defaults."""
 
     preset: str = "quick"
-    device: str = "auto"
+    device: DeviceChoice = "auto"
     overlay_opacity: float = 0.5
     refresh_rate: float = 10.0
     brush_size: int = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_msd.gui.class_list import iou_text, stretches
+from napari_msd.gui.class_list import iou_text
 
 if TYPE_CHECKING:
     from napari_msd.worker.messages import Progress, Ready
@@ -16,11 +16,22 @@ _UNDER_WAY = {
 WORK = {"update": "Updating", "predict": "Predicting"}
 
 
-def figures(ready: Ready | None, progress: Progress | None) -> str:
-    """``IoU .84 · 64 steps/s · CPU AVX-512``."""
+STARVED = (
+    "Other programs take nearly all of the processor: training runs at less than a tenth of its "
+    "usual speed. It goes on by itself."
+)
+
+
+def figures(ready: Ready | None, progress: Progress | None, score: float | None = None) -> str:
+    """``IoU .84 · 64 steps/s · CPU AVX-512``.
+
+    `score` is that of the network at hand, shown until the trainer tells a newer one.
+    """
     parts = []
     if progress is not None and progress.best_score is not None:
-        parts.append(f"IoU {iou_text(progress.best_score)}")
+        score = progress.best_score
+    if score is not None:
+        parts.append(f"IoU {iou_text(score)}")
     if progress is not None and progress.state == "training" and progress.steps_per_second > 0:
         rate = progress.steps_per_second
         parts.append(f"{rate:.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s")
@@ -38,17 +49,21 @@ def figures_tooltip(ready: Ready | None) -> str:
 
 
 def advice(progress: Progress | None, names: dict[int, str]) -> str:
-    """What a person should notice: a score that fell, classes with too few strokes."""
-    if progress is None or not progress.step:
+    """What a person should notice: no processor to train on, a fallen score, too few strokes."""
+    if progress is None:
+        return ""
+    if progress.starved:
+        return STARVED
+    if not progress.step:
         return ""
     if progress.warning:
         return progress.warning
     few = sorted((number, value) for value, number in progress.unmeasured.items())
     if not few:
         return ""
-    number, value = few[0]
+    _, value = few[0]
     name = names.get(value, f"class {value}")
-    return f"“{name}” has only {stretches(number)}, too few to be measured: paint more of it."
+    return f"Too little of “{name}” is painted to be measured: paint more of it."
 
 
 def bar(work: str, live: bool, progress: Progress | None) -> tuple[int, str]:
@@ -78,6 +93,7 @@ def time_left(seconds: float) -> str:
 def hint(
     *,
     image: bool,
+    problem: str,
     annotation: bool,
     brush: bool,
     n_painted: int,
@@ -89,7 +105,9 @@ def hint(
 ) -> str:
     """The next step."""
     if not image:
-        return "Open an image: File → Open, or a sample from File → Open Sample → MS-D."
+        return "Open an image first: File → Open, or a sample from File → Open Sample → MS-D."
+    if problem:
+        return problem
     if not annotation:
         return "Press + to make an annotation layer and start painting."
     if work:
@@ -103,10 +121,10 @@ def hint(
         then = "the network starts at once." if live else "then press Live."
         return f"Paint a second class too (keys 1 to 9 pick one), {then}"
     if not flat:
-        return "You see a volume or a cut across planes: strokes count, whole planes are segmented."
+        return "This view cuts across slices. Strokes count; slices are segmented one by one."
     if live and resting:
         return (
-            "It does not get better any more, so it rests; new strokes wake it. "
+            "It does not get better any more, so training pauses until your next stroke. "
             "Show me finds where they help most."
         )
     if live and not brush:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from napari_msd.io.writers import REMARK_KEY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,6 +18,11 @@ _OURS = "napari_msd_result"
 def mark() -> dict[str, Any]:
     """The ``metadata`` of a layer of ours."""
     return {_OURS: True}
+
+
+def note_remark(layer: Any, text: str) -> None:
+    """Keep with the layer what has to be said when napari saves it; empty for nothing."""
+    layer.metadata[REMARK_KEY] = text
 
 
 def is_result(layer: Any) -> bool:

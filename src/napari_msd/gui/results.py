@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QMessageBox
 
 from napari_msd.errors import MSDError
 from napari_msd.gui import files
@@ -15,7 +15,7 @@ from napari_msd.gui.colors import label_colormap
 from napari_msd.gui.desk import FOUND, FRESH
 from napari_msd.gui.result_layers import undisturbed
 from napari_msd.io.model_file import ModelRecord, read
-from napari_msd.session import KeptModel, match_by_name
+from napari_msd.session import match_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,56 +26,92 @@ if TYPE_CHECKING:
     from napari_msd.gui.classes import ClassInfo
     from napari_msd.gui.controller import Controller
 
+_NAMES_TOLD = 6
+"""Class names of a model that a sentence lists."""
+
 
 class Results(QObject):
     """Takes results home and brings models back; the functions with a path ask nothing."""
 
+    writing_changed = Signal()
+    """An export has begun, or has ended."""
+
     def __init__(self, controller: Controller, window: QWidget) -> None:
         super().__init__(window)
         self._controller, self._window = controller, window
-        self._forgotten: KeptModel | None = None
         self._forgotten_labels: Any = None
-        controller.work_changed.connect(self._on_work)
+        self._after_predicting: Callable[[], None] | None = None
+        self._remark = ""
+        """What has to be said when the export that is being written is done."""
+        controller.work_ended.connect(self._on_work_ended)
         self._writer = files.BackgroundWriter(self)
-        self._writer.done.connect(lambda text: controller.notice.emit("info", text))
-        self._writer.failed.connect(lambda text: controller.notice.emit("error", text))
+        self._writer.done.connect(self._on_written)
+        self._writer.failed.connect(lambda text: self._on_written(text, "error"))
 
     @property
     def can_bring_back(self) -> bool:
-        """Whether Start over can still be undone: until a new network was made and Live is off."""
-        forgotten, network = self._forgotten, self._controller.network
-        return (
-            forgotten is not None
-            and (network.kept is None or self._controller.live)
-            and forgotten.preset == network.settings.preset
-        )
+        """Whether Start over can still be undone: until a new network takes its place."""
+        return self._controller.network.forgotten is not None
 
-    def _on_work(self) -> None:
-        if not self._controller.live and self._controller.network.kept is not None:
-            self._forgotten = self._forgotten_labels = None
+    @property
+    def writing(self) -> bool:
+        """Whether an export is being written."""
+        return self._writer.busy
 
     # --- labels --------------------------------------------------------------------------
 
     def ask_export(self) -> None:
-        """Ask where to, then export."""
+        """Ask what to do if the segmentation is not complete, and where to, then export."""
         if self._segmentation() is None:
+            return
+        wanted = self._ask_completeness("export")
+        if not wanted:
             return
         path = files.ask_save_path(
             self._window, "Export labels", f"{self._stem()}-labels.tif", files.LABEL_FILTERS
         )
-        if path is not None:
+        if path is None:
+            return
+        if wanted == "predict":
+            self._predict_then(lambda: self.export_labels(path))
+        else:
             self.export_labels(path)
 
     def export_labels(self, path: Path) -> None:
-        """Write the segmentation in the background; the outcome is said in the status label."""
+        """Write the segmentation as it is now; the outcome is said in the status label."""
         layer, controller = self._segmentation(), self._controller
         if layer is None:
             return
+        if self._writer.busy:
+            controller.notice.emit(
+                "warning", "Another export is still being written; try again when it is saved."
+            )
+            return
         controller.overlay.flush()
-        names, image = controller.classes.names, controller.image
-        self._writer.run(
-            lambda: files.write_labels(path, layer, names, image), f"Labels saved as {path.name}."
-        )
+        remark = controller.overlay.coverage.completeness.sentence
+        said = f"Labels saved as {path.name}."
+        try:
+            # Live goes on: what is written is what was there at the click
+            labels = layer.data.copy()
+        except MemoryError:
+            controller.notice.emit(
+                "error", "There is too little memory to export; close other programs or images."
+            )
+            return
+        names, about = controller.classes.names, files.calibration(controller.image)
+        self._remark = remark
+        self._writer.run(lambda: files.write_labels(path, labels, names, about), said)
+        self.writing_changed.emit()
+
+    def ask_copy(self) -> None:
+        """Ask what to do if the segmentation is not complete, then copy it."""
+        if self._segmentation() is None:
+            return
+        wanted = self._ask_completeness("copy")
+        if wanted == "predict":
+            self._predict_then(self.copy_segmentation)
+        elif wanted:
+            self.copy_segmentation()
 
     def copy_segmentation(self) -> None:
         """Put a copy of the segmentation, free to be edited, below the annotation."""
@@ -94,7 +130,11 @@ class Results(QObject):
         controller.classes.save_to(copy)
         with undisturbed(controller.viewer):
             layers.insert(list(layers).index(source) + 1, copy)
-        controller.notice.emit("info", f"The copy “{copy.name}” can be edited.")
+        remark = controller.overlay.coverage.completeness.sentence
+        controller.notice.emit(
+            "warning" if remark else "info",
+            f"The copy “{copy.name}” can be edited. {remark}".rstrip(),
+        )
 
     def _segmentation(self) -> Any:
         overlay = self._controller.overlay
@@ -104,6 +144,52 @@ class Results(QObject):
             "error", "There is no segmentation yet: press Live, Update once or Predict all first."
         )
         return None
+
+    def _ask_completeness(self, verb: str) -> str:
+        """``as is``, ``predict`` (Predict all first), or nothing: the person thought better."""
+        self._controller.overlay.flush()
+        now = self._controller.overlay.coverage.completeness
+        if now.complete:
+            return "as is"
+        box = QMessageBox(self._window)
+        box.setObjectName("incomplete_question")
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("The segmentation is not complete")
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setText(now.sentence)
+        role = QMessageBox.ButtonRole
+        predict = box.addButton(f"Predict all, then {verb}", role.AcceptRole)
+        as_is = box.addButton(f"{verb.capitalize()} as it is", role.DestructiveRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        can_predict = self._controller.model is not None and not self._controller.work
+        predict.setEnabled(can_predict)
+        box.setDefaultButton(predict if can_predict else as_is)
+        box.exec()
+        if box.clickedButton() is predict:
+            return "predict"
+        return "as is" if box.clickedButton() is as_is else ""
+
+    def _predict_then(self, act: Callable[[], None]) -> None:
+        self._controller.predict_all()
+        if self._controller.work == "predict":
+            self._after_predicting = act
+
+    def _on_work_ended(self, work: str, finished: bool) -> None:
+        act, self._after_predicting = self._after_predicting, None
+        if act is None:
+            return
+        if finished:
+            act()
+        else:
+            self._controller.notice.emit(
+                "warning", "Predict all was not finished: nothing was exported or copied."
+            )
+
+    def _on_written(self, text: str, level: str = "info") -> None:
+        if level == "info" and self._remark:
+            level, text = "warning", f"{text} {self._remark}"
+        self._controller.notice.emit(level, text)
+        self.writing_changed.emit()
 
     # --- models --------------------------------------------------------------------------
 
@@ -160,7 +246,9 @@ class Results(QObject):
         record = match_by_name(record, painted)
         self._adopt_classes(record)
         controller.start_from(record, path.name)
-        names = ", ".join(record.class_names.values())
+        names = ", ".join(list(record.class_names.values())[:_NAMES_TOLD])
+        if len(record.classes) > _NAMES_TOLD:
+            names += f" and {len(record.classes) - _NAMES_TOLD} more"
         text = f"Started from {path.name} ({names}): Predict all uses it, Live trains it on."
         others = [
             f"class {info.value} is “{info.name}” there and “{painted[info.value]}” here"
@@ -171,33 +259,30 @@ class Results(QObject):
         controller.notice.emit(level, f"{text} Mind: {'; '.join(others)}." if others else text)
 
     def _adopt_classes(self, record: ModelRecord) -> None:
-        table = self._controller.classes
-        for info in record.classes:
-            if info.value not in table:
-                table.add(info.value, info.name, info.color)
-            elif not _chosen(table[info.value]):
-                table.rename(info.value, info.name)
-                with suppress(ValueError):
-                    table.recolor(info.value, info.color)
+        self._controller.classes.adopt(
+            {info.value: info.name for info in record.classes},
+            {info.value: info.color for info in record.classes},
+            free=lambda info: not _chosen(info),
+        )
 
     # --- the network itself --------------------------------------------------------------
 
     def start_over(self) -> None:
-        """Forget the network and keep the strokes; pressed again, it is brought back."""
+        """Forget the network and keep the strokes; pressed again at once, it is brought back."""
         controller = self._controller
         if self.can_bring_back:
-            kept, self._forgotten = self._forgotten, None
-            labels, self._forgotten_labels = self._forgotten_labels, None
-            assert kept is not None  # or there were nothing to bring back
-            controller.use_model(kept)
-            controller.overlay.restore(labels)
+            controller.bring_back()
+            controller.overlay.restore(self._forgotten_labels)
+            self._forgotten_labels = None
             controller.notice.emit("info", "The network is back as it was.")
             return
-        self._forgotten, self._forgotten_labels = controller.start_over()
-        if self._forgotten is None:
+        forgotten, self._forgotten_labels = controller.start_over()
+        if not forgotten:
             text = "There is no network yet; the strokes stay as they are."
+        elif controller.live:
+            text = "The network is forgotten, the strokes are not. History brings it back."
         else:
-            text = "The network is forgotten, the strokes are not; Bring back undoes it."
+            text = "The network is forgotten, the strokes are not. Bring back undoes it."
         controller.notice.emit("info", text)
         controller.work_changed.emit()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
+from napari_msd.gui.plain_text import shortened
 from napari_msd.gui.theme import GOOD, IDLE
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _ADVICE = "warning"
 _LEVELS = ("info", "warning", "error")
+_LONGEST = 400
+"""Characters of a notice; names from a file may be long, and many."""
 
 
 class StatusLabel(QLabel):
@@ -47,7 +50,7 @@ class StatusLabel(QLabel):
 
     def notify(self, level: str, text: str) -> None:
         """Show a sentence until the person acts or another one comes."""
-        self._notice = text
+        self._notice = shortened(text, _LONGEST)
         self._level = level if level in _LEVELS else "info"
         self._show()
 
@@ -56,6 +59,11 @@ class StatusLabel(QLabel):
         if self._notice:
             self._notice, self._level = "", "hint"
             self._show()
+
+    def retract(self, text: str) -> None:
+        """Take back a sentence that is true no longer; another one stays."""
+        if text and self._notice == shortened(text, _LONGEST):
+            self.dismiss()
 
     def set_advice(self, text: str) -> None:
         """What should be noticed for as long as it is so; empty for nothing."""

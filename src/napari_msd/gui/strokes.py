@@ -44,6 +44,8 @@ class StrokeWatcher(QObject):
     changed = Signal(object)
     scanned = Signal()
     """Everything that was asked for has been compared."""
+    edited = Signal()
+    """The strokes changed after all that the layer held at first was reported."""
 
     def __init__(self, view: ViewWatcher, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -53,10 +55,14 @@ class StrokeWatcher(QObject):
         self._shape: tuple[int, ...] = ()
         self._brushed = float("-inf")
         self._touched: deque[_Job] = deque()
+        self._suspected: deque[_Job] = deque()
+        """Where an undo may have changed something: compared when nothing is surely touched."""
         self._recent: deque[_Job] = deque(maxlen=_RECENT)
         self._sweep: Iterator[_Job] = iter(())
         self._sweep_again = False
         self._stroke_ended = self._stroke_found = False
+        self._known = False
+        """Whether all that the layer held at first was reported."""
         self._step: tuple[int, ...] = ()
         self._timer = QTimer(self)
         self._timer.setInterval(8)
@@ -84,6 +90,7 @@ class StrokeWatcher(QObject):
         self._shape = spatial_shape(layer)
         self.snapshot = StrokeSnapshot(plane_shape(layer))
         self._step = self._view.shown_index()
+        self._known = False
         events = layer.events
         events.labels_update.connect(self._on_brush)
         events.paint.connect(self._on_stroke_end)
@@ -101,6 +108,7 @@ class StrokeWatcher(QObject):
         self.layer = None
         self.snapshot = StrokeSnapshot((0, 0))
         self._touched.clear()
+        self._suspected.clear()
         self._recent.clear()
         self._sweep = iter(())
 
@@ -111,12 +119,12 @@ class StrokeWatcher(QObject):
             self._timer.start()
 
     def finish(self) -> None:
-        """Compare what was touched now: work that starts must not miss the last stroke."""
-        blocks = self._compare_until(float("inf"), sweep=False)
-        # nor, unless it is large, what a layer that was just chosen holds already
-        blocks += self._compare_until(perf_counter() + _PRESS_S, sweep=True)
-        if blocks:
-            self.changed.emit(blocks)
+        """Compare what was touched now: work that starts must not miss the last stroke.
+
+        Takes a few hundredths of a second at most. What is left (an undo puts all of the plane
+        in doubt, and a layer that was just chosen may be large) follows in the background.
+        """
+        self._compare_and_tell(_PRESS_S)
 
     # --- what napari tells ------------------------------------------------------------------
 
@@ -145,12 +153,12 @@ class StrokeWatcher(QObject):
         if spatial_shape(self.layer) != self._shape:
             return  # other data of another shape: whoever chose the layer looks at it anew
         if moved:  # with the layer hidden, an undo is only told of together with the slider
-            self._touched.extend(job for job in self._recent if job not in self._touched)
+            self._suspected.extend(job for job in self._recent if job not in self._suspected)
             self._timer.start()
             return
         shown = _pieces(self._view.shown_plane(), self.snapshot.plane_shape)
-        waiting = set(self._touched)  # undo held down fires faster than pieces are compared
-        self._touched.extend(job for job in [*self._recent, *shown] if job not in waiting)
+        waiting = set(self._suspected)  # undo held down fires faster than pieces are compared
+        self._suspected.extend(job for job in [*self._recent, *shown] if job not in waiting)
         self._sweep_again = True
         self._timer.start()
 
@@ -158,7 +166,7 @@ class StrokeWatcher(QObject):
         plane, region = job
         if self._touched and self._touched[-1][0] == plane:
             merged = _hull(self._touched[-1][1], region)
-            if _area(merged) <= 2 * (_area(self._touched[-1][1]) + _area(region)):
+            if merged.area <= 2 * (self._touched[-1][1].area + region.area):
                 self._touched[-1] = (plane, merged)
                 job = (plane, merged)
             else:
@@ -167,7 +175,7 @@ class StrokeWatcher(QObject):
             self._touched.append(job)
         if self._recent and self._recent[-1][0] == plane:
             merged = _hull(self._recent[-1][1], region)
-            if _area(merged) <= _PIECE:
+            if merged.area <= _PIECE:
                 self._recent.pop()
                 job = (plane, merged)
         self._recent.append(job)
@@ -179,17 +187,27 @@ class StrokeWatcher(QObject):
         if self.layer is None:
             self._timer.stop()
             return
-        blocks = self._compare_until(perf_counter() + _BUDGET_S, sweep=True)
+        self._compare_and_tell(_BUDGET_S)
+
+    def _compare_and_tell(self, seconds: float) -> None:
+        blocks, all_compared = self._compare_until(perf_counter() + seconds)
         if blocks:
             self.changed.emit(blocks)
+            if self._known:
+                self.edited.emit()
+        if all_compared and self.busy:
+            self._timer.stop()
+            self._known = True
+            self.scanned.emit()
 
-    def _compare_until(self, deadline: float, *, sweep: bool) -> list[StrokeBlock]:
+    def _compare_until(self, deadline: float) -> tuple[list[StrokeBlock], bool]:
+        """What changed, and whether nothing is left to compare."""
         blocks: list[StrokeBlock] = []
         data = pixels(self.layer) if self.layer is not None else None
         while data is not None:
-            job = self._next(sweep=sweep)
+            job = self._next()
             if job is None:
-                break
+                return blocks, True
             plane, region = job
             try:
                 values = np.asarray(data[(*plane, *region.slices)])
@@ -200,20 +218,19 @@ class StrokeWatcher(QObject):
                 self._stroke_found = True
                 blocks.append(block)
             if perf_counter() > deadline:
-                break
-        return blocks
+                return blocks, False
+        return blocks, True
 
-    def _next(self, *, sweep: bool) -> _Job | None:
-        if self._touched:
-            plane, region = self._touched.popleft()
-            region = region.clip(self.snapshot.plane_shape)
-            if _area(region) > 2 * _PIECE:
-                first, *rest = _pieces(plane, self.snapshot.plane_shape, region)
-                self._touched.extendleft(reversed(rest))
-                return first
-            return plane, region
-        if not sweep:
-            return None
+    def _next(self) -> _Job | None:
+        for jobs in (self._touched, self._suspected):
+            if jobs:
+                plane, region = jobs.popleft()
+                region = region.clip(self.snapshot.plane_shape)
+                if region.area > 2 * _PIECE:
+                    first, *rest = _pieces(plane, self.snapshot.plane_shape, region)
+                    jobs.extendleft(reversed(rest))
+                    return first
+                return plane, region
         if self._stroke_ended:
             # A script painted where nobody looks: napari tells the rectangle, but not the plane.
             self._sweep_again |= not self._stroke_found
@@ -225,9 +242,6 @@ class StrokeWatcher(QObject):
             if isinstance(pixels(self.layer), np.ndarray):
                 self._sweep = self._everything()
                 job = next(self._sweep, None)
-        if job is None:
-            self._timer.stop()
-            self.scanned.emit()
         return job
 
     def _everything(self) -> Iterator[_Job]:
@@ -263,7 +277,3 @@ def _hull(a: Region, b: Region) -> Region:
     return Region(
         min(a.top, b.top), min(a.left, b.left), max(a.bottom, b.bottom), max(a.right, b.right)
     )
-
-
-def _area(region: Region) -> int:
-    return (region.bottom - region.top) * (region.right - region.left)

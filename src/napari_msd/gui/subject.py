@@ -20,6 +20,8 @@ class Subject(QObject):
     """Look at both anew; carries a sentence when one of them was deleted."""
     repainted = Signal()
     """The annotation's array was replaced by another of the same shape."""
+    pixels_replaced = Signal()
+    """The image's array was replaced; `changed` follows."""
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -68,11 +70,6 @@ class Subject(QObject):
             return error
         return None
 
-    @property
-    def moved_apart(self) -> bool:
-        """Whether strokes do not lie on the screen where they count in the image."""
-        return self.fitting is not None and not look.same_placement(self.image, self.annotation)
-
     # --- what napari tells ---------------------------------------------------------------
 
     def _lost_sentence(self, image: Any, annotation: Any) -> str:
@@ -96,6 +93,7 @@ class Subject(QObject):
                 getattr(layer.events.data, how)(handler)
 
     def _on_image_data(self, event: Any = None) -> None:
+        self.pixels_replaced.emit()
         self.changed.emit("")
 
     def _on_annotation_data(self, event: Any = None) -> None:

@@ -17,25 +17,37 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_msd.gui.class_list import iou_text
+from napari_msd.gui.class_list import iou_text, pixels_text
+from napari_msd.worker.messages import Finished, Measured
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_msd.gui.controller import Controller
     from napari_msd.session import Version
 
-_COLUMNS = ("", "Time", "IoU", "Strokes", "Painted", "Steps", "Seed", "From")
-_NUMBERS = range(2, 7)
+_COLUMNS = ("", "Time", "IoU", "Painted", "Steps", "Seed", "From")
+_NUMBERS = range(2, 6)
 
 
 class Versions(QObject):
-    """Shows the versions, and goes back to the one that is picked."""
+    """Shows the versions, and goes back to the one that is picked.
+
+    Scores in a network's history were measured on the strokes of their time. To be compared,
+    all versions are measured anew on the held-out strokes of now, in the background.
+    """
 
     def __init__(self, controller: Controller, window: QWidget) -> None:
         super().__init__(window)
         self._controller, self._window = controller, window
+        self._scores: dict[bytes, float | None] = {}
+        """Score of each model on today's held-out strokes."""
+        self._asked: list[bytes] = []
         self.dialog: HistoryDialog | None = None
         controller.work_changed.connect(self._refresh)
-        controller.subject.changed.connect(self._refresh)
+        controller.network_changed.connect(self._on_other_strokes)
+        controller.strokes.edited.connect(self._on_other_strokes)
+        controller.heard.connect(self._on_event)
 
     def show(self) -> None:
         """Open the list, or bring it to the front."""
@@ -43,9 +55,9 @@ class Versions(QObject):
             self.dialog = HistoryDialog(self._window)
             self.dialog.wanted.itemActivated.connect(self.go_back)
             self.dialog.back_button.clicked.connect(self.go_back)
-        self._refresh()
         self.dialog.show()
         self.dialog.raise_()
+        self._refresh()
 
     def go_back(self) -> None:
         """Go back to the version that is picked in the list."""
@@ -60,9 +72,30 @@ class Versions(QObject):
         )
 
     def _refresh(self) -> None:
-        if self.dialog is not None:
-            history = self._controller.network.history
-            self.dialog.fill(history.versions, history.present)
+        if self.dialog is None or not self.dialog.isVisible():
+            return
+        history = self._controller.network.history
+        self.dialog.fill(history.versions, history.present, self._scores)
+        unknown = [v.model for v in history.versions if v.model not in self._scores]
+        opened = self._controller.link.opened
+        if unknown and not self._asked and opened is not None and opened.annotation is not None:
+            self._asked = unknown
+            self._controller.client.measure(unknown)
+
+    def _on_event(self, event: object) -> None:
+        if isinstance(event, Measured):
+            asked, self._asked = self._asked, []
+            self._scores |= {
+                asked[i]: score for i, score in event.scores.items() if 0 <= i < len(asked)
+            }
+            self._refresh()
+        elif isinstance(event, Finished):  # Stop drops what was asked
+            self._asked = []
+
+    def _on_other_strokes(self) -> None:
+        self._scores.clear()
+        self._asked = []
+        self._refresh()
 
 
 class HistoryDialog(QDialog):
@@ -99,15 +132,24 @@ class HistoryDialog(QDialog):
         row = self.wanted.indexOfTopLevelItem(self.wanted.currentItem())
         return self._versions[row] if 0 <= row < len(self._versions) else None
 
-    def fill(self, versions: list[Version], present: Version | None) -> None:
-        """Show these, oldest given first; what is picked stays picked."""
+    def fill(
+        self,
+        versions: list[Version],
+        present: Version | None,
+        scores: Mapping[bytes, float | None],
+    ) -> None:
+        """Show these, oldest given first; what is picked stays picked.
+
+        `scores` are those measured now, by model.
+        """
         picked = self.picked
         self._versions = list(reversed(versions))
         self._present = present
         self.wanted.blockSignals(True)
         self.wanted.clear()
         for version in self._versions:
-            item = QTreeWidgetItem(_row(version, version is present))
+            item = QTreeWidgetItem(_row(version, version is present, scores))
+            item.setToolTip(2, _NOW if version.model in scores else _THEN)
             for column in _NUMBERS:
                 item.setTextAlignment(
                     column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -131,19 +173,25 @@ class HistoryDialog(QDialog):
         self.back_button.setEnabled(picked is not None and picked is not self._present)
 
 
-def _row(version: Version, present: bool) -> list[str]:
+_NOW = "Measured on the held-out strokes of now"
+_THEN = "Measured on the strokes of its time: not to be compared with the others"
+
+
+def _row(version: Version, present: bool, scores: Mapping[bytes, float | None]) -> list[str]:
     figures = version.figures
     try:
         time = datetime.fromisoformat(figures.created).astimezone().strftime("%d %b %H:%M:%S")
     except (ValueError, OverflowError, OSError):
         time = figures.created  # a model file may tell any text
-    known = figures.pieces > 0
+    if version.model in scores:
+        iou = iou_text(scores[version.model])
+    else:
+        iou = f"({iou_text(figures.score)})" if figures.score is not None else "–"
     return [
         "●" if present else "",
         time,
-        iou_text(figures.score),
-        f"{figures.pieces}" if known else "–",
-        f"{figures.painted:,} px".replace(",", "\u202f") if known else "–",
+        iou,
+        pixels_text(figures.painted) if figures.pieces else "–",
         f"{figures.steps}",
         f"{figures.seed}",
         version.source,

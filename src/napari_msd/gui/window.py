@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_msd.errors import MSDError
 from napari_msd.gui import layers as look
 from napari_msd.gui import readout
+from napari_msd.gui.availability import Situation, reasons
 from napari_msd.gui.class_actions import ClassActions
 from napari_msd.gui.controller import Controller
 from napari_msd.gui.live_button import LiveState
@@ -47,6 +48,8 @@ class SessionWindow(QWidget):
         self.versions = Versions(controller, self)
         self.class_actions = ClassActions(controller, panel, self)
         self.picker = LayerPicker(viewer, panel.image_combo, panel.annotation_combo, self)
+        image, annotation = controller.memory.chosen
+        self.picker.choose(image=image, annotation=annotation)
         self._ready: Ready | None = None
         self._progress: Progress | None = None
         self._later = QTimer(self)
@@ -57,8 +60,8 @@ class SessionWindow(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(panel)
 
-        panel.preset_combo.setCurrentText(controller.network.settings.preset)
-        panel.device_combo.setCurrentText(controller.network.settings.device)
+        panel.preset_combo.setCurrentText(controller.network.preset)
+        panel.device_combo.setCurrentText(controller.network.device)
         self._wire()
         self._keys = bind_viewer_keys(
             viewer, panel.live_button.click, panel.show_me_button.click, controller.overlay.hide
@@ -87,7 +90,9 @@ class SessionWindow(QWidget):
     def _wire(self) -> None:
         panel, controller, results = self.panel, self.controller, self.results
         self.picker.chosen.connect(self._on_layers)
+        self.picker.annotation_picked.connect(self._on_annotation_picked)
         panel.new_annotation_button.clicked.connect(self.new_annotation)
+        panel.continue_button.clicked.connect(controller.continue_from_another_image)
         panel.preset_combo.currentTextChanged.connect(controller.set_preset)
         panel.device_combo.currentTextChanged.connect(controller.set_device)
         panel.live_button.toggled.connect(controller.set_live)
@@ -101,15 +106,18 @@ class SessionWindow(QWidget):
         panel.history_button.clicked.connect(self.versions.show)
         controller.guide.switched.connect(self._on_uncertainty)
         panel.export_button.clicked.connect(results.ask_export)
-        panel.copy_button.clicked.connect(results.copy_segmentation)
+        panel.copy_button.clicked.connect(results.ask_copy)
         panel.save_model_button.clicked.connect(results.ask_save_model)
         panel.load_model_button.clicked.connect(results.ask_load_model)
-        panel.start_over_button.clicked.connect(self._on_start_over)
+        panel.start_over_button.clicked.connect(results.start_over)
+        panel.class_list.currentRowChanged.connect(self._refresh)
+        results.writing_changed.connect(self._refresh)
         controller.notice.connect(panel.status_label.notify)
         controller.acted.connect(panel.status_label.dismiss)
+        controller.past.connect(panel.status_label.retract)
         controller.live_state.connect(self._on_live_state)
         controller.work_changed.connect(self._refresh)
-        controller.settings_changed.connect(self._on_settings)
+        controller.network_changed.connect(self._on_network_changed)
         controller.heard.connect(self._on_event)
         controller.view.changed.connect(self._refresh)
         controller.classes.changed.connect(self._refresh)
@@ -127,23 +135,14 @@ class SessionWindow(QWidget):
             text = ""
         self.panel.image_text.setText(text)
         self.panel.image_text.setVisible(bool(text))
-        controller, label = self.controller, self.panel.status_label
-        problem = controller.subject.problem()
+        problem = self.controller.subject.problem()
         if image is not None and self.picker.annotation is not None and problem is not None:
-            label.notify("error", str(problem))
-        elif controller.subject.moved_apart:
-            label.notify(
-                "warning",
-                "Image and annotation are placed differently; "
-                "strokes are matched pixel by pixel, not by their place.",
-            )
-        elif controller.live and not controller.overlay.present:
-            label.notify(
-                "info",
-                "The segmentation layer was deleted; it comes back with the next Live, "
-                "Update once or Predict all.",
-            )
+            self.panel.status_label.notify("error", str(problem))
         self._refresh()
+
+    def _on_annotation_picked(self, annotation: Any) -> None:
+        """The next stroke goes where the combo says."""
+        self.viewer.layers.selection.active = annotation
 
     def new_annotation(self) -> None:
         """Make an annotation layer over the image, ready to be painted on."""
@@ -189,7 +188,9 @@ class SessionWindow(QWidget):
 
     def _show_figures(self) -> None:
         label, controller = self.panel.status_label, self.controller
-        label.set_figures(readout.figures(self._ready, self._progress))
+        present = controller.network.history.present
+        score = None if present is None else present.figures.score
+        label.set_figures(readout.figures(self._ready, self._progress, score))
         label.setToolTip(readout.figures_tooltip(self._ready))
         value, text = readout.bar(controller.work, controller.live, self._progress)
         self.panel.progress_bar.setValue(value)
@@ -213,13 +214,12 @@ class SessionWindow(QWidget):
         """Enable what makes sense now, and say the next step."""
         panel, controller = self.panel, self.controller
         n_painted = sum(1 for info in controller.classes if info.pixels)
-        panel.update_once_button.setEnabled(not controller.live and not controller.work)
-        panel.stop_button.setEnabled(controller.live or bool(controller.work))
-        panel.predict_all_button.setEnabled(not controller.work)
-        panel.remove_class_button.setEnabled(len(controller.classes) > 0)
-        panel.merge_class_button.setEnabled(len(controller.classes) > 1)
-        back = self.results.can_bring_back
-        panel.start_over_button.setText("Bring back" if back else "Start over")
+        panel.set_reasons(reasons(self._situation()))
+        another = controller.network.of_another_image
+        panel.offer_to_continue(another.source if another is not None else "")
+        panel.start_over_button.setText(
+            "Bring back" if self.results.can_bring_back else "Start over"
+        )
         if not controller.live and not controller.work:
             self._progress = self._progress and _at_rest(self._progress)
         waiting = self._progress is not None and self._progress.state == "waiting"
@@ -231,6 +231,7 @@ class SessionWindow(QWidget):
             (needs if n_painted > 1 else "")  # else the hint knows better which class is missing
             or readout.hint(
                 image=controller.image is not None,
+                problem=str(controller.subject.problem(need_annotation=False) or ""),
                 annotation=controller.annotation is not None,
                 brush=controller.desk.brush_in_hand,
                 n_painted=n_painted,
@@ -243,20 +244,35 @@ class SessionWindow(QWidget):
         )
         self._show_figures()
 
-    def _on_start_over(self) -> None:
-        bring_back = self.results.can_bring_back
-        self.results.start_over()
-        if not bring_back:
-            self.panel.loss_plot.clear_history()
-            self._progress = None
-            self.controller.classes.set_scores({})
-        self._refresh()
+    def _situation(self) -> Situation:
+        controller = self.controller
+        image_problem = controller.subject.problem(need_annotation=False)
+        return Situation(
+            image_problem=str(image_problem or ""),
+            problem=str(image_problem or controller.subject.problem() or ""),
+            live=controller.live,
+            work=controller.work,
+            stopping=controller.stopping,
+            trained=controller.model is not None,
+            segmented=controller.overlay.present and controller.overlay.has_content,
+            uncertainty=controller.guide.on,
+            classes=len(controller.classes),
+            picked=self.panel.class_list.current_value is not None,
+            versions=len(controller.network.history.versions),
+            forgotten=self.results.can_bring_back,
+            writing=self.results.writing,
+        )
 
-    def _on_settings(self) -> None:
+    def _on_network_changed(self) -> None:
+        """No figure, curve or score of another network, image or annotation stays."""
+        self.panel.loss_plot.clear_history()
+        self._progress = None
+        self.controller.classes.set_scores({})
         combo = self.panel.preset_combo
         combo.blockSignals(True)
-        combo.setCurrentText(self.controller.network.settings.preset)
+        combo.setCurrentText(self.controller.network.preset)
         combo.blockSignals(False)
+        self._refresh()
 
     def _on_theme(self, event: Any = None) -> None:
         self.panel.set_palette(palette(self.viewer))

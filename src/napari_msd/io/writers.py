@@ -5,12 +5,16 @@ Knows napari's layer tuples, not napari itself.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from napari_msd.io.export import export_labels
 
 CLASSES_KEY = "napari_msd_classes"
 """Where a Labels layer's ``metadata`` holds ``{value: {"name", "color"}}``."""
+
+REMARK_KEY = "napari_msd_remark"
+"""Where it holds what has to be said when the layer is saved ("27 of 30 planes are ...")."""
 
 
 def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -35,9 +39,17 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     ------
     ExportError, BadInputError
         One sentence each; napari shows it as a notification.
+
+    Warns
+    -----
+    UserWarning
+        When the segmentation is not complete; napari shows it as a notification.
     """
     if meta.get("multiscale"):
         data = data[0]
+    remark = (meta.get("metadata") or {}).get(REMARK_KEY)
+    if isinstance(remark, str) and remark:
+        warnings.warn(f"{path} is saved, but mind: {remark}", stacklevel=2)
     written = export_labels(
         path,
         data,

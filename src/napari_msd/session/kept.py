@@ -1,15 +1,29 @@
 """The newest weights worth keeping, as the bytes of model files.
 
-They outlive the trainer, the session they came from, and a change of image: a model
-loaded or trained on one image is used on the next one of as many channels. One is kept
-for every kind of network, so that trying another preset loses nothing.
+They outlive the trainer and the panel. One is kept for every image and kind of network: a new
+image begins anew, and trying another preset loses nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_msd.session.history import History
+
+if TYPE_CHECKING:
+    from napari_msd.config import Settings
+
+NO_IMAGE = 0
+"""Stands for the image of a model that was loaded while there was none."""
+
+
+class Kind(NamedTuple):
+    """What weights are kept for: an image's number, a preset, and the image's channels."""
+
+    image: int
+    preset: str
+    n_channels: int
 
 
 @dataclass(frozen=True)
@@ -20,39 +34,50 @@ class KeptModel:
     ----------
     model
         Bytes of a model file.
-    preset
-        Preset whose network these weights are of; another preset cannot use them.
-    n_channels
-        Channels of the images they were trained on.
+    settings
+        Of the network and its training; their device is the one chosen last.
     source
-        Where they come from, in words for the person ("membrane", "mito.safetensors").
+        Where the weights come from, in words for the person ("membrane", "mito.safetensors").
+    fit_normalisation
+        The weights are of another image: grey values have to be measured anew on this one.
     """
 
     model: bytes
-    preset: str
-    n_channels: int
+    settings: Settings
     source: str
+    fit_normalisation: bool = False
 
 
 class KeptModels:
-    """The newest weights of each preset and number of channels, and the versions before them."""
+    """The newest weights of each kind, and the versions before them."""
 
     def __init__(self) -> None:
-        self._models: dict[tuple[str, int], KeptModel] = {}
-        self._histories: dict[tuple[str, int], History] = {}
+        self._models: dict[Kind, KeptModel] = {}
+        self._histories: dict[Kind, History] = {}
 
-    def get(self, preset: str, n_channels: int) -> KeptModel | None:
-        """Weights a session of this preset and these channels can start from."""
-        return self._models.get((preset, n_channels))
+    def get(self, kind: Kind) -> KeptModel | None:
+        """Weights to start from; for want of others those loaded while there was no image."""
+        return self._models.get(kind) or self._models.get(kind._replace(image=NO_IMAGE))
 
-    def history(self, preset: str, n_channels: int) -> History:
+    def of_another_image(self, kind: Kind) -> KeptModel | None:
+        """The newest weights of another image that this one could continue from."""
+        for other, kept in reversed(self._models.items()):
+            if other.image not in (kind.image, NO_IMAGE) and other[1:] == kind[1:]:
+                return replace(kept, fit_normalisation=True)
+        return None
+
+    def history(self, kind: Kind) -> History:
         """All versions worth keeping there were of a kind; it outlives `forget`."""
-        return self._histories.setdefault((preset, n_channels), History())
+        return self._histories.setdefault(kind, History())
 
-    def keep(self, kept: KeptModel) -> None:
+    def keep(self, kind: Kind, kept: KeptModel) -> None:
         """Keep these, instead of older ones of their kind."""
-        self._models[kept.preset, kept.n_channels] = kept
+        self._models.pop(kind, None)  # the newest come last
+        self._models[kind] = kept
 
-    def forget(self, preset: str, n_channels: int) -> KeptModel | None:
+    def forget(self, kind: Kind) -> KeptModel | None:
         """Let go of the weights of a kind, and return them."""
-        return self._models.pop((preset, n_channels), None)
+        kept = self.get(kind)
+        self._models.pop(kind, None)
+        self._models.pop(kind._replace(image=NO_IMAGE), None)
+        return kept

@@ -1,7 +1,11 @@
-"""What crosses the wall: plain dataclasses, the same on both sides.
+"""What crosses the process boundary: plain dataclasses, the same on both sides.
 
 Requests go from the viewer to the trainer, events come back. Arrays travel in
 shared memory which the viewer owns; the messages only name it.
+
+Every event belongs to the session that was open when it was sent; the listener hears
+the session's number with it, 0 for what belongs to no session (`Ready`, `TrainerDied`,
+notices about the process itself).
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ __all__ = [
     "Event",
     "Finished",
     "LookHere",
+    "Measured",
     "ModelKept",
     "Notice",
     "OverlayBlock",
@@ -63,7 +68,8 @@ class Progress:
     the newest weights and `best_score` that of the kept ones. `needs` is the sentence to show
     while ``state == "waiting"``, `warning` one to be noticed for as long as it comes.
     `seconds_left`/`fraction` (0..1) are known for work that
-    ends (Update once, Predict all).
+    ends (Update once, Predict all). `starved` says that training gets less than a tenth of
+    the processor time it needs.
     """
 
     state: TrainerState
@@ -80,6 +86,7 @@ class Progress:
     iou_pieces: dict[int, int] = field(default_factory=dict)
     unmeasured: dict[int, int] = field(default_factory=dict)
     warning: str = ""
+    starved: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ class OverlayBlock:
     The viewer's end copies it out and hands the array to the listener as
     `labels`, uint8 of `region.shape`, values of the annotation. If `unsure`, the slot also holds
     how uncertain they are: `uncertainty`, uint8 of the same shape, 0 (sure) to 255 (a guess).
+    `network` is the id of the network that predicted them, see `ModelKept`.
     """
 
     plane: PlaneKey
@@ -97,6 +105,7 @@ class OverlayBlock:
     unsure: bool = False
     labels: Any = None
     uncertainty: Any = None
+    network: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,9 @@ class ModelKept:
     """New best weights: the bytes of a model file (see ``io.model_file``), `step` and `score`.
 
     They were learned from `painted` pixels in `pieces` stretches of strokes; `revision` is another
-    number whenever the strokes were others.
+    number whenever the strokes were others. `network` is the id that blocks predicted with it
+    carry: a short digest of all that decides a prediction. The same weights opened again have
+    the same id, as long as the same of their classes are painted.
     """
 
     model: bytes
@@ -129,11 +140,28 @@ class ModelKept:
     pieces: int = 0
     painted: int = 0
     revision: int = 0
+    network: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How models do on the strokes that are held out now; answers `TrainerClient.measure`.
+
+    `scores` maps a model's index in the list to its mean IoU (0..1); ``None`` if nothing is
+    held out, or the model's file is broken or made for other images.
+    """
+
+    scores: dict[int, float | None]
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Work that ends has ended: ``update`` (Update once), ``predict`` (Predict all) or ``stop``."""
+    """Work has ended: ``update`` (Update once), ``predict`` (Predict all) or ``stop``.
+
+    Every `TrainerClient.cancel` and every switching off of Live is answered by exactly one
+    ``stop``, even if nothing was under way. It is the last event of that cancellation:
+    ``predict`` and ``update`` of the work that it ended, with `cancelled`, come before it.
+    """
 
     work: Literal["update", "predict", "stop"]
     cancelled: bool = False
@@ -149,7 +177,11 @@ class Notice:
 
 @dataclass(frozen=True)
 class TrainerDied:
-    """The trainer process ended unasked. `restarting` says whether a new one is on its way."""
+    """The trainer process ended unasked, or hung and was ended.
+
+    `text` says in plain words what happened, `restarting` whether a new process is on its way.
+    It stands for every answer that was still to come.
+    """
 
     text: str
     restarting: bool
@@ -162,6 +194,7 @@ Event = (
     | LookHere
     | PlaneWanted
     | ModelKept
+    | Measured
     | Finished
     | Notice
     | TrainerDied
