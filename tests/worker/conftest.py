@@ -8,7 +8,7 @@ import pytest
 from napari_msd.config import Settings
 from napari_msd.planes import whole
 from napari_msd.worker.client import TrainerClient
-from napari_msd.worker.messages import Notice, Ready, StrokeBlock, View
+from napari_msd.worker.messages import Finished, Notice, StrokeBlock, View
 
 SHAPE = (64, 96)
 SMALL = Settings.from_preset(depth=3, patch_size=32, learning_rate=0.02)
@@ -19,11 +19,12 @@ class Listener:
     """Keeps all events; `wait` for one that a test is about."""
 
     def __init__(self):
-        self.events = []
+        self.events, self.sessions = [], []
         self._condition = threading.Condition()
 
-    def __call__(self, event):
+    def __call__(self, session, event):
         with self._condition:
+            self.sessions.append(session)
             self.events.append(event)
             self._condition.notify_all()
 
@@ -49,7 +50,7 @@ def shared_client():
     class Relay:
         listener = Listener()
 
-    client = TrainerClient(lambda event: Relay.listener(event))
+    client = TrainerClient(lambda *told: Relay.listener(*told))
     client.relay = Relay
     yield client
     client.close()
@@ -67,7 +68,7 @@ def client(shared_client, listener):
     shared_client.start()
     shared_client.open(SMALL, SHAPE, 1, lambda key: image())
     shared_client.cancel()
-    shared_client.relay.listener.wait(Ready)
+    shared_client.relay.listener.wait(Finished)
     shared_client.relay.listener = listener
     return shared_client
 

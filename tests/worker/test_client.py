@@ -16,6 +16,7 @@ from napari_msd.config import Settings
 from napari_msd.planes import Region
 from napari_msd.worker.messages import (
     Finished,
+    Measured,
     ModelKept,
     Notice,
     OverlayBlock,
@@ -185,12 +186,13 @@ def test_a_trainer_that_keeps_dying_is_left_dead_until_asked(own_client, listene
     listener.wait(Progress, lambda p: p.step > 0, since=mark)
 
 
-def test_forget_starts_over_with_the_same_strokes(client, listener):
+def test_opening_without_a_model_starts_over(client, listener):
     start(client, lambda key: image(), 1, 2, 3)
     client.set_live(True)
     listener.wait(Progress, lambda p: p.step > 40)
     mark = listener.now
-    client.forget()
+    start(client, lambda key: image(), 1, 2, 3)
+    client.set_live(True)
     listener.wait(Progress, lambda p: p.step == 0, since=mark)
     listener.wait(OverlayBlock, right(1, 2, 3), since=mark)
 
@@ -266,7 +268,11 @@ SCRIPT = """
     from napari_msd.planes import whole
 
     learning = threading.Event()
-    client = TrainerClient(lambda e: learning.set() if isinstance(e, Progress) and e.step else None)
+    def hear(session, event):
+        if isinstance(event, Progress) and event.step:
+            learning.set()
+
+    client = TrainerClient(hear)
     image = np.random.default_rng(0).random((48, 48))
     client.open(Settings.from_preset(depth=3, patch_size=32), image.shape, 1, lambda key: image)
     strokes = np.zeros(image.shape, np.uint8)
@@ -316,6 +322,52 @@ def test_no_orphan_and_no_memory_left_when_the_viewer_is_killed():
     wait_until_gone(trainer.pid)
     psutil.wait_procs(trackers, timeout=30)  # Python's own tracker frees the memory
     assert not in_use(memory)
+
+
+def test_events_carry_the_number_of_their_session(client, listener):
+    first = client.open(SMALL, SHAPE, 1, lambda key: image())
+    client.cancel()
+    listener.wait(Finished)
+    assert set(listener.sessions) - {0} == {first}
+    ready = [n for n, e in zip(listener.sessions, listener.events, strict=True) if is_ready(e)]
+    assert set(ready) == {0}
+    mark = listener.now
+    second = client.open(SMALL, SHAPE, 1, lambda key: image(), b"nonsense")
+    listener.wait(Notice, since=mark)
+    assert second > first
+    assert set(listener.sessions[mark:]) <= {0, second}
+
+
+def is_ready(event):
+    return isinstance(event, Ready)
+
+
+def test_stopping_without_a_trainer_is_answered_too(own_client, listener):
+    own_client.cancel()
+    assert listener.wait(Finished) == Finished("stop")
+    mark = listener.now
+    own_client.set_live(False)
+    listener.wait(Finished, since=mark)
+    own_client.measure([b"", b""])
+    assert listener.wait(Measured).scores == {0: None, 1: None}
+
+
+def test_stop_is_the_last_word_of_what_it_ended(client, listener):
+    start(client, lambda key: image(), 1, 2)
+    client.update_once()
+    client.set_live(True)
+    client.cancel()
+    client.cancel()
+    client.set_live(False)
+    client.measure([])
+    client.measure([b""])
+    listener.wait(Measured, lambda m: m.scores)  # all answers have come
+    stop = Finished("stop")
+    assert finished(listener) == [Finished("update", cancelled=True), stop, stop, stop]
+
+
+def finished(listener):
+    return [event for event in listener.events if isinstance(event, Finished)]
 
 
 def test_no_late_word_of_an_earlier_session(client, listener):

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
+from napari_msd.errors import ModelFileError
+from napari_msd.io.model_file import ModelRecord
 from napari_msd.planes import Region, whole
 from napari_msd.training import stopping
 from napari_msd.worker.limits import SLOT_BYTES
 from napari_msd.worker.messages import (
+    Finished,
     LookHere,
+    Measured,
     ModelKept,
     Notice,
     OverlayBlock,
@@ -35,7 +39,7 @@ class Slot:
 class Session:
     """A loop, and a viewer that answers at once."""
 
-    def __init__(self, pixels=None, model=None, read=None):
+    def __init__(self, pixels=None, model=None, read=None, channels=1, **opening):
         self.pixels = image() if pixels is None else pixels
         self.events, self.slot, self.blocks = [], Slot(), []
         self.read = read or (lambda plane: self.pixels)
@@ -43,13 +47,14 @@ class Session:
         self.ask(
             "open",
             settings=SMALL.to_dict(),
-            plane_shape=list(self.pixels.shape),
-            n_channels=1,
+            plane_shape=list(self.pixels.shape[:2]),
+            n_channels=channels,
             slot=self.slot,
             model=pack_bytes(model) if model else None,
             session=1,
+            **opening,
         )
-        self.ask("view", view=pack_view(View((), whole(self.pixels.shape))))
+        self.ask("view", view=pack_view(View((), whole(self.pixels.shape[:2]))))
 
     def ask(self, name, **inputs):
         self.loop.obey(name, inputs)
@@ -72,7 +77,7 @@ class Session:
                 size = event.region.shape[0] * event.region.shape[1]
                 parts = self.slot.values[:size], self.slot.values[SLOT_BYTES : SLOT_BYTES + size]
                 self.blocks.append([part.reshape(event.region.shape).copy() for part in parts])
-                self.ask("overlay_taken")
+                self.ask("overlay_taken", session=1)
         return did
 
     def until(self, done, most=20_000):
@@ -270,3 +275,127 @@ def test_the_models_own_normalisation_is_kept(trained):
     similar.learn(trained.loop._trainer.kept_steps + 3)
     assert similar.loop._trainer.normalisation == trained.loop._trainer.normalisation
     assert not similar.all(Notice)
+
+
+def rested(session):
+    """All that is asked for was done."""
+    session.ask("refresh")
+    while session.work():
+        pass
+    return session
+
+
+def test_the_same_network_has_the_same_id_in_another_session(trained):
+    kept, block = trained.all(ModelKept)[-1], rested(trained).all(OverlayBlock)[-1]
+    assert kept.network == block.network
+    assert len(kept.network) == 16
+    again = Session(model=kept.model)
+    again.paint(painted(1, 2, 3))
+    assert rested(again).all(OverlayBlock)[-1].network == kept.network
+    assert not again.all(ModelKept)  # the viewer has it
+
+
+def test_another_network_has_another_id(trained):
+    before = trained.loop._trainer.network_id
+    trained.paint(painted(1, 2))
+    fewer = trained.loop._trainer.network_id
+    assert fewer != before
+    trained.learn(trained.loop._trainer.kept_steps + 20)
+    assert len({before, fewer, trained.loop._trainer.network_id}) == 3
+
+
+def test_a_new_class_alone_leaves_the_id(trained):
+    before = trained.loop._trainer.network_id
+    trained.paint([StrokeBlock((), Region(0, 0, 3, 3), np.full((3, 3), 7, np.uint8))])
+    assert trained.loop._trainer.network_id == before
+
+
+def test_the_normalisation_can_be_fitted_anew(trained):
+    model = model_of(trained)
+    bright = Session(pixels=image() * 3 + 500, model=model, fit_normalisation=True)
+    bright.paint(painted(1, 2, 3))
+    rested(bright)
+    right = np.broadcast_to(np.repeat([1, 2, 3], 32)[None, :], SHAPE)
+    assert (bright.blocks[-1][0] == right).mean() > 0.9
+    assert not bright.all(Notice)  # nothing is said of the model's own grey values
+    (kept,) = bright.all(ModelKept)  # a restarted trainer goes on with it as it is
+    assert kept.network == bright.all(OverlayBlock)[-1].network
+    assert kept.network != trained.loop._trainer.network_id
+    assert ModelRecord.from_bytes(kept.model).mean == bright.loop._trainer.normalisation.mean
+
+
+def test_models_are_compared_on_the_held_out_strokes_of_now(trained):
+    trained.loop._trainer.planes.clear()  # they are asked for
+    good = model_of(trained)
+    colour = Session(pixels=np.repeat(image()[..., None], 3, 2), channels=3)
+    colour.paint(painted(1, 2, 3))
+    colour.learn(1)
+    trained.ask("measure", models=[pack_bytes(m) for m in (good, b"broken", model_of(colour))])
+    trained.until(lambda: trained.all(Measured))
+    scores = trained.all(Measured)[-1].scores
+    assert scores == {0: pytest.approx(trained.loop._trainer.kept_scores.mean), 1: None, 2: None}
+    assert not trained.all(Notice)
+
+
+def test_one_model_is_measured_per_turn_and_a_new_request_drops_the_rest(trained):
+    model = pack_bytes(model_of(trained))
+    trained.ask("measure", models=[model] * 3)
+    trained.work()
+    trained.ask("measure", models=[model])
+    trained.work()
+    assert [set(measured.scores) for measured in trained.all(Measured)] == [{0}]
+    trained.ask("measure", models=[model] * 3)
+    trained.work()
+    trained.ask("cancel")
+    while trained.work():
+        pass
+    assert len(trained.all(Measured)) == 1
+
+
+def test_nothing_held_out_gives_no_score(session, trained):
+    empty = Session()
+    empty.ask("measure", models=[pack_bytes(model_of(trained))])
+    empty.work()
+    assert empty.all(Measured) == [Measured({0: None})]
+
+
+def test_a_stop_is_answered_once_and_last_whatever_was_under_way(trained):
+    def answers():
+        mark = len(trained.events)
+        trained.ask("cancel")
+        return trained.events[mark:]
+
+    stop = Finished("stop")
+    assert [e for e in answers() if isinstance(e, Finished)] == [stop]
+    trained.ask("predict_all", planes=[[]])
+    assert [e for e in answers() if isinstance(e, Finished)] == [Finished("predict", True), stop]
+    trained.ask("update_once")
+    trained.ask("live", on=True)
+    trained.work()
+    came = answers()
+    assert [e for e in came if isinstance(e, Finished)] == [Finished("update", True), stop]
+    assert came[-1] == stop
+
+
+def test_a_stop_is_answered_even_if_the_network_cannot_be_sent(trained, monkeypatch):
+    def broken():
+        raise ModelFileError("This network cannot be saved.")
+
+    trained.ask("live", on=True)
+    steps = trained.loop._trainer.kept_steps
+    trained.until(lambda: trained.loop._trainer.kept_steps > steps)
+    monkeypatch.setattr(trained.loop._trainer, "record", broken)
+    trained.loop._sender.restart()
+    trained.ask("live", on=False)
+    assert isinstance(trained.all(Notice)[-1], Notice)
+    assert trained.events[-1] == Finished("stop")
+
+
+def test_a_block_of_another_session_cannot_free_the_slot(trained):
+    trained.ask("refresh")
+    trained.until(lambda: trained.loop.work())  # predicted, not taken
+    assert not trained.loop._showing._slot.free
+    trained.ask("overlay_taken", session=0)
+    assert not trained.loop._showing._slot.free
+    trained.ask("overlay_taken", session=1)
+    assert trained.loop._showing._slot.free

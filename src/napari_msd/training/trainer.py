@@ -16,6 +16,7 @@ from napari_msd.network import MSDNet
 from napari_msd.planes import PlaneKey, Region
 from napari_msd.training.class_shares import damped_offsets, share_offsets
 from napari_msd.training.device import choose_device
+from napari_msd.training.identity import digest_of
 from napari_msd.training.judgement import Judgement
 from napari_msd.training.learner import Learner
 from napari_msd.training.measuring import Question, measure, temperature_of
@@ -55,6 +56,8 @@ class Trainer:
     start
         A model to continue from; an untrained network if not given. Its network
         and normalisation are kept, whatever `settings` say of the network.
+    fit_normalisation
+        Keep the weights of `start` only; the first plane sets the normalisation.
 
     Raises
     ------
@@ -65,7 +68,12 @@ class Trainer:
     """
 
     def __init__(
-        self, settings: Settings, n_channels: int, start: ModelRecord | None = None
+        self,
+        settings: Settings,
+        n_channels: int,
+        start: ModelRecord | None = None,
+        *,
+        fit_normalisation: bool = False,
     ) -> None:
         self.settings = settings
         self.n_channels = n_channels
@@ -97,9 +105,11 @@ class Trainer:
         self._baked_damping = 0.0
         """Of the class shares that are still in the outputs of a model that was started from."""
         self._temperature: tuple[int, float] | None = None
+        self._network_id: tuple[object, str] = None, ""
         if start is not None:
             start.require_channels(n_channels)
-            self.normalisation = Normalisation(start.mean, start.std)
+            if not fit_normalisation:
+                self.normalisation = Normalisation(start.mean, start.std)
             self.outputs = [info.value for info in start.classes]
             self._adopt(network_of(start, self._backend).to(self._device))
             self._baked_damping = float(start.settings.get("share_damping", 0.0))
@@ -224,7 +234,24 @@ class Trainer:
     @property
     def weights_shown(self) -> int:
         """A number that changes whenever `predictor` may answer differently."""
-        return hash((self.kept_steps, self._active))
+        return int(self.network_id or "0", 16)
+
+    @property
+    def network_id(self) -> str:
+        """A short name of what `predictor` answers with; empty before there is anything.
+
+        The same network opened again has the same name, as long as the same of its classes
+        are painted.
+        """
+        if self._kept is None:
+            return ""
+        made_of = self._kept, self.kept_steps, self.normalisation, self._active
+        if self._network_id[0] != made_of:
+            self._network_id = (
+                made_of,
+                digest_of(self._kept, self.normalisation, self.outputs, self._active),
+            )
+        return self._network_id[1]
 
     @property
     def _active(self) -> tuple[int, ...]:
@@ -248,6 +275,21 @@ class Trainer:
             found = temperature_of(self.predictor(), self._question)
             self._temperature = self.weights_shown, found
         return self._temperature[1]
+
+    def score_of(self, model: ModelRecord) -> float | None:
+        """Mean IoU of another model on the strokes that are held out now; None if there are none.
+
+        Raises
+        ------
+        ModelFileError
+            If it was made for another number of channels.
+        """
+        model.require_channels(self.n_channels)
+        network = network_of(model, self._backend).to(self._device)
+        classes = [info.value for info in model.classes]
+        active = [value for value in classes if value in self.classes]
+        predictor = Predictor(network, Normalisation(model.mean, model.std), classes, active)
+        return measure(predictor, self._question).mean if active else None
 
     def record(self) -> ModelRecord:
         """The kept weights as a model."""

@@ -1,4 +1,4 @@
-"""The viewer's end of the wall: the trainer process, started, fed, watched and ended.
+"""The viewer's end of the process boundary: the trainer process, started, fed, watched and ended.
 
 Nothing here blocks the caller: requests are queued and sent by a thread of our
 own, planes are read by another, events arrive on appose's. Never imports torch.
@@ -20,6 +20,8 @@ from napari_msd.planes import PlaneKey
 from napari_msd.worker.memory import ReadPlane, SessionMemory
 from napari_msd.worker.messages import (
     Event,
+    Finished,
+    Measured,
     ModelKept,
     Notice,
     OverlayBlock,
@@ -31,7 +33,7 @@ from napari_msd.worker.messages import (
 )
 from napari_msd.worker.plane_reader import PlaneRead, PlaneReader
 from napari_msd.worker.trainer_process import TrainerProcess
-from napari_msd.worker.wire import pack_strokes, pack_view, unpack_event
+from napari_msd.worker.wire import pack_bytes, pack_strokes, pack_view, unpack_event
 
 MAX_DEATHS = 3
 DEATHS_WITHIN = 60.0
@@ -50,10 +52,12 @@ class TrainerClient:
     Parameters
     ----------
     on_event
-        Called with every `Event`, on a background thread, one at a time.
+        Called with the number of a session (see `open`) and an `Event` of it, on a
+        background thread, one at a time. The number is 0 for events of no session. Those of
+        a session that is no longer the newest may still come: drop them.
     """
 
-    def __init__(self, on_event: Callable[[Event], None]) -> None:
+    def __init__(self, on_event: Callable[[int, Event], None]) -> None:
         self._on_event = on_event
         self._telling = threading.Lock()
         self._process: TrainerProcess | None = None
@@ -80,8 +84,10 @@ class TrainerClient:
         n_channels: int,
         read_plane: ReadPlane,
         model: bytes | None = None,
-    ) -> None:
-        """Begin, or replace, the session.
+        *,
+        fit_normalisation: bool = False,
+    ) -> int:
+        """Begin, or replace, the session; returns its number, 1 or more.
 
         Earlier strokes are forgotten: send them again.
 
@@ -98,9 +104,13 @@ class TrainerClient:
             thread, only for planes that are needed.
         model
             Bytes of a model file to go on from; an untrained network if not given.
+        fit_normalisation
+            Keep the model's weights only: the first plane sets the normalisation.
         """
         self._number += 1
-        session = SessionMemory(self._number, settings, plane_shape, n_channels, read_plane, model)
+        session = SessionMemory(
+            self._number, settings, plane_shape, n_channels, read_plane, model, fit_normalisation
+        )
 
         def do() -> None:
             self._session = session
@@ -109,6 +119,7 @@ class TrainerClient:
                 self._process.request(*session.opening(self._process.slot))
 
         self._outbox.put(do)
+        return session.number
 
     def set_strokes(self, blocks: list[StrokeBlock]) -> None:
         """Painted values changed in these rectangles: painted, erased or undone."""
@@ -136,6 +147,7 @@ class TrainerClient:
 
     def set_live(self, on: bool) -> None:
         """Train, and refresh the view, until switched off. Answer to off: ``Finished("stop")``."""
+        number = self._number
 
         def do() -> None:
             if on:
@@ -143,6 +155,8 @@ class TrainerClient:
             if self._session is not None:
                 self._session.live = on
             self._request("live", {"on": on})
+            if not on and self._process is None:
+                self._tell(number, Finished("stop"))
 
         self._outbox.put(do)
 
@@ -183,23 +197,30 @@ class TrainerClient:
         """Ask where labels would teach most. Answer: `LookHere`, or a notice why there is none."""
         self._outbox.put(lambda: self._request("show_me", {}))
 
+    def measure(self, models: list[bytes]) -> None:
+        """Compare models (bytes of model files) on the held-out strokes. Answer: `Measured`.
+
+        Dropped without an answer by another `measure`, `open` or `cancel`.
+        """
+        number = self._number
+
+        def do() -> None:
+            self._request("measure", {"models": [pack_bytes(model) for model in models]})
+            if self._process is None:
+                self._tell(number, Measured(dict.fromkeys(range(len(models)))))
+
+        self._outbox.put(do)
+
     def cancel(self) -> None:
-        """End whatever is under way; what was learned stays."""
+        """End whatever is under way; what was learned stays. Answer: ``Finished("stop")``."""
+        number = self._number
 
         def do() -> None:
             if self._session is not None:
                 self._session.live = False
             self._request("cancel", {})
-
-        self._outbox.put(do)
-
-    def forget(self) -> None:
-        """Start over with an untrained network; the strokes stay."""
-
-        def do() -> None:
-            if self._session is not None:
-                self._session.model = None
-            self._request("forget", {})
+            if self._process is None:
+                self._tell(number, Finished("stop"))
 
         self._outbox.put(do)
 
@@ -248,7 +269,7 @@ class TrainerClient:
         try:
             process.start()
         except OSError as error:
-            self._tell(Notice("error", f"The trainer process could not be started: {error}"))
+            self._tell(0, Notice("error", f"The trainer process could not be started: {error}"))
             return
         self._process = process
 
@@ -256,6 +277,11 @@ class TrainerClient:
         """Send to the living trainer; a dead one gets all of it when it is replaced."""
         if self._process is not None:
             self._process.request(name, inputs)
+
+    def _answer(self, process: TrainerProcess, name: str, **inputs: Any) -> None:
+        """Send to the process that asked, if it is still the one in use."""
+        if process is self._process:
+            process.request(name, inputs)
 
     def _bury(self, process: TrainerProcess) -> None:
         """The trainer died unasked: say so, and put a new one in its place."""
@@ -270,7 +296,7 @@ class TrainerClient:
         what = (
             "a new one goes on from the last weights" if restarting else "press Live to try again"
         )
-        self._tell(TrainerDied(f"The trainer stopped unexpectedly; {what}.", restarting))
+        self._tell(0, TrainerDied(f"The trainer stopped unexpectedly; {what}.", restarting))
         if restarting:
             self._ensure_process()
             self._resume()
@@ -309,7 +335,9 @@ class TrainerClient:
     def _hear(self, process: TrainerProcess, data: dict[str, Any]) -> None:
         number = data.pop("session")
         event = unpack_event(data)
-        if number != self._number and not isinstance(event, (Ready, Notice)):
+        if isinstance(event, Ready):
+            number = 0
+        if number not in (0, self._number):
             return  # late words about an image, or strokes, that are no longer worked on
         match event:
             case PlaneWanted(plane):
@@ -319,17 +347,17 @@ class TrainerClient:
                 return
             case OverlayBlock():
                 event = process.take_overlay(event)
-                self._outbox.put(lambda: self._request("overlay_taken", {}))
+                self._outbox.put(lambda: self._answer(process, "overlay_taken", session=number))
             case ModelKept(model):
                 if self._session is not None and self._session.number == number:
-                    self._session.model = model
+                    self._session.keep(model)
             case Ready():
                 self._pid = event.pid
             case _:
                 pass
-        self._tell(event)
+        self._tell(number, event)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, session: int, event: Event) -> None:
         with self._telling:
             if not self._closing:
-                self._on_event(event)
+                self._on_event(session, event)

@@ -13,29 +13,30 @@ SEND_MODEL_EVERY = 1.0
 
 
 class ModelSender:
-    """Sends the kept weights when they are others than those sent last."""
+    """Sends the kept network when it is another than the one sent last."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
-        self._sent_steps = -1
+        self._sent = ""
         self._sent_at = 0.0
 
-    def restart(self, known_steps: int = -1) -> None:
-        """Another network; the viewer has its weights at `known_steps`, if any."""
-        self._sent_steps = known_steps
+    def restart(self, known: str = "") -> None:
+        """A session begins; `known` is the id of the network that the viewer has, if any."""
+        self._sent = known
 
     def send(self, trainer: Trainer, *, now: bool = False) -> None:
-        """Send the kept weights if they are new; `now`: however short ago the last were sent."""
-        if not trainer.learned or trainer.kept_steps == self._sent_steps:
+        """Send the kept network if it is new; `now`: however short ago the last was sent."""
+        if not trainer.learned or trainer.network_id == self._sent:
             return
         if now or time.monotonic() - self._sent_at >= SEND_MODEL_EVERY:
             self._sent_at = time.monotonic()
-            self._sent_steps = trainer.kept_steps
+            self._sent = trainer.network_id
             self._emit(
                 ModelKept(
                     trainer.record().to_bytes(),
                     trainer.kept_steps,
                     trainer.kept_scores.mean,
                     *trainer.kept_amount,
+                    network=trainer.network_id,
                 )
             )

@@ -32,6 +32,7 @@ class SessionMemory:
     n_channels: int
     read_plane: ReadPlane
     model: bytes | None = None
+    fit_normalisation: bool = False
     strokes: StrokeStore = field(default_factory=StrokeStore)
     view: View | None = None
     live: bool = False
@@ -46,7 +47,13 @@ class SessionMemory:
             "n_channels": self.n_channels,
             "slot": slot,
             "model": pack_bytes(self.model) if self.model else None,
+            "fit_normalisation": self.fit_normalisation,
         }
+
+    def keep(self, model: bytes) -> None:
+        """The trainer sent its kept network: what it measured of the image is in there, too."""
+        self.model = model
+        self.fit_normalisation = False
 
     def resuming(self, slot: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every request that brings a new process to where the session stands."""

@@ -31,15 +31,17 @@ class OverlaySlot:
         plane: PlaneKey,
         region: Region,
         step: int,
+        network: str,
         labels: npt.NDArray[np.uint8],
         uncertainty: npt.NDArray[np.uint8] | None = None,
     ) -> None:
-        """Hand over the values of `region`, at most SLOT_SIDE x SLOT_SIDE."""
+        """Hand over what `network` predicted for `region`, at most SLOT_SIDE x SLOT_SIDE."""
         self._values[: labels.size] = labels.ravel()
         if uncertainty is not None:
             self._values[SLOT_BYTES : SLOT_BYTES + labels.size] = uncertainty.ravel()
         self.free = False
-        self._emit(OverlayBlock(plane, region, step, unsure=uncertainty is not None))
+        unsure = uncertainty is not None
+        self._emit(OverlayBlock(plane, region, step, unsure, network=network))
 
     def taken(self) -> None:
         """The viewer has copied the tile."""

@@ -1,4 +1,4 @@
-"""The trainer's end of the wall: one loop that obeys requests, trains and predicts."""
+"""The trainer's end of the process boundary: one loop that obeys requests, trains and predicts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from napari_msd.config import Settings
-from napari_msd.errors import MSDError, OutOfMemoryError
 from napari_msd.planes import whole
 from napari_msd.training import Trainer
+from napari_msd.worker.errors import sentence_of
 from napari_msd.worker.inbox import INBOX, Inbox
 from napari_msd.worker.messages import Event, Notice
 from napari_msd.worker.process import be_polite
@@ -78,15 +77,9 @@ class _told:  # noqa: N801 -- reads as a word in a with statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not isinstance(
-            error, MSDError
-        ):
-            error = OutOfMemoryError(
-                "The device has too little memory to train this network; "
-                "choose the CPU, or a preset of smaller depth."
-            )
-        if not isinstance(error, MSDError):
+        sentence = sentence_of(error) if error is not None else ""
+        if not sentence:
             return False
         self._loop.rest()
-        self._emit(Notice("error", str(error)))
+        self._emit(Notice("error", sentence))
         return True

@@ -45,16 +45,12 @@ class Showing:
         self._slot = OverlaySlot(slot, self._emit)
         self._plane_shape = plane_shape
         self.view.look_at(None)
+        self.view.renew()
         self._once = self._uncertain = False
-        self.start_over()
-
-    def start_over(self) -> None:
-        """Another network: nothing that was predicted holds any more."""
         self._wanted.clear()
         self._suggestions = Suggestions(self._plane_shape)
         self._survey = None
         self._surveyed.clear()
-        self.view.renew()
 
     def look_at(self, view: View) -> None:
         """Something else is on screen."""
@@ -169,12 +165,13 @@ class Showing:
         assert self._slot is not None
         plane, region = tile
         predictor, pixels = trainer.predictor(), trainer.planes[plane]
+        what = plane, region, trainer.kept_steps, trainer.network_id
         if not self._uncertain:
-            self._slot.send(plane, region, trainer.kept_steps, predictor.labels(pixels, region))
+            self._slot.send(*what, predictor.labels(pixels, region))
             return
         labels, uncertainty = predictor.labels_and_uncertainty(pixels, region, trainer.temperature)
         self._suggestions.note(plane, region, uncertainty)
-        self._slot.send(plane, region, trainer.kept_steps, labels, uncertainty)
+        self._slot.send(*what, labels, uncertainty)
 
     # --- planes --------------------------------------------------------------------------
 

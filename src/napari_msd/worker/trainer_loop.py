@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -16,8 +16,10 @@ from napari_msd.native import get_threads
 from napari_msd.planes import whole
 from napari_msd.training import Trainer, describe_device
 from napari_msd.training.record import versions
+from napari_msd.worker.comparison import Comparison
+from napari_msd.worker.errors import sentence_of
 from napari_msd.worker.handing_over import ModelSender
-from napari_msd.worker.messages import Event, Finished, Ready, TrainerState
+from napari_msd.worker.messages import Event, Finished, Measured, Notice, Ready, TrainerState
 from napari_msd.worker.plane_checks import PlaneChecks
 from napari_msd.worker.prediction import WholePlanes
 from napari_msd.worker.reporting import Reporter
@@ -53,6 +55,8 @@ class TrainerLoop:
         self._needs = ""
         self._obstacle = "Choose an image and paint a few strokes first."
         self._checks = PlaneChecks(None)
+        self._refits = False
+        self._comparison: Comparison | None = None
 
     # --- requests ------------------------------------------------------------------------
 
@@ -82,6 +86,7 @@ class TrainerLoop:
         slot: Any,
         model: str | None,
         session: int,
+        fit_normalisation: bool = False,
     ) -> None:
         self.rest()
         self.session = session
@@ -92,25 +97,17 @@ class TrainerLoop:
         self._showing.open(slot, self._plane_shape)
         try:
             start = ModelRecord.from_bytes(unpack_bytes(model)) if model else None
-            self._trainer = Trainer(self._settings, n_channels, start)
+            self._trainer = Trainer(
+                self._settings, n_channels, start, fit_normalisation=fit_normalisation
+            )
         except MSDError as error:
             self._obstacle = str(error)  # told again when work is asked for
             raise
-        self._sender.restart(self._trainer.kept_steps)
+        self._refits = start is not None and fit_normalisation
+        self._sender.restart("" if self._refits else self._trainer.network_id)
+        # of a model whose normalisation is not used nothing is to be expected
         self._checks = PlaneChecks(self._trainer.normalisation)
         self.introduce()
-
-    def _obey_forget(self) -> None:
-        old = self._trainer
-        if old is None:
-            return
-        self._trainer = Trainer(self._settings, self._n_channels)
-        for block in old.strokes.blocks():
-            self._trainer.write_strokes(*block)
-        self._sender.restart()
-        self._showing.start_over()
-        self._reporter.restart(0)
-        self._report()
 
     def _obey_strokes(self, blocks: list[dict[str, Any]]) -> None:
         if self._trainer is None:
@@ -128,6 +125,9 @@ class TrainerLoop:
         if self._trainer is None:
             return
         self._trainer.set_plane(key, pixels)
+        if self._refits:  # the network is another now, and a restarted trainer has to go on with it
+            self._refits = False
+            self._sender.send(self._trainer, now=True)
         for notice in self._checks.remarks(self._trainer.planes[key]):
             self._emit(notice)
 
@@ -150,13 +150,11 @@ class TrainerLoop:
             self._showing.survey_plane(self._trainer)
 
     def _obey_live(self, on: bool) -> None:
-        if on == self._live:
-            return
-        self._live = on
-        if on:
+        if not on:
+            self._end_live()
+        elif not self._live:
+            self._live = True
             self._begin_training()
-        else:
-            self._end_training("stop")
 
     def _obey_update_once(self) -> None:
         self._update_ends = time.monotonic() + UPDATE_SECONDS
@@ -171,24 +169,28 @@ class TrainerLoop:
 
     def _obey_cancel(self) -> None:
         self._showing.stop()
+        self._comparison = None
         if self._planes is not None:
             self._planes = None
             self._report()
             self._emit(Finished("predict", cancelled=True))
         if self._update_ends is not None:
-            self._update_ends = None
-            self._end_training("update", cancelled=True)
-        if self._live:
-            self._live = False
-            self._end_training("stop")
+            self._end_update(cancelled=True)
+        self._end_live()
 
-    def _obey_overlay_taken(self) -> None:
-        self._showing.taken()
+    def _obey_overlay_taken(self, session: int) -> None:
+        if session == self.session:  # else of another session's block: not what is in the slot now
+            self._showing.taken()
+
+    def _obey_measure(self, models: list[str]) -> None:
+        self._comparison = Comparison([unpack_bytes(model) for model in models])
 
     # --- work ----------------------------------------------------------------------------
 
     def work(self) -> bool:
         """Do one small unit of work; False if there is none before the next request."""
+        if self._comparison is not None:
+            return self._compare_next(self._comparison)
         if self._planes is not None:
             return self._predict_next(self._planes)
         trainer = self._trainer
@@ -214,8 +216,21 @@ class TrainerLoop:
         self._live = False
         self._update_ends = None
         self._planes = None
+        self._comparison = None
         self._showing.stop()
         self._report()
+
+    def _compare_next(self, comparison: Comparison) -> bool:
+        missing = self._trainer.missing_planes() if self._trainer is not None else set()
+        for plane in missing:
+            self._showing.want(plane)
+        if missing:
+            return False
+        comparison.work(self._trainer)
+        if comparison.done:
+            self._comparison = None
+            self._emit(Measured(comparison.scores))
+        return True
 
     # --- learning ------------------------------------------------------------------------
 
@@ -230,11 +245,27 @@ class TrainerLoop:
         self._reporter.restart(self._trainer.steps)
         self._report()
 
-    def _end_training(self, work: Literal["update", "stop"], cancelled: bool = False) -> None:
-        if self._trainer is not None:
-            self._sender.send(self._trainer, now=True)
+    def _end_live(self) -> None:
+        """Answer the request to stop, whether or not there was something to be stopped."""
+        if self._live:
+            self._live = False
+            self._hand_over()
         self._report()
-        self._emit(Finished(work, cancelled))
+        self._emit(Finished("stop"))
+
+    def _end_update(self, *, cancelled: bool = False) -> None:
+        self._update_ends = None
+        self._hand_over()
+        self._report()
+        self._emit(Finished("update", cancelled))
+
+    def _hand_over(self) -> None:
+        """Send the newest network; what prevents it is told before the end of the work is."""
+        try:
+            if self._trainer is not None:
+                self._sender.send(self._trainer, now=True)
+        except (MSDError, MemoryError) as error:
+            self._emit(Notice("error", sentence_of(error)))
 
     def _waits(self, trainer: Trainer) -> bool:
         """Whether learning needs something first; asks for it."""
@@ -273,8 +304,7 @@ class TrainerLoop:
         if trainer.measured_steps != trainer.steps:
             trainer.measure()
         if self._showing.view.complete(trainer.weights_shown):
-            self._update_ends = None
-            self._end_training("update")
+            self._end_update()
             return True
         return self._showing.refresh(trainer)
 

@@ -1,4 +1,4 @@
-"""How messages are written for the wall: JSON with small arrays inside.
+"""How messages are written for the process boundary: JSON with small arrays inside.
 
 Stroke values are almost all zeros: compressed they are a few hundred bytes, so
 they travel in the message itself. Planes and overlay blocks are large and go
@@ -18,8 +18,8 @@ from napari_msd.planes import Region
 from napari_msd.worker import messages
 from napari_msd.worker.messages import Event, StrokeBlock, View
 
-_BY_CLASS = {"held_out_iou", "iou_margin", "iou_pieces", "unmeasured"}
-"""Values by class: JSON makes every key a text."""
+_BY_NUMBER = {"held_out_iou", "iou_margin", "iou_pieces", "unmeasured", "scores"}
+"""Values by class or by index: JSON makes every key a text."""
 
 
 def pack_bytes(data: bytes) -> str:
@@ -91,7 +91,7 @@ def unpack_event(data: dict[str, Any]) -> Event:
         data["region"] = Region(*data["region"])
     if "model" in data:
         data["model"] = unpack_bytes(data["model"])
-    for name in _BY_CLASS & data.keys():
+    for name in _BY_NUMBER & data.keys():
         data[name] = {int(k): v for k, v in data[name].items()}
     event: Event = kind(**data)
     return event

@@ -1,0 +1,43 @@
+"""Comparing models on the strokes that are held out now, one model per unit of work."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from napari_msd.errors import MSDError
+from napari_msd.io.model_file import ModelRecord
+from napari_msd.training import Trainer
+
+
+class Comparison:
+    """Models to be measured, and what they scored so far.
+
+    Parameters
+    ----------
+    models
+        Bytes of model files; they may be broken, or made for other images.
+    """
+
+    def __init__(self, models: Sequence[bytes]) -> None:
+        self._waiting = deque(enumerate(models))
+        self.scores: dict[int, float | None] = {}
+        """Index -> mean IoU; None where it cannot be told."""
+
+    @property
+    def done(self) -> bool:
+        """Whether every model was measured."""
+        return not self._waiting
+
+    def work(self, trainer: Trainer | None) -> None:
+        """Measure the next model on what `trainer` holds out."""
+        if not self._waiting:
+            return
+        index, model = self._waiting.popleft()
+        self.scores[index] = None
+        if trainer is None:
+            return
+        try:
+            self.scores[index] = trainer.score_of(ModelRecord.from_bytes(model))
+        except MSDError:  # broken, of other images, or too large for the device: it has no score
+            return
