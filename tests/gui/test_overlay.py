@@ -120,7 +120,9 @@ def test_repaints_that_cost_much_come_less_often(painted, qtbot, monkeypatch):
     qtbot.waitUntil(overlay.waits_for_its_turn)
     assert (overlay.layer.data == 1).all()
     painted.panel.stop_button.click()
-    painted.client.say(Finished("predict", True))  # what has arrived is shown at the end at the latest
+    painted.client.say(
+        Finished("predict", True)
+    )  # what has arrived is shown at the end at the latest
     qtbot.waitUntil(lambda: (overlay.layer.data == 2).all())
 
 

@@ -592,7 +592,7 @@ def test_merged_class_is_one_step_of_undo(painted, qtbot):
 
 
 def test_class_without_strokes_is_removed_without_asking(painted, monkeypatch):
-    monkeypatch.setattr("napari_msd.gui.class_actions.QMessageBox.question", None)
+    monkeypatch.setattr("napari_msd.gui.class_actions.QMessageBox.exec", None)
     painted.panel.add_class_button.click()
     assert 3 in painted.controller.classes
     assert painted.controller.annotation.selected_label == 3

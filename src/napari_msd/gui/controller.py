@@ -85,7 +85,6 @@ class Controller(WorkState):
         self.feed.counted.connect(self.classes.set_pixels)
         self.feed.unusable.connect(self._on_unusable)
         self.classes.changed.connect(self._on_classes)
-        self.desk.unreadable.connect(self._on_unreadable)
         self.link.heard.connect(self._on_event)
         self.overlay.deleted.connect(self._on_segmentation_deleted)
         self.overlay.opacity = preferences.overlay_opacity
@@ -136,8 +135,7 @@ class Controller(WorkState):
         if not lost:
             self.acted.emit()
         annotation, problem = self.annotation, self.subject.problem()
-        if annotation is not self.desk.layer:
-            self.desk.take(annotation)
+        readable = annotation is self.desk.layer or self.desk.take(annotation)
         self.view.watch(annotation if problem is None else self.image)
         self.strokes.watch(self.subject.fitting)
         self.feed.count()
@@ -160,6 +158,12 @@ class Controller(WorkState):
                 self.attempt(self.feed.open)
             if lost:
                 self.notice.emit("warning", lost)
+        if not readable:
+            self.notice.emit(
+                "warning",
+                f"The class names and colours kept in “{annotation.name}” cannot be read; "
+                "they are not used.",
+            )
 
     def set_preset(self, preset: str) -> None:
         """Another network: the next work begins with it, Live at once."""
@@ -346,12 +350,6 @@ class Controller(WorkState):
         self.notice.emit(
             "warning",
             "Some painted values are negative or above 255; they are not used as classes.",
-        )
-
-    def _on_unreadable(self, name: str) -> None:
-        self.notice.emit(
-            "warning",
-            f"The class names and colours kept in “{name}” cannot be read; they are not used.",
         )
 
     def _on_segmentation_deleted(self) -> None:

@@ -33,8 +33,6 @@ class AnnotationDesk(QObject):
     picked = Signal(int)
     brush_changed = Signal()
     """The layer's tool is another one."""
-    unreadable = Signal(str)
-    """Name of a layer whose class names and colours are damaged."""
 
     def __init__(self, viewer: Any, table: ClassTable, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -44,16 +42,20 @@ class AnnotationDesk(QObject):
         self._colormap: Any = None
         table.changed.connect(self._on_classes)
 
-    def take(self, layer: Any) -> None:
-        """Work on this layer from now on (``None``: on none); the one before is put back."""
+    def take(self, layer: Any) -> bool:
+        """Work on this layer from now on (``None``: on none); the one before is put back.
+
+        Returns
+        -------
+        bool
+            False if the class names and colours kept in it are damaged.
+        """
         self.release()
         if layer is None:
-            return
+            return True
         found = self._table.load_from(layer)
         if not found:
             self._table.reset(dict(FOUND))
-        if found is None:
-            self.unreadable.emit(layer.name)
         self.layer = layer
         self._colormap = layer.colormap
         self._keys = bind_class_keys(layer, self.pick)
@@ -61,6 +63,7 @@ class AnnotationDesk(QObject):
         layer.events.mode.connect(self._on_mode)
         self._on_classes()
         self._on_selected()
+        return found is not None
 
     def release(self) -> None:
         """Put keys and colours back as the person had them."""

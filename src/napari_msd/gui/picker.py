@@ -51,6 +51,7 @@ class LayerPicker(QObject):
         self._named: list[Any] = []
         image_combo.currentIndexChanged.connect(self._on_index)
         annotation_combo.currentIndexChanged.connect(self._on_annotation_index)
+        annotation_combo.activated.connect(self._on_annotation_index)  # the same one again
         events = viewer.layers.events
         self._sources: tuple[Any, ...] = (events.inserted, events.removed, events.reordered)
         for source in self._sources:
@@ -99,10 +100,14 @@ class LayerPicker(QObject):
         self._annotations.forget()
 
     def _fitting(self, found: list[Any]) -> Any:
-        """The first annotation that fits the image; one that does not is never pressed on."""
+        """An annotation that fits the image, the active one if it does."""
         if self.image is None:
             return None
-        return next((layer for layer in found if fits(self.image, layer)), None)
+        fitting = [layer for layer in found if fits(self.image, layer)]
+        active = self._viewer.layers.selection.active
+        if active in fitting:
+            return fitting[fitting.index(active)]
+        return fitting[0] if fitting else None
 
     def _on_index(self, index: int = 0) -> None:
         self._images.read()

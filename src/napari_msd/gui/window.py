@@ -120,6 +120,7 @@ class SessionWindow(QWidget):
         controller.network_changed.connect(self._on_network_changed)
         controller.heard.connect(self._on_event)
         controller.view.changed.connect(self._refresh)
+        controller.overlay.written.connect(self._refresh)
         controller.classes.changed.connect(self._refresh)
         controller.classes.numbers_changed.connect(self._refresh)
         controller.desk.brush_changed.connect(self._refresh)
