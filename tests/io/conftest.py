@@ -44,7 +44,7 @@ def full_disk(monkeypatch):
     def fill(room=16):
         open_new = atomic.open_new
         with monkeypatch.context() as patch:
-            patch.setattr(atomic, "open_new", lambda path: _FullDisk(open_new(path), room))
+            patch.setattr(atomic, "open_new", lambda *a: _FullDisk(open_new(*a), room))
             yield
 
     return fill
@@ -54,7 +54,7 @@ def full_disk(monkeypatch):
 def unwritable(monkeypatch):
     """While entered, no folder may be written to (works for root, too)."""
 
-    def refuse(path):
+    def refuse(path, mode):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     @contextlib.contextmanager

@@ -1,0 +1,80 @@
+"""Unfinished files of writers that were killed, and how they go away again.
+
+A file that is being written has a hidden name that says whose it is and that it is ours, like
+``.cells.tif.1f0c2d9a-4711-9a3be2c01d77.napari-msd-part``: the beginning of the target's name, the
+machine, the process, a token. What a killed process left behind is removed when something is
+next written into that folder. Nothing else ever is: the folder may be a network drive on which
+other machines write at this moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import secrets
+import stat
+import zlib
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LEFT_BEHIND = 24 * 3600
+"""Seconds without a change after which an unfinished file has no living writer any more."""
+
+_SUFFIX = ".napari-msd-part"
+_NAME = re.compile(
+    r"\..{0,20}\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-[0-9a-f]{12}"
+    + re.escape(_SUFFIX),
+    re.DOTALL,
+)
+_SHOWN = 20
+"""Characters of the target's name; some file systems hold no more than 143 bytes."""
+
+
+def unfinished(target: Path) -> Path:
+    """A new hidden name beside `target`, for its content until it is complete."""
+    token = f"{_machine()}-{os.getpid()}-{secrets.token_hex(6)}"
+    return target.with_name(f".{target.name[:_SHOWN]}.{token}{_SUFFIX}")
+
+
+def sweep(newest: Path) -> None:
+    """Remove what killed processes left in the folder of `newest`.
+
+    Only regular files that have our kind of name, whose process does not run on this machine, and
+    that did not change for `LEFT_BEHIND` before `newest`: times of the same file system are
+    compared, as the clocks of two machines may differ. What cannot be removed stays.
+
+    Parameters
+    ----------
+    newest
+        An unfinished file that was just made.
+    """
+    with contextlib.suppress(OSError):
+        now = newest.stat().st_mtime
+        with os.scandir(newest.parent) as entries:
+            names = [entry.name for entry in entries if entry.name.endswith(_SUFFIX)]
+        for name in names:
+            path = newest.with_name(name)
+            with contextlib.suppress(OSError, OverflowError):  # no process has that number
+                if path != newest and _is_left_behind(path, now):
+                    path.unlink()
+
+
+def _is_left_behind(path: Path, now: float) -> bool:
+    named = _NAME.fullmatch(path.name)
+    if named is None:
+        return False
+    if named["machine"] == _machine() and psutil.pid_exists(int(named["process"])):
+        return False
+    about = path.lstat()
+    return stat.S_ISREG(about.st_mode) and now - about.st_mtime > LEFT_BEHIND
+
+
+def _machine() -> str:
+    """Eight letters that tell this machine from others."""
+    return f"{zlib.crc32(platform.node().encode(errors='replace')):08x}"
