@@ -1,8 +1,11 @@
 """Model files: what is written is read back, and nothing hostile gets through."""
 
 import contextlib
+import io
 import json
+import os
 import struct
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +14,21 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_msd.class_names import clean_class_name
 from napari_msd.config import Settings
 from napari_msd.errors import ExportError, ModelFileError
 from napari_msd.io import model_file
+from napari_msd.io.model_content import content_of, require_savable
 from napari_msd.io.model_file import ClassInfo, ModelRecord, VersionFigures, parameter_shapes
+
+NAMES = [
+    "می\u200cخواهم",
+    "क्\u200dष",
+    "👩\u200d👩\u200d👧 ❤\ufe0f",
+    "Zell\u00adkern",
+    "<b>&amp;\"'\\",
+    "a" * 100,
+]
 
 PAST = {
     "steps": 40,
@@ -84,6 +98,10 @@ def with_value(data, key, value):
     return with_header(data, header)
 
 
+GOOD = make_record().to_bytes()
+GOOD_BEGINNING = GOOD[: 8 + struct.unpack("<Q", GOOD[:8])[0]]
+
+
 @pytest.mark.parametrize("ndim", [2, 3])
 @pytest.mark.parametrize("width", [1, 3])
 def test_written_file_reads_back_equal(tmp_path, ndim, width):
@@ -99,7 +117,151 @@ def test_unknown_things_stay_unknown(tmp_path):
 
 
 def test_suffix_is_added_to_a_name_without_it(tmp_path):
-    assert make_record().write(tmp_path / "net.v2").name == "net.v2.safetensors"
+    assert make_record().write(tmp_path / "net").name == "net.safetensors"
+    assert make_record().write(tmp_path / "other.SafeTensors").name == "other.SafeTensors"
+
+
+@pytest.mark.parametrize("name", ["x.pt", "x.pth", "net.v2", "x.safetensors.bak"])
+def test_another_suffix_is_refused(tmp_path, name):
+    """`x.pt` became `x.pt.safetensors`, which nobody had asked for."""
+    with pytest.raises(ModelFileError, match=f"saved as '{name}'; end its name in .safetensors"):
+        make_record().write(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "/", "."])
+def test_no_name_is_refused(name):
+    with pytest.raises(ModelFileError, match="no name for a model file"):
+        make_record().write(name)
+
+
+# --- class names ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_in_any_language_come_back(name):
+    """The window took them, and saving was refused: "must be a printable text"."""
+    record = make_record().with_classes({1: name})
+    assert ModelRecord.from_bytes(record.to_bytes()).class_names[1] == name
+
+
+@given(text=st.text(st.characters(codec=None), max_size=150))
+def test_every_clean_name_comes_back(text):
+    name = clean_class_name(text)
+    record = make_record(depth=1, width=1).with_classes({1: name})
+    assert ModelRecord.from_bytes(record.to_bytes()).class_names[1] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("two\nlines", "two lines"),
+        ("\u202egnp.exe", "gnp.exe"),
+        ("\ufeffa\0b", "ab"),
+        ("lone \ud800 half", "lone half"),
+        ("x" * 1500, "x" * 100),
+        (" \u202e\0", "class 4"),
+    ],
+)
+def test_odd_names_are_cleaned(name, read):
+    classes = [
+        {"value": 4, "name": name, "color": "#0072b2"},
+        {"value": 5, "name": "b", "color": "#0072b2"},
+        {"value": 6, "name": "", "color": "#0072b2"},
+    ]
+    data = with_value(make_record(scores={}).to_bytes(), "classes", classes)
+    assert ModelRecord.from_bytes(data).class_names == {4: read, 5: "b", 6: ""}
+    record = make_record().with_classes({4: name})
+    assert ModelRecord.from_bytes(record.to_bytes()).class_names[4] == read
+
+
+@pytest.mark.parametrize("name", ["x" * 3000, 5, None, ["a"]])
+def test_what_is_no_name_is_refused(name):
+    classes = [{"value": v, "name": name, "color": "#0072b2"} for v in (1, 2, 3)]
+    with pytest.raises(ModelFileError, match="'name' in its header must be a text"):
+        ModelRecord.from_bytes(with_value(make_record().to_bytes(), "classes", classes))
+
+
+# --- size ----------------------------------------------------------------------------------
+
+
+class Counting(io.BytesIO):
+    taken = 0
+
+    def read(self, size=-1):
+        data = super().read(size)
+        self.taken += len(data)
+        return data
+
+
+def test_a_file_of_another_size_is_refused_before_its_weights_are_read():
+    header = GOOD_BEGINNING
+    for size in (5 * 2**30, len(GOOD) + 1, len(GOOD) - 1):
+        file = Counting(header)
+        with pytest.raises(ModelFileError, match="size that its network needs"):
+            content_of(file, size)
+        assert file.taken == len(header)
+    assert content_of(io.BytesIO(GOOD), len(GOOD)) == GOOD
+
+
+@pytest.mark.parametrize("beginning", [b"", GOOD_BEGINNING])
+def test_a_sparse_file_of_5_gb_costs_nothing(tmp_path, monkeypatch, beginning):
+    path = tmp_path / "a.safetensors"
+    with path.open("wb") as file:
+        file.write(beginning)
+        try:
+            file.truncate(5 * 2**30)
+        except OSError:
+            pytest.skip("no sparse files here")
+    taken = []
+    monkeypatch.setattr(ModelRecord, "from_bytes", lambda data, name: taken.append(len(data)))
+    tracemalloc.start()
+    with pytest.raises(ModelFileError):
+        model_file.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+    assert taken == []
+
+
+def test_a_network_too_large_for_a_file_is_refused_when_read_and_when_saved():
+    large = {"in_channels": 1, "n_classes": 2, "depth": 1000, "width": 10, "ndim": 2}
+    with pytest.raises(ModelFileError, match=r"1715 MiB and a model file holds 512; use fewer"):
+        require_savable(large)
+    require_savable({**large, "depth": 500})
+    require_savable({**large, "width": 1})
+    data = GOOD
+    for key, value in large.items():
+        data = with_value(data, key, value)
+    classes = [{"value": v, "name": "", "color": "#000000"} for v in (1, 4)]
+    data = with_value(with_value(data, "classes", classes), "mean", [1.0])
+    data = with_value(with_value(data, "std", [1.0]), "dilations", [1])
+    with pytest.raises(ModelFileError, match="a model file holds 512"):
+        ModelRecord.from_bytes(data)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_not_waited_at(tmp_path):
+    os.mkfifo(tmp_path / "a.safetensors")
+    with pytest.raises(ModelFileError, match="is no file"):
+        model_file.read(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("boundary", "x" * 50_000),
+        ("depth", 10**4000),
+        ("created", "x" * 50_000),
+        ("axes", "Y" * 50_000),
+        ("units", ["x" * 50_000]),
+        ("scores", {"x" * 50_000: 1}),
+        ("versions", {"x" * 50_000: "1"}),
+    ],
+)
+def test_no_sentence_repeats_a_huge_value(key, value):
+    with pytest.raises(ModelFileError) as caught:
+        ModelRecord.from_bytes(with_value(GOOD, key, value))
+    assert len(str(caught.value)) < 250
 
 
 def test_names_and_colours_can_be_given_at_save_time():
@@ -303,9 +465,6 @@ def test_truncated_files(length):
 def test_garbage_after_the_end():
     with pytest.raises(ModelFileError):
         ModelRecord.from_bytes(GOOD + b"x")
-
-
-GOOD = make_record().to_bytes()
 
 
 def test_missing_file_folder_and_impossible_name(tmp_path):

@@ -5,45 +5,52 @@ One ``.safetensors`` file: the weights as float32 arrays under MSDNet's own
 header. Never a pickle: opening a model somebody sent cannot run code, and any
 safetensors reader, in any language, can open it.
 
-The bytes of such a file are also how weights cross the wall (`ModelKept`).
+The bytes of such a file are also how weights travel between processes (`ModelKept`).
 """
 
 from __future__ import annotations
 
+import stat
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
-from napari_msd.errors import ModelFileError
+from napari_msd.errors import ModelFileError, shown
 from napari_msd.io import model_header
 from napari_msd.io.atomic import explain, write_atomically
-from napari_msd.io.checked_json import parse_json
-from napari_msd.io.model_header import (
-    CITATION,
-    HEADER_KEY,
-    MAX_HEADER_BYTES,
-    ClassInfo,
-    VersionFigures,
+from napari_msd.io.model_content import (
+    checked_weights,
+    content_of,
+    parameter_shapes,
+    parse,
+    require_bearable,
+    require_savable,
+    shapes_of,
+    weight_bytes,
 )
+from napari_msd.io.model_header import CITATION, HEADER_KEY, ClassInfo, VersionFigures
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from napari_msd.config import Boundary
 
-__all__ = ["ClassInfo", "ModelRecord", "VersionFigures", "parameter_shapes", "read"]
+__all__ = [
+    "ClassInfo",
+    "ModelRecord",
+    "VersionFigures",
+    "model_path",
+    "parameter_shapes",
+    "read",
+    "require_savable",
+]
 
 SUFFIX = ".safetensors"
-MAX_FILE_BYTES = 2**30
-"""A network of 200 layers of 10 channels is 72 MB; a larger file is no model of ours."""
-
-_LENGTH_BYTES = 8
 
 
 def _now() -> str:
@@ -162,8 +169,11 @@ class ModelRecord:
         content["classes"] = [asdict(info) for info in self.classes]
         content["history"] = [asdict(version) for version in self.history]
         try:
-            content["settings"] = model_header.check(content)["settings"]
-            weights = _checked_weights(self.weights, _shapes(content))
+            checked = model_header.check(content)
+            content["settings"] = checked["settings"]
+            content["classes"] = [asdict(info) for info in checked["classes"]]
+            require_bearable(weight_bytes(checked))
+            weights = checked_weights(self.weights, shapes_of(content))
         except ModelFileError as error:
             raise ModelFileError(f"This model cannot be saved: {error}.") from error
         metadata = {HEADER_KEY: model_header.encode(content)}
@@ -186,23 +196,21 @@ class ModelRecord:
             One sentence: damaged, foreign, or from a newer version.
         """
         try:
-            return cls(**_parse(data))
+            return cls(**parse(data))
         except ModelFileError as error:
             raise ModelFileError(f"{name} cannot be used: {error}.") from error
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write a model file, atomically; ``.safetensors`` is added to a name without it.
+        """Write a model file, atomically; ``.safetensors`` is added to a name without suffix.
 
         Raises
         ------
         ExportError
             When the file cannot be written; nothing that was there is lost.
         ModelFileError
-            As `to_bytes`.
+            As `to_bytes` and `model_path`.
         """
-        path = Path(path)
-        if path.suffix.lower() != SUFFIX:
-            path = path.with_name(path.name + SUFFIX)
+        path = model_path(path)
         data = self.to_bytes()
 
         def write(file: Any) -> None:
@@ -220,85 +228,46 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
         When it is missing, unreadable, damaged, foreign, or from a newer version.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ModelFileError(f"{str(path)!r} is a folder; choose a model file ({SUFFIX}).")
+    name = f"The model file {str(path)!r}"
     try:
+        about = path.stat()
+        if stat.S_ISDIR(about.st_mode):
+            raise ModelFileError(f"{str(path)!r} is a folder; choose a model file ({SUFFIX}).")
+        if not stat.S_ISREG(about.st_mode):  # waiting at a pipe could last for ever
+            raise ModelFileError(f"{str(path)!r} is no file; choose a model file ({SUFFIX}).")
         with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            try:
+                data = content_of(file, about.st_size)
+            except ModelFileError as error:
+                raise ModelFileError(f"{name} cannot be used: {error}.") from error
     except FileNotFoundError as error:
         raise ModelFileError(f"There is no model file {str(path)!r}.") from error
+    except MemoryError as error:
+        raise ModelFileError(f"{name} does not fit into memory.") from error
     except (OSError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
         reason = explain(error) if isinstance(error, OSError) else "its name is not possible"
         raise ModelFileError(f"Cannot read the model file {str(path)!r}: {reason}.") from error
-    return ModelRecord.from_bytes(data, name=f"The model file {str(path)!r}")
+    return ModelRecord.from_bytes(data, name=name)
 
 
-def parameter_shapes(
-    in_channels: int, n_classes: int, depth: int, width: int, ndim: int = 2
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of each of MSDNet's parameters, in the order of its ``state_dict``."""
-    for i in range(depth):
-        yield f"layers.{i}.weight", (width, in_channels + i * width, *(3,) * ndim)
-        yield f"layers.{i}.bias", (width,)
-    yield "output.weight", (n_classes, in_channels + depth * width, *(1,) * ndim)
-    yield "output.bias", (n_classes,)
+def model_path(path: str | os.PathLike[str]) -> Path:
+    """The name of a model file; ``.safetensors`` is added to a name without suffix.
 
-
-def _parse(data: bytes) -> dict[str, Any]:
-    """Keyword arguments of a `ModelRecord`, every one of them checked."""
-    if len(data) > MAX_FILE_BYTES:
-        raise ModelFileError("it is far too large for a model of napari-msd")
-    header = _header(data)
-    metadata = header.pop("__metadata__", None)
-    text = metadata.get(HEADER_KEY) if isinstance(metadata, dict) else None
-    if not isinstance(text, str):
-        raise ModelFileError("it was not made by napari-msd")
-    values = model_header.decode(text)
-    shapes = _shapes(values)
-    described = {
-        name: entry.get("dtype") == "F32" and entry.get("shape")
-        for name, entry in header.items()
-        if isinstance(entry, dict)
-    }
-    if described != {name: list(shape) for name, shape in shapes.items()}:
-        raise ModelFileError("its arrays are not those of the network its header describes")
-    try:
-        arrays = safetensors.numpy.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ModelFileError("it is damaged or was cut short") from error
-    return {"weights": _checked_weights(arrays, shapes), **values}
-
-
-def _header(data: bytes) -> dict[str, Any]:
-    """Parse the safetensors header: 8 bytes of length, little-endian, then JSON."""
-    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
-    if len(data) <= _LENGTH_BYTES or length > MAX_HEADER_BYTES:
-        raise ModelFileError("it is not a safetensors file")
-    if length > len(data) - _LENGTH_BYTES:
-        raise ModelFileError("it is damaged or was cut short")
-    return parse_json(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
-
-
-def _shapes(values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    names = ("in_channels", "n_classes", "depth", "width", "ndim")
-    return dict(parameter_shapes(*(values[name] for name in names)))
-
-
-def _checked_weights(
-    weights: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, np.ndarray]:
-    """Own, contiguous float32 copies, in the order of `shapes`."""
-    if set(weights) != set(shapes):
-        raise ModelFileError("its arrays are not those of the network its header describes")
-    checked = {}
-    for name, shape in shapes.items():
-        array = np.array(weights[name], dtype=np.float32, order="C")
-        if array.shape != shape:
-            raise ModelFileError(f"{name!r} has shape {array.shape} instead of {shape}")
-        if not np.isfinite(array).all():
-            raise ModelFileError(f"{name!r} holds values that are not finite numbers")
-        checked[name] = array
-    return checked
+    Raises
+    ------
+    ModelFileError
+        For any other suffix: a model is a safetensors file whatever it is called.
+    """
+    path = Path(path)
+    if not path.name:
+        raise ModelFileError(f"{str(path)!r} is no name for a model file; end it in {SUFFIX}.")
+    if path.suffix and path.suffix.lower() != SUFFIX:
+        raise ModelFileError(
+            f"A model cannot be saved as {shown(path.name)}; end its name in {SUFFIX}."
+        )
+    return path if path.suffix else path.with_name(path.name + SUFFIX)
 
 
 def _count(number: int, noun: str) -> str:
