@@ -1,12 +1,16 @@
 """Exported labels: read back equal with their story, or not written at all."""
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from napari_msd.class_names import clean_class_name
 from napari_msd.errors import BadInputError, ExportError
 from napari_msd.io.export import export_labels
 from napari_msd.io.images import read_image, read_labels
@@ -62,6 +66,49 @@ def test_pixel_size_units_and_class_names_survive(tmp_path, suffix):
     assert image.units == ("micrometer", "micrometer")
     assert image.axes == "YX"
     assert image.class_names == NAMES
+
+
+REAL = {
+    1: "می\u200cخواهم",
+    2: "क्\u200dष",
+    3: "👩\u200d👩\u200d👧 ❤\ufe0f",
+    4: "Zell\u00adkern",
+    5: "<b>&amp;\"'\\ ]]> =",
+    255: "a" * 100,
+}
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif", ".png"])
+def test_names_in_any_language_come_back(tmp_path, suffix):
+    path = export_labels(tmp_path / f"a{suffix}", labels_of((8, 9)), class_names=REAL)
+    assert read_labels(path).class_names == REAL
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif", ".png"])
+@given(text=st.text(st.characters(codec=None), max_size=150))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_as_a_name_leaves_a_readable_file(tmp_path, suffix, text):
+    path = export_labels(tmp_path / f"a{suffix}", labels_of((8, 9)), class_names={1: text})
+    assert read_labels(path).class_names == {1: clean_class_name(text)}
+    if suffix == ".ome.tif":
+        with tifffile.TiffFile(path) as tif:
+            ElementTree.fromstring(tif.ome_metadata)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif", ".png"])
+@pytest.mark.parametrize("size", [1e-300, 1e-12, 1e12, 1e300])
+def test_extreme_pixel_sizes_do_not_break_a_file(tmp_path, suffix, size):
+    for unit in ("pixel", "micrometer"):
+        path = tmp_path / f"a{suffix}"
+        export_labels(path, labels_of((8, 9)), scale=(size, size), units=unit)
+        assert read_labels(path).scale in (None, (size, size))
+
+
+def test_odd_units_are_kept_readable(tmp_path):
+    for suffix in (".tif", ".ome.tif", ".png"):
+        path = tmp_path / f"a{suffix}"
+        export_labels(path, labels_of((8, 9)), scale=(2, 2), units=["a\0b\n", "\ud800"])
+        assert read_labels(path).units == ("ab", "pixel")
 
 
 def test_imagej_sees_axes_pixel_size_and_visible_classes(tmp_path):
@@ -210,3 +257,9 @@ def test_link_is_followed(tmp_path):
     export_labels(tmp_path / "link.npy", labels_of((4, 4)))
     np.testing.assert_array_equal(np.load(real), labels_of((4, 4)))
     assert (tmp_path / "link.npy").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["a\0b.tif", "a\0.npy", "\0.png"])
+def test_an_impossible_name_is_our_error(tmp_path, name):
+    with pytest.raises(ExportError, match="name is impossible"):
+        export_labels(f"{tmp_path}/{name}", labels_of((4, 4)))

@@ -148,6 +148,8 @@ def _fits_imagej(array: np.ndarray, about: LabelMetadata) -> bool:
 
 def _write_imagej(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
     sizes, unit = _common_unit(about)
+    if not all(2**-31 < size < 2**31 for size in sizes.values()):  # TIFF's fractions end there
+        sizes, unit = dict.fromkeys(sizes, 1.0), "pixel"
     lines = [f"class {value}: {name}" for value, name in sorted(about.class_names.items())]
     metadata: dict[str, Any] = {
         "axes": about.axes,

@@ -1,12 +1,15 @@
 """Read images and labels from files, for the command line (napari has its own readers).
 
 TIFF of every kind through tifffile, NPY through NumPy, the rest (PNG, JPEG, BMP, ...)
-through Pillow. What a file says of its axes, pixel size and classes comes along.
+through Pillow. What a file says of its axes, pixel size and classes comes along. How large it
+says it is, is looked at before memory is taken.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +17,19 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from napari_msd.class_names import clean_class_name
 from napari_msd.errors import ImageError
 from napari_msd.io.atomic import explain
 from napari_msd.io.label_metadata import METADATA_KEY, LabelMetadata
+from napari_msd.io.room import require_room
 
 if TYPE_CHECKING:
     import os
 
 _TIFF = (".tif", ".tiff", ".lsm", ".stk")
+IMAGE_SUFFIXES = (*_TIFF, ".npy", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
+"""Endings, in small letters, of what is taken for an image in a folder."""
+
 _IMAGEJ_UNITS = {"micron": "micrometer", "um": "micrometer", "µm": "micrometer"}
 _NO_UNITS = ("", "pixel", "pixels", "none")
 
@@ -55,7 +63,8 @@ def read_image(path: str | os.PathLike[str]) -> ImageFile:
     Raises
     ------
     ImageError
-        One sentence: missing, unreadable, not an image, empty, or not of numbers.
+        One sentence: missing, unreadable, not an image, empty, not of numbers, or larger than
+        `napari_msd.io.room` allows.
     """
     path = Path(path)
     if path.is_dir():
@@ -65,9 +74,11 @@ def read_image(path: str | os.PathLike[str]) -> ImageFile:
         if suffix in _TIFF:
             image = _read_tiff(path)
         elif suffix == ".npy":
-            image = _of_array(np.load(path, allow_pickle=False))
+            image = _read_npy(path)
         else:
             image = _read_other(path)
+    except ImageError:
+        raise
     except FileNotFoundError as error:
         raise ImageError(f"There is no image {str(path)!r}.") from error
     except PermissionError as error:
@@ -90,21 +101,36 @@ def read_labels(path: str | os.PathLike[str]) -> ImageFile:
     """
     image = read_image(path)
     data = image.data
-    if data.dtype.kind == "f" and bool(np.all((data == np.floor(data)) & (np.abs(data) < 2**31))):
-        data = data.astype(np.int64)
-    if data.dtype.kind not in "biu":
+    low, high = data.min(), data.max()
+    if not np.isfinite([low, high]).all() or not _are_whole(data):
         raise ImageError(f"The labels in {str(path)!r} must be whole numbers, not {data.dtype}.")
-    low, high = int(data.min()), int(data.max())
     if low < 0 or high > 255:
         raise ImageError(
-            f"The labels in {str(path)!r} must be 0 (not labelled) to 255, not {low} to {high}."
+            f"The labels in {str(path)!r} must be 0 (not labelled) to 255, not {low:g} to {high:g}."
         )
-    return ImageFile(data.astype(np.uint8), image.axes, image.scale, image.units, image.class_names)
+    return replace(image, data=data.astype(np.uint8, copy=False))
+
+
+def _are_whole(data: np.ndarray) -> bool:
+    return data.dtype.kind in "biu" or all(bool(np.all(part == np.floor(part))) for part in data)
+
+
+def _read_npy(path: Path) -> ImageFile:
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # an error if it was cut short
+    require_room(repr(str(path)), mapped.shape, mapped.dtype.itemsize)
+    return _of_array(np.array(mapped))
 
 
 def _read_tiff(path: Path) -> ImageFile:
     with tifffile.TiffFile(path) as tif:
-        series = tif.series[0]
+        try:
+            series = tif.series[0]
+        except (KeyError, ValueError, TypeError, AttributeError):
+            if not tif.is_ome:
+                raise
+            tif.is_ome = False  # what it says in OME makes no sense; the pixels are there
+            series = tif.series[0]
+        _require_tiff(series, path)
         data, letters = series.asarray(), series.axes
         axes = _letters(letters, data.shape)
         described = _described(tif, data.ndim)
@@ -116,6 +142,16 @@ def _read_tiff(path: Path) -> ImageFile:
     scale = tuple(sizes.get(letter, (1.0, "pixel"))[0] for letter in axes)
     units = tuple(sizes.get(letter, (1.0, "pixel"))[1] for letter in axes)
     return ImageFile(data, axes, scale, units)
+
+
+def _require_tiff(series: tifffile.TiffPageSeries, path: Path) -> None:
+    """Refuse a TIFF that is too large, and one that is not as large as it says."""
+    name, itemsize = repr(str(path)), series.dtype.itemsize
+    require_room(name, series.shape, itemsize)
+    require_room(name, series.keyframe.chunks, itemsize)  # one tile may be larger than all
+    start = series.dataoffset  # known where the pixels lie in one piece, not compressed
+    if start is not None and start + series.nbytes > path.stat().st_size:
+        raise ImageError(f"{name} cannot be read as an image: it was cut short.")
 
 
 def _described(tif: tifffile.TiffFile, ndim: int) -> LabelMetadata | None:
@@ -134,38 +170,61 @@ def _described(tif: tifffile.TiffFile, ndim: int) -> LabelMetadata | None:
 def _pixel_sizes(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
     """(size, unit) by axis letter, from OME or ImageJ metadata."""
     if tif.ome_metadata:
-        pixels = _ome_image(tif.ome_metadata).get("Pixels", {})
+        pixels = _first(_ome_image(tif.ome_metadata).get("Pixels"))
         found = {}
         for letter in "XYZ":
-            size = pixels.get(f"PhysicalSize{letter}")
-            if isinstance(size, int | float) and size > 0:
-                found[letter] = float(size), _unit(pixels.get(f"PhysicalSize{letter}Unit", "µm"))
+            size = _size(pixels.get(f"PhysicalSize{letter}"))
+            if size is not None:
+                found[letter] = size, _unit(pixels.get(f"PhysicalSize{letter}Unit", "µm"))
         return found
     about = tif.imagej_metadata
     unit = _unit((about or {}).get("unit", ""))
     if about is None or unit == "pixel":
         return {}
-    x, y = tif.pages[0].resolution
-    found = {letter: (1 / value, unit) for letter, value in (("X", x), ("Y", y)) if value > 0}
-    spacing = about.get("spacing")
-    if isinstance(spacing, int | float) and spacing > 0:
-        found["Z"] = float(spacing), unit
-    return found
+    x, y = (_size(value) for value in tif.pages[0].resolution)
+    sizes = {"X": x and _size(1 / x), "Y": y and _size(1 / y), "Z": _size(about.get("spacing"))}
+    return {letter: (size, unit) for letter, size in sizes.items() if size is not None}
+
+
+def _size(value: object) -> float | None:
+    """A pixel's size, if `value` can be one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        size = float(value)
+    except OverflowError:
+        return None
+    return size if math.isfinite(size) and size > 0 else None
 
 
 def _unit(name: object) -> str:
-    text = str(name).replace("\\u00B5", "µ").strip()
+    text = clean_class_name(str(name).replace("\\u00B5", "µ"))
     return "pixel" if text.lower() in _NO_UNITS else _IMAGEJ_UNITS.get(text.lower(), text)
 
 
 def _ome_image(text: str) -> dict[str, Any]:
-    image = tifffile.xml2dict(text).get("OME", {}).get("Image", {})
-    first: dict[str, Any] = image[0] if isinstance(image, list) else image
-    return first
+    """The first image of an OME-XML; empty where there is none."""
+    return _first(_first(tifffile.xml2dict(text).get("OME")).get("Image"))
+
+
+def _first(element: object) -> dict[str, Any]:
+    """An element of XML as `xml2dict` gives it, the first where there are several."""
+    first = element[0] if isinstance(element, list) and element else element
+    return first if isinstance(first, dict) else {}
 
 
 def _read_other(path: Path) -> ImageFile:
-    with Image.open(path) as picture:
+    with warnings.catch_warnings():
+        # Pillow warns of half of what it refuses; what matters is whether there is room
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            picture = Image.open(path)
+        except Image.DecompressionBombError as error:
+            raise ImageError(
+                f"{str(path)!r} has more pixels than such a file is read of; save it as TIFF."
+            ) from error
+    with picture:
+        require_room(repr(str(path)), (picture.height, picture.width), 8)
         text = getattr(picture, "text", {}).get(METADATA_KEY)
         mode = picture.mode
         if mode in ("LA", "La"):

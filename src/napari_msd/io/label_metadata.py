@@ -11,7 +11,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_msd.errors import BadInputError
+from napari_msd.class_names import clean_class_name
+from napari_msd.config import MAX_CLASSES
+from napari_msd.errors import BadInputError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +76,9 @@ class LabelMetadata:
     ) -> LabelMetadata:
         """Fill in what is not given and check what is.
 
+        Names are cleaned (`clean_class_name`); those of values that are no class (1..255) are
+        left out.
+
         Raises
         ------
         BadInputError
@@ -82,16 +87,19 @@ class LabelMetadata:
         sizes = tuple(float(size) for size in scale) if scale is not None else (1.0,) * ndim
         if isinstance(units, str):
             units = (units,) * ndim
-        names = tuple(str(unit) for unit in units) if units is not None else ("pixel",) * ndim
+        names = tuple(_unit(u) for u in units) if units is not None else ("pixel",) * ndim
         if len(sizes) != ndim or len(names) != ndim:
             raise BadInputError(
                 f"Labels of {ndim} axes need {ndim} pixel sizes and units, "
                 f"not {len(sizes)} and {len(names)}."
             )
         if not all(math.isfinite(size) and size > 0 for size in sizes):
-            raise BadInputError(f"Pixel sizes must be above 0, not {sizes}.")
-        names_by_value = {int(value): str(name) for value, name in (class_names or {}).items()}
-        return cls(axis_letters(axes, ndim), sizes, names, names_by_value)
+            raise BadInputError(f"Pixel sizes must be above 0, not {shown(sizes)}.")
+        names_by_value = {
+            int(value): clean_class_name(str(name)) for value, name in (class_names or {}).items()
+        }
+        classes = {v: name for v, name in names_by_value.items() if 1 <= v <= MAX_CLASSES}
+        return cls(axis_letters(axes, ndim), sizes, names, classes)
 
     def size_in_micrometres(self, letter: str) -> float | None:
         """Size of a pixel along an axis; ``None`` where it is not known."""
@@ -113,13 +121,23 @@ class LabelMetadata:
 
     @classmethod
     def from_json(cls, text: str, ndim: int) -> LabelMetadata | None:
-        """Read `to_json`'s text; ``None`` when it is damaged or of other labels."""
+        """Read `to_json`'s text; ``None`` when it is damaged or of other labels.
+
+        Nothing in it is believed: whoever sent the file may have written anything there.
+        """
         try:
             data: dict[str, Any] = json.loads(text)
-            names = {int(value): str(name) for value, name in data["class_names"].items()}
+            names = {int(value): name for value, name in data["class_names"].items()}
+            if not all(isinstance(name, str) for name in names.values()):
+                return None
             return cls.normalise(ndim, names, data["scale"], data["units"], data["axes"])
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return None
+
+
+def _unit(unit: object) -> str:
+    """A unit as any format can hold it."""
+    return clean_class_name(str(unit)) or "pixel"
 
 
 def axis_letters(axes: Sequence[str] | None, ndim: int) -> str:
