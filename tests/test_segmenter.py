@@ -1,6 +1,8 @@
 """The Python front door: fit, predict, save, load."""
 
 import time
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from napari_msd.errors import (
     BadInputError,
     ExportError,
     ImageError,
+    ImageWarning,
     ModelFileError,
     SettingsError,
     StrokesError,
@@ -107,6 +110,141 @@ def test_settings_stay_those_of_the_network(tmp_path):
     assert (record.depth, record.seed, record.steps) == (5, 99, 4)
 
 
+def test_names_pixel_size_and_colours_outlive_training_on(tmp_path):
+    """They were "class 1", "class 2" and unknown again after load, fit, save."""
+    names = {1: "می\u200cخواهم", 2: "cell\nwall", 9: "never painted", 300: "no class"}
+    segmenter = MSDSegmenter(**SMALL)
+    segmenter.fit(image(), strokes(1, 2), max_steps=2, class_names=names)
+    assert segmenter.class_names_ == {1: "می\u200cخواهم", 2: "cell wall"}
+    path = segmenter.save(tmp_path / "a", pixel_size=(0.5, 0.25), units=("um", "um"))
+    loaded = MSDSegmenter.load(path)
+    loaded.fit(image(), strokes(1, 2, 3), max_steps=2, class_names={3: "nucleus"})
+    record = model_file.read(loaded.save(tmp_path / "b"))
+    assert record.class_names == {1: "می\u200cخواهم", 2: "cell wall", 3: "nucleus"}
+    assert (record.pixel_size, record.units) == ((0.5, 0.25), ("um", "um"))
+
+
+def test_axes_are_remembered(tmp_path):
+    stack, painted = np.stack([image()] * 5), np.stack([strokes(1, 2)] * 5)
+    segmenter = MSDSegmenter(**SMALL).fit(stack, painted, max_steps=2, axes="ZYX")
+    assert segmenter.predict(stack).shape == stack.shape
+    assert segmenter.predict(image()).shape == SHAPE
+    loaded = MSDSegmenter.load(segmenter.save(tmp_path / "a"))
+    assert loaded.predict_proba(stack).shape == (2, *stack.shape)
+    with pytest.raises(ModelFileError, match="channel"):
+        segmenter.predict(image(3))  # colours are not taken for a stack
+    moved = np.moveaxis(image(3), -1, 0)
+    colours = MSDSegmenter(**SMALL).fit(moved, strokes(1, 2), max_steps=2, axes="CYX")
+    assert np.array_equal(colours.predict(moved), colours.predict(image(3)))
+
+
+def test_repr():
+    segmenter = MSDSegmenter(**SMALL)
+    assert repr(segmenter) == "<MSDSegmenter (quick, depth 3, auto), nothing learned yet>"
+    segmenter.fit(image(), strokes(1, 2), max_steps=2, class_names={2: "nucleus"})
+    assert "2 steps, classes 1 'class 1', 2 'nucleus'>" in repr(segmenter)
+
+
+# --- images that are not what they seem -----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return MSDSegmenter(**SMALL).fit(image(), strokes(1, 2), max_steps=2)
+
+
+def test_images_like_the_first_are_no_reason_to_warn(trained):
+    with warnings.catch_warnings(action="error"):
+        trained.predict(image())
+        trained.predict(np.ones(SHAPE))  # one value tells nothing
+        pair = [image(), image() + 10], [strokes(1, 2)] * 2
+        MSDSegmenter(**SMALL).fit(*pair, max_steps=1)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (image() * 16, "This image is much brighter than those the model was trained on"),
+        (image() / 255, "This image is much darker than"),
+        (100 + image() / 30, "much poorer in contrast"),
+    ],
+)
+def test_an_image_unlike_those_of_the_training_is_said(trained, other, words):
+    """All pixels of such an image became one class, and nothing was said."""
+    for predict in (trained.predict, trained.predict_proba):
+        with pytest.warns(ImageWarning, match=words) as caught:
+            predict(other)
+        (warning,) = caught
+        assert warning.filename == __file__
+        assert warning.message.unlike
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageWarning)
+        trained.predict(other)
+
+
+def test_a_stack_is_compared_as_a_whole(trained):
+    """Dark planes at the ends of a stack are no other kind of image."""
+    stack = np.stack([image() * share for share in (0.01, 0.7, 1, 1, 1, 0.7)])
+    with warnings.catch_warnings(action="error"):
+        trained.predict(stack, axes="ZYX")
+    with pytest.warns(ImageWarning, match="much brighter"):
+        trained.predict(stack * 16, axes="ZYX")
+
+
+@pytest.mark.parametrize(("rows", "words"), [(16, "25.0% of the pixels"), (0, "less than 0.1%")])
+def test_pixels_that_are_no_numbers_are_said(trained, rows, words):
+    holed = image()
+    holed[:rows] = np.nan
+    holed[-1, -1] = np.inf
+    with pytest.warns(ImageWarning, match=rf"{words}.*; they are treated as average grey\."):
+        trained.predict(holed)
+    with pytest.warns(ImageWarning, match=rf"Image 1 has NaN or infinite values \({words}"):
+        MSDSegmenter(**SMALL).fit(holed, strokes(1, 2), max_steps=1)
+
+
+def test_learning_from_images_of_other_grey_values_is_said():
+    segmenter = MSDSegmenter(**SMALL)
+    with pytest.warns(ImageWarning, match="Image 2 is much brighter than the first one") as caught:
+        segmenter.fit([image(), image() * 16], [strokes(1, 2)] * 2, max_steps=1)
+    assert [w.message.number for w in caught] == [1]
+    with pytest.warns(ImageWarning, match="Image 1 is much darker than those the model was"):
+        segmenter.fit(image() / 255, strokes(1, 2), max_steps=1)
+
+
+# --- interrupted ------------------------------------------------------------------------------
+
+
+def test_interrupted_training_keeps_the_best_so_far():
+    segmenter = MSDSegmenter(**SMALL)
+
+    def interrupt(progress):
+        if progress.step > 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segmenter.fit(image(), strokes(1, 2), seconds=1e6, callback=interrupt)
+    assert segmenter.predict(image()).shape == SHAPE
+    assert segmenter.history_[-1]["step"] > 5
+
+
+@pytest.mark.parametrize("settings", [{}, {"pretrained": False}])
+def test_interrupted_at_the_first_look(settings, monkeypatch):
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    segmenter = MSDSegmenter(**SMALL, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        segmenter.fit(image(), strokes(1, 2), max_steps=1, callback=interrupt)
+    assert segmenter.predict(image()).shape == SHAPE
+
+
+def test_a_network_too_large_to_be_saved_is_refused_before_it_is_trained():
+    segmenter = MSDSegmenter(depth=1000, width=10)
+    with pytest.raises(ModelFileError, match="could not be saved: its weights need 1715 MiB"):
+        segmenter.fit(image(), strokes(1, 2), max_steps=1)
+    assert repr(segmenter).endswith("nothing learned yet>")
+
+
 def test_the_callback_can_stop_and_the_time_is_kept():
     seen = []
     segmenter = MSDSegmenter(**SMALL)
@@ -147,6 +285,12 @@ def test_seconds_are_kept(monkeypatch):
         ([image(), image()], [strokes(1, 2)], StrokesError, "2 images but 1 annotation"),
         ([image(), image(3)], [strokes(1, 2), strokes(1, 2)], ImageError, "one channel"),
         ([], [], StrokesError, "at least one"),
+        (None, strokes(1, 2), ImageError, "There is no image: None was given; give an array"),
+        (image(), None, StrokesError, "There is no annotation: None was given"),
+        ("cells.tif", strokes(1, 2), ImageError, "not the name of a file; read 'cells.tif' first"),
+        (image(), Path("a.tif"), StrokesError, "annotation must be an array, not the name"),
+        ([image(), None], [strokes(1, 2)] * 2, ImageError, "There is no image"),
+        ([[[1, 2], [3]]], strokes(1, 2), ImageError, "no array of numbers"),
     ],
 )
 def test_bad_input(images, labels, error, sentence):
@@ -159,6 +303,10 @@ def test_bad_use(tmp_path):
         MSDSegmenter("slow")
     with pytest.raises(SettingsError, match="max_steps"):
         MSDSegmenter(**SMALL).fit(image(), strokes(1, 2), max_steps=0)
+    with pytest.raises(SettingsError, match="seconds"):
+        MSDSegmenter(**SMALL).fit(image(), strokes(1, 2), seconds="long")
+    with pytest.raises(SettingsError, match="seed must be"):
+        MSDSegmenter(seed=-1)
     with pytest.raises(ModelFileError, match="Nothing was learned"):
         MSDSegmenter().predict(image())
     with pytest.raises(ModelFileError, match="Nothing was learned"):
@@ -168,6 +316,13 @@ def test_bad_use(tmp_path):
     segmenter = MSDSegmenter(**SMALL).fit(image(), strokes(1, 2), max_steps=2)
     with pytest.raises(ModelFileError, match="channel"):
         segmenter.predict(image(3))
+    for nothing, words in ((None, "None was given"), ("a.tif", "not the name of a file")):
+        with pytest.raises(ImageError, match=words):
+            segmenter.predict(nothing)
+    with pytest.raises(ImageError, match="Axes are letters"):
+        segmenter.predict(image(), axes=2)
+    with pytest.raises(ModelFileError, match=r"saved as 'x\.pt'"):
+        segmenter.save(tmp_path / "x.pt")
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(ExportError):

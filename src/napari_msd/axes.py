@@ -6,6 +6,7 @@ as C). Every index of the axes other than Y, X and C is a plane.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -13,7 +14,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.errors import ImageError
+from napari_msd.errors import ImageError, shown
 from napari_msd.planes import PlaneKey
 
 COLOUR_SAMPLES = (3, 4)
@@ -47,7 +48,7 @@ class Stack:
         ImageError
             If the letters do not fit the array.
         """
-        array = np.asarray(data)
+        array = as_array(data, "image")
         if axes is None:
             if array.ndim == 2:
                 axes = "YX"
@@ -58,11 +59,13 @@ class Stack:
                     f"An image of shape {array.shape} can be read in several ways; "
                     "name its axes, like axes='ZYX' or axes='CYX'."
                 )
+        if not isinstance(axes, str):
+            raise ImageError(f"Axes are letters, like 'ZYX', not {shown(axes)}.")
         axes = axes.upper().replace("S", "C")
         if len(axes) != array.ndim or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
             raise ImageError(
-                f"The axes {axes!r} do not fit an image of shape {array.shape}: give one letter "
-                "for each axis, each letter once, Y and X among them."
+                f"The axes {shown(axes)} do not fit an image of shape {array.shape}: give one "
+                "letter for each axis, each letter once, Y and X among them."
             )
         if array.size == 0:
             raise ImageError("The image is empty; choose one with pixels in it.")
@@ -109,3 +112,31 @@ class Stack:
 
     def _size(self, letter: str) -> int:
         return int(self.data.shape[self.axes.index(letter)])
+
+
+def as_array(data: object, what: str) -> npt.NDArray[np.generic]:
+    """`data` as an array, if it is anything like one.
+
+    Parameters
+    ----------
+    data
+        What somebody gave.
+    what
+        What it should be, like "image", for the error's sentence.
+
+    Raises
+    ------
+    ImageError
+        For nothing, the name of a file, and lists that are no image.
+    """
+    if data is None:
+        raise ImageError(f"There is no {what}: None was given; give an array.")
+    if isinstance(data, str | bytes | os.PathLike):
+        raise ImageError(
+            f"The {what} must be an array, not the name of a file; read {shown(str(data))} first, "
+            "for instance with skimage.io.imread."
+        )
+    try:
+        return np.asarray(data)
+    except (ValueError, TypeError) as error:  # rows of different lengths
+        raise ImageError(f"The {what} must be an array; this is no array of numbers.") from error

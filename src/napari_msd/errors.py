@@ -60,3 +60,27 @@ class TrainerError(MSDError, RuntimeError):
 
 class OutOfMemoryError(MSDError, MemoryError):
     """The device has too little memory for this image or network."""
+
+
+class ImageWarning(UserWarning):
+    """An image is learned from or segmented, but not as the person may think.
+
+    Filter it as any warning: ``warnings.simplefilter("ignore", ImageWarning)``, or ``"error"``
+    to stop at the first.
+
+    Parameters
+    ----------
+    remark
+        What is to be said of the image, like "is much brighter than ...", without a full stop.
+    number
+        Which image of several it is, from 0 on.
+    unlike
+        Whether its grey values are unlike those that the network knows.
+    """
+
+    def __init__(self, remark: str, number: int | None = None, *, unlike: bool = False) -> None:
+        name = "This image" if number is None else f"Image {number + 1}"
+        super().__init__(f"{name} {remark}.")
+        self.remark = remark
+        self.number = number
+        self.unlike = unlike

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.annotation.checks import TWO_CLASSES, checked_annotation
 from napari_msd.axes import Stack
+from napari_msd.class_names import class_name_or_number
 from napari_msd.config import Settings
-from napari_msd.errors import ModelFileError, SettingsError, StrokesError
-from napari_msd.inference import channels_first, tiles_of
+from napari_msd.errors import ModelFileError, SettingsError, shown
+from napari_msd.inference import Plane, channels_first, tiles_of
+from napari_msd.inference.resemblance import KNOWN_TO_PREDICT, warnings_of
 from napari_msd.io import model_file
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.io.model_settings import settings_of
-from napari_msd.planes import PlaneKey, whole
+from napari_msd.pairs import (
+    Array,
+    axes_like,
+    hand_over,
+    pairs_of,
+    require_learnable,
+    training_warnings,
+)
+from napari_msd.planes import PlaneKey, Region, whole
 from napari_msd.training import Trainer, cores_to_ourselves
 from napari_msd.training.fitting import FitProgress, TimeBudget, learn
-
-Array = npt.NDArray[Any]
 
 DEFAULT_SECONDS = 30.0
 TILE = 1024
@@ -54,6 +64,8 @@ class MSDSegmenter:
     ----------
     classes_
         Class values the network knows, in the order of `predict_proba`'s first axis.
+    class_names_
+        Their names, by value.
     history_
         One dict per callback: step, loss, score.
 
@@ -71,11 +83,26 @@ class MSDSegmenter:
         self.history_: list[dict[str, float | None]] = []
         self._trainer: Trainer | None = None
         self._record: ModelRecord | None = None
+        self._axes: str | None = None
+        self._names: dict[int, str] = {}
+
+    def __repr__(self) -> str:
+        about = f"{self.settings.preset}, depth {self.settings.depth}, {self.settings.device}"
+        if self._record is None:
+            return f"<MSDSegmenter ({about}), nothing learned yet>"
+        names = [f"{value} {name!r}" for value, name in self.class_names_.items()]
+        shown_names = ", ".join(names[:5] + ["…"] * (len(names) > 5))
+        return f"<MSDSegmenter ({about}), {self._record.steps} steps, classes {shown_names}>"
 
     @property
     def classes_(self) -> npt.NDArray[np.uint8]:
         """Class values the network knows, uint8."""
         return np.asarray([] if self._trainer is None else self._trainer.outputs, np.uint8)
+
+    @property
+    def class_names_(self) -> dict[int, str]:
+        """Name of each class the network knows, by value."""
+        return {} if self._record is None else self._record.class_names
 
     # --- learning ------------------------------------------------------------------------
 
@@ -88,8 +115,11 @@ class MSDSegmenter:
         callback: Callable[[FitProgress], object] | None = None,
         *,
         axes: str | None = None,
+        class_names: Mapping[int, str] | None = None,
     ) -> Self:
         """Learn from painted pixels; called again, go on from what was learned.
+
+        Interrupted (Ctrl-C), it keeps the best network so far.
 
         Parameters
         ----------
@@ -105,12 +135,21 @@ class MSDSegmenter:
         callback
             Called with a `FitProgress` several times a second; returning True stops.
         axes
-            Letters of the images' axes, see `napari_msd.axes`.
+            Letters of the images' axes, see `napari_msd.axes`; `predict` reads images of as many
+            axes in the same way.
+        class_names
+            Names of classes by value, for the model file; "class 3" where there is none.
 
         Returns
         -------
         MSDSegmenter
             This one.
+
+        Warns
+        -----
+        ImageWarning
+            For an image whose grey values are unlike those of the first one (or of the model that
+            is trained on), and for one with NaN or infinite values.
 
         Raises
         ------
@@ -118,17 +157,44 @@ class MSDSegmenter:
             For images that are empty, constant, or of different channels.
         StrokesError
             For annotations that do not fit, or of fewer than two classes.
+        ModelFileError
+            For a network too large for a model file.
         """
         began = time.monotonic()
         if seconds is None and max_steps is None:
             seconds = DEFAULT_SECONDS
         for name, limit in (("seconds", seconds), ("max_steps", max_steps)):
-            if limit is not None and limit <= 0:
-                raise SettingsError(f"{name} must be more than 0, not {limit!r}.")
-        stacks, labels = self._checked(images, annotations, axes)
-        trainer = self._give(stacks, labels)
+            if limit is not None and not (isinstance(limit, Real) and limit > 0):
+                raise SettingsError(f"{name} must be more than 0, not {shown(limit)}.")
+        pairs = pairs_of(images, annotations, axes)
+        require_learnable(pairs, self.settings, {int(value) for value in self.classes_})
+        names = {int(value): str(name) for value, name in (class_names or {}).items()}
+        fresh = self._trainer is None or self._trainer.normalisation is None
+        if self._trainer is None:
+            self._trainer = Trainer(self.settings, pairs[0].image.n_channels)
+        trainer = self._trainer
+        hand_over(pairs, trainer)
+        for warning in training_warnings(pairs, trainer.normalisation, fresh):
+            warnings.warn(warning, stacklevel=2)
+        self._axes = pairs[0].image.axes
+        self._names |= {value: class_name_or_number(name, value) for value, name in names.items()}
+        try:
+            self._learn(trainer, TimeBudget(began, seconds, max_steps), callback)
+        except BaseException:  # Ctrl-C, too little memory, the caller's own callback
+            with suppress(Exception):
+                self._keep(trainer)
+            raise
+        self._keep(trainer)
+        return self
+
+    def _learn(
+        self,
+        trainer: Trainer,
+        budget: TimeBudget,
+        callback: Callable[[FitProgress], object] | None,
+    ) -> None:
         with cores_to_ourselves(self.settings.device):
-            for progress in learn(trainer, TimeBudget(began, seconds, max_steps)):
+            for progress in learn(trainer, budget):
                 self.history_.append(
                     {"step": progress.step, "loss": progress.loss, "score": progress.score}
                 )
@@ -137,52 +203,22 @@ class MSDSegmenter:
             if trainer.measured_steps != trainer.steps:
                 trainer.measure()
                 self.history_[-1]["score"] = trainer.kept_scores.mean
-        self._record = trainer.record()
-        return self
 
-    def _checked(
-        self,
-        images: Array | Sequence[Array],
-        annotations: Array | Sequence[Array],
-        axes: str | None,
-    ) -> tuple[list[Stack], list[Array]]:
-        image_list = list(images) if isinstance(images, (list, tuple)) else [images]
-        label_list = list(annotations) if isinstance(annotations, (list, tuple)) else [annotations]
-        if not image_list:
-            raise StrokesError("There is no image to learn from; give at least one.")
-        if len(image_list) != len(label_list):
-            raise StrokesError(
-                f"There are {len(image_list)} images but {len(label_list)} annotations; "
-                "give one annotation for each image, in the same order."
-            )
-        stacks = [Stack.of(image, axes) for image in image_list]
-        labels = [
-            checked_annotation(label, stack.label_shape)
-            for label, stack in zip(label_list, stacks, strict=True)
-        ]
-        if len(np.unique(np.concatenate([np.unique(a[a > 0]) for a in labels]))) < 2:
-            known = self._trainer is not None and len(self._trainer.classes) > 0
-            if not known:
-                raise StrokesError(TWO_CLASSES)
-        return stacks, labels
-
-    def _give(self, stacks: list[Stack], labels: list[Array]) -> Trainer:
-        """Hand images and strokes to a trainer: plane keys are (image number, plane...)."""
-        if self._trainer is None:
-            self._trainer = Trainer(self.settings, stacks[0].n_channels, self._record)
-        trainer = self._trainer
-        for key in set(trainer.planes) | trainer.strokes.planes:
-            trainer.forget_plane(key)
-        for number, (stack, label) in enumerate(zip(stacks, labels, strict=True)):
-            painted = Stack(label, stack.label_axes)
-            for key in stack.plane_keys():
-                strokes = painted.plane(key)
-                if strokes.any():
-                    trainer.set_plane((number, *key), stack.plane(key))
-                    trainer.write_strokes(
-                        (number, *key), whole(stack.plane_shape), strokes.astype(np.uint8)
-                    )
-        return trainer
+    def _keep(self, trainer: Trainer) -> None:
+        """What was learned becomes the model, with all that was said of it before."""
+        if not trainer.learned and trainer.steps > 0:
+            trainer.measure()  # interrupted before it was looked at for the first time
+        if not trainer.learned:
+            return
+        record, before = trainer.record(), self._record
+        if before is not None:
+            record = replace(
+                record,
+                pixel_size=before.pixel_size,
+                units=before.units,
+                history=before.history,
+            ).with_classes(before.class_names, {info.value: info.color for info in before.classes})
+        self._record = replace(record, axes=self._axes or record.axes).with_classes(self._names)
 
     # --- predicting ----------------------------------------------------------------------
 
@@ -200,7 +236,8 @@ class MSDSegmenter:
         image
             Like those it was trained on, of any size.
         axes
-            Letters of the image's axes, as in `fit`.
+            Letters of the image's axes; by default those of the images that were learned from,
+            if this one can have them.
         callback
             Called with the fraction done (0..1) after each tile.
 
@@ -209,6 +246,12 @@ class MSDSegmenter:
         ndarray
             uint8, the image's shape without channels, values of the annotation.
 
+        Warns
+        -----
+        ImageWarning
+            For an image whose grey values are unlike those it was trained on, and for one with
+            NaN or infinite values.
+
         Raises
         ------
         ModelFileError
@@ -216,12 +259,11 @@ class MSDSegmenter:
         ImageError
             For an image that cannot be read.
         """
-        stack = self._stack(image, axes)
+        stack, trainer = self._stack(image, axes)
         out = np.empty(stack.label_shape, np.uint8)
-        target = Stack(out, stack.label_axes)
-        for key, region, plane in self._tiles(stack, callback):
-            labels = self._ready().predictor().labels(plane, region)
-            target.plane(key)[region.slices] = labels
+        target, predictor = Stack(out, stack.label_axes), trainer.predictor()
+        for key, region, plane in _tiles(stack, callback):
+            target.plane(key)[region.slices] = predictor.labels(plane, region)
         return out
 
     def predict_proba(
@@ -233,47 +275,39 @@ class MSDSegmenter:
     ) -> npt.NDArray[np.float32]:
         """Probability (0..1) of each class at every pixel, float32, classes first.
 
-        Parameters and errors as in `predict`.
+        Parameters, warnings and errors as in `predict`.
         """
-        stack = self._stack(image, axes)
+        stack, trainer = self._stack(image, axes)
         out = np.empty((len(self.classes_), *stack.label_shape), np.float32)
-        for key, region, plane in self._tiles(stack, callback):
-            probabilities = self._ready().predictor().probabilities(plane, region)
-            for k, probability in enumerate(probabilities):
+        predictor = trainer.predictor()
+        for key, region, plane in _tiles(stack, callback):
+            for k, probability in enumerate(predictor.probabilities(plane, region)):
                 Stack(out[k], stack.label_axes).plane(key)[region.slices] = probability
         return out
 
-    def _stack(self, image: Array, axes: str | None) -> Stack:
-        stack = Stack.of(image, axes)
-        self._ready()
-        assert self._record is not None
-        self._record.require_channels(stack.n_channels)
-        return stack
+    def _stack(self, image: Array, axes: str | None) -> tuple[Stack, Trainer]:
+        """What is to be segmented, and by what; called by `predict` and `predict_proba`."""
+        trainer, record = self._learned()
+        stack = Stack.of(image, axes or axes_like(image, self._axes, record.in_channels))
+        record.require_channels(stack.n_channels)
+        for warning in warnings_of(stack, trainer.normalisation, KNOWN_TO_PREDICT):
+            warnings.warn(warning, stacklevel=3)
+        return stack, trainer
 
-    def _tiles(self, stack: Stack, callback: Callable[[float], object] | None) -> Any:
-        keys: list[PlaneKey] = list(stack.plane_keys())
-        regions = tiles_of(whole(stack.plane_shape), TILE)
-        for i, key in enumerate(keys):
-            plane = channels_first(stack.plane(key))
-            for j, region in enumerate(regions):
-                yield key, region, plane
-                if callback is not None:
-                    callback((i * len(regions) + j + 1) / (len(keys) * len(regions)))
-
-    def _ready(self) -> Trainer:
+    def _learned(self) -> tuple[Trainer, ModelRecord]:
         if self._trainer is None or self._record is None:
             raise ModelFileError("Nothing was learned yet; call fit, or load a model.")
-        return self._trainer
+        return self._trainer, self._record
 
     # --- model files ---------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], **about: Any) -> Path:
-        """Write the model file (``.safetensors``).
+        """Write the model file.
 
         Parameters
         ----------
         path
-            Where to.
+            Where to; ``.safetensors`` is added to a name without suffix.
         **about
             Fields of `napari_msd.io.model_file.ModelRecord` to fill in: classes,
             axes, pixel_size, units.
@@ -286,13 +320,12 @@ class MSDSegmenter:
         Raises
         ------
         ModelFileError
-            If nothing was learned yet.
+            If nothing was learned yet, or for a name of another suffix.
         ExportError
             If it cannot be written; a file that was there is not lost.
         """
-        self._ready()
-        assert self._record is not None
-        return replace(self._record, **about).write(path)
+        _, record = self._learned()
+        return replace(record, **about).write(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str = "auto") -> Self:
@@ -306,6 +339,20 @@ class MSDSegmenter:
         record = model_file.read(path)
         segmenter = cls()
         segmenter.settings = settings_of(record, device)
-        segmenter._record = record
+        segmenter._record, segmenter._axes = record, record.axes
         segmenter._trainer = Trainer(segmenter.settings, record.in_channels, record)
         return segmenter
+
+
+def _tiles(
+    stack: Stack, callback: Callable[[float], object] | None
+) -> Iterator[tuple[PlaneKey, Region, Plane]]:
+    """Go through all parts of all planes, telling the fraction done after each."""
+    keys = list(stack.plane_keys())
+    regions = tiles_of(whole(stack.plane_shape), TILE)
+    for i, key in enumerate(keys):
+        plane = channels_first(stack.plane(key))
+        for j, region in enumerate(regions):
+            yield key, region, plane
+            if callback is not None:
+                callback((i * len(regions) + j + 1) / (len(keys) * len(regions)))

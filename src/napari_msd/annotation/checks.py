@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import numpy.typing as npt
 
+from napari_msd.axes import as_array
 from napari_msd.config import MAX_CLASSES
-from napari_msd.errors import StrokesError
+from napari_msd.errors import ImageError, StrokesError
 
 TWO_CLASSES = "Paint a few strokes of at least two classes."
 MORE_OF_EACH = (
@@ -14,9 +16,7 @@ MORE_OF_EACH = (
 )
 
 
-def checked_annotation(
-    annotation: npt.ArrayLike, shape: tuple[int, ...]
-) -> npt.NDArray[np.integer]:
+def checked_annotation(annotation: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """An annotation that fits an image's labels of `shape`.
 
     Raises
@@ -24,7 +24,10 @@ def checked_annotation(
     StrokesError
         If its shape or values do not fit, or nothing is painted.
     """
-    array = np.asarray(annotation)
+    try:
+        array = as_array(annotation, "annotation")
+    except ImageError as error:
+        raise StrokesError(str(error)) from error
     if array.shape != shape:
         raise StrokesError(
             f"The annotation has shape {array.shape}, the image needs {shape}; "
