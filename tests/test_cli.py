@@ -1,6 +1,8 @@
 """The command line as a person meets it: exit codes, one clear line, no traceback."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -10,9 +12,12 @@ import tifffile
 from PIL import Image
 
 from napari_msd import cli, sample_data
+from napari_msd.errors import ExportError
 from napari_msd.io import model_file
 from napari_msd.io.export import export_labels
 from napari_msd.io.images import read_labels
+
+QUICK = ("--max-steps", 2)
 
 
 @pytest.fixture
@@ -163,10 +168,13 @@ def test_bad_image_does_not_stop_the_others(run, painted, model, tmp_path):
     )
     assert code == 2
     assert out == f"{tmp_path / 'image_segmentation.tif'}\n"
-    first, second = err.splitlines()
+    first, second, summary = err.splitlines()
     assert "text.tif" in first
     assert "colour.png" in second
     assert "channel" in second
+    assert summary == (
+        f"napari-msd: 1 of 3 images segmented into {tmp_path}; not segmented: text.tif, colour.png."
+    )
 
 
 BAD_TRAINING = {
@@ -282,6 +290,338 @@ def test_folder_that_is_a_file(run, painted, model, tmp_path):
     code, _, err = run("predict", model, painted / "image.tif", "-o", tmp_path / "out")
     assert code == 2
     assert "a file has this name" in one_line(err)
+
+
+# --- before the training, not after it ---------------------------------------------------------
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Whatever trains fails the test."""
+    from napari_msd.segmenter import MSDSegmenter
+
+    monkeypatch.setattr(MSDSegmenter, "fit", lambda *a, **k: pytest.fail("it was trained"))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("x.pt", "cannot be saved as 'x.pt'; end its name in .safetensors"),
+        ("model_0.5", "end its name in .safetensors"),
+        ("x" * 300, "name is too long"),
+        ("none/x", "There is no folder"),
+        ("taken", "is a folder; name a file"),
+    ],
+)
+def test_a_name_that_cannot_be_is_said_before_training(
+    run, painted, tmp_path, no_training, name, words
+):
+    """`-o x.pt` trained, and became `x.pt.safetensors`."""
+    (tmp_path / "taken.safetensors").mkdir()
+    path = f"{tmp_path}/{name}"
+    code, out, err = run("train", painted / "image.tif", "-l", painted / "strokes.tif", "-o", path)
+    assert (code, out) == (2, "")
+    assert words in one_line(err)
+    assert [p.name for p in tmp_path.iterdir()] == ["taken.safetensors"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_before_training(
+    run, painted, tmp_path, no_training, monkeypatch
+):
+    def refuse(path, mode):
+        raise PermissionError(13, "no")
+
+    monkeypatch.setattr("napari_msd.io.atomic.open_new", refuse)
+    code, _, err = run(
+        "train", painted / "image.tif", "-l", painted / "strokes.tif", "-o", tmp_path / "m"
+    )
+    assert code == 2
+    assert "may not be written to" in one_line(err)
+
+
+def test_names_in_any_language_are_trained_with(run, painted, tmp_path):
+    """It trained to the end, then refused to write: "must be a printable text"."""
+    names = {1: "می\u200cخواهم", 2: "👩\u200d👩\u200d👧"}
+    strokes = read_labels(painted / "strokes.tif").data
+    export_labels(tmp_path / "s.tif", strokes, class_names=names)
+    code, _, _ = run(
+        "train", painted / "image.tif", "-l", tmp_path / "s.tif", "-o", tmp_path / "m", *QUICK
+    )
+    assert code == 0
+    assert model_file.read(tmp_path / "m.safetensors").class_names == names
+    assert run("predict", tmp_path / "m.safetensors", painted / "image.tif", "-o", tmp_path)[0] == 0
+    assert read_labels(tmp_path / "image_segmentation.tif").class_names == names
+
+
+def test_odd_axes_and_units_of_files_do_not_prevent_saving(run, painted, tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif",
+        tifffile.imread(painted / "image.tif"),
+        ome=True,
+        metadata={
+            "axes": "YX",
+            "PhysicalSizeX": 1e999,
+            "PhysicalSizeY": 2.0,
+            "PhysicalSizeYUnit": "a\u00adb",
+        },
+    )
+    arguments = ["-l", painted / "strokes.tif", "-o", tmp_path / "m", *QUICK]
+    assert run("train", tmp_path / "a.ome.tif", *arguments)[0] == 0
+    record = model_file.read(tmp_path / "m.safetensors")
+    assert (record.pixel_size, record.units) == ((2.0, 1.0), ("a\u00adb", "pixel"))
+    assert run("train", painted / "image.tif", *arguments, "--axes", "yx")[0] == 0
+    assert model_file.read(tmp_path / "m.safetensors").axes == "YX"
+    code, _, err = run("train", painted / "image.tif", *arguments, "--axes", "YÄ")
+    assert code == 2
+    assert "letters" in one_line(err)
+
+
+def test_a_disk_that_is_full_at_the_end_does_not_lose_the_model(
+    run, painted, tmp_path, monkeypatch
+):
+    from napari_msd.io.model_file import ModelRecord
+
+    write, target = ModelRecord.write, tmp_path / "m.safetensors"
+
+    def full(record, path):
+        if path == target:
+            raise ExportError("Cannot write 'm': the disk is full.")
+        return write(record, path)
+
+    monkeypatch.setattr(ModelRecord, "write", full)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, out, err = run(
+        "train", painted / "image.tif", "-l", painted / "strokes.tif", "-o", target, *QUICK
+    )
+    assert code == 2
+    assert "disk is full. The model is saved as" in one_line(err)
+    assert model_file.read(out.partition(": ")[0]).steps == 2
+
+
+# --- patterns and folders ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(painted, tmp_path):
+    """Two images of the sample, a result, a hidden file, a text, a subfolder."""
+    inside = tmp_path / "in"
+    (inside / "sub.tif").mkdir(parents=True)
+    content = (painted / "image.tif").read_bytes()
+    for name in ("b.tif", "a.TIF", ".hidden.tif", "a_segmentation.tif", "a_segmentation_2.tif"):
+        (inside / name).write_bytes(content)
+    (inside / "notes.txt").write_text("hello")
+    return inside
+
+
+@pytest.mark.parametrize("what", ["*.[tT][iI][fF]", "", "../*n/*[ab].*"])
+def test_patterns_and_folders_are_expanded(run, model, folder, tmp_path, what):
+    """Windows' shells do not."""
+    for result in folder.glob("*_segmentation*"):
+        result.unlink() if what.startswith("*") else None
+    (folder / "sub.tif").rmdir()
+    code, out, err = run("predict", model, f"{folder}/{what}", "-o", tmp_path / "out")
+    assert code == 0
+    assert [path.rpartition("/")[2] for path in out.replace("\\", "/").split()] == [
+        "a_segmentation.tif",
+        "b_segmentation.tif",
+    ]
+    assert f"2 images segmented into {tmp_path / 'out'}." in one_line(err)
+
+
+def test_a_name_with_brackets_is_a_name(run, painted, model, tmp_path):
+    (tmp_path / "a[1].tif").write_bytes((painted / "image.tif").read_bytes())
+    assert run("predict", model, tmp_path / "a[1].tif", "-o", tmp_path)[0] == 0
+    assert (tmp_path / "a[1]_segmentation.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [("*.czi", "No file fits '"), ("empty", "no images in the folder"), ("none.tif", "no image")],
+)
+def test_nothing_to_segment_is_said(run, model, tmp_path, what, words):
+    (tmp_path / "empty").mkdir()
+    code, out, err = run("predict", model, tmp_path / what, "-o", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert words in one_line(err)
+
+
+def test_an_image_is_never_written_over(run, painted, model, tmp_path):
+    content = (painted / "image.tif").read_bytes()
+    for name in ("a.tif", "a_segmentation.tif"):
+        (tmp_path / name).write_bytes(content)
+    images = [tmp_path / "a.tif", tmp_path / "a_segmentation.tif"]
+    assert run("predict", model, *images, "-o", tmp_path)[0] == 0
+    assert (tmp_path / "a_segmentation.tif").read_bytes() == content
+    assert (tmp_path / "a_segmentation_2.tif").exists()
+
+
+def test_training_on_patterns(run, painted, tmp_path):
+    for number in (1, 2):
+        for name in ("image", "strokes"):
+            content = (painted / f"{name}.tif").read_bytes()
+            (tmp_path / f"{name}{number}.tif").write_bytes(content)
+    arguments = ["-o", tmp_path / "m", *QUICK]
+    images, labels = tmp_path / "image*.tif", tmp_path / "strokes*.tif"
+    assert run("train", images, "-l", labels, *arguments)[0] == 0
+    code, _, err = run("train", images, "-l", tmp_path / "strokes1.tif", *arguments)
+    assert code == 2
+    assert "2 images but 1 label file" in one_line(err)
+    code, _, err = run("train", tmp_path / "none*", "-l", labels, *arguments)
+    assert code == 2
+    assert "No file fits" in one_line(err)
+
+
+# --- images unlike those of the training ---------------------------------------------------------
+
+
+def test_an_image_unlike_those_of_the_training_is_named(run, painted, model, tmp_path):
+    """Every pixel became one class, and only the file's name was printed."""
+    image = tifffile.imread(painted / "image.tif")
+    tifffile.imwrite(tmp_path / "like.tif", image)
+    tifffile.imwrite(tmp_path / "bright.tif", image.astype(np.uint16) * 16)
+    holed = image.astype(np.float32)
+    holed[:16] = np.nan
+    tifffile.imwrite(tmp_path / "holed.tif", holed)
+    images = [tmp_path / f"{name}.tif" for name in ("like", "bright", "holed")]
+    code, out, err = run("predict", model, *images, "-o", tmp_path / "out")
+    assert (code, len(out.split())) == (0, 3)
+    bright, holed, summary = err.splitlines()
+    assert bright == (
+        "napari-msd: warning: bright.tif is much brighter than those the model was trained on; "
+        "what it predicts may be wrong."
+    )
+    assert holed.startswith("napari-msd: warning: holed.tif has NaN or infinite values (10.0% of")
+    assert summary == (
+        f"napari-msd: 3 images segmented into {tmp_path / 'out'}; "
+        "1 of them looks unlike the training images: bright.tif."
+    )
+    code, _, err = run("predict", model, images[1], "-o", tmp_path / "out")
+    assert (code, len(err.splitlines())) == (0, 2)
+    code, _, err = run("predict", model, images[0], "-o", tmp_path / "out")
+    assert (code, err) == (0, "")
+
+
+def test_learning_from_images_of_other_grey_values_is_said(run, painted, tmp_path):
+    image = tifffile.imread(painted / "image.tif")
+    tifffile.imwrite(tmp_path / "bright.tif", image.astype(np.uint16) * 16)
+    images = [painted / "image.tif", tmp_path / "bright.tif"]
+    labels = ["-l", painted / "strokes.tif"] * 2
+    code, _, err = run("train", *images, *labels, "-o", tmp_path / "m", *QUICK)
+    assert code == 0
+    assert "warning: bright.tif is much brighter than the first one" in one_line(err)
+
+
+# --- stopping and going on ------------------------------------------------------------------------
+
+
+def send_while_learning(monkeypatch, *signals):
+    """Send these signals to this process when `fit` tells its progress for the first time."""
+    from napari_msd.segmenter import MSDSegmenter
+
+    fit = MSDSegmenter.fit
+    left = list(signals)
+
+    def with_signals(segmenter, *arguments, callback, **options):
+        def tell(progress):
+            callback(progress)
+            while left:
+                signal.raise_signal(left.pop(0))
+            return callback(progress)
+
+        return fit(segmenter, *arguments, callback=tell, **options)
+
+    monkeypatch.setattr(MSDSegmenter, "fit", with_signals)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_ctrl_c_keeps_the_best_so_far(run, painted, tmp_path, monkeypatch, name, code):
+    """It lost everything, without a word."""
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    send_while_learning(monkeypatch, number)
+    path = tmp_path / "m.safetensors"
+    arguments = [painted / "image.tif", "-l", painted / "strokes.tif", "-o", path]
+    found, out, err = run("train", *arguments, "--seconds", 1e6)
+    assert found == code
+    steps = model_file.read(path).steps
+    made = int(
+        re.search(r"Stopped after ([0-9]+) steps?; the best network so far is", one_line(err))[1]
+    )
+    assert 0 <= steps <= made
+    assert out.startswith(str(path))
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_ctrl_c_ends_at_once(run, painted, tmp_path, monkeypatch):
+    send_while_learning(monkeypatch, signal.SIGINT, signal.SIGINT)
+    arguments = [painted / "image.tif", "-l", painted / "strokes.tif", "-o", tmp_path / "m"]
+    code, out, err = run("train", *arguments, "--seconds", 1e6)
+    assert (code, out) == (130, "")
+    assert "Stopped at once; the training was not saved." in one_line(err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_before_the_first_step(run, painted, tmp_path, monkeypatch):
+    from napari_msd.training import Trainer
+
+    monkeypatch.setattr(Trainer, "step", lambda self: signal.raise_signal(signal.SIGINT))
+    arguments = [painted / "image.tif", "-l", painted / "strokes.tif", "-o", tmp_path / "m"]
+    code, out, err = run("train", *arguments, "--seconds", 1e6)
+    assert (code, out) == (130, "")
+    assert "Stopped before the first step; nothing was written." in one_line(err)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal to another process")
+def test_ctrl_c_of_a_real_process(painted, tmp_path):
+    tell = (
+        "import napari_msd.cli_train as t, napari_msd.cli as c, sys\n"
+        "class Told(t.Stop):\n"
+        "    def __setattr__(self, name, value):\n"
+        "        super().__setattr__(name, value)\n"
+        "        if name == 'learning' and value: print('learning', flush=True)\n"
+        "t.Stop = Told\n"
+        "sys.argv = ['napari-msd', *sys.argv[1:]]\n"
+        "c.main()"
+    )
+    files = [painted / "image.tif", "-l", painted / "strokes.tif", "-o", tmp_path / "m.safetensors"]
+    command = [sys.executable, "-c", tell, "train", *map(str, files), "--seconds", "1e6"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        try:
+            assert process.stdout.readline() == "learning\n"
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 130, err
+    assert "the best network so far is saved as" in one_line(err)
+    assert model_file.read(tmp_path / "m.safetensors").n_classes == 2
+
+
+def test_training_on_a_model(run, painted, model, tmp_path):
+    arguments = ["train", painted / "image.tif", "-l", painted / "strokes.tif", "--from", model]
+    code, _, _ = run(*arguments, "-o", tmp_path / "m", *QUICK)
+    assert code == 0
+    record = model_file.read(tmp_path / "m.safetensors")
+    assert (record.depth, record.settings["depth"]) == (4, 4)
+    assert record.steps > model_file.read(model).steps
+    for option in (["--preset", "paper"], ["--seed", 0]):
+        code, _, err = run(*arguments, "-o", tmp_path / "m", *option)
+        assert code == 2
+        assert "keeps its network" in one_line(err)
+    code, _, err = run(*arguments[:-1], tmp_path / "none", "-o", tmp_path / "m")
+    assert code == 2
+    assert "There is no model file" in one_line(err)
+
+
+@pytest.mark.parametrize("command", ["", "train", "predict", "info", "bench", "demo"])
+def test_no_line_of_the_help_is_cut(run, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    code, out, _ = run(*command.split(), "--help")
+    assert code == 0
+    assert "..." not in re.sub(r"\[ARGS\]\.\.\.|\{IMAGE\}\.\.\.|IMAGE\.\.\.", "", out)
 
 
 def test_usage_errors_exit_with_2(run):

@@ -319,7 +319,7 @@ def test_bad_use(tmp_path):
     for nothing, words in ((None, "None was given"), ("a.tif", "not the name of a file")):
         with pytest.raises(ImageError, match=words):
             segmenter.predict(nothing)
-    with pytest.raises(ImageError, match="Axes are letters"):
+    with pytest.raises(ImageError, match="Axes are up to 8 letters"):
         segmenter.predict(image(), axes=2)
     with pytest.raises(ModelFileError, match=r"saved as 'x\.pt'"):
         segmenter.save(tmp_path / "x.pt")

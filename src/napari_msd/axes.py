@@ -7,6 +7,7 @@ as C). Every index of the axes other than Y, X and C is a plane.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -59,8 +60,8 @@ class Stack:
                     f"An image of shape {array.shape} can be read in several ways; "
                     "name its axes, like axes='ZYX' or axes='CYX'."
                 )
-        if not isinstance(axes, str):
-            raise ImageError(f"Axes are letters, like 'ZYX', not {shown(axes)}.")
+        if not isinstance(axes, str) or not re.fullmatch("[A-Za-z]{1,8}", axes):
+            raise ImageError(f"Axes are up to 8 letters, like 'ZYX', not {shown(axes)}.")
         axes = axes.upper().replace("S", "C")
         if len(axes) != array.ndim or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
             raise ImageError(

@@ -2,36 +2,25 @@
 
 Importing this module is light; each command imports what it needs when it runs, so
 that ``--help`` answers at once. Results go to stdout, progress and errors to stderr.
-Exit code 0 is success, 2 is bad input with one line on stderr, 1 anything else.
+Exit code 0 is success, 2 is bad input with one line on stderr, 130 Ctrl-C, 1 anything else.
+What the larger commands do is in `cli_train` and `cli_predict`.
 """
 
 from __future__ import annotations
 
+import io
+import logging
 import sys
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from napari_msd.cli_files import (
-    common_axes,
-    require_device,
-    require_folder,
-    save_labels,
-    save_model,
-    targets,
-)
+from napari_msd.cli_predict import segment_images
+from napari_msd.cli_say import complain
+from napari_msd.cli_train import train_model
 from napari_msd.config import DEVICE_CHOICES, PRESETS
-from napari_msd.errors import BadInputError, ExportError, MSDError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from napari_msd.segmenter import MSDSegmenter
-    from napari_msd.training.fitting import FitProgress
+from napari_msd.errors import BadInputError, ExportError, MSDError, SettingsError
 
 app = typer.Typer(
     name="napari-msd",
@@ -54,6 +43,9 @@ Axes = Annotated[
 
 def main() -> None:
     """Run the command line; what a person got wrong becomes one line and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that this terminal cannot write
+        sys.stdout.reconfigure(errors="backslashreplace")
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # our own line says it
     try:
         code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except MSDError as error:
@@ -71,11 +63,6 @@ def main() -> None:
         complain(f"{error.format_message()} See napari-msd --help.")
         raise SystemExit(2) from None
     raise SystemExit(code if isinstance(code, int) else 0)
-
-
-def complain(message: object) -> None:
-    """Print one line for a person to stderr."""
-    print("napari-msd:", " ".join(str(message).split()), file=sys.stderr)
 
 
 @app.callback(invoke_without_command=True)
@@ -122,57 +109,55 @@ def train(
             "--labels", "-l", help="Painted labels of an image; once per image, in order."
         ),
     ],
-    model: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")],
+    model: Annotated[
+        Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).")
+    ],
     seconds: Annotated[
         float | None, typer.Option(help="Time to train; 30 unless --max-steps is given.")
     ] = None,
     max_steps: Annotated[int | None, typer.Option(help="Training steps to stop after.")] = None,
-    preset: Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")] = "quick",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same network.")] = 0,
+    preset: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(PRESETS)}; quick if not given.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same network; 0 if not given.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="MODEL", help="Model to train on.")
+    ] = None,
     device: Device = "auto",
     axes: Axes = None,
 ) -> None:
     """Train on painted images and write a model file.
 
-    In the labels, 0 means unlabelled and 1 to 255 are classes.
+    In the labels, 0 means unlabelled and 1 to 255 are classes. Patterns like "*.tif" may be
+    given, for images and labels: both are sorted. Ctrl-C ends the training and keeps the
+    best network so far; a second one ends at once.
     """
-    if len(labels) != len(images):
-        raise BadInputError(
-            f"There are {len(images)} images but {len(labels)} label files; give --labels once "
-            "for each image, in the same order."
-        )
     require_device(device)
-    require_folder(model)
-    from napari_msd.io.images import read_image, read_labels
-    from napari_msd.segmenter import MSDSegmenter
-
-    pictures = [read_image(path) for path in images]
-    annotations = [read_labels(path) for path in labels]
-    segmenter = MSDSegmenter(preset=preset, device=device, seed=seed)
-    with _progress("Training") as bar:
-
-        def show(progress: FitProgress) -> None:
-            text = f"step {progress.step}, loss {progress.loss:.3f}"
-            if progress.score is not None:
-                text += f", IoU {progress.score:.2f}"
-            bar(progress.fraction or 0.0, text)
-
-        segmenter.fit(
-            [picture.data for picture in pictures],
-            [annotation.data for annotation in annotations],
-            seconds=seconds,
-            max_steps=max_steps,
-            callback=show,
-            axes=axes or common_axes(pictures, images),
-        )
-    written = save_model(segmenter, model, pictures[0], annotations)
-    print(f"{written}: {_summary(written)}")
+    code = train_model(
+        images,
+        labels,
+        model,
+        start=start,
+        preset=preset,
+        seed=seed,
+        device=device,
+        axes=axes,
+        seconds=seconds,
+        max_steps=max_steps,
+    )
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file (.safetensors).")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files to segment.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE", help="Images to segment: files, patterns, folders."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labels.")],
     format: Annotated[
         str, typer.Option(help=f"File format of the labels: {', '.join(_SUFFIX)}.")
@@ -182,30 +167,15 @@ def predict(
 ) -> None:
     """Segment images with a trained model.
 
-    A bad image is reported and does not stop the others.
+    Of a folder, all images in it are segmented; "*.tif" may be given where the shell does not
+    expand it. A bad image is reported and does not stop the others. Images unlike those of
+    the training are named.
     """
     require_device(device)
     if format not in _SUFFIX:
         raise BadInputError(f"There is no format {format!r}; choose one of {', '.join(_SUFFIX)}.")
-    from napari_msd.io.atomic import make_folder
-    from napari_msd.io.model_file import read
-    from napari_msd.segmenter import MSDSegmenter
-
-    names = read(model).class_names
-    segmenter = MSDSegmenter.load(model, device=device)
-    folder = make_folder(output)
-    failed = False
-    for path, target in zip(images, targets(images, folder, _SUFFIX[format]), strict=True):
-        try:
-            _predict_one(segmenter, path, target, names, axes)
-        except BadInputError as error:
-            failed = True
-            message = str(error)
-            complain(message if str(path) in message else f"{path}: {message}")
-        else:
-            print(target)
-    if failed:
-        raise typer.Exit(2)
+    if code := segment_images(model, images, output, _SUFFIX[format], device, axes):
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -234,7 +204,7 @@ def bench(
     threads: Annotated[int | None, typer.Option(help="CPU threads; all cores.")] = None,
     seconds: Annotated[float, typer.Option(help="About how long each pass is timed.")] = 4.0,
 ) -> None:
-    """Time the network on this machine, beside what the machine could do at most.
+    """Time the network, beside the most this machine can do.
 
     Checks every result against the reference first. Without options it takes some minutes;
     --only core is quick.
@@ -252,55 +222,18 @@ def bench(
         print(line, flush=True)
 
 
-# --- parts of the commands -------------------------------------------------------------
+def require_device(device: str) -> None:
+    """Refuse a device name nobody knows.
 
-
-def _predict_one(
-    segmenter: MSDSegmenter, path: Path, target: Path, names: dict[int, str], axes: str | None
-) -> None:
-    from napari_msd.io.images import read_image
-
-    picture = read_image(path)
-    letters = (axes or picture.axes).upper()
-    with _progress(path.name) as bar:
-        labels = segmenter.predict(
-            picture.data, axes=letters, callback=lambda fraction: bar(fraction, "")
+    Raises
+    ------
+    SettingsError
+        With the names there are.
+    """
+    if device not in DEVICE_CHOICES:
+        raise SettingsError(
+            f"There is no device {device!r}; choose one of {', '.join(DEVICE_CHOICES)}."
         )
-    save_labels(target, labels, picture, letters, names)
-
-
-def _summary(model: Path) -> str:
-    from napari_msd.io.model_file import read
-
-    record = read(model)
-    text = f"{record.n_classes} classes, {record.steps} step{'s' if record.steps != 1 else ''}"
-    if record.score is None:
-        return f"{text}, no strokes held out to measure IoU"
-    scores = (
-        f"{name} {record.scores[v]:.3f}"
-        for v, name in record.class_names.items()
-        if v in record.scores
-    )
-    return f"{text}, IoU on held-out strokes {record.score:.3f} ({', '.join(scores)})"
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[float, str], None]]:
-    """Show a bar on a terminal, nothing elsewhere; call what it gives with (fraction, text)."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}", markup=False),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=1.0, text="")
-
-        def bar(fraction: float, text: str) -> None:
-            progress.update(task, completed=fraction, text=text)
-
-        yield bar
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Files of the command line's commands: what is checked before, and written after, the work."""
+"""Files of the command line's commands: which there are, and which will be written."""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any
+import glob
+import re
+from typing import TYPE_CHECKING
 
-from napari_msd.config import DEVICE_CHOICES
-from napari_msd.errors import BadInputError, ExportError, SettingsError
+from napari_msd.errors import BadInputError, ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,38 +15,100 @@ if TYPE_CHECKING:
     import numpy as np
 
     from napari_msd.io.images import ImageFile
-    from napari_msd.segmenter import MSDSegmenter
+
+_RESULT = re.compile(r".*_segmentation(_[0-9]+)?")
+"""Stem of a file that `targets` named."""
 
 
-def require_device(device: str) -> None:
-    """Refuse a device name nobody knows.
+def matching(paths: list[Path]) -> list[Path]:
+    """The files that are meant: patterns like ``*.tif`` (``**`` for folders, too) are expanded.
+
+    A shell does that, but those of Windows do not. Files of a pattern come sorted; everything
+    else stays as it is, in its order.
 
     Raises
     ------
-    SettingsError
-        With the names there are.
+    BadInputError
+        For a pattern that no file fits.
     """
-    if device not in DEVICE_CHOICES:
-        raise SettingsError(
-            f"There is no device {device!r}; choose one of {', '.join(DEVICE_CHOICES)}."
-        )
+    found: list[Path] = []
+    for path in paths:
+        text = str(path)
+        if not glob.has_magic(text) or _is_there(path):
+            found.append(path)
+            continue
+        names = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - Path's wants relative ones
+        if not names:
+            raise BadInputError(f"No file fits {text!r}; look for a slip, or name the files.")
+        found += [type(path)(name) for name in names]
+    return found
 
 
-def require_folder(model: Path) -> None:
-    """Say before the training, not after it, that the model could not be written.
+def images_among(paths: list[Path]) -> list[Path]:
+    """As `matching`; of a folder all images in it, and no image twice.
+
+    Not of its subfolders, no hidden files, and nothing that is a result of `predict`
+    (``..._segmentation.tif``).
 
     Raises
     ------
+    BadInputError
+        For a pattern that no file fits, and a folder without images.
+    """
+    found: dict[Path, None] = {}
+    for path in matching(paths):
+        if not _is_folder(path):
+            found[path] = None
+            continue
+        inside = _images_in(path)
+        if not inside:
+            raise BadInputError(f"There are no images in the folder {str(path)!r}; name others.")
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    from napari_msd.io.images import IMAGE_SUFFIXES
+
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        from napari_msd.io.atomic import explain
+
+        raise BadInputError(
+            f"The folder {str(folder)!r} cannot be read: {explain(error)}."
+        ) from error
+    return [
+        path
+        for path in inside
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not path.name.startswith(".")
+        and not _RESULT.fullmatch(_stem(path))
+        and path.is_file()
+    ]
+
+
+def model_target(model: Path) -> Path:
+    """The model file to write, known before the training to be possible.
+
+    Raises
+    ------
+    ModelFileError
+        For a name of another suffix.
     ExportError
-        When its folder is missing or may not be written to.
+        When its folder is missing or may not be written to, or the name is not possible.
     """
+    from napari_msd.io.atomic import require_writable
+    from napari_msd.io.model_file import model_path
+
+    for path in (model, model_path(model)):
+        if _is_folder(path):
+            raise ExportError(f"{str(path)!r} is a folder; name a file for the model.")
     folder = model.absolute().parent
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise ExportError(f"There is no folder {str(folder)!r}; make it, or choose another one.")
-    if not os.access(folder, os.W_OK):
-        raise ExportError(f"The folder {str(folder)!r} may not be written to; choose another one.")
-    if model.is_dir():
-        raise ExportError(f"{str(model)!r} is a folder; name a file for the model.")
+    require_writable(path)
+    return path
 
 
 def common_axes(pictures: list[ImageFile], paths: list[Path]) -> str:
@@ -67,31 +129,6 @@ def common_axes(pictures: list[ImageFile], paths: list[Path]) -> str:
     return first
 
 
-def save_model(
-    segmenter: MSDSegmenter, path: Path, picture: ImageFile, annotations: list[ImageFile]
-) -> Path:
-    """Write the model with the class names and pixel size that the files told."""
-    from napari_msd.io.model_file import ClassInfo
-    from napari_msd.palette import class_color
-
-    names: dict[int, str] = {}
-    for annotation in reversed(annotations):
-        names.update(annotation.class_names or {})
-    values = [int(value) for value in segmenter.classes_]
-    about: dict[str, Any] = {
-        "axes": picture.axes,
-        "classes": tuple(
-            ClassInfo(value, names.get(value, f"class {value}"), class_color(value))
-            for value in values
-        ),
-    }
-    if picture.scale is not None and picture.units is not None:
-        plane = [picture.axes.index(letter) for letter in "YX"]
-        about["pixel_size"] = tuple(picture.scale[k] for k in plane)
-        about["units"] = tuple(picture.units[k] for k in plane)
-    return segmenter.save(path, **about)
-
-
 def save_labels(
     target: Path, labels: np.ndarray, picture: ImageFile, letters: str, names: dict[int, str]
 ) -> None:
@@ -110,13 +147,35 @@ def save_labels(
 
 
 def targets(images: list[Path], folder: Path, suffix: str) -> Iterator[Path]:
-    """Where the labels of each image go; images of one name do not overwrite each other."""
-    taken: set[Path] = set()
+    """Where the labels of each image go: never over an image, never two to one place."""
+    taken = {_place(path) for path in images}
     for path in images:
-        stem = path.name.removesuffix(path.suffix).removesuffix(".ome")
-        target, number = folder / f"{stem}_segmentation{suffix}", 1
-        while target in taken:
+        target, number = folder / f"{_stem(path)}_segmentation{suffix}", 1
+        while _place(target) in taken:
             number += 1
-            target = folder / f"{stem}_segmentation_{number}{suffix}"
-        taken.add(target)
+            target = folder / f"{_stem(path)}_segmentation_{number}{suffix}"
+        taken.add(_place(target))
         yield target
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # an impossible name
+        return False
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(path.suffix).removesuffix(".ome")
+
+
+def _place(path: Path) -> str:
+    """Tell apart what all file systems tell apart: some ignore upper and lower case."""
+    return str(path.absolute()).casefold()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_msd.annotation.checks import TWO_CLASSES, checked_annotation
 from napari_msd.axes import COLOUR_SAMPLES, Stack
 from napari_msd.config import Settings
-from napari_msd.errors import ImageWarning, StrokesError
+from napari_msd.errors import ImageError, ImageWarning, StrokesError
 from napari_msd.inference import Normalisation
 from napari_msd.inference.resemblance import FIRST_TO_LEARN, KNOWN_TO_LEARN, warnings_of
 from napari_msd.io.model_file import require_savable
@@ -100,6 +100,12 @@ def hand_over(pairs: Sequence[Pair], trainer: Trainer) -> None:
     """Give a trainer these images and strokes, and no others.
 
     Plane keys are (image number, plane ...).
+
+    Raises
+    ------
+    ImageError
+        For an image that is constant, has no number in it, has other channels than the network, or
+        values too large to compute with.
     """
     for key in set(trainer.planes) | trainer.strokes.planes:
         trainer.forget_plane(key)
@@ -110,9 +116,15 @@ def hand_over(pairs: Sequence[Pair], trainer: Trainer) -> None:
             strokes = painted.plane(key)
             if strokes.any():
                 trainer.set_plane((number, *key), stack.plane(key))
+                _require_finite(trainer.normalisation)
                 trainer.write_strokes(
                     (number, *key), whole(stack.plane_shape), strokes.astype(np.uint8)
                 )
+
+
+def _require_finite(normalisation: Normalisation | None) -> None:
+    if normalisation is not None and not np.isfinite([normalisation.mean, normalisation.std]).all():
+        raise ImageError("The image's values are too large to compute with; divide them first.")
 
 
 def training_warnings(

@@ -66,6 +66,8 @@ class MSDSegmenter:
         Class values the network knows, in the order of `predict_proba`'s first axis.
     class_names_
         Their names, by value.
+    steps_
+        Training steps made, over all calls of `fit`.
     history_
         One dict per callback: step, loss, score.
 
@@ -98,6 +100,11 @@ class MSDSegmenter:
     def classes_(self) -> npt.NDArray[np.uint8]:
         """Class values the network knows, uint8."""
         return np.asarray([] if self._trainer is None else self._trainer.outputs, np.uint8)
+
+    @property
+    def steps_(self) -> int:
+        """Training steps over all calls of `fit`, and of the model that was loaded."""
+        return 0 if self._trainer is None else self._trainer.steps
 
     @property
     def class_names_(self) -> dict[int, str]:

@@ -106,6 +106,12 @@ def test_bad_file_is_one_sentence(tmp_path, name, make):
     assert str(caught.value).endswith(".")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b.tif"])
+def test_an_impossible_name_is_one_sentence(name):
+    with pytest.raises(ImageError):
+        read_image(name)
+
+
 @pytest.mark.parametrize(
     "values", [[[0.5, 1]], [[-1, 1]], [[0, 256]], [[0, float("nan")]], [[0, float("inf")]]]
 )

@@ -80,10 +80,6 @@ class Values:
         """Read a printable text."""
         return checked_text(self.get(key), key)
 
-    def texts(self, key: str, count: int) -> tuple[str, ...]:
-        """Read `count` printable texts."""
-        return tuple(checked_text(item, key) for item in self.items(key, count, count))
-
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
         """Read one of some texts."""
         value = self.get(key)

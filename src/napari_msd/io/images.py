@@ -67,10 +67,10 @@ def read_image(path: str | os.PathLike[str]) -> ImageFile:
         `napari_msd.io.room` allows.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ImageError(f"{str(path)!r} is a folder; name the image files in it.")
     suffix = path.suffix.lower()
     try:
+        if path.is_dir():
+            raise ImageError(f"{str(path)!r} is a folder; name the image files in it.")
         if suffix in _TIFF:
             image = _read_tiff(path)
         elif suffix == ".npy":

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from napari_msd.class_names import class_name_or_number
+from napari_msd.class_names import class_name_or_number, clean_class_name
 from napari_msd.config import BOUNDARIES, MAX_CLASSES
 from napari_msd.errors import ModelFileError
 from napari_msd.io.checked_json import (
@@ -125,7 +125,7 @@ def check(data: dict[str, Any]) -> dict[str, Any]:
     }
     values = {info.value for info in classes}
     pixel_size = read.optional("pixel_size", lambda key: read.numbers(key, ndim, above=0.0))
-    units = read.optional("units", lambda key: read.texts(key, ndim))
+    units = read.optional("units", lambda key: read.units(key, ndim))
     return {
         "in_channels": in_channels,
         "n_classes": n_classes,
@@ -170,10 +170,13 @@ class _Header(Values):
 
     def class_name(self, key: str, value: int) -> str:
         """Read a class's name: cleaned where it is odd, "class 3" where nothing is left of it."""
-        name = self.get(key)
-        if not isinstance(name, str) or len(name) > MAX_TEXT:
-            raise wrong(key, f"a text of at most {MAX_TEXT} characters")
+        name = _bearable(self.get(key), key)
         return class_name_or_number(name, value) if name else ""
+
+    def units(self, key: str, count: int) -> tuple[str, ...]:
+        """Read a unit per axis: cleaned as names are, "pixel" where nothing is left of it."""
+        units = (_bearable(item, key) for item in self.items(key, count, count))
+        return tuple(clean_class_name(unit) or "pixel" for unit in units)
 
     def scores(self, key: str, values: set[int]) -> dict[int, float]:
         scores = self.get(key)
@@ -207,6 +210,13 @@ class _Header(Values):
         if not isinstance(settings, dict):
             raise wrong(key, "a set of names and values")
         return agreeing(settings, architecture).to_dict()
+
+
+def _bearable(text: object, key: str) -> str:
+    """Any text that is not absurdly long."""
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
+        raise wrong(key, f"a text of at most {MAX_TEXT} characters")
+    return text
 
 
 def _version(item: object, key: str) -> VersionFigures:
