@@ -150,6 +150,8 @@ _NUMBERS = {
     "held_out_fraction": (0, 0.5),
 }
 _DILATIONS = (1, 10_000)
+_MOST_DILATIONS = 100_000
+"""One for each channel of the largest network."""
 
 
 def _wrong(name: str, wanted: str, value: object) -> SettingsError:
@@ -179,6 +181,8 @@ def _dilations(value: object) -> tuple[int, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise _wrong("dilations", wanted, value)
     items = tuple(value)
+    if len(items) > _MOST_DILATIONS:
+        raise _wrong("dilations", f"at most {_MOST_DILATIONS} numbers", items)
     try:
         dilations = tuple(_whole(item, "dilations", low, high) for item in items)
     except SettingsError:

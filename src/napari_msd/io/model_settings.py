@@ -63,10 +63,11 @@ def agreeing(settings: Mapping[str, Any], architecture: Mapping[str, Any]) -> Se
     """
     preset = settings.get("preset")
     found = PRESETS.get(preset, PRESETS["quick"]) if isinstance(preset, str) else PRESETS["quick"]
-    for name in (field.name for field in fields(Settings)):
-        if name in settings and name != "preset":
+    names = {field.name for field in fields(Settings)} - {"preset", "dilations"}
+    settings = {**settings, "seed": architecture["seed"]}
+    for name in (*sorted(names), "dilations"):  # long ones last: all are looked at every time
+        if name in settings:
             found = _with(found, name, settings[name])
-    found = _with(found, "seed", architecture["seed"])
     depth, width = architecture["depth"], architecture["width"]
     dilations = tuple(architecture["dilations"])
     if _all(dilations, depth * width) == _all(found.dilations, depth * width):
