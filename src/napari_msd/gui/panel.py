@@ -68,6 +68,8 @@ class Panel(QScrollArea):
             "This image begins with a new network. This button goes on from the one that was "
             "trained on the other image, with grey values measured anew on this one",
         )
+        # a long name must not widen the dock
+        self.continue_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.continue_button.setVisible(False)
 
         self.class_list = ClassList(table)
@@ -164,7 +166,7 @@ class Panel(QScrollArea):
 
     def offer_to_continue(self, source: str) -> None:
         """Offer to go on from the network of another image; empty: offer nothing."""
-        text = f"Continue from the network of “{shortened(source, 24)}”" if source else ""
+        text = f"Continue from the network of “{shortened(source, 16)}”" if source else ""
         self.continue_button.setText(plain_action(text))
         self.continue_button.setVisible(bool(source))
 
@@ -212,7 +214,7 @@ class Panel(QScrollArea):
         layers.addWidget(QLabel("Image"), 0, 0)
         layers.addWidget(self.image_combo, 0, 1, 1, 2)
         layers.addWidget(self.image_text, 1, 1, 1, 2)
-        layers.addWidget(self.continue_button, 2, 1, 1, 2)
+        layers.addWidget(self.continue_button, 2, 0, 1, 3)
         layers.addWidget(QLabel("Annotation"), 3, 0)
         layers.addWidget(self.annotation_combo, 3, 1)
         layers.addWidget(self.new_annotation_button, 3, 2)

@@ -49,7 +49,7 @@ class LayerPicker(QObject):
             "choose or press +",
         )
         self._named: list[Any] = []
-        image_combo.currentIndexChanged.connect(self._on_index)
+        image_combo.currentIndexChanged.connect(self._on_image_index)
         annotation_combo.currentIndexChanged.connect(self._on_annotation_index)
         annotation_combo.activated.connect(self._on_annotation_index)  # the same one again
         events = viewer.layers.events
@@ -116,6 +116,14 @@ class LayerPicker(QObject):
             self._annotations.update(list(self._viewer.layers), self._fitting)
         self.chosen.emit()
 
+    def _on_image_index(self, index: int) -> None:
+        """Another image: an annotation that lies on the one before is not meant for it."""
+        self._images.read()
+        annotation = self._annotations.layer
+        if self.image is not None and annotation is not None and not fits(self.image, annotation):
+            self._annotations.let_go()
+        self._on_index()
+
     def _on_annotation_index(self, index: int) -> None:
         self._on_index()
         if self.annotation is not None:
@@ -158,6 +166,11 @@ class _Choice:
         index = self._combo.currentIndex()
         if 0 <= index < len(self._layers):
             self.layer, self.lost = self._layers[index], False
+
+    def let_go(self) -> None:
+        """Nothing is chosen any more."""
+        self.layer, self.lost = None, False
+        self._show()
 
     def rename(self) -> None:
         for index, layer in enumerate(self._layers):

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari.utils.theme import get_theme
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QIcon, QPainter, QPixmap
 
 GOOD = "#009e73"
 """Training: the bluish green of Okabe & Ito, readable under white in both themes."""
 WAITING = "#b8730a"
 IDLE = "#0072b2"
+_ICON_SIZE = 48
+_FAINT = 0.3
+"""Opacity of an icon whose button cannot be pressed."""
 
 
 @dataclass(frozen=True)
@@ -46,4 +50,16 @@ def palette(viewer: Any) -> Palette:
 
 def icon(name: str, colors: Palette) -> QIcon:
     """Napari's own icon in the theme's colour; an empty one when napari lacks it."""
-    return QIcon(f"theme_{colors.id}:/{name}.svg")
+    found = QIcon(f"theme_{colors.id}:/{name}.svg")
+    bright = found.pixmap(_ICON_SIZE, _ICON_SIZE)
+    if bright.isNull():
+        return found
+    faint = QPixmap(bright.size())
+    faint.setDevicePixelRatio(bright.devicePixelRatio())
+    faint.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(faint)
+    painter.setOpacity(_FAINT)
+    painter.drawPixmap(0, 0, bright)
+    painter.end()
+    found.addPixmap(faint, QIcon.Mode.Disabled)
+    return found
