@@ -282,7 +282,7 @@ SCRIPT = """
     client.set_view(View((), whole(image.shape)))
     client.set_live(True)
     assert learning.wait(90)
-    print(client.pid, client._process.slot.shm.name, flush=True)
+    print(client.pid, client._trainer.process.slot.shm.name, flush=True)
 """
 
 

@@ -1,14 +1,14 @@
 """The viewer's end of the process boundary: the trainer process, started, fed, watched and ended.
 
-Nothing here blocks the caller: requests are queued and sent by a thread of our
-own, planes are read by another, events arrive on appose's. Never imports torch.
+Nothing here blocks the caller. Threads: one sends requests (`Outbox`), one reads planes
+(`PlaneReader`), one calls the listener (`Teller`), one watches for a trainer that hangs
+(`Supervisor`); messages arrive on appose's. Never imports torch.
 """
 
 from __future__ import annotations
 
-import queue
+import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -28,25 +28,25 @@ from napari_msd.worker.messages import (
     PlaneWanted,
     Ready,
     StrokeBlock,
-    TrainerDied,
     View,
 )
+from napari_msd.worker.outbox import Outbox
 from napari_msd.worker.plane_reader import PlaneRead, PlaneReader
+from napari_msd.worker.sharing import share
+from napari_msd.worker.supervisor import TICK_SECONDS, Requests, Supervisor
+from napari_msd.worker.telling import Teller, Told
 from napari_msd.worker.trainer_process import TrainerProcess
 from napari_msd.worker.wire import pack_bytes, pack_strokes, pack_view, unpack_event
 
-MAX_DEATHS = 3
-DEATHS_WITHIN = 60.0
-"""A trainer that dies more than MAX_DEATHS times within so many seconds is left dead."""
-
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 0.5
+"""How long `close` waits for the process to be gone, and as long for the listener to return."""
 
 
 class TrainerClient:
     """A trainer in a process of its own, and everything needed to replace it.
 
     All methods return at once and never raise for a dead trainer. If the process
-    dies, `TrainerDied` is told, and a new one is started with the session, the
+    dies or hangs, `TrainerDied` is told, and a new one is started with the session, the
     strokes, the view and the last kept weights, and trains on if it was Live.
 
     Parameters
@@ -55,27 +55,29 @@ class TrainerClient:
         Called with the number of a session (see `open`) and an `Event` of it, on a
         background thread, one at a time. The number is 0 for events of no session. Those of
         a session that is no longer the newest may still come: drop them.
+    tick_seconds
+        How often the trainer's heartbeats are looked at.
     """
 
-    def __init__(self, on_event: Callable[[int, Event], None]) -> None:
-        self._on_event = on_event
-        self._telling = threading.Lock()
-        self._process: TrainerProcess | None = None
+    def __init__(
+        self, on_event: Callable[[int, Event], None], *, tick_seconds: float = TICK_SECONDS
+    ) -> None:
         self._session: SessionMemory | None = None
         self._number = 0
-        self._pid: int | None = None
-        self._deaths: list[float] = []
-        self._closing = False
-        self._outbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._sender = threading.Thread(target=self._send_loop, name="trainer-sender", daemon=True)
-        self._sender.start()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._teller = Teller(on_event)
+        self._trainer = Supervisor(
+            self._hear, self._tell, self._post, self._rest, self._resuming, tick_seconds
+        )
+        self._outbox = Outbox(self._on_error, self._trainer.end)
         self._reader = PlaneReader(self._pass_on)
 
     # --- what the viewer asks for --------------------------------------------------------
 
     def start(self) -> None:
         """Launch the trainer process, so that it is warm when it is needed. Answer: `Ready`."""
-        self._outbox.put(self._ensure_process)
+        self._outbox.put(self._trainer.ensure)
 
     def open(
         self,
@@ -114,9 +116,10 @@ class TrainerClient:
 
         def do() -> None:
             self._session = session
-            self._ensure_process()
-            if self._process is not None:
-                self._process.request(*session.opening(self._process.slot))
+            self._trainer.ensure()
+            process = self._trainer.process
+            if process is not None:
+                process.request(*session.opening(process.slot))
 
         self._outbox.put(do)
         return session.number
@@ -131,7 +134,7 @@ class TrainerClient:
                 return
             for block in blocks:
                 self._session.strokes.write(block.plane, block.region, block.values)
-            self._request("strokes", {"blocks": [pack_strokes(block) for block in blocks]})
+            self._trainer.request("strokes", {"blocks": [pack_strokes(block) for block in blocks]})
 
         self._outbox.put(do)
 
@@ -141,7 +144,7 @@ class TrainerClient:
         def do() -> None:
             if self._session is not None:
                 self._session.view = view
-            self._request("view", {"view": pack_view(view)})
+            self._trainer.request("view", {"view": pack_view(view)})
 
         self._outbox.put(do)
 
@@ -151,12 +154,11 @@ class TrainerClient:
 
         def do() -> None:
             if on:
-                self._revive()
+                self._trainer.revive()
             if self._session is not None:
                 self._session.live = on
-            self._request("live", {"on": on})
-            if not on and self._process is None:
-                self._tell(number, Finished("stop"))
+            if not self._trainer.request("live", {"on": on}) and not on:
+                self._teller.tell(number, Finished("stop"))
 
         self._outbox.put(do)
 
@@ -164,8 +166,8 @@ class TrainerClient:
         """Train for a few seconds, refresh the view once. Answer: ``Finished("update")``."""
 
         def do() -> None:
-            self._revive()
-            self._request("update_once", {})
+            self._trainer.revive()
+            self._trainer.request("update_once", {})
 
         self._outbox.put(do)
 
@@ -174,8 +176,8 @@ class TrainerClient:
         wanted = [list(plane) for plane in planes]
 
         def do() -> None:
-            self._revive()
-            self._request("predict_all", {"planes": wanted})
+            self._trainer.revive()
+            self._trainer.request("predict_all", {"planes": wanted})
 
         self._outbox.put(do)
 
@@ -185,17 +187,17 @@ class TrainerClient:
         def do() -> None:
             if self._session is not None:
                 self._session.uncertainty = on
-            self._request("uncertainty", {"on": on})
+            self._trainer.request("uncertainty", {"on": on})
 
         self._outbox.put(do)
 
     def refresh(self) -> None:
         """Show the view with the kept weights, though nothing is being learned."""
-        self._outbox.put(lambda: self._request("refresh", {}))
+        self._outbox.put(lambda: self._ask("refresh"))
 
     def show_me(self) -> None:
         """Ask where labels would teach most. Answer: `LookHere`, or a notice why there is none."""
-        self._outbox.put(lambda: self._request("show_me", {}))
+        self._outbox.put(lambda: self._ask("show_me"))
 
     def measure(self, models: list[bytes]) -> None:
         """Compare models (bytes of model files) on the held-out strokes. Answer: `Measured`.
@@ -205,9 +207,9 @@ class TrainerClient:
         number = self._number
 
         def do() -> None:
-            self._request("measure", {"models": [pack_bytes(model) for model in models]})
-            if self._process is None:
-                self._tell(number, Measured(dict.fromkeys(range(len(models)))))
+            packed = [pack_bytes(model) for model in models]
+            if not self._trainer.request("measure", {"models": packed}):
+                self._teller.tell(number, Measured(dict.fromkeys(range(len(models)))))
 
         self._outbox.put(do)
 
@@ -218,9 +220,8 @@ class TrainerClient:
         def do() -> None:
             if self._session is not None:
                 self._session.live = False
-            self._request("cancel", {})
-            if self._process is None:
-                self._tell(number, Finished("stop"))
+            if not self._trainer.request("cancel", {}):
+                self._teller.tell(number, Finished("stop"))
 
         self._outbox.put(do)
 
@@ -232,132 +233,118 @@ class TrainerClient:
     @property
     def pid(self) -> int | None:
         """The trainer's process number, once it is `Ready` and while it lives."""
-        return self._pid
+        return self._trainer.pid
 
     def close(self) -> None:
-        """End the trainer process and free all shared memory. No event comes after it."""
-        if self._closing:
-            return
-        with self._telling:
-            self._closing = True
-        self._outbox.put(None)
+        """End the trainer process and free all shared memory. No event comes after it.
+
+        Returns within about a second, whatever the trainer or the listener are doing.
+        """
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
         self._reader.close()
-        process = self._process
-        if process is not None:
-            process.kill()  # at once: the sender may be stuck in a full pipe
-        if threading.current_thread() is not self._sender:
-            self._sender.join(CLOSE_SECONDS)
+        self._outbox.close()
+        self._trainer.kill()  # at once: the sender may be stuck in a full pipe
+        self._teller.close(CLOSE_SECONDS)
+        self._outbox.join(CLOSE_SECONDS)
 
     # --- the sender's thread -------------------------------------------------------------
 
-    def _send_loop(self) -> None:
-        while (do := self._outbox.get()) is not None:
-            if not self._closing:
-                do()
-        if self._process is not None:
-            self._process.end()
-            self._process = None
-            self._pid = None
+    def _post(self, action: Callable[[], None]) -> None:
+        self._outbox.put(action)
 
-    def _ensure_process(self) -> None:
-        if self._process is not None:
-            return
-        process = TrainerProcess(
-            lambda data: self._hear(process, data),
-            lambda: self._outbox.put(lambda: self._bury(process)),
+    def _ask(self, name: str) -> None:
+        self._trainer.request(name, {})
+
+    def _rest(self) -> None:
+        """Nothing is under way any more."""
+        if self._session is not None:
+            self._session.live = False
+
+    def _resuming(self, slot: Any) -> Requests:
+        return self._session.resuming(slot) if self._session is not None else ()
+
+    def _on_error(self, error: Exception) -> None:
+        """A request was lost: what the person sees must be what the trainer does."""
+        self._rest()
+        self._trainer.request("rest", {})
+        self._tell(
+            Notice(
+                "error",
+                f"The trainer could not be told of it ({type(error).__name__}: {error}); "
+                "training stopped, press Live to go on.",
+            )
         )
-        try:
-            process.start()
-        except OSError as error:
-            self._tell(0, Notice("error", f"The trainer process could not be started: {error}"))
-            return
-        self._process = process
-
-    def _request(self, name: str, inputs: dict[str, Any]) -> None:
-        """Send to the living trainer; a dead one gets all of it when it is replaced."""
-        if self._process is not None:
-            self._process.request(name, inputs)
 
     def _answer(self, process: TrainerProcess, name: str, **inputs: Any) -> None:
         """Send to the process that asked, if it is still the one in use."""
-        if process is self._process:
+        if process is self._trainer.process:
             process.request(name, inputs)
 
-    def _bury(self, process: TrainerProcess) -> None:
-        """The trainer died unasked: say so, and put a new one in its place."""
-        if process is not self._process or self._closing:
+    def _send_plane(self, read: PlaneRead) -> None:
+        process = self._trainer.process
+        if read.session is not self._session or process is None:
             return
-        process.end()
-        self._process = None
-        self._pid = None
-        now = time.monotonic()
-        self._deaths = [t for t in self._deaths if now - t < DEATHS_WITHIN] + [now]
-        restarting = len(self._deaths) <= MAX_DEATHS
-        what = (
-            "a new one goes on from the last weights" if restarting else "press Live to try again"
-        )
-        self._tell(0, TrainerDied(f"The trainer stopped unexpectedly; {what}.", restarting))
-        if restarting:
-            self._ensure_process()
-            self._resume()
-        elif self._session is not None:
-            self._session.live = False
-
-    def _revive(self) -> None:
-        """The person asks for work: a trainer that was left dead gets another chance."""
-        if self._process is None:
-            self._deaths.clear()
-            self._ensure_process()
-            self._resume()
-
-    def _resume(self) -> None:
-        """Bring a new process to where the dead one was."""
-        if self._session is not None and self._process is not None:
-            for name, inputs in self._session.resuming(self._process.slot):
-                self._process.request(name, inputs)
+        plane = list(read.plane)
+        if read.pixels is None:
+            process.request("plane_unreadable", {"plane": plane, "how": "read", "why": read.why})
+            return
+        try:
+            pixels = share(read.pixels)
+        except (OSError, MemoryError) as error:
+            why = str(error) or "there is too little memory"
+            process.request("plane_unreadable", {"plane": plane, "how": "sent", "why": why})
+            return
+        process.request("plane", {"plane": plane}, pixels)
 
     # --- the plane reader's thread -------------------------------------------------------
 
     def _pass_on(self, read: PlaneRead) -> None:
         self._outbox.put(lambda: self._send_plane(read))
 
-    def _send_plane(self, read: PlaneRead) -> None:
-        if read.session is not self._session:
-            return
-        plane = list(read.plane)
-        if read.pixels is None:
-            self._request("plane_unreadable", {"plane": plane, "why": read.why})
-        elif self._process is not None:
-            self._process.request("plane", {"plane": plane}, pixels=read.pixels)
-
     # --- appose's thread -----------------------------------------------------------------
 
     def _hear(self, process: TrainerProcess, data: dict[str, Any]) -> None:
-        number = data.pop("session")
-        event = unpack_event(data)
+        try:
+            number = data.pop("session")
+            event = unpack_event(data)
+        except Exception:
+            logging.getLogger(__name__).exception("The trainer said what is not understood")
+            self._tell(Notice("warning", "A message of the trainer was not understood."))
+            return
         if isinstance(event, Ready):
+            self._trainer.ready(process, event.pid)
             number = 0
         if number not in (0, self._number):
             return  # late words about an image, or strokes, that are no longer worked on
+        session = self._session
+        if session is None or session.number != number:
+            session = None
         match event:
             case PlaneWanted(plane):
-                session = self._session
                 if session is not None:
                     self._reader.read(session, plane)
-                return
             case OverlayBlock():
-                event = process.take_overlay(event)
-                self._outbox.put(lambda: self._answer(process, "overlay_taken", session=number))
+                self._teller.tell_late(lambda: self._take(process, number, event))
             case ModelKept(model):
-                if self._session is not None and self._session.number == number:
-                    self._session.keep(model)
-            case Ready():
-                self._pid = event.pid
+                if session is not None:
+                    session.keep(model)
+                self._teller.tell(number, event)
             case _:
-                pass
-        self._tell(number, event)
+                self._teller.tell(number, event)
 
-    def _tell(self, session: int, event: Event) -> None:
-        with self._telling:
-            if not self._closing:
-                self._on_event(session, event)
+    # --- the teller's thread -------------------------------------------------------------
+
+    def _take(self, process: TrainerProcess, number: int, block: OverlayBlock) -> Told | None:
+        """Copy a block when the listener is there for it; the trainer predicts no further ahead."""
+        taken = process.take_overlay(block) if number == self._number else None
+        if taken is None:
+            return None
+        self._outbox.put(lambda: self._answer(process, "overlay_taken", session=number))
+        return number, taken
+
+    def _tell(self, event: Event) -> None:
+        """Tell what belongs to no session."""
+        self._teller.tell(0, event)

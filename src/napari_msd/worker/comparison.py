@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from napari_msd.errors import MSDError
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.training import Trainer
+from napari_msd.worker.errors import sentence_of
 
 
 class Comparison:
@@ -39,5 +39,6 @@ class Comparison:
             return
         try:
             self.scores[index] = trainer.score_of(ModelRecord.from_bytes(model))
-        except MSDError:  # broken, of other images, or too large for the device: it has no score
-            return
+        except Exception as error:
+            if not sentence_of(error):
+                raise  # else broken, of other images, or too large for the device: no score

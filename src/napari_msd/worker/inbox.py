@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from napari_msd.worker.sharing import fetched
+
 Request = tuple[str, dict[str, Any]]
 
 
@@ -47,8 +49,10 @@ def receive(number: int, name: str, inputs: dict[str, Any]) -> None:
     A plane's pixels are copied out of shared memory here, so that the viewer may
     free it as soon as this task is complete.
     """
-    shared = inputs.pop("pixels", None)
-    if shared is not None:
-        inputs["pixels"] = shared.ndarray().copy()
-        shared.shm.close()
+    if "pixels" in inputs:
+        try:
+            inputs["pixels"] = fetched(inputs["pixels"])
+        except (OSError, MemoryError) as error:  # a number must not be missing from the inbox
+            why = str(error) or "there is too little memory"
+            name, inputs = "plane_unreadable", {"plane": inputs["plane"], "how": "sent", "why": why}
     INBOX.put(number, name, inputs)

@@ -53,6 +53,9 @@ class PlaneReader:
 
 def _read(session: SessionMemory, plane: PlaneKey) -> PlaneRead:
     try:
-        return PlaneRead(session, plane, np.asarray(session.read_plane(plane)))
+        pixels = np.asarray(session.read_plane(plane))
+        if pixels.size == 0:
+            return PlaneRead(session, plane, None, "it has no pixels")
+        return PlaneRead(session, plane, pixels)
     except Exception as error:  # any reader of any image format may fail in its own way
         return PlaneRead(session, plane, None, str(error) or type(error).__name__)

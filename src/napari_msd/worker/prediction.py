@@ -36,11 +36,13 @@ class ViewRefresh:
         """The plane on screen."""
         return self._view.plane if self._view is not None else None
 
-    def look_at(self, view: View | None) -> None:
-        """Something else is on screen: it comes next."""
-        if view != self._view:
-            self._view = view
-            self.renew()
+    def look_at(self, view: View | None) -> bool:
+        """What is on screen; if it is something else it comes next. Returns whether it is."""
+        if view == self._view:
+            return False
+        self._view = view
+        self.renew()
+        return True
 
     def renew(self) -> None:
         """Show the view anew, whatever was shown before."""
@@ -109,6 +111,12 @@ class WholePlanes:
     def done(self) -> None:
         """`next` was predicted."""
         self._tiles.popleft()
+
+    def skip_plane(self) -> None:
+        """Leave out the rest of the plane of `next`."""
+        plane = self._tiles[0][0]
+        while self._tiles and self._tiles[0][0] == plane:
+            self._tiles.popleft()
 
     @property
     def remaining(self) -> tuple[float, float | None]:

@@ -13,6 +13,18 @@ GRACE_SECONDS = 2.0
 """How long a step in progress may take to end by itself once the viewer is gone."""
 
 
+NICE = 10
+"""Priority of training on Linux and macOS: 0 is everybody's, 19 the least.
+
+A process at nice 19 gets 1.5 % of a core that one other process wants as a whole, and
+training would stand still on a busy machine; at nice 10 it gets 10 %.
+"""
+
+NICE_VARIABLE = "NAPARI_MSD_NICE"
+"""Environment variable with another priority, a whole number; on Windows 0 is normal priority,
+and above 0 is below normal."""
+
+
 class WholeLines:
     """A text stream that passes on whole lines only.
 
@@ -39,6 +51,21 @@ class WholeLines:
         """Nothing to do: whole lines are passed on at once."""
 
 
+def run() -> None:
+    """The whole life of a trainer process.
+
+    On Windows numpy can hang when it is imported later than this, while appose reads.
+    """
+    import numpy  # noqa: F401
+
+    settle_in()
+    from appose import python_worker
+
+    import napari_msd.worker.server  # noqa: F401
+
+    python_worker.main()
+
+
 def settle_in() -> None:
     """Run once, before appose's loop reads the first request."""
     sys.stdout = cast("TextIO", WholeLines(sys.stdout))
@@ -46,22 +73,38 @@ def settle_in() -> None:
 
 
 def be_polite() -> None:
-    """Let the viewer have its core whenever it wants one.
+    """Let the viewer have its core whenever it wants one, without ever standing still.
 
-    Called once torch is loaded: at the lowest priority that alone could take a
-    busy machine a minute.
+    Called once torch is loaded and the compiled core has its threads, by the thread that
+    trains. Only what computes yields: heartbeats and requests come through on a busy
+    machine, too.
     """
-    process = psutil.Process()
+    nice = _wanted_nice()
     try:
         if psutil.WINDOWS:
-            process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
-        elif hasattr(os, "sched_setscheduler"):
-            # Linux: idle tasks yield at once to any other; nice 19 alone waits for a tick.
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            if nice > 0:
+                psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        elif psutil.LINUX:
+            for thread in _computing_threads():
+                os.setpriority(os.PRIO_PROCESS, thread, nice)
         else:
-            process.nice(19)
+            psutil.Process().nice(nice)
     except (psutil.Error, OSError) as error:
         print(f"The trainer keeps normal priority: {error}", file=sys.stderr)
+
+
+def _wanted_nice() -> int:
+    try:
+        return int(os.environ[NICE_VARIABLE])
+    except (KeyError, ValueError):
+        return NICE
+
+
+def _computing_threads() -> set[int]:
+    """Linux keeps a priority for every thread: this one's, and those that are not Python's."""
+    every = {thread.id for thread in psutil.Process().threads()}
+    pythons = {thread.native_id for thread in threading.enumerate()}
+    return (every - pythons) | {threading.get_native_id()}
 
 
 def _end_with_the_viewer() -> None:

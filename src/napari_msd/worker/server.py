@@ -15,8 +15,9 @@ from napari_msd.worker.errors import sentence_of
 from napari_msd.worker.inbox import INBOX, Inbox
 from napari_msd.worker.messages import Event, Notice
 from napari_msd.worker.process import be_polite
+from napari_msd.worker.pulse import Outlet, start_pulse
+from napari_msd.worker.starvation import Starvation
 from napari_msd.worker.trainer_loop import TrainerLoop
-from napari_msd.worker.wire import pack_event
 
 IDLE_WAIT = 0.5
 """Seconds to wait for a request when there is nothing to do, before looking round again."""
@@ -32,23 +33,34 @@ def serve(update: Callable[[dict[str, Any]], None], inbox: Inbox = INBOX) -> Non
     inbox
         Where requests arrive.
     """
+    starvation = Starvation()
+    outlet = Outlet(update, starvation)
 
     def emit(event: Event) -> None:
-        update({**pack_event(event), "session": loop.session})
+        outlet.send(loop.session, event)
 
     warm_up()
     be_polite()
     loop = TrainerLoop(emit)
     loop.introduce()
+    over = threading.Event()
+    start_pulse(outlet, over)
     viewer = threading.main_thread()  # ends when the viewer closes our stdin
     busy = False
-    while viewer.is_alive():
-        for name, inputs in inbox.take(timeout=0.0 if busy else IDLE_WAIT):
+    try:
+        while viewer.is_alive():
+            outlet.turn()
+            for name, inputs in inbox.take(timeout=0.0 if busy else IDLE_WAIT):
+                with _told(emit, loop):
+                    loop.obey(name, inputs)
+            starvation.working(loop.computes_on_cpu)
+            busy = False
             with _told(emit, loop):
-                loop.obey(name, inputs)
-        busy = False
-        with _told(emit, loop):
-            busy = loop.work()
+                busy = loop.work()
+            if not busy:
+                starvation.working(False)
+    finally:
+        over.set()
 
 
 def warm_up() -> None:

@@ -15,6 +15,8 @@ from napari_msd.worker.limits import SLOT_SIDE
 from napari_msd.worker.messages import Event, LookHere, Notice, PlaneWanted, View
 from napari_msd.worker.overlay_slot import OverlaySlot
 from napari_msd.worker.prediction import Tile, ViewRefresh
+from napari_msd.worker.refusal import Refusal
+from napari_msd.worker.sharing import attached
 
 MOST_SURVEYED = 16
 """Tiles that Show me looks at, the nearest to the middle of the view first."""
@@ -34,6 +36,9 @@ class Showing:
         self._once = False
         self._uncertain = False
         self._wanted: set[PlaneKey] = set()
+        self.refused: dict[PlaneKey, Refusal] = {}
+        """Planes that are not to be had; asked for again only after `ask_again`."""
+        self._given_up = False
         self._suggestions = Suggestions((0, 0))
         self._survey: deque[Tile] | None = None
         self._surveyed: dict[Tile, int] = {}
@@ -42,33 +47,51 @@ class Showing:
 
     def open(self, slot: Any, plane_shape: tuple[int, int]) -> None:
         """A session on planes of this shape (Y, X) begins; uncertainty is off."""
-        self._slot = OverlaySlot(slot, self._emit)
+        self._slot = OverlaySlot(attached(slot), self._emit)
         self._plane_shape = plane_shape
         self.view.look_at(None)
         self.view.renew()
         self._once = self._uncertain = False
         self._wanted.clear()
+        self.ask_again()
         self._suggestions = Suggestions(self._plane_shape)
         self._survey = None
         self._surveyed.clear()
 
     def look_at(self, view: View) -> None:
         """Something else is on screen."""
-        self.view.look_at(view)
+        before = self.view.plane
+        if self.view.look_at(view):
+            self._given_up = False
+        if view.plane != before:
+            self.refused.pop(view.plane, None)
+
+    def ask_again(self) -> None:
+        """The person asks for something: what could not be done before is tried again."""
+        self.refused.clear()
+        self._given_up = False
+
+    def give_up(self) -> None:
+        """Something went wrong: nothing more is shown at rest until there is a new request."""
+        self.stop()
+        self._given_up = True
 
     def set_uncertainty(self, on: bool) -> None:
         """Tell the viewer how unsure each tile is, or no longer."""
+        self.ask_again()
         if on and not self._uncertain:
             self.view.renew()
         self._uncertain = on
 
     def show_view(self) -> None:
         """Show the view once, though nothing is being learned."""
+        self.ask_again()
         self._once = True
         self.view.renew()
 
     def survey_plane(self, trainer: Trainer) -> None:
         """Look at the plane on screen, then say where labels would teach most."""
+        self.ask_again()
         plane = self.view.plane
         if plane is None or not trainer.learned:
             self._emit(
@@ -83,8 +106,9 @@ class Showing:
         self._survey = deque((plane, tile) for tile in tiles[:MOST_SURVEYED])
 
     def stop(self) -> None:
-        """Drop the survey in hand."""
+        """Drop what was asked for: the survey, and showing the view once."""
         self._survey = None
+        self._once = False
 
     def taken(self) -> None:
         """The viewer has copied the tile in the slot."""
@@ -92,8 +116,14 @@ class Showing:
             self._slot.taken()
 
     def arrived(self, plane: PlaneKey) -> None:
-        """A plane's pixels came, or cannot come."""
+        """A plane's pixels came."""
         self._wanted.discard(plane)
+        self.refused.pop(plane, None)
+
+    def refuse(self, plane: PlaneKey, refusal: Refusal) -> None:
+        """A plane cannot come."""
+        self._wanted.discard(plane)
+        self.refused[plane] = refusal
 
     # --- work: each does one tile at most, and says whether it did ----------------------------
 
@@ -112,7 +142,7 @@ class Showing:
 
     def refresh_at_rest(self, trainer: Trainer) -> bool:
         """The same while neither Live nor other work is on: only what was asked for."""
-        if not trainer.learned or not (self._once or self._uncertain):
+        if self._given_up or not trainer.learned or not (self._once or self._uncertain):
             return False
         did = self.refresh(trainer, alone=True)
         if self.view.complete(trainer.weights_shown):
@@ -130,6 +160,9 @@ class Showing:
             self._suggest(trainer)
             return True
         plane, region = self._survey[0]
+        if plane in self.refused:
+            self._survey = None
+            return False
         if plane not in trainer.planes:
             self.want(plane)
             return False
@@ -176,8 +209,8 @@ class Showing:
     # --- planes --------------------------------------------------------------------------
 
     def want(self, plane: PlaneKey) -> None:
-        """Ask the viewer for a plane's pixels, once."""
-        if plane not in self._wanted:
+        """Ask the viewer for a plane's pixels, once; one that is not to be had not at all."""
+        if plane not in self._wanted and plane not in self.refused:
             self._wanted.add(plane)
             self._emit(PlaneWanted(plane))
 
