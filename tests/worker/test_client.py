@@ -1,6 +1,7 @@
 """The whole way over the wall, with a real trainer process."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from napari_msd.config import Settings
 from napari_msd.planes import Region
+from napari_msd.worker import client as client_module
 from napari_msd.worker.messages import (
     Finished,
     Measured,
@@ -336,6 +338,66 @@ def test_events_carry_the_number_of_their_session(client, listener):
     listener.wait(Notice, since=mark)
     assert second > first
     assert set(listener.sessions[mark:]) <= {0, second}
+
+
+def test_an_error_while_sending_is_told_and_the_next_request_is_sent(client, listener):
+    def broken():
+        raise ZeroDivisionError("division by zero")
+
+    start(client, lambda key: image(), 1, 2)
+    client.set_live(True)
+    listener.wait(Progress, lambda p: p.step > 0)
+    client._outbox.put(broken)
+    notice = listener.wait(Notice)
+    assert (notice.level, "ZeroDivisionError" in notice.text) == ("error", True)
+    listener.wait(Progress, lambda p: p.state == "idle")  # as the window says then
+    mark = listener.now
+    client.set_live(True)
+    listener.wait(Progress, lambda p: p.state == "training", since=mark)
+    client.set_live(False)
+    listener.wait(Finished, since=mark)
+
+
+def test_a_plane_for_which_there_is_no_memory_is_told_once(client, listener, monkeypatch):
+    tried = []
+
+    def full(pixels):
+        tried.append(pixels)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    start(client, lambda key: image(), 1, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(client_module, "share", full)
+        client.set_live(True)
+        notice = listener.wait(Notice)
+        assert "could not be sent to the trainer" in notice.text
+        assert "No space left" in notice.text
+        client.set_live(False)
+        listener.wait(Finished)
+        assert len(tried) == 1
+    mark = listener.now
+    client.set_live(True)
+    listener.wait(OverlayBlock, since=mark)
+
+
+def test_a_word_that_is_not_understood_is_told(client, listener, caplog):
+    process = client._trainer.process
+    client._hear(process, {"session": 0, "event": "Nonsense"})
+    client._hear(process, {"event": "Notice"})
+    listener.wait(Notice, lambda n: n.level == "warning" and "not understood" in n.text)
+    assert caplog.records[0].exc_info is not None
+    client.cancel()
+    listener.wait(Finished)
+
+
+def test_a_block_of_a_dead_process_frees_no_slot_of_the_next(client):
+    class Dead:
+        def request(self, name, inputs):
+            raise AssertionError("sent to a process that is gone")
+
+    sent = []
+    client._answer(Dead(), "overlay_taken", session=1)
+    assert sent == []
 
 
 def is_ready(event):

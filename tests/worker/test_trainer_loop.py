@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_msd.errors import ModelFileError
+from napari_msd.errors import ModelFileError, OutOfMemoryError
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.planes import Region, whole
 from napari_msd.training import stopping
@@ -20,6 +20,7 @@ from napari_msd.worker.messages import (
     StrokeBlock,
     View,
 )
+from napari_msd.worker.server import told
 from napari_msd.worker.trainer_loop import TrainerLoop
 from napari_msd.worker.wire import pack_bytes, pack_strokes, pack_view
 
@@ -42,6 +43,7 @@ class Session:
     def __init__(self, pixels=None, model=None, read=None, channels=1, **opening):
         self.pixels = image() if pixels is None else pixels
         self.events, self.slot, self.blocks = [], Slot(), []
+        self.read_planes = []
         self.read = read or (lambda plane: self.pixels)
         self.loop = TrainerLoop(self.hear)
         self.ask(
@@ -57,7 +59,17 @@ class Session:
         self.ask("view", view=pack_view(View((), whole(self.pixels.shape[:2]))))
 
     def ask(self, name, **inputs):
-        self.loop.obey(name, inputs)
+        with told(self.hear, self.loop):
+            self.loop.obey(name, inputs)
+
+    def answer(self, plane):
+        self.read_planes.append(plane)
+        try:
+            pixels = self.read(plane)
+        except OSError as error:
+            self.ask("plane_unreadable", plane=list(plane), how="read", why=str(error))
+        else:
+            self.ask("plane", plane=list(plane), pixels=pixels)
 
     def hear(self, event):
         self.events.append(event)
@@ -68,11 +80,13 @@ class Session:
     def work(self):
         """One unit of work; the viewer answers what came of it."""
         before = len(self.events)
-        did = self.loop.work()
+        did = False
+        with told(self.hear, self.loop):
+            did = self.loop.work()
         for event in self.events[before:]:
             if isinstance(event, PlaneWanted):
                 did = True
-                self.ask("plane", plane=list(event.plane), pixels=self.read(event.plane))
+                self.answer(event.plane)
             elif isinstance(event, OverlayBlock):
                 size = event.region.shape[0] * event.region.shape[1]
                 parts = self.slot.values[:size], self.slot.values[SLOT_BYTES : SLOT_BYTES + size]
@@ -399,3 +413,154 @@ def test_a_block_of_another_session_cannot_free_the_slot(trained):
     assert not trained.loop._showing._slot.free
     trained.ask("overlay_taken", session=1)
     assert trained.loop._showing._slot.free
+
+
+# --- planes that are not to be had ---------------------------------------------------------------
+
+
+def unreadable(*planes):
+    """Reads all planes but these."""
+
+    def read(plane):
+        if plane in planes:
+            raise OSError("the disk is gone")
+        return image()
+
+    return read
+
+
+def turns(session, n=50):
+    for _ in range(n):
+        session.work()
+
+
+def stack(trained, *bad):
+    """A model opened on a stack, whose bad planes cannot be read, with the view on plane 0."""
+    session = Session(model=model_of(trained), read=unreadable(*bad))
+    session.ask("view", view=pack_view(View((0,), whole(SHAPE))))
+    return session
+
+
+def look_at(session, plane):
+    session.ask("view", view=pack_view(View(plane, whole(SHAPE))))
+
+
+@pytest.mark.parametrize(("wish", "inputs"), [("refresh", {}), ("uncertainty", {"on": True})])
+def test_at_rest_an_unreadable_plane_is_told_once_and_asked_for_once(trained, wish, inputs):
+    session = stack(trained, (0,))
+    session.ask(wish, **inputs)
+    turns(session)
+    (notice,) = session.all(Notice)
+    assert (notice.level, "the disk is gone" in notice.text) == ("error", True)
+    assert session.read_planes == [(0,)]
+    session.ask("cancel")
+    turns(session)
+    assert len(session.all(Notice)) == 1
+    assert not session.work()  # the loop waits for a request, without a core
+
+
+def test_an_unreadable_plane_is_asked_for_again_on_a_new_request(trained):
+    session = stack(trained, (0,))
+    session.ask("uncertainty", on=True)
+    turns(session)
+    look_at(session, (1,))
+    turns(session)
+    assert session.all(OverlayBlock)[-1].plane == (1,)
+    look_at(session, (0,))
+    turns(session)
+    session.read = lambda plane: image()
+    turns(session)
+    assert session.read_planes == [(0,), (1,), (0,)]
+    session.ask("refresh")
+    turns(session)
+    assert session.all(OverlayBlock)[-1].plane == (0,)
+
+
+def test_moving_about_on_an_unreadable_plane_does_not_ask_again(trained):
+    session = stack(trained, (0,))
+    session.ask("uncertainty", on=True)
+    for top in range(5):
+        session.ask("view", view=pack_view(View((0,), Region(top, 0, 40, 40))))
+        turns(session, 5)
+    assert session.read_planes == [(0,)]
+
+
+def test_out_of_memory_at_rest_is_told_once(trained, monkeypatch):
+    def too_large(*args):
+        raise OutOfMemoryError("The device has too little memory.")
+
+    session = stack(trained)
+    monkeypatch.setattr("napari_msd.inference.Predictor.labels_and_uncertainty", too_large)
+    session.ask("uncertainty", on=True)
+    turns(session)
+    assert len(session.all(Notice)) == 1
+    assert not session.work()
+
+
+def test_live_on_an_unreadable_plane_ends_with_one_notice(trained):
+    session = stack(trained, (0,))
+    session.paint(painted(1, 2, plane=(0,)))
+    session.ask("live", on=True)
+    turns(session)
+    assert [notice.level for notice in session.all(Notice)] == ["error"]
+    assert session.progress.state == "idle"
+    session.ask("live", on=True)
+    turns(session)
+    assert session.read_planes == [(0,), (0,)]
+    assert len(session.all(Notice)) == 2
+
+
+def test_live_goes_on_when_only_what_is_shown_is_unreadable(trained):
+    session = stack(trained, (0,))
+    session.paint(painted(1, 2, 3, plane=(1,)))
+    session.ask("live", on=True)
+    steps = session.loop._trainer.steps
+    session.until(lambda: session.loop._trainer.steps > steps + 50)
+    assert [notice.level for notice in session.all(Notice)] == ["warning"]
+    assert session.progress.state == "training"
+
+
+def test_update_once_ends_when_what_it_should_show_is_unreadable(trained):
+    session = stack(trained, (0,))
+    session.paint(painted(1, 2, 3, plane=(1,)))
+    session.ask("update_once")
+    session.until(lambda: session.all(Notice))
+    assert session.all(Notice)[-1].level == "error"
+    assert session.progress.state == "idle"
+
+
+def test_predict_all_skips_what_cannot_be_read_or_used_and_names_it(trained):
+    session = stack(trained, (1,), (3,))
+    read = session.read
+    session.read = lambda plane: image()[:9] if plane == (4,) else read(plane)
+    session.ask("predict_all", planes=[[n] for n in range(6)])
+    session.until(lambda: session.all(Finished))
+    turns(session)
+    assert [block.plane for block in session.all(OverlayBlock)] == [(0,), (2,), (5,)]
+    texts = [notice.text for notice in session.all(Notice)]
+    assert [notice.level for notice in session.all(Notice)] == ["warning"] * 3
+    assert texts[0] == "Plane 1 could not be read and was skipped: the disk is gone"
+    assert texts[1].startswith("Plane 3 could not be read")
+    assert texts[2].startswith("Plane 4 cannot be used and was skipped: It is 9 x 96 pixels")
+    assert session.all(Finished) == [Finished("predict")]
+
+
+def test_models_are_compared_without_the_planes_that_cannot_be_read(trained):
+    session = stack(trained, (7,))
+    session.paint(painted(1, 2, 3, plane=(0,)))
+    session.paint(painted(1, 2, 3, plane=(7,)))
+    session.ask("measure", models=[pack_bytes(model_of(trained))])
+    session.until(lambda: session.all(Measured))
+    assert session.all(Measured)[0].scores[0] > 0.5
+    assert [notice.level for notice in session.all(Notice)] == ["warning"]
+
+
+def test_strokes_are_obeyed_between_any_two_units_of_work(trained):
+    trained.ask("live", on=True)
+    trained.ask("measure", models=[pack_bytes(model_of(trained))] * 5)
+    for row in range(30):  # one request, one unit of work: nothing waits for more than that
+        values = np.full((1, 1), 3, np.uint8)
+        trained.paint([StrokeBlock((), Region(row, 0, row + 1, 1), values)])
+        assert trained.loop._trainer.strokes.read((), Region(row, 0, row + 1, 1)).item() == 3
+        trained.work()
+    assert trained.all(Measured)

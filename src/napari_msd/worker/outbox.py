@@ -54,5 +54,9 @@ class Outbox:
             action()
         except Exception as error:
             logging.getLogger(__name__).exception("The trainer could not be reached")
-            if not self._closed:
+            if self._closed:
+                return
+            try:
                 self._on_error(error)
+            except Exception:
+                logging.getLogger(__name__).exception("Nor could that be reported")

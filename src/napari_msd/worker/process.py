@@ -79,7 +79,7 @@ def be_polite() -> None:
     trains. Only what computes yields: heartbeats and requests come through on a busy
     machine, too.
     """
-    nice = _wanted_nice()
+    nice = wanted_nice()
     try:
         if psutil.WINDOWS:
             if nice > 0:
@@ -93,7 +93,8 @@ def be_polite() -> None:
         print(f"The trainer keeps normal priority: {error}", file=sys.stderr)
 
 
-def _wanted_nice() -> int:
+def wanted_nice() -> int:
+    """Priority of training, see `NICE` and `NICE_VARIABLE`."""
     try:
         return int(os.environ[NICE_VARIABLE])
     except (KeyError, ValueError):

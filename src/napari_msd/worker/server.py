@@ -51,11 +51,11 @@ def serve(update: Callable[[dict[str, Any]], None], inbox: Inbox = INBOX) -> Non
         while viewer.is_alive():
             outlet.turn()
             for name, inputs in inbox.take(timeout=0.0 if busy else IDLE_WAIT):
-                with _told(emit, loop):
+                with told(emit, loop):
                     loop.obey(name, inputs)
             starvation.working(loop.computes_on_cpu)
             busy = False
-            with _told(emit, loop):
+            with told(emit, loop):
                 busy = loop.work()
             if not busy:
                 starvation.working(False)
@@ -74,7 +74,7 @@ def warm_up() -> None:
     trainer.measure()
 
 
-class _told:  # noqa: N801 -- reads as a word in a with statement
+class told:  # noqa: N801 -- reads as a word in a with statement
     """Turns our own errors into a notice for the person, and rests the loop.
 
     Anything else is a mistake of ours: the process ends with it, the viewer says
