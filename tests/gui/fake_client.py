@@ -100,6 +100,7 @@ class FakeClient:
     # --- what a test makes it say ---------------------------------------------------------
 
     def train(self, step=10, loss=0.5, score=0.8, **more):
+        more.setdefault("iou_margin", {1: 0.05, 2: 0.05})
         self.say(
             Progress(
                 "training",

@@ -244,6 +244,14 @@ def test_figures_are_shown(painted, qtbot):
     assert "1\u202f234" in painted.panel.progress_bar.format()
 
 
+def test_a_mean_that_rests_on_too_little_is_said_to(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.train(score=0.84, iou_margin={1: 0.05, 2: 0.4})
+    qtbot.waitUntil(lambda: "IoU .84 (few strokes)" in painted.status)
+    painted.client.train(step=20, score=0.84)
+    qtbot.waitUntil(lambda: "few strokes" not in painted.status)
+
+
 def test_stop_keeps_weights_and_overlay_and_asks_nothing(painted, qtbot):
     painted.panel.live_button.click()
     painted.client.keep(b"weights")

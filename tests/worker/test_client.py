@@ -443,3 +443,12 @@ def test_no_late_word_of_an_earlier_session(client, listener):
     steps = [e.step for e in listener.events[mark:] if isinstance(e, Progress)]
     assert steps[0] <= 1
     assert steps == sorted(steps)
+
+
+def test_that_work_has_stopped_is_told_though_another_session_was_opened(client, listener):
+    start(client, lambda key: image(), 1, 2)
+    client.set_live(True)
+    listener.wait(Progress, lambda p: p.state == "training")
+    client.cancel()
+    start(client, lambda key: image(), 1, 2)
+    assert listener.wait(Finished) == Finished("stop")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _VALUE = Qt.ItemDataRole.UserRole
 _KEY_WIDTH, _SWATCH, _PIXELS_WIDTH, _IOU_WIDTH, _GAP = 20, 16, 62, 88, 6
-_UNKNOWN = 0.25
+UNKNOWN = 0.25
 """A margin of the IoU this wide tells nothing."""
 _NARROW = "\u202f"
 """A narrow space that no line breaks at."""
@@ -225,7 +225,7 @@ def score_text(info: ClassInfo) -> str:
     """``IoU .91 ±.05``; words where too little is held out to tell."""
     if info.iou is None:
         return "too little yet" if info.too_few else "–"
-    if info.margin is None or info.margin >= _UNKNOWN:
+    if info.margin is None or info.margin >= UNKNOWN:
         return "too little yet"
     return f"IoU {iou_text(info.iou)} ±{iou_text(info.margin)}"
 
@@ -257,7 +257,7 @@ def _rests_on(info: ClassInfo) -> str:
         return "Its IoU (0 to 1) is measured on held-out strokes as soon as there is a network."
     plural = "" if info.measured_on == 1 else "s"
     text = f"IoU {info.iou:.2f}, measured on {info.measured_on} held-out piece{plural} of strokes"
-    if info.margin is None or info.margin >= _UNKNOWN:
+    if info.margin is None or info.margin >= UNKNOWN:
         return f"{text}: too little to tell how far that holds. Paint more of it."
     low, high = max(info.iou - info.margin, 0), min(info.iou + info.margin, 1)
     return f"{text}: likely between {low:.2f} and {high:.2f}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_msd.gui.class_list import iou_text
+from napari_msd.gui.class_list import UNKNOWN, iou_text
 
 if TYPE_CHECKING:
     from napari_msd.worker.messages import Progress, Ready
@@ -31,13 +31,21 @@ def figures(ready: Ready | None, progress: Progress | None, score: float | None 
     if progress is not None and progress.best_score is not None:
         score = progress.best_score
     if score is not None:
-        parts.append(f"IoU {iou_text(score)}")
+        parts.append(f"IoU {iou_text(score)}{_evidence(progress)}")
     if progress is not None and progress.state == "training" and progress.steps_per_second > 0:
         rate = progress.steps_per_second
         parts.append(f"{rate:.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s")
     if ready is not None:
         parts.append(ready.device)
     return " · ".join(parts)
+
+
+def _evidence(progress: Progress | None) -> str:
+    """Words where the mean IoU rests on too little to be believed."""
+    if progress is None or not progress.held_out_iou:
+        return ""
+    known = (progress.iou_margin.get(value, 1.0) for value in progress.held_out_iou)
+    return "" if all(margin < UNKNOWN for margin in known) else " (few strokes)"
 
 
 def figures_tooltip(ready: Ready | None) -> str:

@@ -317,7 +317,7 @@ class TrainerClient:
         if isinstance(event, Ready):
             self._trainer.ready(process, event.pid)
             number = 0
-        if number not in (0, self._number):
+        if number not in (0, self._number) and event != Finished("stop"):
             return  # late words about an image, or strokes, that are no longer worked on
         session = self._session
         if session is None or session.number != number:

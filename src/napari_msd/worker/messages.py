@@ -161,6 +161,7 @@ class Finished:
     Every `TrainerClient.cancel` and every switching off of Live is answered by exactly one
     ``stop``, even if nothing was under way. It is the last event of that cancellation:
     ``predict`` and ``update`` of the work that it ended, with `cancelled`, come before it.
+    It is told though another session was opened meanwhile.
     """
 
     work: Literal["update", "predict", "stop"]
