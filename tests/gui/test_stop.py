@@ -153,6 +153,14 @@ def test_a_notice_goes_with_the_next_stroke(painted, qtbot):
     qtbot.waitUntil(lambda: "marker" not in painted.status)
 
 
+def test_a_warning_does_not_go_with_the_next_stroke(painted, qtbot):
+    painted.client.say(Notice("warning", "Less memory than wished."))
+    qtbot.waitUntil(lambda: "Less memory" in painted.status)
+    painted.controller.annotation.paint((10, 10), 1)
+    qtbot.waitUntil(lambda: not painted.controller.strokes.busy)
+    assert "Less memory" in painted.status
+
+
 def test_a_notice_goes_with_undo(painted, qtbot):
     painted.controller.annotation.paint((10, 10), 1)
     qtbot.waitUntil(lambda: not painted.controller.strokes.busy)

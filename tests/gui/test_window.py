@@ -85,10 +85,24 @@ def test_combo_texts_are_layer_names_and_follow_renaming(painted, viewer, image)
     assert painted.panel.annotation_combo.currentText() == "my strokes"
 
 
-def test_choosing_by_index_from_code_is_choosing(painted, viewer):
-    other = viewer.add_image(np.random.default_rng(1).random((128, 160)), name="other")
+def test_choosing_by_index_from_code_is_choosing(painted, viewer, image):
+    other = viewer.add_image(
+        np.random.default_rng(1).random((128, 160)),
+        name="other",
+        scale=image.scale,
+        units=image.units,
+    )
     painted.panel.image_combo.setCurrentIndex(1)
     assert painted.controller.image is other
+    assert painted.controller.annotation is viewer.layers["strokes"]
+
+
+def test_an_annotation_of_one_image_is_not_pressed_on_another(painted, viewer, image):
+    viewer.add_image(np.zeros((40, 50)), name="smaller")
+    painted.panel.image_combo.setCurrentText("smaller")
+    assert painted.panel.annotation_combo.currentText() == ""
+    assert painted.panel.status_label.level != "error"
+    painted.panel.image_combo.setCurrentText("cells")
     assert painted.controller.annotation is viewer.layers["strokes"]
 
 

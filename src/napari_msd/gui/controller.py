@@ -81,7 +81,6 @@ class Controller(WorkState):
         self.subject.changed.connect(self._begin_anew)
         self.subject.repainted.connect(self.strokes.rescan)
         self.subject.pixels_replaced.connect(self.overlay.clear)
-        self.strokes.edited.connect(self.acted)
         self.feed.counted.connect(self.classes.set_pixels)
         self.feed.unusable.connect(self._on_unusable)
         self.classes.changed.connect(self._on_classes)

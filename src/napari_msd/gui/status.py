@@ -60,6 +60,11 @@ class StatusLabel(QLabel):
             self._notice, self._level = "", "hint"
             self._show()
 
+    def dismiss_info(self) -> None:
+        """The person painted: what was only told is past, a warning is not."""
+        if self._level == "info":
+            self.dismiss()
+
     def retract(self, text: str) -> None:
         """Take back a sentence that is true no longer; another one stays."""
         if text and self._notice == shortened(text, _LONGEST):

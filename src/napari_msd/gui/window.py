@@ -115,6 +115,7 @@ class SessionWindow(QWidget):
         controller.notice.connect(panel.status_label.notify)
         controller.acted.connect(panel.status_label.dismiss)
         controller.past.connect(panel.status_label.retract)
+        controller.strokes.edited.connect(panel.status_label.dismiss_info)
         controller.live_state.connect(self._on_live_state)
         controller.work_changed.connect(self._refresh)
         controller.network_changed.connect(self._on_network_changed)
