@@ -175,6 +175,7 @@ def make_old(path):
 
 
 def write_beside(folder):
+    leftovers._swept.clear()  # as another process does
     write_atomically(folder / "other", lambda file: file.write(b"other"))
 
 
@@ -252,3 +253,12 @@ def test_links_are_not_followed(tmp_path):
     os.utime(link, (then, then), follow_symlinks=False)
     write_beside(tmp_path)
     assert names(tmp_path) == sorted([link.name, "kept", "other"])
+
+
+def test_a_folder_is_not_looked_through_for_every_file(tmp_path, monkeypatch):
+    """Thousands of images are segmented into one folder."""
+    looked, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: looked.append(folder) or scandir(folder))
+    for number in range(5):
+        write_atomically(tmp_path / str(number), lambda file: file.write(b"new"))
+    assert looked == [tmp_path]

@@ -10,11 +10,13 @@ other machines write at this moment.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import platform
 import re
 import secrets
 import stat
+import time
 import zlib
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 LEFT_BEHIND = 24 * 3600
 """Seconds without a change after which an unfinished file has no living writer any more."""
 
+SWEPT_AGAIN = 3600.0
+"""Seconds until a process looks into a folder again: a thousand results are written into one."""
+
 _SUFFIX = ".napari-msd-part"
 _NAME = re.compile(
     r"\..{0,20}\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-[0-9a-f]{12}"
@@ -36,6 +41,10 @@ _SHOWN = 20
 """Characters of the target's name; some file systems hold no more than 143 bytes."""
 
 
+_swept: dict[str, float] = {}
+"""When (`time.monotonic`) this process last looked into a folder."""
+
+
 def unfinished(target: Path) -> Path:
     """A new hidden name beside `target`, for its content until it is complete."""
     token = f"{_machine()}-{os.getpid()}-{secrets.token_hex(6)}"
@@ -43,7 +52,7 @@ def unfinished(target: Path) -> Path:
 
 
 def sweep(newest: Path) -> None:
-    """Remove what killed processes left in the folder of `newest`.
+    """Remove what killed processes left in the folder of `newest`, if it was not just done.
 
     Only regular files that have our kind of name, whose process does not run on this machine, and
     that did not change for `LEFT_BEHIND` before `newest`: times of the same file system are
@@ -54,6 +63,10 @@ def sweep(newest: Path) -> None:
     newest
         An unfinished file that was just made.
     """
+    folder, moment = str(newest.parent), time.monotonic()
+    if moment - _swept.get(folder, -math.inf) < SWEPT_AGAIN:
+        return
+    _swept[folder] = moment
     with contextlib.suppress(OSError):
         now = newest.stat().st_mtime
         with os.scandir(newest.parent) as entries:
