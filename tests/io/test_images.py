@@ -243,6 +243,21 @@ def _short(path):
     path.write_bytes(path.read_bytes()[:5000])
 
 
+def _without_strips(path):
+    """Twenty rows that say they are half a billion: minutes were spent on looking for them."""
+    data = np.zeros((20, 30), np.uint8)
+    tifffile.imwrite(path, data, compression="zlib", rowsperstrip=20)
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tif.pages[0].tags["ImageLength"].overwrite(570_425_364, dtype="I")
+
+
+def test_a_damaged_length_is_no_long_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "available", lambda: 2**60)
+    _without_strips(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match="most of its pixels are missing"):
+        read_image(tmp_path / "a.tif")
+
+
 BOMBS = {
     "bomb.tif": (_bomb, r"25000 × 25000\) needs 0.6 GiB of memory, and 0.0 GiB are free"),
     "large.png": (lambda p: p.write_bytes(_png_that_says(9000, 9000)), "9000 × 9000"),

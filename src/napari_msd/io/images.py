@@ -30,6 +30,7 @@ _TIFF = (".tif", ".tiff", ".lsm", ".stk")
 IMAGE_SUFFIXES = (*_TIFF, ".npy", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
 """Endings, in small letters, of what is taken for an image in a folder."""
 
+_MANY_TILES = 10_000
 _IMAGEJ_UNITS = {"micron": "micrometer", "um": "micrometer", "µm": "micrometer"}
 _NO_UNITS = ("", "pixel", "pixels", "none")
 
@@ -149,6 +150,9 @@ def _require_tiff(series: tifffile.TiffPageSeries, path: Path) -> None:
     name, itemsize = repr(str(path)), series.dtype.itemsize
     require_room(name, series.shape, itemsize)
     require_room(name, series.keyframe.chunks, itemsize)  # one tile may be larger than all
+    tiles = math.prod(series.keyframe.chunked)
+    if tiles > max(_MANY_TILES, len(series.keyframe.dataoffsets)):  # each would be looked for
+        raise ImageError(f"{name} cannot be read as an image: most of its pixels are missing.")
     start = series.dataoffset  # known where the pixels lie in one piece, not compressed
     if start is not None and start + series.nbytes > path.stat().st_size:
         raise ImageError(f"{name} cannot be read as an image: it was cut short.")
