@@ -1,8 +1,9 @@
 // The C ABI of the CPU core: checks, then hands over; no exception gets out.
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <initializer_list>
-#include <cstddef>
 #include <new>
 #include <vector>
 
@@ -53,20 +54,22 @@ msd_error backward(const Plan &plan, const BackwardArrays<T> &arrays) {
 }
 
 template <class T>
-int32_t fma_work(int threads, int64_t rounds, double *flops, void *sink) {
-  std::vector<double> totals(static_cast<size_t>(threads));
+void fma_work(int threads, int64_t rounds, double *flops, void *sink) {
   struct Job {
     int64_t rounds;
-    double *totals;
-  } job{rounds, totals.data()};
-  const auto work = [](void *context, int thread) {
-    const Job &mine = *static_cast<const Job *>(context);
-    mine.totals[thread] = kernels<T>().fma_work(mine.rounds);
+    std::vector<double> totals;
+    std::atomic<int> next{0};
+  } job{rounds, std::vector<double>(static_cast<size_t>(threads)), {}};
+  const auto work = [](void *context, int) {
+    Job &all = *static_cast<Job *>(context);
+    const int n = static_cast<int>(all.totals.size());
+    for (int mine = all.next++; mine < n; mine = all.next++) {
+      all.totals[static_cast<size_t>(mine)] = kernels<T>().fma_work(all.rounds);
+    }
   };
-  if (!run_in_parallel(threads, work, &job)) return MSD_OUT_OF_MEMORY;
+  run_in_parallel(threads, work, &job);
   *flops = static_cast<double>(kernels<T>().fma_flops * rounds) * threads;
-  std::memcpy(sink, totals.data(), sizeof(double));  // so that no compiler leaves the work out
-  return MSD_OK;
+  std::memcpy(sink, job.totals.data(), sizeof(double));  // so that no compiler leaves the work out
 }
 
 }  // namespace
@@ -81,10 +84,12 @@ const char *msd_error_text(int32_t error) { return error_text(error); }
 int32_t msd_probe(void) { return MSD_OK; }
 
 int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
-  const msd_error wrong = check(problem);
-  if (wrong != MSD_OK || !memory) return wrong != MSD_OK ? wrong : MSD_BAD_ARGUMENT;
-  *memory = Plan(*problem).memory();
-  return MSD_OK;
+  return guarded([&]() -> int32_t {
+    const msd_error wrong = check(problem);
+    if (wrong != MSD_OK || !memory) return wrong != MSD_OK ? wrong : MSD_BAD_ARGUMENT;
+    *memory = Plan(*problem).memory();
+    return MSD_OK;
+  });
 }
 
 int32_t msd_forward(const msd_problem *problem, const void *input, const void *weight, const void *bias,
@@ -137,8 +142,8 @@ int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const 
 int32_t msd_fma_work(int32_t dtype, int32_t threads, int64_t rounds, double *flops, void *sink, void *) {
   if (threads < 1 || rounds < 0 || !flops || !sink) return MSD_BAD_ARGUMENT;
   return guarded([&]() -> int32_t {
-    if (dtype == MSD_FLOAT64) return fma_work<double>(threads, rounds, flops, sink);
-    return fma_work<float>(threads, rounds, flops, sink);
+    dtype == MSD_FLOAT64 ? fma_work<double>(threads, rounds, flops, sink) : fma_work<float>(threads, rounds, flops, sink);
+    return MSD_OK;
   });
 }
 

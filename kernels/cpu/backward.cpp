@@ -10,8 +10,8 @@
 //        grad_weight[q][l][t] += sum over x of Q[q][t](x) * z[l](x)  for all maps that q sees.
 // Q is the exact adjoint of gathering taps, so both are plain products of rows, borders included.
 //
-// Parameter gradients: every thread adds to its own doubles; the calling thread adds those up in the threads'
-// order. Which rows are whose is fixed, so a result depends on the number of threads, but not on their timing.
+// Parameter gradients: every lane (shares.h) adds to its own doubles; the calling thread adds those up in the lanes'
+// order. Which rows are whose is fixed, so a result depends on the number of lanes, but not on the threads.
 //
 // Memory: per image in flight a gradient per map; the ring holds rows of the recent past.
 #include <algorithm>
@@ -21,6 +21,8 @@
 #include "boundary.h"
 #include "dispatch.h"
 #include "passes.h"
+#include "shares.h"
+#include "thread_pool.h"
 
 namespace napari_msd {
 namespace {
@@ -29,8 +31,8 @@ template <class T>
 class BackwardImage {
  public:
   BackwardImage(const Plan &plan, const BackwardArrays<T> &arrays, const TapTables &tables, const Share &share,
-                T *workspace, T *scratch, double *sums)
-      : plan_(plan), arrays_(arrays), tables_(tables), share_(share), sums_(sums) {
+                T *workspace, T *scratch, double *lane_sums)
+      : plan_(plan), arrays_(arrays), tables_(tables), share_(share), lane_sums_(lane_sums) {
     maps_ = arrays.maps + share.image * plan.image_numbers();
     gradients_ = workspace + share.slot * (plan.image_numbers() + plan.backward_ring());
     ring_ = gradients_ + plan.image_numbers();
@@ -50,6 +52,7 @@ class BackwardImage {
     Sweep sweep(plan_, plan_.backward, share_, true);
     sweep.run([&](const Block &block, int64_t chunk, int parity, bool first) {
       T *ring = ring_ + parity * (plan_.backward_ring() / plan_.backward.parities);
+      sums_ = lane_sums_ + sweep.lane() * plan_.sums_stride();
       if (first) pack(weights_, block.first, block.last, first_map_, block.maps_outside);
       if (block.last == plan_.channels) start_with_logits(rows_of(plan_, chunk, 0));
       int64_t lag = 0;
@@ -220,7 +223,8 @@ class BackwardImage {
   T *gradients_, *ring_;
   T *zeros_, *padded_, *weights_, *inner_weights_, *rest_;
   const T **taps_;
-  double *sums_;
+  double *const lane_sums_;  // of the first lane
+  double *sums_ = nullptr;   // of the chunk's lane
   int64_t first_map_;
 };
 
@@ -233,20 +237,17 @@ struct BackwardJob {
 
   T *scratch() const { return arrays.workspace + plan.slots * (plan.image_numbers() + plan.backward_ring()); }
 
-  double *sums(int thread) const {
+  double *sums(int lane) const {
     // All that stands before is whole cache lines, so this is aligned.
     T *end = scratch() + plan.threads * plan.backward_scratch();
-    const int64_t stride = (plan.parameters * 8 + cache_line - 1) / cache_line * (cache_line / 8);
-    return reinterpret_cast<double *>(end) + thread * stride;
+    return reinterpret_cast<double *>(end) + lane * plan.sums_stride();
   }
 
   static void run(void *context, int thread) {
     const BackwardJob &job = *static_cast<const BackwardJob *>(context);
-    double *sums = job.sums(thread);
-    std::fill(sums, sums + job.plan.parameters, 0.0);
     job.shares.run(thread, [&](const Share &share) {
       BackwardImage<T>(job.plan, job.arrays, job.tables, share, job.arrays.workspace,
-                       job.scratch() + thread * job.plan.backward_scratch(), sums)
+                       job.scratch() + thread * job.plan.backward_scratch(), job.sums(0))
           .run();
     });
   }
@@ -254,7 +255,7 @@ struct BackwardJob {
   void store(T *gradient, int64_t first, int64_t count) const {
     for (int64_t i = 0; i < count; ++i) {
       double total = 0;
-      for (int t = 0; t < plan.threads; ++t) total += sums(t)[first + i];
+      for (int lane = 0; lane < plan.threads; ++lane) total += sums(lane)[first + i];
       gradient[i] = static_cast<T>(total);
     }
   }
@@ -267,7 +268,9 @@ msd_error backward_pass(const Plan &plan, const BackwardArrays<T> &arrays) {
   const TapTables tables(plan.problem);
   Shares shares(plan);
   BackwardJob<T> job{plan, arrays, tables, shares};
-  if (!run_in_parallel(plan.threads, BackwardJob<T>::run, &job)) return MSD_OUT_OF_MEMORY;
+  // Here and not by the lanes: some may have nothing to do.
+  std::fill(job.sums(0), job.sums(plan.threads), 0.0);
+  run_in_parallel(plan.threads, BackwardJob<T>::run, &job);
   const int64_t output_weights = plan.problem.n_classes * plan.maps;
   job.store(arrays.grad_weight, 0, plan.weights);
   job.store(arrays.grad_bias, plan.weights, plan.channels);

@@ -16,6 +16,8 @@
 #include "boundary.h"
 #include "dispatch.h"
 #include "passes.h"
+#include "shares.h"
+#include "thread_pool.h"
 
 namespace napari_msd {
 namespace {
@@ -163,7 +165,8 @@ msd_error forward_pass(const Plan &plan, const ForwardArrays<T> &arrays) {
   const TapTables tables(plan.problem);
   Shares shares(plan);
   ForwardJob<T> job{plan, arrays, tables, shares};
-  return run_in_parallel(plan.threads, ForwardJob<T>::run, &job) ? MSD_OK : MSD_OUT_OF_MEMORY;
+  run_in_parallel(plan.threads, ForwardJob<T>::run, &job);
+  return MSD_OK;
 }
 
 template msd_error forward_pass<float>(const Plan &, const ForwardArrays<float> &);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <thread>
 
 namespace napari_msd {
 namespace {
@@ -100,32 +99,8 @@ msd_memory Plan::memory() const {
   needed.forward_workspace = (slots * forward_ring() + threads * forward_scratch()) * item;
   needed.backward_workspace =
       (slots * (image_numbers() + backward_ring()) + threads * backward_scratch()) * item +
-      round_up(parameters * 8, cache_line) * threads;
+      sums_stride() * 8 * threads;
   return needed;
-}
-
-void Progress::wait(int rank, int64_t steps) const {
-  // The other thread is nearly there, or another process has its core for a few milliseconds. To give this core away,
-  // too, would make each such pause two (measured: a pass beside one busy process took 5 times longer); unless there
-  // are more threads than cores, and the other one may be waiting for this very core.
-  static const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  const int spins = size_ <= cores ? 400'000 : 1'000;
-  for (int i = 0; steps_[rank].value.load(std::memory_order_acquire) < steps; ++i) {
-    if (i < spins) {
-      relax();
-    } else {
-      std::this_thread::yield();
-    }
-  }
-}
-
-Shares::Shares(const Plan &plan)
-    : plan_(plan),
-      rounds_(plan.problem.batch / plan.threads),
-      rest_(static_cast<int>(plan.problem.batch % plan.threads)),
-      team_size_(rest_ > 0 ? plan.threads / rest_ : 1),
-      barriers_(static_cast<size_t>(rest_), Barrier(team_size_)) {
-  for (int i = 0; i < rest_; ++i) progress_.emplace_back(team_size_);
 }
 
 }  // namespace napari_msd

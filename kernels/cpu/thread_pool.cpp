@@ -1,45 +1,53 @@
 #include "thread_pool.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
-#include <vector>
+#include <utility>
 
 #if !defined(_WIN32)
 #include <unistd.h>
 #endif
 
-#if defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
-#endif
-
 #include "flush_subnormals.h"
+#include "progress.h"
 
 namespace napari_msd {
+namespace {
 
-void relax() {
-#if defined(__x86_64__) || defined(_M_X64)
-  _mm_pause();
-#elif defined(__aarch64__)
-  __asm__ __volatile__("yield");
-#endif
+bool start_detached(std::function<void()> body) {
+  try {
+    std::thread(std::move(body)).detach();
+    return true;
+  } catch (const std::system_error &) {
+    return false;
+  } catch (const std::bad_alloc &) {
+    return false;
+  }
 }
 
-namespace {
+std::atomic<StartThread> start_thread{start_detached};
+std::atomic<int> cores{static_cast<int>(std::thread::hardware_concurrency())};
+
+// Sleeping and waking costs as long as a small pass: for the time between two passes of a training step, wait awake.
+constexpr std::chrono::microseconds between_passes{200};
 
 class Pool {
  public:
-  bool run(int threads, Task task, void *context) {
+  void run(int threads, Task task, void *context) {
     const std::lock_guard<std::mutex> one_at_a_time(caller_);
-    if (!start(threads - 1)) return false;
-    if (threads > 1) {
+    // More threads than cores could only wait for each other.
+    const int most = cores > 0 && cores < threads ? cores.load() : threads;
+    start(most - 1);
+    {
       const std::lock_guard<std::mutex> lock(mutex_);
       task_ = task;
       context_ = context;
-      wanted_ = threads;
-      running_ = threads - 1;
+      open_ = most;
       ++round_;
     }
     wake_.notify_all();
@@ -47,36 +55,23 @@ class Pool {
       const FlushSubnormals flushing;
       task(context, 0);
     }
-    if (threads > 1) {
-      spin([this] { return running_.load(std::memory_order_acquire) == 0; });
-      std::unique_lock<std::mutex> lock(mutex_);
-      done_.wait(lock, [this] { return running_ == 0; });
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      open_ = 0;
     }
-    return true;
+    const auto done = [this] { return running_.load(std::memory_order_acquire) == 0; };
+    if (spin(spin_time, done)) return;
+    std::unique_lock<std::mutex> lock(mutex_);
+    done_.wait(lock, done);
   }
 
  private:
-  // Sleeping and waking costs as long as a small pass: for the time between two passes of a training step, wait awake.
-  template <class Condition>
-  static void spin(Condition &&condition) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(200);
-    while (!condition()) {
-      for (int i = 0; i < 32; ++i) relax();
-      if (std::chrono::steady_clock::now() > end) return;
+  void start(int workers) {
+    while (workers_ < workers) {
+      const int number = workers_ + 1;
+      if (!start_thread.load()([this, number, seen = round_.load()] { serve(number, seen); })) return;
+      ++workers_;
     }
-  }
-
-  bool start(int workers) {
-    while (static_cast<int>(workers_.size()) < workers) {
-      const int number = static_cast<int>(workers_.size()) + 1;
-      try {
-        workers_.emplace_back([this, number, seen = round_.load()] { serve(number, seen); });
-      } catch (const std::system_error &) {
-        return false;
-      }
-      workers_.back().detach();
-    }
-    return true;
   }
 
   [[noreturn]] void serve(int number, unsigned seen) {
@@ -84,14 +79,15 @@ class Pool {
     for (;;) {
       Task task = nullptr;
       void *context = nullptr;
-      spin([&] { return round_.load(std::memory_order_acquire) != seen; });
+      spin(between_passes, [&] { return round_.load(std::memory_order_acquire) != seen; });
       {
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [&] { return round_ != seen; });
         seen = round_;
-        if (number >= wanted_) continue;
+        if (number >= open_) continue;  // not needed, or all is done
         task = task_;
         context = context_;
+        ++running_;
       }
       task(context, number);
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -101,10 +97,10 @@ class Pool {
 
   std::mutex caller_, mutex_;
   std::condition_variable wake_, done_;
-  std::vector<std::thread> workers_;
+  int workers_ = 0;
   Task task_ = nullptr;
   void *context_ = nullptr;
-  int wanted_ = 0;
+  int open_ = 0;  // threads of a lower number may begin
   std::atomic<int> running_{0};
   std::atomic<unsigned> round_{0};
 };
@@ -133,26 +129,15 @@ Pool *current_pool() {
 
 }  // namespace
 
-bool run_in_parallel(int threads, Task task, void *context) {
-  return current_pool()->run(threads, task, context);
+void run_in_parallel(int threads, Task task, void *context) {
+  if (threads > 1) return current_pool()->run(threads, task, context);
+  const FlushSubnormals flushing;
+  task(context, 0);
 }
 
-void Barrier::wait() {
-  if (size_ == 1) return;
-  const unsigned round = round_.load(std::memory_order_acquire);
-  if (waiting_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
-    waiting_.store(0, std::memory_order_relaxed);
-    round_.store(round + 1, std::memory_order_release);
-    return;
-  }
-  constexpr int spins = 4000;
-  for (int i = 0; round_.load(std::memory_order_acquire) == round; ++i) {
-    if (i < spins) {
-      relax();
-    } else {
-      std::this_thread::yield();
-    }
-  }
+void set_up_pool(StartThread start, int n_cores) {
+  start_thread = start;
+  cores = n_cores;
 }
 
 }  // namespace napari_msd

@@ -1,34 +1,24 @@
-// A process-wide pool of sleeping threads, and the barrier that a team of them shares.
+// A process-wide pool of sleeping threads.
 //
 // Own threads, not OpenMP: torch brings its own OpenMP runtime, and two of them in one process fight.
 #pragma once
 
-#include <atomic>
+#include <functional>
 
 namespace napari_msd {
 
 using Task = void (*)(void *context, int thread);
 
-// Runs task(context, t) for every t < threads, t = 0 on the calling thread, and returns when all are done.
-// Fewer threads than asked for may be startable: then this returns false and nothing has run.
+// Runs task(context, 0) on the calling thread and task(context, t) for as many other t < threads as come while it runs,
+// and returns when all that began are done. A thread may come late or not at all: other processes have the cores, there
+// are fewer cores than `threads`, or the system starts no more threads. So tasks take their work from what is left, and
+// the calling thread must be able to do all of it.
+//
 // Calls from several threads wait for each other. After a fork the child starts its own threads.
-bool run_in_parallel(int threads, Task task, void *context);
+void run_in_parallel(int threads, Task task, void *context);
 
-// Tells the processor that this thread only waits.
-void relax();
-
-// All `size` threads of a team wait here for each other. Spins briefly (a layer takes microseconds), then
-// gives the core away, so that it also works when there are more threads than free cores.
-class Barrier {
- public:
-  explicit Barrier(int size) : size_(size) {}
-  Barrier(const Barrier &other) : size_(other.size_) {}
-  void wait();
-
- private:
-  const int size_;
-  std::atomic<int> waiting_{0};
-  std::atomic<unsigned> round_{0};
-};
+// For tests: how a thread is started that runs `body` (false: it cannot be), and how many cores there are.
+using StartThread = bool (*)(std::function<void()> body);
+void set_up_pool(StartThread start, int cores);
 
 }  // namespace napari_msd

@@ -1,0 +1,65 @@
+// A count that only grows, and threads that wait until it has come far enough.
+//
+// Most waits last microseconds, so a thread first waits awake. A wait that lasts longer has another cause: another
+// process has the core of the thread that is waited for. Then the waiting thread sleeps and so gives its own core
+// away, which is often the very one that the other thread needs.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <limits>
+#include <mutex>
+
+namespace napari_msd {
+
+// Tells the processor that this thread only waits.
+void relax();
+
+// How long a thread waits awake: some times what it costs to fall asleep and to be woken.
+constexpr std::chrono::microseconds spin_time{30};
+
+// Waits awake until condition() or until the time is over; says which.
+template <class Condition>
+bool spin(std::chrono::microseconds time, Condition &&condition) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (!condition()) {
+    for (int i = 0; i < 32; ++i) relax();
+    if (std::chrono::steady_clock::now() > end) return condition();
+  }
+  return true;
+}
+
+class Progress {
+ public:
+  int64_t count() const { return count_.load(std::memory_order_acquire); }
+
+  // By one thread at a time; what it wrote before is seen by all who wait for this count.
+  void publish(int64_t count) {
+    // Either this thread sees that another one is about to sleep, or that one sees the new count: both write first and
+    // then read, in the one order that all sequentially consistent operations have.
+    count_.store(count, std::memory_order_seq_cst);
+    if (wanted_.load(std::memory_order_seq_cst) <= count) wake();
+  }
+
+  // Returns false if it took longer than a wait awake.
+  bool wait(int64_t count) {
+    if (this->count() >= count) return true;
+    if (spin(spin_time, [&] { return this->count() >= count; })) return true;
+    sleep(count);
+    return false;
+  }
+
+ private:
+  static constexpr int64_t nobody = std::numeric_limits<int64_t>::max();
+  void sleep(int64_t count);
+  void wake();
+
+  alignas(64) std::atomic<int64_t> count_{0};
+  std::atomic<int64_t> wanted_{nobody};  // the least count that a sleeping thread waits for
+  std::mutex mutex_;
+  std::condition_variable come_;
+};
+
+}  // namespace napari_msd
