@@ -17,24 +17,23 @@ namespace napari_msd {
 // Tells the processor that this thread only waits.
 void relax();
 
-// How long a thread waits awake: some times what it costs to fall asleep and to be woken.
+// How long a thread waits awake: a few times what it costs to fall asleep and to be woken.
 constexpr std::chrono::microseconds spin_time{30};
 
 // Waits awake until condition() or until the time is over; says which.
 template <class Condition>
 bool spin(std::chrono::microseconds time, Condition &&condition) {
+  if (condition()) return true;
   const auto end = std::chrono::steady_clock::now() + time;
-  while (!condition()) {
+  do {
     for (int i = 0; i < 32; ++i) relax();
-    if (std::chrono::steady_clock::now() > end) return condition();
-  }
-  return true;
+    if (condition()) return true;
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
 }
 
 class Progress {
  public:
-  int64_t count() const { return count_.load(std::memory_order_acquire); }
-
   // By one thread at a time; what it wrote before is seen by all who wait for this count.
   void publish(int64_t count) {
     // Either this thread sees that another one is about to sleep, or that one sees the new count: both write first and
@@ -43,13 +42,13 @@ class Progress {
     if (wanted_.load(std::memory_order_seq_cst) <= count) wake();
   }
 
-  // Returns false if it took longer than a wait awake.
-  bool wait(int64_t count) {
-    if (this->count() >= count) return true;
-    if (spin(spin_time, [&] { return this->count() >= count; })) return true;
-    sleep(count);
-    return false;
+  // Returns once so much has been published; after `awake` it sleeps.
+  void wait(int64_t count, std::chrono::microseconds awake = spin_time) {
+    if (!spin(awake, [&] { return count_.load(std::memory_order_acquire) >= count; })) sleep(count);
   }
+
+  // Whether a thread sleeps until more is published. (For tests.)
+  bool awaited() const { return wanted_.load() != nobody; }
 
  private:
   static constexpr int64_t nobody = std::numeric_limits<int64_t>::max();

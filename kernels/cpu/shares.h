@@ -25,23 +25,8 @@ class Team {
   Progress &lane(int64_t chunk) { return lanes_[static_cast<size_t>(chunk % size())]; }
   int64_t take_chunk() { return next_.fetch_add(1, std::memory_order_relaxed); }
 
-  // More threads than lanes could only wait for each other.
-  bool join() {
-    int members = members_.load();
-    while (members < size()) {
-      if (members_.compare_exchange_weak(members, members + 1)) return true;
-    }
-    return false;
-  }
-  void leave() { members_.fetch_sub(1); }
-  // Leaves, unless nobody would be left to do the rest.
-  bool leave_to_others() {
-    int members = members_.load();
-    while (members > 1) {
-      if (members_.compare_exchange_weak(members, members - 1)) return true;
-    }
-    return false;
-  }
+  // Whether there is room for one more thread: more than lanes could only wait for each other.
+  bool join() { return members_.fetch_add(1, std::memory_order_relaxed) < size(); }
 
  private:
   std::deque<Progress> lanes_;
@@ -109,7 +94,7 @@ class Sweep {
     for (;;) {
       number_ = team_ ? team_->take_chunk() : number_ + 1;
       while (i < n && number_ - start >= block(i).chunks) start += block(i++).chunks;
-      if (i == n) break;
+      if (i == n) return;
       const int64_t chunk = number_ - start;
       if (team_) {
         // The lane's chunk before this one: then all others under way are less than a team behind each other, and for
@@ -125,17 +110,15 @@ class Sweep {
       work(block(i), chunk, static_cast<int>(i % blocks_.parities), i != last);
       last = i;
       done(most_steps_ - 1);
-      if (late_ && team_->leave_to_others()) return;
     }
-    if (team_) team_->leave();
   }
 
   int lane() const { return lane_ + (team_ ? static_cast<int>(number_ % team_->size()) : 0); }
 
   // Wait until the chunk before this one has done its step number `step`.
-  void after_previous(int64_t step) { wait_for(number_ - 1, step + 1); }
+  void after_previous(int64_t step) const { wait_for(number_ - 1, step + 1); }
   // This chunk has done its step; said only once all chunks before it have.
-  void done(int64_t step) {
+  void done(int64_t step) const {
     if (!team_ || team_->size() == 1) return;
     after_previous(step);
     team_->lane(number_).publish(number_ * most_steps_ + step + 1);
@@ -146,9 +129,9 @@ class Sweep {
     const int64_t n = static_cast<int64_t>(blocks_.all.size());
     return blocks_.all[static_cast<size_t>(backwards_ ? n - 1 - i : i)];
   }
-  void wait_for(int64_t number, int64_t steps) {
+  void wait_for(int64_t number, int64_t steps) const {
     if (!team_ || team_->size() == 1 || number < 0) return;
-    if (!team_->lane(number).wait(number * most_steps_ + steps)) late_ = true;
+    team_->lane(number).wait(number * most_steps_ + steps);
   }
 
   const Plan &plan_;
@@ -156,7 +139,6 @@ class Sweep {
   Team *const team_;
   const int lane_;
   const bool backwards_;
-  bool late_ = false;  // this thread had to sleep
   int64_t most_steps_ = 0, number_ = -1;
 };
 
