@@ -2,10 +2,24 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <new>
 
 #include "napari_msd.h"
 
 namespace napari_msd {
+
+// A product of sizes >= 0. What no memory could hold is out of memory, not a small number that wrapped around: seven such
+// products still add up.
+inline int64_t product(std::initializer_list<int64_t> sizes) {
+  constexpr int64_t most = int64_t{1} << 60;
+  int64_t result = 1;
+  for (const int64_t size : sizes) {
+    if (size > 0 && result > most / size) throw std::bad_alloc();
+    result *= size;
+  }
+  return result;
+}
 
 inline msd_error check_problem(const msd_problem *p) {
   if (!p) return MSD_BAD_ARGUMENT;
@@ -23,8 +37,11 @@ inline msd_error check_problem(const msd_problem *p) {
   }
   if (p->sizes[0] * p->sizes[1] > (int64_t{1} << 30)) return MSD_BAD_ARGUMENT;
   if (p->ndim == 2 && p->sizes[0] != 1) return MSD_BAD_ARGUMENT;
+  // So that numbers of pixels and of parameters are far from the end of 64 bits; memory() looks after its own products.
+  if (p->batch > (int64_t{1} << 50) / pixels) return MSD_BAD_ARGUMENT;
   const int64_t channels = static_cast<int64_t>(p->depth) * p->width;
-  if (channels > (int64_t{1} << 24)) return MSD_BAD_ARGUMENT;
+  constexpr int64_t most_maps = int64_t{1} << 24;
+  if (channels > most_maps || p->in_channels > most_maps || p->n_classes > most_maps) return MSD_BAD_ARGUMENT;
   for (int64_t q = 0; q < channels; ++q) {
     if (p->dilations[q] < 1 || p->dilations[q] > (int32_t{1} << 30)) return MSD_BAD_ARGUMENT;
   }
@@ -37,7 +54,9 @@ inline const char *error_text(int32_t error) {
     case MSD_BAD_ARGUMENT: return "a size, option or address is outside its range";
     case MSD_UNSUPPORTED: return "this compiled core does not serve such a network";
     case MSD_OUT_OF_MEMORY: return "out of memory";
-    case MSD_NO_DEVICE: return "no GPU, or its driver is too old";
+    case MSD_NO_DEVICE: return "no NVIDIA GPU, or no driver for it, was found";
+    case MSD_OLD_DRIVER: return "the GPU's driver is too old";
+    case MSD_OLD_DEVICE: return "it has no code for this GPU";
     case MSD_DEVICE_FAILED: return "the GPU reported a failure";
     default: return "internal error";
   }

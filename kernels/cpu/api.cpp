@@ -81,7 +81,7 @@ const char *msd_version(void) { return NAPARI_MSD_VERSION; }
 const char *msd_kind(void) { return "cpu"; }
 const char *msd_variant(void) { return variant_name(); }
 const char *msd_error_text(int32_t error) { return error_text(error); }
-int32_t msd_probe(void) { return MSD_OK; }
+int32_t msd_probe(int32_t) { return MSD_OK; }
 
 int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
   return guarded([&]() -> int32_t {

@@ -8,6 +8,7 @@ namespace {
 
 // Below this much work per thread, waking it costs more than it brings.
 constexpr int64_t least_work = 500'000;
+constexpr int most_threads = 1024;
 
 // Rows that a thread takes at a time, and rows whose maps and gradients are worked on together in the second-level
 // cache: in pixels, and in numbers per plane of maps.
@@ -37,7 +38,7 @@ Plan::Plan(const msd_problem &p) : problem(p) {
   weights = weight_offsets_.back();
   parameters = weights + channels + p.n_classes * maps + p.n_classes;
   const double work = static_cast<double>(p.batch * rows * row_stride) * static_cast<double>(parameters);
-  threads = std::max(1, static_cast<int>(std::min<double>(p.threads, work / least_work)));
+  threads = std::clamp(static_cast<int>(std::min<double>(p.threads, work / least_work)), 1, most_threads);
   slots = static_cast<int>(std::min<int64_t>(threads, p.batch));
   const int64_t rest = p.batch % threads;
   team = rest > 0 ? static_cast<int>(threads / rest) : 1;
@@ -47,7 +48,7 @@ Plan::Plan(const msd_problem &p) : problem(p) {
   tile_rows = std::clamp<int64_t>(std::clamp<int64_t>(tile_numbers / maps, 512, 2048) / row_stride, 1, chunk_rows);
   // A block saves memory traffic, but costs sums of a channel's products in two parts instead of one (forward), and
   // rings: they must not drive out what is in the cache, and in 3-D they hold whole planes.
-  in_cache = image_numbers() * item <= cached_image;
+  in_cache = image_numbers() <= cached_image / item;
   const int64_t block = p.ndim == 3 || in_cache ? 4 : 8;
   forward = make_blocks(in_cache ? 1 : block);
   backward = make_blocks(block);
@@ -83,23 +84,23 @@ Blocks Plan::make_blocks(int64_t most_channels) const {
   return blocks;
 }
 
-int64_t Plan::forward_scratch() const { return std::max<int64_t>(taps, class_chunk) * padded_stride(); }
+int64_t Plan::forward_scratch() const { return product({std::max<int64_t>(taps, class_chunk), padded_stride()}); }
 
 int64_t Plan::backward_scratch() const {
-  const int64_t sums = tile_rows * backward.channels * taps * row_stride;
+  const int64_t sums = product({tile_rows, backward.channels, taps, row_stride});
   const int64_t packed = round_up(2 * push_weights(), cache_line / item);
   // Pointers to the taps' rows are no larger than two numbers each.
-  const int64_t pointers = round_up(chunk_rows * backward.channels * taps * 8 / item, cache_line / item);
+  const int64_t pointers = round_up(product({chunk_rows, backward.channels, taps, 8}) / item, cache_line / item);
   return row_stride + padded_stride() + std::max(sums, class_chunk * tile_rows * row_stride) + packed + pointers;
 }
 
 msd_memory Plan::memory() const {
   msd_memory needed;
-  needed.maps = (problem.keep_maps ? problem.batch : slots) * image_numbers() * item;
-  needed.forward_workspace = (slots * forward_ring() + threads * forward_scratch()) * item;
-  needed.backward_workspace =
-      (slots * (image_numbers() + backward_ring()) + threads * backward_scratch()) * item +
-      sums_stride() * 8 * threads;
+  const int64_t images = problem.keep_maps ? problem.batch : slots;
+  needed.maps = product({images, image_numbers(), item});
+  needed.forward_workspace = product({slots, forward_ring(), item}) + product({threads, forward_scratch(), item});
+  needed.backward_workspace = product({slots, image_numbers() + backward_ring(), item}) +
+                              product({threads, backward_scratch(), item}) + product({threads, sums_stride(), 8});
   return needed;
 }
 

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "check_problem.h"
 #include "kernel_table.h"
 #include "napari_msd.h"
 
@@ -70,10 +71,10 @@ struct Plan {
   int64_t maps_before(int64_t q) const { return problem.in_channels + layer(q) * problem.width; }
   int64_t weight_offset(int64_t q) const { return weight_offsets_[static_cast<size_t>(q)]; }
 
-  int64_t image_numbers() const { return rows * maps * row_stride; }
+  int64_t image_numbers() const { return product({rows, maps, row_stride}); }
   // Per row and channel, the ring holds a row per row tap (forward), three shifted rows (backward).
   int64_t ring_numbers(const Blocks &blocks, int64_t per_channel) const {
-    return blocks.parities * blocks.ring_rows * blocks.channels * per_channel * row_stride;
+    return product({blocks.parities, blocks.ring_rows, blocks.channels, per_channel, row_stride});
   }
   int64_t forward_ring() const { return ring_numbers(forward, row_taps); }
   int64_t backward_ring() const { return ring_numbers(backward, 3); }
@@ -82,7 +83,7 @@ struct Plan {
   int64_t backward_scratch() const;  // numbers per thread
   // Numbers (doubles) from one lane's sums of parameter gradients to the next one's.
   int64_t sums_stride() const { return (parameters * 8 + cache_line - 1) / cache_line * (cache_line / 8); }
-  int64_t push_weights() const { return (maps + push_group) * backward.channels * taps; }
+  int64_t push_weights() const { return product({maps + push_group, backward.channels, taps}); }
   msd_memory memory() const;
 
  private:

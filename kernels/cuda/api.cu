@@ -96,11 +96,14 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   pass.sums = plan_sums(network);
   const int64_t block_plane = pass.blocked ? most_block_channels(network) * g.plane * 4 : 0;
   pass.steps_bytes = aligned(network.channels() * static_cast<int64_t>(sizeof(Step)));
-  pass.rows_bytes = network.depth > layers_per_block(network) ? aligned(pass.images_together * network.taps / 3 * block_plane) : 0;
-  pass.maps_bytes = pass.images_together * network.maps() * g.plane * item;
-  pass.partials_bytes = aligned(pass.sums.partials * network.parameters() * 8);
-  pass.gradients_bytes = aligned(g.batch * block_plane);
-  pass.deltas_bytes = g.batch * network.channels() * g.plane * item;
+  pass.rows_bytes = 0;
+  if (network.depth > layers_per_block(network)) {
+    pass.rows_bytes = aligned(product({pass.images_together, network.taps / 3, block_plane}));
+  }
+  pass.maps_bytes = product({pass.images_together, network.maps(), g.plane, item});
+  pass.partials_bytes = aligned(product({pass.sums.partials, network.parameters(), 8}));
+  pass.gradients_bytes = aligned(product({g.batch, block_plane}));
+  pass.deltas_bytes = product({g.batch, network.channels(), g.plane, item});
   return MSD_OK;
 }
 
@@ -218,11 +221,28 @@ int32_t msd_abi_version(void) { return MSD_ABI_VERSION; }
 const char *msd_version(void) { return NAPARI_MSD_VERSION; }
 const char *msd_kind(void) { return NAPARI_MSD_KIND; }
 const char *msd_variant(void) { return NAPARI_MSD_TARGETS; }
-const char *msd_error_text(int32_t error) { return error_text(error); }
+const char *msd_error_text(int32_t error) {
+  if (error == MSD_OLD_DRIVER) {
+    return CUDART_VERSION >= 13000 ? "the NVIDIA driver is too old: version 580 or newer is needed"
+                                   : "the NVIDIA driver is too old: version 525 or newer is needed";
+  }
+  if (error == MSD_OLD_DEVICE) return "it has no code for this GPU; compute capability 7.5 (Turing, 2018) or newer is needed";
+  return error_text(error);
+}
 
-int32_t msd_probe(void) {
-  int devices = 0;
-  return cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0 ? MSD_OK : MSD_NO_DEVICE;
+int32_t msd_probe(int32_t device) {
+  int driver = 0, devices = 0, current = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return MSD_NO_DEVICE;
+  const cudaError_t counted = cudaGetDeviceCount(&devices);
+  if (counted == cudaErrorInsufficientDriver) return MSD_OLD_DRIVER;
+  if (counted != cudaSuccess || device < 0 || device >= devices) return MSD_NO_DEVICE;
+  if (cudaGetDevice(&current) != cudaSuccess || cudaSetDevice(device) != cudaSuccess) return MSD_DEVICE_FAILED;
+  // The driver also lists GPUs that this library was not compiled for.
+  const cudaError_t code = find_code();
+  const bool back = cudaSetDevice(current) == cudaSuccess;
+  (void)cudaGetLastError();  // so that no later pass takes this failure for its own
+  if (code == cudaErrorNoKernelImageForDevice || code == cudaErrorInvalidDeviceFunction) return MSD_OLD_DEVICE;
+  return code == cudaSuccess && back ? MSD_OK : MSD_DEVICE_FAILED;
 }
 
 int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {

@@ -135,6 +135,8 @@ template <class T>
 void reduce_partials(const double *partials, int32_t n_partials, int64_t stride, int64_t first, int64_t count,
                      T *gradient, cudaStream_t stream);
 
+// find_code.cu
+cudaError_t find_code();
 // fma_work.cu: returns the number of operations launched.
 template <class T>
 double fma_work(int64_t rounds, T *sink, cudaStream_t stream);

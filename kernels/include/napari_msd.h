@@ -15,8 +15,8 @@
  *
  *   y[k](x) = output_bias[k] + sum over all maps l of output_weight[k][l] * z[l](x).
  *
- * Arrays (all C-contiguous, of the problem's dtype, in the device's memory; 64-byte alignment of
- * maps and workspace, natural alignment of the others):
+ * Arrays (all C-contiguous, of the problem's dtype, in the device's memory; maps and
+ * workspace at addresses that are multiples of 64 (CPU) or 256 (CUDA) bytes, the others naturally aligned):
  *
  *   input, grad_input      (batch, in_channels, [Z,] Y, X)
  *   logits, grad_logits    (batch, n_classes, [Z,] Y, X)
@@ -47,7 +47,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a layout below changes: Python refuses another number. */
-#define MSD_ABI_VERSION 4
+#define MSD_ABI_VERSION 5
 
 typedef enum msd_boundary {
   MSD_REFLECT = 0,   /* mirror about the edge pixel: ... 2 1 [0 1 2] 1 0 ... */
@@ -65,10 +65,12 @@ typedef enum msd_error {
   MSD_OK = 0,
   MSD_BAD_ARGUMENT = 1,  /* a size, enum or pointer outside its range */
   MSD_UNSUPPORTED = 2,   /* a valid problem that this core does not serve: use another path */
-  MSD_OUT_OF_MEMORY = 3, /* host bookkeeping could not be allocated */
-  MSD_NO_DEVICE = 4,     /* no GPU, or no driver that can run this library */
+  MSD_OUT_OF_MEMORY = 3, /* host bookkeeping could not be allocated, or more is needed than any memory holds */
+  MSD_NO_DEVICE = 4,     /* no GPU of that number, or no driver at all */
   MSD_DEVICE_FAILED = 5, /* the device refused a launch, or an earlier asynchronous failure showed up */
-  MSD_INTERNAL = 6       /* anything else */
+  MSD_INTERNAL = 6,      /* anything else */
+  MSD_OLD_DRIVER = 7,    /* the driver cannot run this library */
+  MSD_OLD_DEVICE = 8     /* the library has no code for that GPU */
 } msd_error;
 
 typedef struct msd_problem {
@@ -82,7 +84,8 @@ typedef struct msd_problem {
   int32_t ndim;             /* 2 or 3 */
   int32_t boundary;         /* msd_boundary */
   int32_t dtype;            /* msd_dtype */
-  int32_t threads;          /* CPU threads, >= 1; results are deterministic for a given number */
+  int32_t threads;          /* CPU threads, >= 1: most that are used. The same number gives the same bits, also where
+                             * fewer come (few cores, busy ones, or no more threads can be started) */
   int32_t keep_maps;        /* 0: no backward pass will follow, maps may be smaller */
   int32_t map_dtype;        /* msd_map_dtype */
 } msd_problem;
@@ -103,8 +106,9 @@ MSD_API const char *msd_kind(void);
 MSD_API const char *msd_variant(void);
 /* English for an error code; never NULL. */
 MSD_API const char *msd_error_text(int32_t error);
-/* MSD_OK when this machine can run this library now (a GPU is there, its driver is new enough). */
-MSD_API int32_t msd_probe(void);
+/* MSD_OK when this library can run on that device now: the GPU is there, its driver is new enough, the library has
+ * code for it. (CUDA: makes the device's context, as a first allocation would.) A CPU core ignores the number. */
+MSD_API int32_t msd_probe(int32_t device);
 
 MSD_API int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory);
 

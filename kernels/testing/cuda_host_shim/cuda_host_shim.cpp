@@ -8,6 +8,7 @@
 #include <vector>
 
 dim3 blockIdx, blockDim, gridDim, threadIdx;
+int current_device = 0;
 
 namespace {
 

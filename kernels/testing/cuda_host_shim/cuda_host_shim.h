@@ -9,6 +9,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 
 #define __global__
 #define __device__
@@ -17,7 +19,14 @@
 #define __launch_bounds__(...)
 
 using cudaStream_t = void *;
-enum cudaError_t { cudaSuccess = 0 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorInvalidDeviceFunction = 98,
+  cudaErrorNoDevice = 100,
+  cudaErrorNoKernelImageForDevice = 209
+};
+#define CUDART_VERSION 13000
 enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor = 75 };
 
 struct dim3 {
@@ -29,13 +38,33 @@ extern dim3 blockIdx, blockDim, gridDim, threadIdx;
 
 void __syncthreads();
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-inline cudaError_t cudaGetDeviceCount(int *count) {
-  *count = 1;
+
+// What machine the shim plays: as this variable of the environment says, else one with one GPU that all is well with.
+inline bool machine_is(const char *name) {
+  const char *wanted = std::getenv("NAPARI_MSD_SHIM_MACHINE");
+  return wanted && std::strcmp(wanted, name) == 0;
+}
+inline cudaError_t cudaDriverGetVersion(int *version) {
+  *version = machine_is("no driver") ? 0 : machine_is("old driver") ? 12080 : 13000;
   return cudaSuccess;
 }
+inline cudaError_t cudaGetDeviceCount(int *count) {
+  *count = machine_is("no GPU") ? 0 : machine_is("old second GPU") ? 2 : 1;
+  return machine_is("old driver") ? cudaErrorInsufficientDriver : *count ? cudaSuccess : cudaErrorNoDevice;
+}
+extern int current_device;
 inline cudaError_t cudaGetDevice(int *device) {
-  *device = 0;
+  *device = current_device;
   return cudaSuccess;
+}
+inline cudaError_t cudaSetDevice(int device) {
+  current_device = device;
+  return cudaSuccess;
+}
+struct cudaFuncAttributes {};
+inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *, void (*)()) {
+  const bool old = machine_is("old GPU") || (machine_is("old second GPU") && current_device == 1);
+  return old ? cudaErrorNoKernelImageForDevice : cudaSuccess;
 }
 inline cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr, int) {
   *value = 8;

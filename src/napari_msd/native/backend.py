@@ -79,6 +79,11 @@ def choose_backend(
     return BackendChoice("cpu", f"{core}: no CUDA GPU was found.")
 
 
+def torch_instead(device: torch.device, why: Exception) -> BackendChoice:
+    """Plain torch, because a compiled core does not serve this image (`why` says it)."""
+    return BackendChoice("torch", f"PyTorch on {_place(device)}: {_lower_first(str(why))}")
+
+
 def map_dtype(backend: BackendName, image: torch.Tensor) -> torch.dtype | None:
     """How a compiled core stores the maps of a pass: as the image (None), or in 16 bits.
 
@@ -100,7 +105,7 @@ def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
     if device.type == "cuda":
         if torch.version.hip is not None:
             return "The compiled CUDA core does not run on AMD GPUs."
-        status = library_status("cuda")
+        status = library_status("cuda", _number(device))
     elif device.type == "cpu":
         status = library_status("cpu")
     else:
@@ -108,6 +113,13 @@ def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
     if dtype not in (torch.float32, torch.float64):
         return f"The compiled cores compute in float32 and float64, not {_dtype_name(dtype)}."
     return None if status.usable else status.reason
+
+
+def _number(device: torch.device) -> int:
+    """Which GPU "cuda" or "cuda:1" means."""
+    if device.index is not None:
+        return device.index
+    return torch.cuda.current_device() if torch.cuda.is_initialized() else 0
 
 
 def _dtype_name(dtype: torch.dtype) -> str:

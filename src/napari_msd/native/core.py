@@ -22,7 +22,7 @@ _KEPT_BYTES = 256 * 2**20
 """Larger CPU workspaces are given back after each call."""
 
 _ALIGNMENT = 256
-"""Bytes; what the compiled cores want for maps and workspace."""
+"""Bytes: where maps and workspace may begin in memory of the CUDA core (the CPU core needs 64)."""
 
 _kept = threading.local()
 _DTYPES = {torch.float32: abi.FLOAT32, torch.float64: abi.FLOAT64}
@@ -56,12 +56,17 @@ class Structure:
     map_dtype: torch.dtype | None = None
 
 
+class UnsupportedError(SettingsError):
+    """A valid problem that a compiled core does not serve; plain torch may."""
+
+
 class Core:
     """A loaded library, called with tensors on its device.
 
     Every method takes contiguous tensors of one dtype (float32 or float64) and
-    raises `OutOfMemoryError` when the device's memory does not suffice, and
-    `MSDError` with the sizes for anything else that the library reports.
+    raises `OutOfMemoryError` when the device's memory does not suffice,
+    `UnsupportedError` for what the core does not serve, and `MSDError` with the
+    sizes for anything else that the library reports.
     """
 
     def __init__(self, library: Library) -> None:
@@ -235,7 +240,7 @@ class Core:
         if code == abi.OUT_OF_MEMORY:
             raise OutOfMemoryError(f"Out of memory for {text}")
         if code == abi.UNSUPPORTED:
-            raise SettingsError(f"Cannot compute {text}")
+            raise UnsupportedError(f"Cannot compute {text}")
         raise MSDError(f"The compiled core failed on {text}")
 
 

@@ -110,45 +110,63 @@ def find_library(kind: LibraryKind) -> Path | None:
 
 
 @cache
-def _load(kind: LibraryKind) -> tuple[Library | None, LibraryStatus]:
-    core = "CPU" if kind == "cpu" else "CUDA"
+def _open(kind: LibraryKind) -> tuple[Library | None, LibraryStatus]:
+    """The library as far as it loads; whether a device can run it is another question."""
+    core = _core_name(kind)
     path = find_library(kind)
     if path is None:
         return None, LibraryStatus(
-            kind, None, False, f"The compiled {core} core was not built on this installation."
+            kind, None, False, f"The {core} was not built on this installation."
         )
     try:
         library = open_library(path)
     except LibraryError as error:
-        return None, LibraryStatus(
-            kind, path, False, f"The compiled {core} core cannot be used: {error}."
-        )
-    code = library.functions.msd_probe()
-    if code != abi.OK:
-        why = library.error_text(code)
-        return None, LibraryStatus(
-            kind, path, False, f"The compiled {core} core cannot run here: {why}.", library.variant
-        )
+        return None, LibraryStatus(kind, path, False, f"The {core} cannot be used: {error}.")
     return library, LibraryStatus(
-        kind, path, True, f"The compiled {core} core is ready ({library.variant}).", library.variant
+        kind, path, True, f"The {core} is ready ({library.variant}).", library.variant
     )
 
 
-def load_library(kind: LibraryKind) -> Library | None:
-    """The usable library of a kind, or None: then `library_status` says why."""
-    return _load(kind)[0]
+@cache
+def _load(kind: LibraryKind, device: int) -> tuple[Library | None, LibraryStatus]:
+    library, status = _open(kind)
+    if library is None:
+        return library, status
+    code = library.functions.msd_probe(device)
+    if code == abi.OK:
+        return library, status
+    why = f"The {_core_name(kind)} cannot run here: {library.error_text(code)}."
+    return None, LibraryStatus(kind, library.path, False, why, library.variant)
 
 
-def library_status(kind: LibraryKind) -> LibraryStatus:
-    """What is known about one compiled core here."""
-    return _load(kind)[1]
+def _core_name(kind: LibraryKind) -> str:
+    return f"compiled {'CPU' if kind == 'cpu' else 'CUDA'} core"
+
+
+def load_library(kind: LibraryKind, device: int = 0) -> Library | None:
+    """The library of a kind if `device` can run it, or None: then `library_status` says why.
+
+    Parameters
+    ----------
+    kind
+        ``cpu`` or ``cuda``.
+    device
+        Number of the GPU; of no meaning to the CPU core.
+    """
+    return _load(kind, device)[0]
+
+
+def library_status(kind: LibraryKind, device: int = 0) -> LibraryStatus:
+    """What is known about one compiled core here, on one GPU if it is the CUDA core."""
+    return _load(kind, device)[1]
 
 
 def library_statuses() -> list[LibraryStatus]:
-    """What is known about all compiled cores here."""
+    """What is known about all compiled cores here, and on the first GPU."""
     return [library_status(kind) for kind in LIBRARY_KINDS]
 
 
 def forget_libraries() -> None:
     """Look again at the next call; for tests, and after building anew in one process."""
+    _open.cache_clear()
     _load.cache_clear()

@@ -66,7 +66,9 @@ def mixed_scale_dense(
     OutOfMemoryError
         The message says how much was needed.
     SettingsError
-        When that compiled core is not there, or does not serve such a network.
+        When that compiled core is not there.
+    UnsupportedError
+        When it does not serve such a network, or images of that size.
     """
     tensors = (image, weight, bias, output_weight, output_bias)
     # Without a gradient in sight the maps of all but the current images need not be kept.
@@ -78,8 +80,8 @@ def mixed_scale_dense(
 
 
 @cache
-def compiled_core(backend: str) -> Core:
-    """The usable compiled core of a kind.
+def compiled_core(backend: str, device: int = 0) -> Core:
+    """The compiled core of a kind that the device of this number can run.
 
     Raises
     ------
@@ -87,9 +89,9 @@ def compiled_core(backend: str) -> Core:
         With the reason, when there is none.
     """
     kind = cast(LibraryKind, backend)
-    library = load_library(kind)
+    library = load_library(kind, device)
     if library is None:
-        raise SettingsError(library_status(kind).reason)
+        raise SettingsError(library_status(kind, device).reason)
     return Core(library)
 
 
@@ -117,7 +119,7 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     structure = Structure(tuple(dilations), width, cast(Boundary, boundary), map_dtype)
     with _device_of(image):
-        return compiled_core(backend).forward(
+        return compiled_core(backend, image.device.index or 0).forward(
             image.contiguous(),
             weight.contiguous(),
             bias.contiguous(),
@@ -172,7 +174,7 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     structure = Structure(tuple(dilations), width, cast(Boundary, boundary), map_dtype)
     with _device_of(grad_logits):
-        return compiled_core(backend).backward(
+        return compiled_core(backend, grad_logits.device.index or 0).backward(
             grad_logits.contiguous(),
             maps,
             weight.contiguous(),

@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from napari_msd.config import BOUNDARIES, BackendName, Boundary
 from napari_msd.errors import ImageError, SettingsError
-from napari_msd.native.backend import BACKEND_REQUESTS, choose_backend, map_dtype
+from napari_msd.native.backend import (
+    BACKEND_REQUESTS,
+    choose_backend,
+    map_dtype,
+    torch_instead,
+)
+from napari_msd.native.core import UnsupportedError
 from napari_msd.native.operator import mixed_scale_dense
 from napari_msd.network.blocked import mixed_scale_dense_blocked
 
@@ -184,30 +190,21 @@ class MSDNet(nn.Module):
             When the compiled core's device has too little memory.
         """
         image = self._checked(image)
+        parameters = (self.weight, self.bias, self.output_weight, self.output_bias)
+        structure = (self.dilations, self.width, self.boundary)
         choice = choose_backend(self.backend, image.device, image.dtype, self.ndim)
         self.backend_in_use, self.backend_reason = choice.name, choice.reason
-        if choice.name == "torch":
-            return mixed_scale_dense_blocked(  # type: ignore[no-any-return]
-                image,
-                self.weight,
-                self.bias,
-                self.output_weight,
-                self.output_bias,
-                self.dilations,
-                self.width,
-                self.boundary,
-            )
-        return mixed_scale_dense(
-            image,
-            self.weight,
-            self.bias,
-            self.output_weight,
-            self.output_bias,
-            self.dilations,
-            self.width,
-            self.boundary,
-            choice.name,
-            map_dtype(choice.name, image),
+        if choice.name != "torch":
+            maps_as = map_dtype(choice.name, image)
+            try:
+                return mixed_scale_dense(image, *parameters, *structure, choice.name, maps_as)
+            except UnsupportedError as why:
+                if self.backend != "auto":
+                    raise
+                choice = torch_instead(image.device, why)
+                self.backend_in_use, self.backend_reason = choice.name, choice.reason
+        return mixed_scale_dense_blocked(  # type: ignore[no-any-return]
+            image, *parameters, *structure
         )
 
     def extra_repr(self) -> str:

@@ -64,8 +64,8 @@ def describe_device(choice: DeviceChoice) -> DeviceInUse:
     device, wanted = choose_device(choice)
     chosen = choose_backend(wanted, device, torch.float32, ndim=2)
     reason = chosen.reason
-    if choice == "auto" and device.type == "cpu" and torch.cuda.is_available():
-        reason += f" The GPU is not used: {library_status('cuda').reason}"
+    if choice == "auto" and device.type != "cuda" and torch.cuda.is_available():
+        reason += " The GPU is not used: this PyTorch has no code for it."
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
@@ -79,15 +79,27 @@ def describe_device(choice: DeviceChoice) -> DeviceInUse:
 
 
 def _fastest() -> str:
-    """A compiled core if one can be used, the GPU's first; else torch on any GPU there is."""
-    gpu = torch.cuda.is_available()
-    if gpu and library_status("cuda").usable:
+    """A GPU that PyTorch can compute on, with our core or without; else our core on the CPU."""
+    if torch.cuda.is_available() and _torch_has_code_for_the_gpu():
         return "cuda"
     if library_status("cpu").usable:
         return "cpu"
-    if gpu:
-        return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _torch_has_code_for_the_gpu() -> bool:
+    """Whether this PyTorch was built for the GPU: it also finds cards that are too old for it."""
+    if torch.version.hip is not None:
+        return True
+    major, minor = torch.cuda.get_device_capability()
+    architectures = torch.cuda.get_arch_list()  # such as "sm_90" or "compute_120"
+    for architecture in architectures:
+        kind, _, name = architecture.partition("_")
+        built_for = divmod(int("".join(filter(str.isdigit, name))), 10)
+        # "sm" is for cards of that generation, "compute" is compiled for any newer one.
+        if built_for <= (major, minor) and (kind == "compute" or built_for[0] == major):
+            return True
+    return not architectures
 
 
 @contextmanager
