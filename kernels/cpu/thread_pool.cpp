@@ -136,7 +136,7 @@ void run_in_parallel(int threads, Task task, void *context) {
 }
 
 void set_up_pool(StartThread start, int n_cores) {
-  start_thread = start;
+  start_thread = start ? start : start_detached;
   cores = n_cores;
 }
 

@@ -17,7 +17,7 @@ using Task = void (*)(void *context, int thread);
 // Calls from several threads wait for each other. After a fork the child starts its own threads.
 void run_in_parallel(int threads, Task task, void *context);
 
-// For tests: how a thread is started that runs `body` (false: it cannot be), and how many cores there are.
+// For tests: how a thread is started that runs `body` (false: it cannot be; null: as usual), and how many cores there are.
 using StartThread = bool (*)(std::function<void()> body);
 void set_up_pool(StartThread start, int cores);
 

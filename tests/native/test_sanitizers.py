@@ -1,4 +1,4 @@
-"""The CPU core under the address, undefined-behaviour and thread sanitizers, on small problems."""
+"""The CPU core under the address, undefined-behaviour and thread sanitizers: passes and threads."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ FLAGS = {
 }
 
 
-def build(folder: Path, sanitizers: str) -> Path:
-    """Compile the core's sources and a driver into one program."""
+DRIVERS = {"run_passes": "sanitizers", "check_threads": "threads"}
+
+
+def build(folder: Path, sanitizers: str) -> None:
+    """Compile the core's sources and both drivers into two programs."""
     compiler = (os.environ.get("CXX") or shutil.which("c++") or "").split()
     if not compiler or sys.platform != "linux":
         pytest.skip("needs Linux and a C++ compiler")
@@ -39,23 +42,47 @@ def build(folder: Path, sanitizers: str) -> Path:
     sources = [
         path for path in sorted((KERNELS / "cpu").glob("*.cpp")) if x86 or path.stem not in FLAGS
     ]
-    sources.append(KERNELS / "testing" / "sanitizers" / "run_passes.cpp")
-    running, objects = [], []
+    core = [str(folder / f"{source.stem}.o") for source in sources]
+    sources += [KERNELS / "testing" / place / f"{name}.cpp" for name, place in DRIVERS.items()]
+    running = []
     for source in sources:
-        objects.append(str(folder / f"{source.stem}.o"))
-        command = [*common, *FLAGS.get(source.stem, []), "-c", str(source), "-o", objects[-1]]
-        running.append(subprocess.Popen(command))
+        flags = [*FLAGS.get(source.stem, []), "-c", str(source)]
+        running.append(subprocess.Popen([*common, *flags, "-o", str(folder / f"{source.stem}.o")]))
         if len(running) % (os.cpu_count() or 1) == 0:
             running[-1].wait()
     assert all(process.wait() == 0 for process in running)
-    program = folder / "run_passes"
-    subprocess.run([*common, *objects, "-o", str(program), "-pthread"], check=True)
-    return program
+    for name in DRIVERS:
+        objects = [*core, str(folder / f"{name}.o")]
+        subprocess.run([*common, *objects, "-o", str(folder / name), "-pthread"], check=True)
 
 
-@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
-def test_sanitizers_find_nothing(tmp_path, sanitizers):
-    program = build(tmp_path, sanitizers)
-    result = subprocess.run([program], capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module", params=["address,undefined", "thread"])
+def programs(request, tmp_path_factory) -> Path:
+    """The folder that holds both programs, compiled with some sanitizers."""
+    folder = tmp_path_factory.mktemp("sanitizers")
+    build(folder, request.param)
+    return folder
+
+
+def test_sanitizers_find_nothing_in_passes(programs):
+    result = subprocess.run([programs / "run_passes"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.endswith("288 problems\n")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "a long wait sleeps",
+        "no wake-up is lost",
+        "threads cannot be started",
+        "threads come late",
+        "no more threads than cores",
+        "every chunk once",
+    ],
+)
+def test_threads_wait_for_each_other_and_for_nobody_else(programs, check):
+    result = subprocess.run(
+        [programs / "check_threads", check], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "napari_msd.h"
+#include "thread_pool.h"
 
 namespace {
 
@@ -84,6 +85,7 @@ bool run(msd_problem problem) {
 }  // namespace
 
 int main() {
+  napari_msd::set_up_pool(nullptr, 64);  // as many threads as asked for, however few cores there are
   struct Shape {
     int ndim;
     int64_t sizes[3];

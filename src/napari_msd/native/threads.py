@@ -32,7 +32,7 @@ def set_threads(threads: int | None) -> None:
 
 
 def available_cores() -> int:
-    """Cores that this process may use: a batch system or a container may allow fewer than there are."""
+    """Cores that this process may use; batch systems and containers may allow it only some."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:

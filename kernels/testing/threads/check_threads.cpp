@@ -1,0 +1,208 @@
+// How threads wait for each other and what happens where they come late or not at all; tests/native/test_sanitizers.py
+// compiles this with the core's sources and runs one check per process. No check depends on how fast anything is:
+// a deadline only ends what would never end.
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "napari_msd.h"
+#include "progress.h"
+#include "shares.h"
+#include "thread_pool.h"
+
+namespace {
+
+using namespace napari_msd;
+
+std::vector<std::function<void()>> held_back;
+
+bool hold_back(std::function<void()> body) {
+  held_back.push_back(std::move(body));
+  return true;
+}
+
+bool refuse(std::function<void()>) { return false; }
+
+// Logits and gradients of a small network, byte by byte; empty if a pass failed.
+std::vector<float> step(int threads, int batch) {
+  constexpr int depth = 9, classes = 3, height = 64, width = 96, maps = depth + 1, pixels = height * width;
+  const std::vector<int32_t> dilations = {1, 5, 2, 1, 5, 2, 1, 5, 2};
+  msd_problem problem = {};
+  problem.batch = batch;
+  problem.sizes[0] = 1;
+  problem.sizes[1] = height;
+  problem.sizes[2] = width;
+  problem.dilations = dilations.data();
+  problem.in_channels = problem.width = problem.keep_maps = 1;
+  problem.depth = depth;
+  problem.n_classes = classes;
+  problem.ndim = 2;
+  problem.threads = threads;
+  uint64_t state = 1;
+  const auto numbers = [&](int64_t count) {
+    std::vector<float> all(static_cast<size_t>(count));
+    for (float &number : all) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      number = static_cast<float>(static_cast<double>(state >> 40) / (1 << 24) - 0.5);
+    }
+    return all;
+  };
+  const auto input = numbers(batch * pixels), weight = numbers(9 * depth * maps / 2), bias = numbers(depth);
+  const auto output_weight = numbers(classes * maps), output_bias = numbers(classes);
+  const auto grad_logits = numbers(batch * classes * pixels);
+  msd_memory memory;
+  if (msd_memory_needed(&problem, &memory) != MSD_OK) return {};
+  std::vector<double> kept(static_cast<size_t>(memory.maps) / 8 + 1), scratch(static_cast<size_t>(memory.forward_workspace) / 8 + 1);
+  std::vector<double> more(static_cast<size_t>(memory.backward_workspace) / 8 + 1);
+  std::vector<float> logits(grad_logits.size()), grad_input(input.size()), grad_weight(weight.size()), grad_bias(depth);
+  std::vector<float> grad_output_weight(output_weight.size()), grad_output_bias(classes);
+  if (msd_forward(&problem, input.data(), weight.data(), bias.data(), output_weight.data(), output_bias.data(), kept.data(),
+                  logits.data(), scratch.data(), nullptr) != MSD_OK) {
+    return {};
+  }
+  if (msd_backward(&problem, grad_logits.data(), kept.data(), weight.data(), output_weight.data(), grad_input.data(),
+                   grad_weight.data(), grad_bias.data(), grad_output_weight.data(), grad_output_bias.data(), more.data(),
+                   nullptr) != MSD_OK) {
+    return {};
+  }
+  std::vector<float> all;
+  for (const auto *part : {&logits, &grad_input, &grad_weight, &grad_bias, &grad_output_weight, &grad_output_bias}) {
+    all.insert(all.end(), part->begin(), part->end());
+  }
+  return all;
+}
+
+bool same(const std::vector<float> &a, const std::vector<float> &b) {
+  return !a.empty() && a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// A thread whose teammate does not come on falls asleep, so that its core is free; and wakes up.
+bool a_long_wait_sleeps() {
+  Progress progress;
+  std::thread waiting([&] { progress.wait(2); });
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!progress.awaited() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  const bool asleep = progress.awaited();
+  progress.publish(1);
+  const bool still = progress.awaited();  // 1 is not what it waits for, so it was not woken
+  progress.publish(2);
+  waiting.join();
+  return asleep && still;
+}
+
+// Every wait a sleep, some thousand times to and fro and with several that wait for one: none stays asleep.
+bool no_wake_up_is_lost() {
+  constexpr int64_t rounds = 3000;
+  constexpr std::chrono::microseconds at_once{0};
+  Progress there, back;
+  std::vector<std::thread> others;
+  others.emplace_back([&] {
+    for (int64_t i = 1; i <= rounds; ++i) {
+      there.wait(i, at_once);
+      back.publish(i);
+    }
+  });
+  for (int64_t every : {2, 3, 7}) {
+    others.emplace_back([&, every] {
+      for (int64_t i = every; i <= rounds; i += every) there.wait(i, at_once);
+    });
+  }
+  for (int64_t i = 1; i <= rounds; ++i) {
+    there.publish(i);
+    back.wait(i, at_once);
+  }
+  for (std::thread &thread : others) thread.join();
+  return true;
+}
+
+// The same bits with all threads, with some, and with the calling thread alone.
+bool threads_that_cannot_be_started() {
+  const int batches[] = {1, 3, 5};
+  std::vector<std::vector<float>> alone, with_one, with_all;
+  const auto run = [&](StartThread start, int first, std::vector<std::vector<float>> &results) {
+    set_up_pool(start, 64);
+    if (first > 0) step(first, 1);
+    set_up_pool(start ? start : refuse, 64);
+    for (const int batch : batches) results.push_back(step(4, batch));
+  };
+  run(refuse, 0, alone);
+  run(nullptr, 2, with_one);
+  run(nullptr, 4, with_all);
+  bool ok = true;
+  for (size_t i = 0; i < 3; ++i) ok = ok && same(alone[i], with_one[i]) && same(alone[i], with_all[i]);
+  return ok;
+}
+
+// Threads that exist but get no core are not waited for; later they take part.
+bool threads_that_come_late() {
+  set_up_pool(hold_back, 64);
+  std::vector<std::vector<float>> alone;
+  for (const int batch : {1, 3, 5}) alone.push_back(step(4, batch));
+  if (held_back.size() != 3) return false;
+  for (auto &body : held_back) std::thread(std::move(body)).detach();
+  bool ok = true;
+  for (int i = 0; i < 20; ++i) {
+    for (const int batch : {1, 3, 5}) ok = ok && same(alone[static_cast<size_t>(batch / 2)], step(4, batch));
+  }
+  return ok;
+}
+
+// More threads than cores: none is started for nothing.
+bool no_more_threads_than_cores() {
+  set_up_pool(hold_back, 2);
+  return !step(7, 1).empty() && held_back.size() == 1;
+}
+
+// A whole pass of teams in which every lane's thread may be the last to come: nothing is done twice or left out.
+bool every_chunk_once() {
+  constexpr int lanes = 3;
+  Team team(lanes);
+  std::vector<std::atomic<int>> taken(300);
+  std::vector<std::thread> threads;
+  std::atomic<int> members{0};
+  for (int i = 0; i < 2 * lanes; ++i) {
+    threads.emplace_back([&] {
+      if (!team.join()) return;
+      ++members;
+      for (int64_t n = team.take_chunk(); n < 300; n = team.take_chunk()) {
+        team.lane(n).wait(n >= lanes ? n - lanes + 1 : 0);
+        ++taken[static_cast<size_t>(n)];
+        if (n > 0) team.lane(n - 1).wait(n);
+        team.lane(n).publish(n + 1);
+      }
+    });
+  }
+  for (std::thread &thread : threads) thread.join();
+  for (const auto &count : taken) {
+    if (count != 1) return false;
+  }
+  return members == lanes;
+}
+
+}  // namespace
+
+int main(int, char **arguments) {
+  struct Check {
+    const char *name;
+    bool (*run)();
+  };
+  const Check checks[] = {{"a long wait sleeps", a_long_wait_sleeps},
+                          {"no wake-up is lost", no_wake_up_is_lost},
+                          {"threads cannot be started", threads_that_cannot_be_started},
+                          {"threads come late", threads_that_come_late},
+                          {"no more threads than cores", no_more_threads_than_cores},
+                          {"every chunk once", every_chunk_once}};
+  for (const Check &check : checks) {
+    if (std::strcmp(arguments[1], check.name) == 0) {
+      const bool passed = check.run();
+      std::printf("%s: %s\n", check.name, passed ? "passed" : "failed");
+      return passed ? 0 : 1;
+    }
+  }
+  std::printf("no check \"%s\"\n", arguments[1]);
+  return 2;
+}
