@@ -126,13 +126,13 @@ def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cas
         request.param
     ]
     core = request.getfixturevalue(fixture)
-    monkeypatch.setattr(operator, "compiled_core", lambda _backend: core)
+    monkeypatch.setattr(operator, "compiled_core", lambda *_: core)
     return Case(core, backend)
 
 
 @pytest.fixture
 def cpu_case(cpu_core: Core, monkeypatch: pytest.MonkeyPatch) -> Case:
-    monkeypatch.setattr(operator, "compiled_core", lambda _backend: cpu_core)
+    monkeypatch.setattr(operator, "compiled_core", lambda *_: cpu_core)
     return Case(cpu_core, "cpu")
 
 
@@ -144,7 +144,7 @@ def default_threads() -> Iterator[None]:
 
 @pytest.fixture
 def shim_case(shim_core: Core, monkeypatch: pytest.MonkeyPatch) -> Case:
-    monkeypatch.setattr(operator, "compiled_core", lambda _backend: shim_core)
+    monkeypatch.setattr(operator, "compiled_core", lambda *_: shim_core)
     return Case(shim_core, "cuda")
 
 

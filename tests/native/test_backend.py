@@ -22,7 +22,7 @@ def statuses(monkeypatch):
         "cpu": LibraryStatus("cpu", Path("c"), True, "ready", "AVX-512"),
         "cuda": LibraryStatus("cuda", None, False, "The compiled CUDA core was not built."),
     }
-    monkeypatch.setattr(backend, "library_status", known.__getitem__)
+    monkeypatch.setattr(backend, "library_status", lambda kind, _device=0: known[kind])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     return known
 
@@ -121,6 +121,46 @@ def test_status_of_what_is_installed(cpu_core):
     assert status.usable
     assert status.variant in ("AVX-512", "AVX2", "baseline", "NEON")
     assert "cpu" in status.path.name
+
+
+SECOND_GPU = torch.device("cuda", 1)
+
+
+@pytest.fixture
+def shim_installed(shim_core, monkeypatch, fresh_libraries):
+    """The CUDA sources, compiled for the CPU, where the CUDA core is looked for."""
+    path = shim_core.library.path
+    monkeypatch.setattr(libraries, "find_library", lambda kind: path if kind == "cuda" else None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    return lambda machine: monkeypatch.setenv("NAPARI_MSD_SHIM_MACHINE", machine)
+
+
+@pytest.mark.parametrize(
+    ("machine", "sentence"),
+    [
+        ("no driver", "no NVIDIA GPU, or no driver for it, was found"),
+        ("no GPU", "no NVIDIA GPU, or no driver for it, was found"),
+        ("old driver", "the NVIDIA driver is too old: version 580 or newer is needed"),
+        ("old GPU", "it has no code for this GPU; compute capability 7.5 (Turing, 2018) or newer"),
+    ],
+)
+def test_a_machine_that_the_cuda_core_cannot_run_on(shim_installed, machine, sentence):
+    shim_installed(machine)
+    status = libraries.library_status("cuda")
+    assert not status.usable
+    assert status.reason.startswith(f"The compiled CUDA core cannot run here: {sentence}")
+    assert libraries.load_library("cuda") is None
+    choice = choose_backend("auto", GPU, torch.float32)
+    assert choice.name == "torch"
+    assert sentence in choice.reason
+
+
+def test_each_gpu_is_asked(shim_installed):
+    shim_installed("old second GPU")
+    assert choose_backend("auto", GPU, torch.float32).name == "cuda"
+    assert choose_backend("auto", SECOND_GPU, torch.float32).name == "torch"
+    assert not libraries.library_status("cuda", 2).usable  # there is none of that number
+    assert libraries.load_library("cuda", 0).functions.msd_probe(-1) == libraries.abi.NO_DEVICE
 
 
 def test_threads_are_checked():

@@ -22,7 +22,7 @@ def gpu_case(cpu_case, monkeypatch):
     if library is None:
         pytest.skip(libraries.library_status("cuda").reason)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # the reference's convolutions
-    monkeypatch.setattr(operator, "compiled_core", lambda _backend: Core(library))
+    monkeypatch.setattr(operator, "compiled_core", lambda *_: Core(library))
     return dataclasses.replace(cpu_case, core=Core(library), backend="cuda")
 
 

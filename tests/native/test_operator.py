@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import math
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from napari_msd import MSDNet
-from napari_msd.errors import MSDError, OutOfMemoryError, SettingsError
-from napari_msd.native import abi, operator
-from napari_msd.native.core import Structure
+from napari_msd.errors import MSDError, OutOfMemoryError
+from napari_msd.native import abi, libraries, operator
+from napari_msd.native.core import Core, Structure, UnsupportedError
 
 
 @pytest.mark.parametrize("keep_maps", [False, True])
@@ -73,8 +76,61 @@ def test_what_a_core_does_not_serve_is_refused_with_the_sizes(cpu_core, make_net
     structure = Structure(net.dilations, net.width, net.boundary)
     image = torch.zeros(1, 1, 4, 5, 6, dtype=torch.float64)
     problem = cpu_core._problem(image, net.output_weight, structure, keep_maps=False)
-    with pytest.raises(SettingsError, match=r"4 x 5 x 6 pixels.*depth 2"):
+    with pytest.raises(UnsupportedError, match=r"4 x 5 x 6 pixels.*depth 2"):
         cpu_core._check(abi.UNSUPPORTED, problem)
+
+
+@pytest.mark.parametrize(
+    ("shape", "depth", "training"),
+    [
+        ((2**20, 1, 2**20, 2**20), 2, False),
+        ((2**20, 1, 2**20, 2**20), 2, True),
+        ((2**62, 1, 1, 1), 2, True),
+        ((2**10, 1, 2**20, 2**20), 5000, True),  # 2^64 bytes and some
+    ],
+)
+def test_a_size_that_no_memory_holds_is_refused(case, shape, depth, training):
+    with pytest.raises(MSDError):
+        bytes_needed(case.core, shape, depth, training)
+
+
+@pytest.mark.parametrize("depth", [1, 10])
+def test_the_largest_sizes_are_counted_right(cpu_core, depth):
+    shape = (2**10, 1, 2**20, 2**20)
+    maps = 4 * (depth + 1) * math.prod(shape)
+    assert maps < bytes_needed(cpu_core, shape, depth, training=True) < 2.5 * maps
+
+
+def bytes_needed(core: Core, shape: tuple[int, ...], depth: int, training: bool) -> int:
+    """`Core.bytes_needed` without a tensor of that shape, which torch would refuse first."""
+    structure = Structure((1,) * depth, 1, "reflect")
+    like, weight = torch.zeros(1, 1, 2, 2), torch.empty(2, depth + 1, device="meta")
+    problem = core._problem(like, weight, structure, keep_maps=training)
+    problem.batch, problem.sizes = shape[0], (1, *shape[2:])
+    memory = core._memory(problem)
+    return memory.maps + memory.forward_workspace + memory.backward_workspace
+
+
+def test_memory_for_a_plan_that_is_not_there_is_an_error_not_a_crash():
+    # In a process of its own: 2**24 channels' plan does not fit, and on a core that lets
+    # exceptions out the process ends.
+    script = """
+import ctypes, resource, sys
+from napari_msd.native import abi
+from napari_msd.native.libraries import load_library
+library = load_library("cpu")
+channels = 2**24
+problem = abi.Problem(
+    1, (1, 4, 4), (ctypes.c_int32 * channels)(*[1] * channels), 1, channels, 1, 2, 2, 0, 0, 1, 1, 0
+)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, used + 2**20))
+sys.exit(100 + library.functions.msd_memory_needed(problem, abi.Memory()))
+"""
+    if sys.platform != "linux" or libraries.load_library("cpu") is None:
+        pytest.skip("needs Linux and the compiled CPU core")
+    result = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
+    assert result.returncode == 100 + abi.OUT_OF_MEMORY, result.stderr.decode()
 
 
 def test_a_step_needs_twice_the_maps_and_little_more(cpu_core):

@@ -226,7 +226,7 @@ def test_every_instruction_set_agrees(
     shutil.copy(cpu_core.library.path, copy)
     monkeypatch.setenv("NAPARI_MSD_CPU_VARIANT", variant)
     core = Core(open_library(copy))
-    monkeypatch.setattr(operator, "compiled_core", lambda _backend: core)
+    monkeypatch.setattr(operator, "compiled_core", lambda *_: core)
     case = replace(cpu_case, core=core)
     names = {"baseline": "baseline", "avx2": "AVX2", "avx512": "AVX-512"}
     assert core.library.variant in (names[variant], cpu_core.library.variant, "NEON")

@@ -13,6 +13,9 @@ from safetensors.torch import load, save
 
 from napari_msd import MSDNet
 from napari_msd.errors import ImageError, SettingsError
+from napari_msd.native.backend import BackendChoice
+from napari_msd.native.core import UnsupportedError
+from napari_msd.network import msdnet
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,31 @@ def test_torch_and_the_compiled_core_agree():
         net.backend = "torch"
         # Two orders of summation of at most 80 float32 terms.
         torch.testing.assert_close(net(image), compiled, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def no_core_serves_it(monkeypatch):
+    def refuse(*_arguments):
+        raise UnsupportedError("Cannot compute 1 image(s): this core does not serve them.")
+
+    monkeypatch.setattr(msdnet, "mixed_scale_dense", refuse)
+    core = BackendChoice("cpu", "Compiled CPU core.")
+    monkeypatch.setattr(msdnet, "choose_backend", lambda *_arguments: core)
+
+
+def test_what_a_core_does_not_serve_goes_to_torch(no_core_serves_it):
+    net = MSDNet(1, 2, depth=2)
+    assert net(torch.zeros(1, 1, 4, 5)).shape == (1, 2, 4, 5)
+    assert net.backend_in_use == "torch"
+    assert net.backend_reason == (
+        "PyTorch on the CPU: cannot compute 1 image(s): this core does not serve them."
+    )
+
+
+def test_who_insists_on_a_core_is_told_that_it_does_not_serve_it(no_core_serves_it):
+    net = MSDNet(1, 2, depth=2, backend="cpu")
+    with pytest.raises(SettingsError, match="does not serve"):
+        net(torch.zeros(1, 1, 4, 5))
 
 
 class TestStateDict:
