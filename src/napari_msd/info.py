@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+import shlex
+import sys
+from importlib.metadata import PackageNotFoundError, distribution, version
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +48,43 @@ def _cores() -> Iterator[str]:
         yield f"{status.kind + ' core':<12}{state}: {status.reason}"
         if status.path is not None:
             yield f"{'':<12}{status.path}"
+        elif status.kind == "cpu":
+            yield from _how_to_build()
+
+
+def _how_to_build() -> Iterator[str]:
+    """What to do about a package that was installed without a compiler."""
+    yield f"{'':<12}No C++ compiler was found, or it failed, when napari-msd was installed."
+    yield f"{'':<12}Training works, but is many times slower. Install a compiler, then run"
+    yield f"{'':<12}  {rebuild_command()}"
+    yield f"{'':<12}(pip keeps what it built in its cache: without --no-cache-dir nothing changes)"
+
+
+def rebuild_command() -> str:
+    """Install this package again from where it came from, past pip's cache of built packages."""
+    options = ("--no-cache-dir", "--force-reinstall", "--no-deps")
+    command = [sys.executable, "-m", "pip", "install", *options, *_source()]
+    return shlex.join(command)
+
+
+def _source() -> list[str]:
+    """What to tell pip: the folder, archive or repository that it installed, else the name."""
+    name = "napari-msd"
+    try:
+        text = distribution(name).read_text("direct_url.json")
+    except PackageNotFoundError:
+        text = None
+    origin: dict[str, Any] = json.loads(text) if text else {}
+    url = str(origin.get("url", ""))
+    if url.endswith(".whl"):
+        url = ""  # no core will ever be in that file
+    if "vcs_info" in origin:
+        vcs = origin["vcs_info"]
+        return [f"{name} @ {vcs['vcs']}+{url}@{vcs['commit_id']}"]
+    if not url.startswith("file:"):
+        return [f"{name} @ {url}" if url else name]
+    folder = url2pathname(urlsplit(url).path)
+    return ["--editable", folder] if origin.get("dir_info", {}).get("editable") else [folder]
 
 
 def _devices() -> Iterator[str]:
