@@ -83,6 +83,10 @@ def test_sanitizers_find_nothing_in_passes(programs):
 )
 def test_threads_wait_for_each_other_and_for_nobody_else(programs, check):
     result = subprocess.run(
-        [programs / "check_threads", check], capture_output=True, text=True, check=False
+        [programs / "check_threads", check],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert result.returncode == 0, result.stdout + result.stderr
