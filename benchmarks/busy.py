@@ -17,7 +17,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -32,6 +31,7 @@ from napari_msd.native.libraries import load_library, open_library
 from napari_msd.native.threads import available_cores
 
 KINDS = ("30:1x96x96 forward", "30:4x128x128 step", "100:1x512x512 forward")
+COLUMNS = "     mean    median       p90       max  ratio bound within others"
 # Ends when this process closes the pipe, also by being killed.
 NEIGHBOUR = """
 import os, sys, threading
@@ -42,24 +42,10 @@ while True:
 """
 
 
-@dataclass
-class Run:
-    """Seconds of the passes of one run, and cores that were used by other processes."""
-
-    times: list[float]
-    others: float
-
-    @property
-    def mean(self) -> float:
-        """Seconds."""
-        return statistics.mean(self.times)
-
-
 @contextmanager
 def neighbours(number: int) -> Iterator[list[psutil.Process]]:
     """Busy processes while the block runs; all count when it begins."""
-    command = [sys.executable, "-c", NEIGHBOUR]
-    pipe = subprocess.PIPE
+    command, pipe = [sys.executable, "-c", NEIGHBOUR], subprocess.PIPE
     running = [subprocess.Popen(command, stdin=pipe, stdout=pipe) for _ in range(number)]
     try:
         for process in running:
@@ -71,29 +57,28 @@ def neighbours(number: int) -> Iterator[list[psutil.Process]]:
             process.communicate()
 
 
-def measure(call: Callable[[], object], seconds: float, busy: list[psutil.Process]) -> Run:
-    """Time calls for so long, at least two."""
+def measure(
+    call: Callable[[], object], seconds: float, busy: list[psutil.Process]
+) -> tuple[list[float], float]:
+    """Time of each of some calls, at least two; and how many cores all others used meanwhile."""
 
-    def used() -> tuple[float, float]:
-        everything = psutil.cpu_times()
-        ours = [psutil.Process(), *busy]
-        idle = everything.idle + getattr(everything, "iowait", 0)
-        return sum(everything[:8]) - idle, sum(sum(p.cpu_times()[:2]) for p in ours)
+    def used_by_others() -> float:
+        cores = psutil.cpu_times()
+        used = sum(cores[:8]) - cores.idle - getattr(cores, "iowait", 0)
+        return used - sum(sum(p.cpu_times()[:2]) for p in (psutil.Process(), *busy))
 
     call()
-    before, start, times = used(), time.perf_counter(), []
+    before, start, times = used_by_others(), time.perf_counter(), []
     while time.perf_counter() - start < seconds or len(times) < 2:
         began = time.perf_counter()
         call()
         times.append(time.perf_counter() - began)
-    wall, after = time.perf_counter() - start, used()
-    others = (after[0] - before[0] - (after[1] - before[1])) / wall
-    return Run(times, max(0.0, others))
+    return times, max(0.0, used_by_others() - before) / (time.perf_counter() - start)
 
 
-def report(kind: str, threads: int, builds: dict[str, Core], arguments: argparse.Namespace) -> None:
+def report(kind: str, threads: int, builds: dict[str, Core], options: argparse.Namespace) -> None:
     """Measure one kind of pass and print its lines."""
-    case, _, what = kind.partition(" ")
+    case, what = kind.split()
     net, image = prepared(parse_case(case), "cpu")
 
     def call() -> None:
@@ -103,26 +88,28 @@ def report(kind: str, threads: int, builds: dict[str, Core], arguments: argparse
             logits.sum().backward()
 
     set_threads(threads)
-    runs: dict[tuple[str, int], list[Run]] = defaultdict(list)
-    for _ in range(arguments.runs):
-        for k in (0, *arguments.neighbours):
+    runs, others = defaultdict(list), defaultdict(list)
+    for _ in range(options.runs):
+        for k in (0, *options.neighbours):
             with neighbours(k) as busy:
                 for name, core in builds.items():
                     operator.compiled_core = lambda *_, core=core: core
-                    if not runs[name, k]:
+                    if (name, 0) not in runs:
                         validate(net)
-                    runs[name, k].append(measure(call, arguments.seconds, busy))
+                    times, by_others = measure(call, options.seconds, busy)
+                    runs[name, k].append(times)
+                    others[name, k].append(by_others)
     for (name, k), measured in runs.items():
-        quiet = statistics.median(run.mean for run in runs[name, 0])
+        quiet = statistics.median(map(statistics.mean, runs[name, 0]))
+        mean = statistics.median(map(statistics.mean, measured))
         bound = 2 * (k + available_cores()) / available_cores()
-        worst = [max(r.times) if "512x512" in kind else r.mean for r in measured]
-        times = sorted(t for run in measured for t in run.times)
-        mean = statistics.median(run.mean for run in measured)
+        worst = map(max if "512x512" in case else statistics.mean, measured)
+        times = sorted(t for run in measured for t in run)
         figures = (mean, statistics.median(times), times[int(0.9 * len(times))], times[-1])
         print(
             f"{kind:22} {threads} {k} {name:9}", *(f"{1e3 * x:9.2f}" for x in figures),
-            f"{mean / quiet:6.2f} {bound:5.1f}  {sum(w <= bound * quiet for w in worst):2}"
-            f"/{len(measured)}  {statistics.median(r.others for r in measured):5.2f}", flush=True,
+            f"{mean / quiet:6.2f} {bound:5.1f} {sum(t <= bound * quiet for t in worst):3}"
+            f"/{len(measured):<2} {statistics.median(others[name, k]):6.2f}", flush=True,
         )  # fmt: skip
 
 
@@ -136,19 +123,18 @@ def main() -> None:
     parser.add_argument("--neighbours", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", choices=KINDS, action="append")
     parser.add_argument("--quick", action="store_true", help="3 runs of 0.3 s")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.runs, arguments.seconds = 3, 0.3
+    options = parser.parse_args()
+    if options.quick:
+        options.runs, options.seconds = 3, 0.3
     builds = {"installed": Core(load_library("cpu"))}
-    if arguments.library:
-        builds["other"] = Core(open_library(next(arguments.library.rglob("*napari_msd_cpu.*"))))
+    if options.library:
+        builds["other"] = Core(open_library(next(options.library.rglob("*napari_msd_cpu.*"))))
     torch.set_num_threads(1)  # torch's idle threads spin: they would be neighbours, too
     print(f"{machine('cpu')}; {available_cores()} cores; milliseconds")
-    columns = ("mean", "median", "p90", "max", "ratio", "bound", "within", "others")
-    print(f"{'pass':22} t k {'build':9}", *(f"{c:>9}" for c in columns[:4]), *columns[4:])
-    for kind in arguments.only or KINDS:
-        for threads in arguments.threads:
-            report(kind, threads, builds, arguments)
+    print(f"{'pass':22} t k {'build':9} {COLUMNS}")
+    for kind in options.only or KINDS:
+        for threads in options.threads:
+            report(kind, threads, builds, options)
 
 
 if __name__ == "__main__":
