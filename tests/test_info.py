@@ -12,6 +12,7 @@ import pytest
 from napari_msd import info, native
 from napari_msd.native.libraries import LibraryStatus
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="quotes as a Unix shell does")
 PIP = f"{sys.executable} -m pip install --no-cache-dir --force-reinstall --no-deps "
 FOLDER = str(Path("/tmp/my sources"))
 

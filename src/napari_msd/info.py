@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shlex
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distribution, version
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ def rebuild_command() -> str:
     """Install this package again from where it came from, past pip's cache of built packages."""
     options = ("--no-cache-dir", "--force-reinstall", "--no-deps")
     command = [sys.executable, "-m", "pip", "install", *options, *_source()]
-    return shlex.join(command)
+    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
 
 def _source() -> list[str]:
