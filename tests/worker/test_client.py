@@ -15,7 +15,7 @@ import pytest
 
 from napari_msd.config import Settings
 from napari_msd.planes import Region
-from napari_msd.worker import client as client_module
+from napari_msd.worker import connection
 from napari_msd.worker.messages import (
     Finished,
     Measured,
@@ -284,7 +284,7 @@ SCRIPT = """
     client.set_view(View((), whole(image.shape)))
     client.set_live(True)
     assert learning.wait(90)
-    print(client.pid, client._trainer.process.slot.shm.name, flush=True)
+    print(client.pid, client._connection.trainer.process.slot.shm.name, flush=True)
 """
 
 
@@ -347,7 +347,7 @@ def test_an_error_while_sending_is_told_and_the_next_request_is_sent(client, lis
     start(client, lambda key: image(), 1, 2)
     client.set_live(True)
     listener.wait(Progress, lambda p: p.step > 0)
-    client._outbox.put(broken)
+    client._connection.post(broken)
     notice = listener.wait(Notice)
     assert (notice.level, "ZeroDivisionError" in notice.text) == ("error", True)
     listener.wait(Progress, lambda p: p.state == "idle")  # as the window says then
@@ -367,7 +367,7 @@ def test_a_plane_for_which_there_is_no_memory_is_told_once(client, listener, mon
 
     start(client, lambda key: image(), 1, 2)
     with monkeypatch.context() as patch:
-        patch.setattr(client_module, "share", full)
+        patch.setattr(connection, "share", full)
         client.set_live(True)
         notice = listener.wait(Notice)
         assert "could not be sent to the trainer" in notice.text
@@ -381,9 +381,9 @@ def test_a_plane_for_which_there_is_no_memory_is_told_once(client, listener, mon
 
 
 def test_a_word_that_is_not_understood_is_told(client, listener, caplog):
-    process = client._trainer.process
-    client._hear(process, {"session": 0, "event": "Nonsense"})
-    client._hear(process, {"event": "Notice"})
+    process = client._connection.trainer.process
+    client._connection.hear(process, {"session": 0, "event": "Nonsense"})
+    client._connection.hear(process, {"event": "Notice"})
     listener.wait(Notice, lambda n: n.level == "warning" and "not understood" in n.text)
     assert caplog.records[0].exc_info is not None
     client.cancel()
@@ -396,7 +396,7 @@ def test_a_block_of_a_dead_process_frees_no_slot_of_the_next(client):
             raise AssertionError("sent to a process that is gone")
 
     sent = []
-    client._answer(Dead(), "overlay_taken", session=1)
+    client._connection.answer(Dead(), "overlay_taken", session=1)
     assert sent == []
 
 

@@ -65,7 +65,7 @@ def test_a_full_pipe_does_not_hide_a_hang(listener):
     try:
         live(client)
         listener.wait(OverlayBlock)
-        process = client._trainer.process
+        process = client._connection.trainer.process
         os.kill(client.pid, signal.SIGSTOP)
         rng = np.random.default_rng(0)
         for _ in range(100):  # does not compress: more than any pipe holds
@@ -130,7 +130,7 @@ def test_nothing_is_left_of_closed_clients():
         client = TrainerClient(listener)
         there = threading.Event()
         client.start()
-        client._outbox.put(there.set)
+        client._connection.post(there.set)
         assert there.wait(PATIENCE)  # the process is there, and loads
         client.close()
 
@@ -258,5 +258,5 @@ def test_what_computes_is_polite_and_what_answers_is_not(client):
     mine = os.getpriority(os.PRIO_PROCESS, 0)
     threads = psutil.Process(client.pid).threads()
     priorities = [os.getpriority(os.PRIO_PROCESS, thread.id) for thread in threads]
-    assert set(priorities) == {mine, NICE}
+    assert set(priorities) == {mine, max(mine, NICE)}
     assert os.getpriority(os.PRIO_PROCESS, client.pid) == mine  # the thread that reads requests

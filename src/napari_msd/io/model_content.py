@@ -21,7 +21,7 @@ from napari_msd.io.model_header import HEADER_KEY, MAX_HEADER_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MAX_WEIGHT_BYTES = 2**29
+MAX_WEIGHT_BYTES = 2**30
 """Weights of 200 layers of 10 channels need 72 MB, of 500 layers 450 MB; 1000 layers of one
 channel 18 MB. Larger networks can neither be saved nor read."""
 

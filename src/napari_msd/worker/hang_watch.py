@@ -13,8 +13,8 @@ START_TICKS = 300
 STUCK_TICKS = 30
 """Ticks in one turn of the trainer's loop that used next to no processor time."""
 
-STUCK_CPU_SECONDS = 0.1
-"""How little that is, in all `STUCK_TICKS`: about what the process needs for its heartbeats."""
+STUCK_CPU_SECONDS = 0.15
+"""How little that is, in all `STUCK_TICKS`: twice what the process needs at rest."""
 
 
 class HangWatch:

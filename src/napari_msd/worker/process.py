@@ -13,11 +13,12 @@ GRACE_SECONDS = 2.0
 """How long a step in progress may take to end by itself once the viewer is gone."""
 
 
-NICE = 10
+NICE = 5
 """Priority of training on Linux and macOS: 0 is everybody's, 19 the least.
 
-A process at nice 19 gets 1.5 % of a core that one other process wants as a whole, and
-training would stand still on a busy machine; at nice 10 it gets 10 %.
+Of a core that another process at 0 wants as a whole, Linux gives a process at nice 19 1.5 %, at
+10 10 % and at 5 25 %. A training step needs all its threads at once and gets less still: beside
+two busy programs on two cores training stands still at 10 (``benchmarks/priority.py``).
 """
 
 NICE_VARIABLE = "NAPARI_MSD_NICE"
@@ -85,6 +86,7 @@ def be_polite() -> None:
             if nice > 0:
                 psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
         elif psutil.LINUX:
+            nice = max(nice, os.getpriority(os.PRIO_PROCESS, 0))  # not everybody may go up
             for thread in _computing_threads():
                 os.setpriority(os.PRIO_PROCESS, thread, nice)
         else:

@@ -133,10 +133,10 @@ class TrainerProcess:
 
     def tick(self) -> None:
         """A second passed: a process that hangs is killed, and dies as of itself."""
-        if self._ending or self._fault:
+        if self._ending or self._fault or not self._service.is_alive():
             return
         self._fault = self._watch.tick()
-        if self._fault and self._service.is_alive():
+        if self._fault:
             self._service.kill()
 
     @property
