@@ -1,4 +1,4 @@
-"""The whole way over the wall, with a real trainer process."""
+"""The whole way over the process boundary, with a real trainer process."""
 
 import contextlib
 import errno
@@ -385,6 +385,7 @@ def test_a_word_that_is_not_understood_is_told(client, listener, caplog):
     client._connection.hear(process, {"session": 0, "event": "Nonsense"})
     client._connection.hear(process, {"event": "Notice"})
     listener.wait(Notice, lambda n: n.level == "warning" and "not understood" in n.text)
+    assert sum(isinstance(event, Notice) for event in listener.events) == 1
     assert caplog.records[0].exc_info is not None
     client.cancel()
     listener.wait(Finished)

@@ -47,6 +47,7 @@ class Connection:
         """Number of the newest session that was asked for."""
         self.session: SessionMemory | None = None
         """The session that was sent last; changed on the sender's thread."""
+        self._puzzled = False
         self.teller = Teller(on_event)
         self.trainer = Supervisor(
             self.hear, self._tell, self.post, self._rest, self._resuming, tick_seconds
@@ -127,7 +128,9 @@ class Connection:
             event = unpack_event(data)
         except Exception:
             logging.getLogger(__name__).exception("The trainer said what is not understood")
-            self._tell(Notice("warning", "A message of the trainer was not understood."))
+            if not self._puzzled:  # once: there may be many more
+                self._puzzled = True
+                self._tell(Notice("warning", "A message of the trainer was not understood."))
             return
         if isinstance(event, Ready):
             self.trainer.ready(process, event.pid)

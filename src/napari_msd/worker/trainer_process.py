@@ -147,7 +147,10 @@ class TrainerProcess:
         process = _popen(self._service)
         killed = -getattr(signal, "SIGKILL", 0)
         if killed and process is not None and process.returncode == killed:
-            return "was killed from outside, perhaps because the machine ran out of memory"
+            return (
+                "stopped unexpectedly (it was killed from outside, perhaps because the machine "
+                "ran out of memory)"
+            )
         return "stopped unexpectedly"
 
     def kill(self) -> None:
