@@ -231,7 +231,7 @@ def test_some_missing_numbers_are_said_and_survived(client, listener):
     start(client, lambda key: pixels, 1, 2)
     client.set_live(True)
     notice = listener.wait(Notice)
-    assert (notice.level, "not numbers" in notice.text) == ("warning", True)
+    assert (notice.level, "NaN or infinite" in notice.text) == ("warning", True)
     listener.wait(OverlayBlock)
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-import numpy as np
-
 from napari_msd.errors import ImageError
 from napari_msd.inference import Normalisation, Plane
-from napari_msd.inference.resemblance import difference
+from napari_msd.inference.resemblance import difference, not_numbers
 from napari_msd.worker.messages import Notice
 
 
@@ -27,11 +25,11 @@ class PlaneChecks:
 
     def remarks(self, plane: Plane) -> Iterator[Notice]:
         """Warnings about a plane, (C, Y, X), for the person."""
-        if plane.dtype.kind == "f" and not (finite := np.isfinite(plane)).all():
+        if amount := not_numbers(plane):
             yield Notice(
                 "warning",
-                f"{1 - finite.mean():.1%} of this plane's pixels are not numbers (NaN or "
-                "infinite); they are treated as average grey.",
+                f"This plane has NaN or infinite values ({amount}); "
+                "they are treated as average grey.",
             )
         if self._model is None:
             return
