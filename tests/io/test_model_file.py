@@ -225,7 +225,7 @@ def test_a_sparse_file_of_5_gb_costs_nothing(tmp_path, monkeypatch, beginning):
 
 def test_a_network_too_large_for_a_file_is_refused_when_read_and_when_saved():
     large = {"in_channels": 1, "n_classes": 2, "depth": 1000, "width": 10, "ndim": 2}
-    with pytest.raises(ModelFileError, match=r"1715 MiB and a model file holds 512; use fewer"):
+    with pytest.raises(ModelFileError, match=r"1715 MiB and a model file holds 1024; use fewer"):
         require_savable(large)
     require_savable({**large, "depth": 500})
     require_savable({**large, "width": 1})
