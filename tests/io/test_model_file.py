@@ -235,7 +235,7 @@ def test_a_network_too_large_for_a_file_is_refused_when_read_and_when_saved():
     classes = [{"value": v, "name": "", "color": "#000000"} for v in (1, 4)]
     data = with_value(with_value(data, "classes", classes), "mean", [1.0])
     data = with_value(with_value(data, "std", [1.0]), "dilations", [1])
-    with pytest.raises(ModelFileError, match="a model file holds 512"):
+    with pytest.raises(ModelFileError, match="a model file holds 1024"):
         ModelRecord.from_bytes(data)
 
 
