@@ -26,8 +26,10 @@ bool spin(std::chrono::microseconds time, Condition &&condition) {
   if (condition()) return true;
   const auto end = std::chrono::steady_clock::now() + time;
   do {
-    for (int i = 0; i < 32; ++i) relax();
-    if (condition()) return true;
+    for (int i = 0; i < 32; ++i) {
+      relax();
+      if (condition()) return true;
+    }
   } while (std::chrono::steady_clock::now() < end);
   return false;
 }

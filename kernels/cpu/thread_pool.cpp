@@ -33,7 +33,8 @@ bool start_detached(std::function<void()> body) {
 std::atomic<StartThread> start_thread{start_detached};
 std::atomic<int> cores{static_cast<int>(std::thread::hardware_concurrency())};
 
-// Sleeping and waking costs as long as a small pass: for the time between two passes of a training step, wait awake.
+// Sleeping and waking costs as long as a small pass. So wait awake, once per pass, for the next pass of a training step
+// and for others to end theirs: they have had whole images to do, each in its own time.
 constexpr std::chrono::microseconds between_passes{200};
 
 class Pool {
@@ -60,7 +61,7 @@ class Pool {
       open_ = 0;
     }
     const auto done = [this] { return running_.load(std::memory_order_acquire) == 0; };
-    if (spin(spin_time, done)) return;
+    if (spin(between_passes, done)) return;
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, done);
   }
