@@ -51,7 +51,7 @@ class BackwardImage {
   void run() {
     Sweep sweep(plan_, plan_.backward, share_, true);
     sweep.run([&](const Block &block, int64_t chunk, int parity, bool first) {
-      T *ring = ring_ + parity * (plan_.backward_ring() / plan_.backward.parities);
+      T *ring = ring_ + parity * ring_numbers_;
       sums_ = lane_sums_ + sweep.lane() * plan_.sums_stride();
       if (first) pack(weights_, block.first, block.last, first_map_, block.maps_outside);
       if (block.last == plan_.channels) start_with_logits(rows_of(plan_, chunk, 0));
@@ -219,6 +219,7 @@ class BackwardImage {
   const KernelTable<T> &kernels_ = kernels<T>();
   // The next row of all maps.
   const int64_t ahead_ = plan_.maps * plan_.row_stride;
+  const int64_t ring_numbers_ = plan_.backward_ring() / plan_.backward.parities;
   const T *maps_;
   T *gradients_, *ring_;
   T *zeros_, *padded_, *weights_, *inner_weights_, *rest_;

@@ -36,7 +36,7 @@ class ForwardImage {
   void run() {
     Sweep sweep(plan_, plan_.forward, share_, false);
     sweep.run([&](const Block &block, int64_t chunk, int parity, bool) {
-      T *ring = ring_ + parity * (plan_.forward_ring() / plan_.forward.parities);
+      T *ring = ring_ + parity * ring_numbers_;
       const bool is_last = block.last == plan_.channels;
       const Rows rows = rows_of(plan_, chunk, 0);
       if (block.first == 0) load_input(rows);
@@ -140,6 +140,7 @@ class ForwardImage {
   const KernelTable<T> &kernels_ = kernels<T>();
   // The next row of all maps, where that comes from memory.
   const int64_t ahead_ = plan_.in_cache ? 0 : plan_.maps * plan_.row_stride;
+  const int64_t ring_numbers_ = plan_.forward_ring() / plan_.forward.parities;
   T *maps_, *ring_, *products_;
 };
 
