@@ -61,5 +61,6 @@ def icon(name: str, colors: Palette) -> QIcon:
     painter.setOpacity(_FAINT)
     painter.drawPixmap(0, 0, bright)
     painter.end()
-    found.addPixmap(faint, QIcon.Mode.Disabled)
-    return found
+    made = QIcon(bright)
+    made.addPixmap(faint, QIcon.Mode.Disabled)
+    return made
