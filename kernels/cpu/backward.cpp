@@ -254,9 +254,11 @@ struct BackwardJob {
   }
 
   void store(T *gradient, int64_t first, int64_t count) const {
+    const double *const all = sums(0);
+    const int64_t stride = plan.sums_stride();
     for (int64_t i = 0; i < count; ++i) {
       double total = 0;
-      for (int lane = 0; lane < plan.threads; ++lane) total += sums(lane)[first + i];
+      for (int lane = 0; lane < plan.threads; ++lane) total += all[lane * stride + first + i];
       gradient[i] = static_cast<T>(total);
     }
   }
