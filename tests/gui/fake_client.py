@@ -90,9 +90,9 @@ class FakeClient:
         if self.answers_stop:
             self.say(Finished("stop"))
 
-    def measure(self, models):
+    def measure(self, models, request=0):
         self.calls.append("measure")
-        self.measured = models
+        self.measured, self.request = models, request
 
     def close(self):
         self.closed = True

@@ -180,3 +180,18 @@ def test_a_part_of_an_image_is_told_by_its_share(painted, qtbot):
     qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
     sentence = painted.controller.overlay.coverage.completeness.sentence
     assert sentence == "25% of the image is not segmented."
+
+
+def test_pixels_replaced_while_another_image_was_chosen_are_not_segmented(
+    painted, viewer, image, qtbot
+):
+    painted.panel.live_button.click()
+    painted.client.predict(2)
+    qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
+    painted.panel.stop_button.click()
+    viewer.add_image(np.ones((30, 20)), name="other")
+    painted.panel.image_combo.setCurrentText("other")
+    image.data = image.data + 1
+    painted.panel.image_combo.setCurrentText("cells")
+    assert not painted.panel.export_button.isEnabled()
+    assert not viewer.layers["cells segmentation"].data.any()

@@ -222,3 +222,35 @@ def test_a_new_stroke_is_compared_before_what_an_undo_put_in_doubt(
     strokes.finish()  # what was painted and undone before
     strokes.finish()
     assert strokes.snapshot.counts[1] == (layer.data == 1).sum() > 0
+
+
+def test_a_class_is_never_removed_from_another_annotation(
+    viewer, image, open_widget, qtbot, monkeypatch
+):
+    monkeypatch.setattr("napari_msd.gui.strokes._PRESS_S", 0.0)
+    painted = np.zeros(image.data.shape, np.uint8)
+    painted[:40], painted[60:100] = 1, 2
+    layers = [
+        viewer.add_labels(painted.copy(), name=name, scale=image.scale, units=image.units)
+        for name in ("first", "second")
+    ]
+    msd = open_widget(FakeClient)
+    msd.panel.annotation_combo.setCurrentText("first")
+    qtbot.waitUntil(lambda: not msd.controller.strokes.busy)
+    msd.controller.strokes.rescan()
+    msd.session.class_actions.remove(2)
+    assert msd.controller.strokes.busy
+    msd.panel.annotation_combo.setCurrentText("second")
+    qtbot.waitUntil(lambda: not msd.controller.strokes.busy)
+    for layer in layers:
+        np.testing.assert_array_equal(layer.data, painted)
+    assert 2 in msd.controller.classes
+
+
+def test_buttons_of_a_class_follow_the_brush(painted):
+    layer = painted.controller.annotation
+    layer.selected_label = 7
+    painted.session._refresh()
+    assert not painted.panel.remove_class_button.isEnabled()
+    layer.selected_label = 1
+    assert painted.panel.remove_class_button.isEnabled()

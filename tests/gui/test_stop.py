@@ -205,3 +205,15 @@ def test_the_chosen_annotation_is_the_one_painted_on(viewer, image, open_widget)
     msd = open_widget(FakeClient)
     msd.panel.annotation_combo.setCurrentText("one")
     assert viewer.layers.selection.active is viewer.layers["one"]
+
+
+def test_start_over_ends_predict_all_without_an_annotation_too(open_widget, image, qtbot, tmp_path):
+    from test_versions import record
+
+    msd = open_widget(FakeClient)
+    msd.session.results.load_model(record().write(tmp_path / "nuclei"))
+    msd.panel.predict_all_button.click()
+    msd.client.calls.clear()
+    msd.panel.start_over_button.click()
+    assert "open" in msd.client.calls  # which ends all work of the session before
+    assert not msd.controller.work

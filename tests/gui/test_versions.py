@@ -79,7 +79,7 @@ def test_the_list_tells_what_each_version_is(learned):
 def test_all_versions_are_measured_on_the_strokes_of_now(learned, qtbot):
     dialog = open_history(learned)
     assert learned.client.measured == [b"first", b"second"]
-    learned.client.say(Measured({0: 0.55, 1: 0.65}))
+    learned.client.say(Measured({0: 0.55, 1: 0.65}, learned.client.request))
     qtbot.waitUntil(lambda: [row[2] for row in rows(dialog)] == [".65", ".55"])
     learned.controller.annotation.paint((10, 10), 1)  # another question: they are asked again
     qtbot.waitUntil(lambda: [row[2] for row in rows(dialog)] == ["(.60)", "(.90)"])
@@ -88,10 +88,10 @@ def test_all_versions_are_measured_on_the_strokes_of_now(learned, qtbot):
 
 def test_a_version_that_came_meanwhile_is_measured_too(learned, qtbot):
     dialog = open_history(learned)
-    learned.client.say(Measured({0: 0.55, 1: 0.65}))
+    learned.client.say(Measured({0: 0.55, 1: 0.65}, learned.client.request))
     learned.client.keep(b"third", step=400, score=0.8, pieces=40, painted=900)
     qtbot.waitUntil(lambda: learned.client.measured == [b"third"])
-    learned.client.say(Measured({0: None}))
+    learned.client.say(Measured({0: None}, learned.client.request))
     qtbot.waitUntil(lambda: [row[2] for row in rows(dialog)] == ["–", ".65", ".55"])
 
 
@@ -233,3 +233,53 @@ def test_a_model_loaded_without_an_image_is_used_on_the_first_one(open_widget, v
     msd.panel.predict_all_button.click()
     assert ModelRecord.from_bytes(msd.client.opened[-1]).steps == 500
     assert msd.client.calls[-1] == "predict"
+
+
+def test_a_late_answer_about_other_versions_is_not_taken(learned, qtbot):
+    dialog = open_history(learned)
+    late = Measured({0: 0.11, 1: 0.22}, learned.client.request)
+    learned.session.versions._on_other_strokes()  # painted on meanwhile: asked anew
+    learned.client.say(late)
+    learned.client.say(Measured({0: 0.55, 1: 0.65}, learned.client.request))
+    qtbot.waitUntil(lambda: [row[2] for row in rows(dialog)] == [".65", ".55"])
+
+
+def test_a_long_stroke_asks_once(learned, qtbot):
+    open_history(learned)
+    asked = learned.client.calls.count("measure")
+    for x in range(20, 100, 4):
+        learned.controller.annotation.paint((90, x), 1)
+        learned.controller.strokes.finish()
+    assert learned.client.calls.count("measure") == asked
+    qtbot.waitUntil(lambda: learned.client.calls.count("measure") == asked + 1)
+
+
+def test_what_another_session_will_not_answer_is_asked_again(learned):
+    open_history(learned)
+    asked = learned.client.calls.count("measure")
+    learned.panel.device_combo.setCurrentText("torch")
+    assert learned.client.calls.count("measure") == asked + 1
+
+
+def test_a_loaded_model_stays_in_the_history_of_the_image_that_came_later(
+    open_widget, viewer, tmp_path
+):
+    msd = open_widget(FakeClient)
+    msd.session.results.load_model(record().write(tmp_path / "nuclei"))
+    viewer.add_image(np.random.default_rng(0).random((40, 50)), name="later")
+    assert [v.source for v in msd.controller.network.history.versions] == ["nuclei.safetensors"]
+    msd.panel.start_over_button.click()
+    msd.panel.start_over_button.click()  # Bring back
+    assert ModelRecord.from_bytes(msd.controller.model).steps == 500
+
+
+def test_going_back_brings_the_settings_of_that_version(painted, qtbot, tmp_path):
+    settings = Settings.from_preset(depth=2, dilations=(1,), seed=99)
+    path = record(settings=settings.to_dict(), seed=99).write(tmp_path / "nuclei")
+    painted.session.results.load_model(path)
+    loaded = painted.controller.network.history.present
+    painted.panel.start_over_button.click()
+    painted.panel.live_button.click()
+    assert painted.client.opened[0].depth == 30
+    painted.controller.go_back(loaded)
+    assert (painted.client.opened[0].depth, painted.client.opened[0].seed) == (2, 99)

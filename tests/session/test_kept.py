@@ -43,10 +43,14 @@ def test_the_newest_network_of_another_image_is_offered_with_its_grey_values_to_
 def test_weights_loaded_without_an_image_are_for_the_next_one():
     kept = KeptModels()
     loaded = model(b"1")
-    kept.keep(QUICK._replace(image=NO_IMAGE), loaded)
-    assert kept.get(QUICK) is loaded
-    assert kept.of_another_image(QUICK) is None
-    kept.keep(QUICK, model(b"2"))
-    assert kept.get(QUICK).model == b"2"
-    kept.forget(QUICK)
+    nowhere = QUICK._replace(image=NO_IMAGE)
+    kept.keep(nowhere, loaded)
+    history = kept.history(nowhere)
     assert kept.get(QUICK) is None
+    assert kept.of_another_image(QUICK) is None
+    kept.adopt_loaded(QUICK.image, n_channels=3)
+    assert kept.get(QUICK) is None
+    kept.adopt_loaded(QUICK.image, n_channels=1)
+    assert kept.get(QUICK) is loaded
+    assert kept.history(QUICK) is history
+    assert kept.get(nowhere) is None

@@ -453,3 +453,14 @@ def test_that_work_has_stopped_is_told_though_another_session_was_opened(client,
     client.cancel()
     start(client, lambda key: image(), 1, 2)
     assert listener.wait(Finished) == Finished("stop")
+
+
+def test_after_an_error_a_new_trainer_does_not_train_unasked(own_client, listener):
+    start(own_client, unreadable, 1, 2)
+    own_client.set_live(True)
+    listener.wait(Notice, lambda n: n.level == "error")
+    assert not own_client._connection.session.live
+
+
+def unreadable(key):
+    raise OSError("no such drive")

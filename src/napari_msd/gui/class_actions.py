@@ -53,11 +53,13 @@ class ClassActions(QObject):
             self._replace_now(value, new, pick)
             return
         self._controller.notice.emit("info", _SEARCHING)
+        layer = strokes.layer
 
         def go_on() -> None:
             strokes.scanned.disconnect(go_on)
             self._controller.past.emit(_SEARCHING)
-            if value in self._controller.classes:
+            # another annotation may have been chosen meanwhile: its strokes are not meant
+            if strokes.layer is layer and value in self._controller.classes:
                 self._replace_now(value, new, pick)
 
         strokes.scanned.connect(go_on)

@@ -143,6 +143,7 @@ class Controller(WorkState):
         if self.image is not None and self.subject.problem(need_annotation=False) is None:
             self.overlay.find(self.image, self.classes.colors)
         self.link.leave()
+        self.network.adopt_loaded()
         self.network_changed.emit()
         self.guide.subject_changed()
         if self.live and (problem is not None or lost):
@@ -207,10 +208,10 @@ class Controller(WorkState):
         try:
             if self.feed.open():
                 self.end_work()
+            self.attach_overlay()
         except MSDError:
             self._halt()
             raise
-        self.attach_overlay()
         self.client.set_live(True)
         self.live_on()
 
@@ -338,8 +339,8 @@ class Controller(WorkState):
         self.network_changed.emit()
         if self.live:
             self.attempt(self._start_live)
-        elif self.subject.problem() is None:
-            self.attempt(self.feed.open)
+        elif self.subject.problem(need_annotation=False) is None:  # it also ends all work
+            self.attempt(lambda: self.feed.open(need_annotation=False))
         self.work_changed.emit()
         return forgotten, labels
 

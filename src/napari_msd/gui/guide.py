@@ -92,7 +92,11 @@ class Guide(QObject):
         self._looking = False
         self.uncertainty.remove()
         if self.on and self._controller.subject.problem(need_annotation=False) is None:
-            self.attach()
+            try:
+                self.attach()
+            except MSDError as error:  # too large an image
+                self.switch(False)
+                self._controller.notice.emit("warning", str(error))
 
     def _on_removed(self, event: Any = None) -> None:
         if self.on and self.uncertainty.layer is not None and not self.uncertainty.present:

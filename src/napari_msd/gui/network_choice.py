@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from napari_msd.config import PRESETS, Settings
+from napari_msd.errors import ModelFileError
+from napari_msd.io.model_file import ModelRecord
 from napari_msd.io.model_header import VersionFigures
 from napari_msd.io.model_settings import settings_of
 from napari_msd.session import History, KeptModel, Kind, Version
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from napari_msd.gui.link import Opened
     from napari_msd.gui.subject import Subject
     from napari_msd.gui.viewer_memory import ViewerMemory
-    from napari_msd.io.model_file import ModelRecord
     from napari_msd.worker.messages import ModelKept
 
 
@@ -123,18 +124,28 @@ class NetworkChoice:
     def load(self, record: ModelRecord, source: str) -> None:
         """Weights of a model file, with the settings and the past that it tells."""
         model = record.to_bytes()
-        self.take(KeptModel(model, settings_of(record, self.device), source))
+        kept = KeptModel(model, settings_of(record, self.device), source)
+        self._memory.preset = kept.settings.preset
+        kind = self._kind._replace(n_channels=record.in_channels)
+        self._memory.models.keep(kind, kept)
         *past, last = record.history or (
             VersionFigures(record.steps, record.score, 0, 0, record.seed, record.created),
         )
-        self.history.begin(model, last, source, tuple(past))
+        self._memory.models.history(kind).begin(model, last, source, tuple(past))
+
+    def adopt_loaded(self) -> None:
+        """What was loaded while there was no image is for the present one."""
+        if self._subject.image is not None:
+            self._memory.models.adopt_loaded(self.image_number, self._subject.n_channels)
 
     def go_back(self, version: Version) -> None:
-        """An earlier version is what is gone on from."""
+        """An earlier version, with the settings it tells, is what is gone on from."""
         self.history.go_back(version)
-        self._memory.models.keep(
-            self._kind, KeptModel(version.model, self.settings, version.source)
-        )
+        try:
+            settings = settings_of(ModelRecord.from_bytes(version.model), self.device)
+        except ModelFileError:
+            settings = self.settings
+        self._memory.models.keep(self._kind, KeptModel(version.model, settings, version.source))
 
     def forget(self) -> bool:
         """Let go of the weights for the present image and preset; False if there are none."""

@@ -19,7 +19,13 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_msd.errors import ImageError
 from napari_msd.gui.colors import label_colormap
-from napari_msd.gui.layers import MAX_PIXELS_IN_MEMORY, free_name, placement, spatial_shape
+from napari_msd.gui.layers import (
+    MAX_PIXELS_IN_MEMORY,
+    free_name,
+    pixels,
+    placement,
+    spatial_shape,
+)
 from napari_msd.gui.result_layers import fits, mark, note_remark, place_between, undisturbed
 from napari_msd.session import Coverage
 
@@ -33,8 +39,8 @@ _PATIENCE = 3
 """So many times rarer are refreshes while a brush is moving."""
 _SHARE = 5
 """Showing blocks takes at most one part in so many of the window's time."""
-_overlay_of: WeakKeyDictionary[Any, tuple[ref[Any], Coverage]] = WeakKeyDictionary()
-"""The segmentation of each image and what of it is predicted, for a panel opened again."""
+_overlay_of: WeakKeyDictionary[Any, tuple[ref[Any], Coverage, int]] = WeakKeyDictionary()
+"""The segmentation of each image, what of it is predicted, and of which array of pixels (`id`)."""
 
 
 class Overlay(QObject):
@@ -98,7 +104,7 @@ class Overlay(QObject):
         """Take up the segmentation that `image` has already, if it has one of use."""
         if image not in _overlay_of:
             return False
-        reference, coverage = _overlay_of[image]
+        reference, coverage, array = _overlay_of[image]
         layer = reference()
         if layer is None or layer not in self._viewer.layers:
             return False
@@ -108,6 +114,9 @@ class Overlay(QObject):
             self.detach()
             self.layer, self.coverage = layer, coverage
             self.has_content = not coverage.empty
+            if array != id(pixels(image)):  # they were replaced while nobody looked
+                self.clear()
+                _overlay_of[image] = reference, self.coverage, id(pixels(image))
         self.set_colors(colors)
         return True
 
@@ -137,7 +146,7 @@ class Overlay(QObject):
         layer.editable = False
         self.layer = layer
         self.coverage = Coverage(prod(shape[:-2]), (shape[-2], shape[-1]))
-        _overlay_of[image] = ref(layer), self.coverage
+        _overlay_of[image] = ref(layer), self.coverage, id(pixels(image))
         self._colors = dict(colors)
 
     def close(self) -> None:
@@ -180,9 +189,9 @@ class Overlay(QObject):
 
     def _cover(self, coverage: Coverage) -> None:
         self.coverage = coverage
-        for image, (layer, _) in list(_overlay_of.items()):
+        for image, (layer, _, array) in list(_overlay_of.items()):
             if layer() is self.layer:
-                _overlay_of[image] = layer, coverage
+                _overlay_of[image] = layer, coverage, array
         note_remark(self.layer, coverage.completeness.sentence)
 
     def hide(self) -> Callable[[], None]:

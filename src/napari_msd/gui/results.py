@@ -44,6 +44,7 @@ class Results(QObject):
         self._remark = ""
         """What has to be said when the export that is being written is done."""
         controller.work_ended.connect(self._on_work_ended)
+        controller.work_changed.connect(self._on_work_changed)
         self._writer = files.BackgroundWriter(self)
         self._writer.done.connect(self._on_written)
         self._writer.failed.connect(lambda text: self._on_written(text, "error"))
@@ -174,6 +175,10 @@ class Results(QObject):
         if self._controller.work == "predict":
             self._after_predicting = act
 
+    def _on_work_changed(self) -> None:
+        if not self.can_bring_back:
+            self._forgotten_labels = None
+
     def _on_work_ended(self, work: str, finished: bool) -> None:
         act, self._after_predicting = self._after_predicting, None
         if act is None:
@@ -271,9 +276,9 @@ class Results(QObject):
         """Forget the network and keep the strokes; pressed again at once, it is brought back."""
         controller = self._controller
         if self.can_bring_back:
+            labels, self._forgotten_labels = self._forgotten_labels, None
             controller.bring_back()
-            controller.overlay.restore(self._forgotten_labels)
-            self._forgotten_labels = None
+            controller.overlay.restore(labels)
             controller.notice.emit("info", "The network is back as it was.")
             return
         forgotten, self._forgotten_labels = controller.start_over()

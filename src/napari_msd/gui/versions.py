@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt
+from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -18,16 +18,19 @@ from qtpy.QtWidgets import (
 )
 
 from napari_msd.gui.class_list import iou_text, pixels_text
-from napari_msd.worker.messages import Finished, Measured
+from napari_msd.worker.messages import Finished, Measured, TrainerDied
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_msd.gui.controller import Controller
+    from napari_msd.gui.link import Opened
     from napari_msd.session import Version
 
 _COLUMNS = ("", "Time", "IoU", "Painted", "Steps", "Seed", "From")
 _NUMBERS = range(2, 6)
+_PAUSE_MS = 1000
+"""So long after the last stroke all versions are measured anew: training comes first."""
 
 
 class Versions(QObject):
@@ -43,10 +46,17 @@ class Versions(QObject):
         self._scores: dict[bytes, float | None] = {}
         """Score of each model on today's held-out strokes."""
         self._asked: list[bytes] = []
+        self._asked_in: Opened | None = None
+        """The session that was asked: another one does not answer."""
+        self._request = 0
+        self._painted = QTimer(self)
+        self._painted.setSingleShot(True)
+        self._painted.setInterval(_PAUSE_MS)
+        self._painted.timeout.connect(self._on_other_strokes)
         self.dialog: HistoryDialog | None = None
         controller.work_changed.connect(self._refresh)
         controller.network_changed.connect(self._on_other_strokes)
-        controller.strokes.edited.connect(self._on_other_strokes)
+        controller.strokes.edited.connect(self._painted.start)
         controller.heard.connect(self._on_event)
 
     def show(self) -> None:
@@ -78,23 +88,28 @@ class Versions(QObject):
         self.dialog.fill(history.versions, history.present, self._scores)
         unknown = [v.model for v in history.versions if v.model not in self._scores]
         opened = self._controller.link.opened
+        if self._asked_in is not opened:
+            self._asked = []
         if unknown and not self._asked and opened is not None and opened.annotation is not None:
-            self._asked = unknown
-            self._controller.client.measure(unknown)
+            self._asked, self._asked_in = unknown, opened
+            self._request += 1
+            self._controller.client.measure(unknown, self._request)
 
     def _on_event(self, event: object) -> None:
-        if isinstance(event, Measured):
+        if isinstance(event, Measured) and event.request == self._request:
             asked, self._asked = self._asked, []
             self._scores |= {
                 asked[i]: score for i, score in event.scores.items() if 0 <= i < len(asked)
             }
             self._refresh()
-        elif isinstance(event, Finished):  # Stop drops what was asked
+        elif isinstance(event, Finished | TrainerDied):  # what was asked is dropped
             self._asked = []
+            self._refresh()
 
     def _on_other_strokes(self) -> None:
         self._scores.clear()
         self._asked = []
+        self._request += 1  # an answer that is on its way is about other strokes
         self._refresh()
 
 

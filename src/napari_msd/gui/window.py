@@ -125,6 +125,7 @@ class SessionWindow(QWidget):
         controller.classes.changed.connect(self._refresh)
         controller.classes.numbers_changed.connect(self._refresh)
         controller.desk.brush_changed.connect(self._refresh)
+        controller.desk.picked.connect(self._refresh)
 
     # --- layers --------------------------------------------------------------------------
 

@@ -56,8 +56,19 @@ class KeptModels:
         self._histories: dict[Kind, History] = {}
 
     def get(self, kind: Kind) -> KeptModel | None:
-        """Weights to start from; for want of others those loaded while there was no image."""
-        return self._models.get(kind) or self._models.get(kind._replace(image=NO_IMAGE))
+        """Weights to start from."""
+        return self._models.get(kind)
+
+    def adopt_loaded(self, image: int, n_channels: int) -> None:
+        """Models that were loaded while there was no image are of this one from now on.
+
+        With their histories, unless it has a network of the same preset already.
+        """
+        for kind in [k for k in self._models if k.image == NO_IMAGE and k.n_channels == n_channels]:
+            target = kind._replace(image=image)
+            if target not in self._models:
+                self._models[target] = self._models.pop(kind)
+                self._histories[target] = self._histories.pop(kind, History())
 
     def of_another_image(self, kind: Kind) -> KeptModel | None:
         """The newest weights of another image that this one could continue from."""
@@ -77,7 +88,4 @@ class KeptModels:
 
     def forget(self, kind: Kind) -> KeptModel | None:
         """Let go of the weights of a kind, and return them."""
-        kept = self.get(kind)
-        self._models.pop(kind, None)
-        self._models.pop(kind._replace(image=NO_IMAGE), None)
-        return kept
+        return self._models.pop(kind, None)

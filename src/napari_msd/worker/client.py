@@ -173,17 +173,19 @@ class TrainerClient:
         """Ask where labels would teach most. Answer: `LookHere`, or a notice why there is none."""
         self._ask("show_me")
 
-    def measure(self, models: list[bytes]) -> None:
+    def measure(self, models: list[bytes], request: int = 0) -> None:
         """Compare models (bytes of model files) on the held-out strokes. Answer: `Measured`.
 
-        Dropped without an answer by another `measure`, `open` or `cancel`.
+        The answer carries the number `request`. Dropped without an answer by another `measure`,
+        `open` or `cancel`.
         """
         number = self._connection.newest
 
         def do() -> None:
             packed = [pack_bytes(model) for model in models]
-            if not self._connection.request("measure", {"models": packed}):
-                self._connection.teller.tell(number, Measured(dict.fromkeys(range(len(models)))))
+            if not self._connection.request("measure", {"models": packed, "request": request}):
+                scores = dict.fromkeys(range(len(models)))
+                self._connection.teller.tell(number, Measured(scores, request))
 
         self._connection.post(do)
 

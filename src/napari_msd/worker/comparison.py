@@ -17,9 +17,12 @@ class Comparison:
     ----------
     models
         Bytes of model files; they may be broken, or made for other images.
+    request
+        Number of the question.
     """
 
-    def __init__(self, models: Sequence[bytes]) -> None:
+    def __init__(self, models: Sequence[bytes], request: int = 0) -> None:
+        self.request = request
         self._waiting = deque(enumerate(models))
         self.scores: dict[int, float | None] = {}
         """Index -> mean IoU; None where it cannot be told."""

@@ -150,6 +150,10 @@ class Connection:
                 if session is not None:
                     session.keep(model)
                 self.teller.tell(number, event)
+            case Notice("error"):
+                if session is not None:  # the trainer rests; a new one must not train unasked
+                    session.live = False
+                self.teller.tell(number, event)
             case _:
                 self.teller.tell(number, event)
 

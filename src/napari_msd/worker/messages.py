@@ -148,10 +148,12 @@ class Measured:
     """How models do on the strokes that are held out now; answers `TrainerClient.measure`.
 
     `scores` maps a model's index in the list to its mean IoU (0..1); ``None`` if nothing is
-    held out, or the model's file is broken or made for other images.
+    held out, or the model's file is broken or made for other images. `request` is the number
+    that was given with the question.
     """
 
     scores: dict[int, float | None]
+    request: int = 0
 
 
 @dataclass(frozen=True)

@@ -200,9 +200,9 @@ class TrainerLoop:
         keys = [tuple(plane) for plane in planes]
         self._all = PredictAll(keys, self._plane_shape, trainer, self._showing, self._emit)
 
-    def _obey_measure(self, models: list[str]) -> None:
+    def _obey_measure(self, models: list[str], request: int = 0) -> None:
         self._showing.ask_again()
-        self._comparison = Comparison([unpack_bytes(model) for model in models])
+        self._comparison = Comparison([unpack_bytes(model) for model in models], request)
 
     def _obey_cancel(self) -> None:
         self._showing.stop()
@@ -262,7 +262,7 @@ class TrainerLoop:
         comparison.work(self._trainer)
         if comparison.done:
             self._comparison = None
-            self._emit(Measured(comparison.scores))
+            self._emit(Measured(comparison.scores, comparison.request))
         return True
 
     def _predict_next(self, planes: PredictAll) -> bool:
