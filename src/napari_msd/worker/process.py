@@ -17,8 +17,8 @@ NICE = 5
 """Priority of training on Linux and macOS: 0 is everybody's, 19 the least.
 
 Of a core that another process at 0 wants as a whole, Linux gives a process at nice 19 1.5 %, at
-10 10 % and at 5 25 %. A training step needs all its threads at once and gets less still: beside
-two busy programs on two cores training stands still at 10 (``benchmarks/priority.py``).
+10 10 % and at 5 25 %. Beside two busy programs on two cores, training keeps a fifth of its speed
+at 5, a twelfth at 10 and nearly nothing at 19 (``benchmarks/priority.py``; docs/benchmarks.md).
 """
 
 NICE_VARIABLE = "NAPARI_MSD_NICE"
