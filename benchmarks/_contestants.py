@@ -1,46 +1,58 @@
-"""The two that learn from strokes in the scribble race: our network, and a random forest.
+"""What takes part in the scribble race, and our network as one that does.
 
-Their clocks run while they learn, and while they predict for an answer, not while we score.
-The forest is that of ilastik and Labkit in kind: 100 trees on scikit-image's multiscale
-features, sigma 0.5 to 16, balanced classes. It needs scikit-learn.
+The clock of a contestant runs while it learns, and while it predicts for an answer, not while
+we score.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
-from _scribble_cases import Array, Case, Labels
-from skimage.feature import multiscale_basic_features
+from _cases import Array, Case, Labels
 
 from napari_msd.config import Settings
 from napari_msd.inference import channels_first
 from napari_msd.planes import whole
 from napari_msd.training import Trainer
 
+Measure = Literal["s", "steps"]
+"""What the amount of training is counted in: seconds, or training steps."""
+
 
 @dataclass(frozen=True)
 class Answer:
-    """Labels of both halves, and what the clock said when those of the painted one were there."""
+    """Labels of both images, and what the clock said when those of the painted one were there."""
 
     seconds: float
     here: Labels
     there: Labels
 
 
+class Contestant(Protocol):
+    """Learns from strokes on the painted image of a case, and answers for both images."""
+
+    def answer(self, strokes: Labels) -> Answer:
+        """Learn from all strokes, old and new: uint8 (Y, X), 0 = unpainted."""
+
+
 class Network:
     """Ours, in one process and without a window."""
 
-    def __init__(self, case: Case, settings: Settings) -> None:
+    def __init__(self, case: Case, settings: Settings, measure: Measure) -> None:
         image = case.here[0]
-        self._case = case
+        self._case, self._measure = case, measure
         began = time.perf_counter()
         self._trainer = Trainer(settings, 1 if image.ndim == 2 else image.shape[2])
         self._trainer.set_plane((), image)
         self._seconds = time.perf_counter() - began
         self._answering = 0.0
+
+    @property
+    def spent(self) -> float:
+        """Seconds on the clock, or training steps made."""
+        return self._seconds if self._measure == "s" else self._trainer.steps
 
     def paint(self, strokes: Labels) -> None:
         """All strokes, old and new."""
@@ -51,11 +63,12 @@ class Network:
     def answer(self, mark: float) -> Answer:
         """Learn on, so that the answer is there when the clock says `mark` seconds.
 
-        Earlier where training comes to rest before, as it does in the window.
+        Or until `mark` training steps are made. Mark 0 answers with what there is before the
+        first step. Earlier where training comes to rest before, as it does in the window.
         """
         trainer, began = self._trainer, time.perf_counter() - self._seconds
         while not trainer.learned or (
-            time.perf_counter() - began < mark - self._answering and not trainer.judgement.rests
+            self._goes_on(time.perf_counter() - began, mark) and not trainer.judgement.rests
         ):
             trainer.step()
         learned = time.perf_counter() - began
@@ -64,48 +77,11 @@ class Network:
         self._answering = self._seconds - learned
         return Answer(self._seconds, here, self._predict(self._case.there))
 
+    def _goes_on(self, seconds: float, mark: float) -> bool:
+        if self._measure == "steps":
+            return self._trainer.steps < mark
+        return seconds < mark - self._answering
+
     def _predict(self, half: tuple[Array, Labels]) -> Labels:
         image, truth = half
         return self._trainer.predictor().labels(channels_first(image), whole(truth.shape))
-
-
-class Forest:
-    """Fitted anew to all strokes, as these tools do; the features of the painted half are kept."""
-
-    def __init__(self, case: Case, seed: int) -> None:
-        self._case, self._seed = case, seed
-        began = time.perf_counter()
-        self._features = _features(case.here[0])
-        self._computing = time.perf_counter() - began
-
-    def answer(self, strokes: Labels) -> Answer:
-        """Fit and predict."""
-        from sklearn.ensemble import RandomForestClassifier
-
-        began = time.perf_counter() - self._computing
-        self._computing = 0.0
-        painted = strokes > 0
-        model = RandomForestClassifier(
-            100, class_weight="balanced", n_jobs=-1, random_state=self._seed
-        )
-        model.fit(self._features[painted], strokes[painted])
-        here = _predict(model, self._features)
-        seconds = time.perf_counter() - began
-        return Answer(seconds, here, _predict(model, _features(self._case.there[0])))
-
-
-def _features(image: Array) -> npt.NDArray[np.float32]:
-    features: npt.NDArray[np.float32] = multiscale_basic_features(
-        image.astype(np.float32),
-        sigma_min=0.5,
-        sigma_max=16,
-        channel_axis=None if image.ndim == 2 else -1,
-    )
-    return features
-
-
-def _predict(model: object, features: npt.NDArray[np.float32]) -> Labels:
-    labels: Labels = model.predict(  # type: ignore[attr-defined]
-        features.reshape(-1, features.shape[-1])
-    ).reshape(features.shape[:-1])
-    return labels

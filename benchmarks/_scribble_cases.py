@@ -1,21 +1,25 @@
-"""Images with truth for the scribble race; each in two halves, one of them never painted on.
+"""Images with truth for the scribble race; each has a part that is never painted on.
 
-The images stand in two sets. Everything that was ever chosen by a score (the learning recipe,
-and the pictures that the starting weights were made from) was chosen on the *tuning* set;
-the *reporting* set is only looked at to report. Each set has kinds of image that the other
-lacks, and synthetic ones of its own.
+There are two sets of cases. *families*: image after image of many kinds (`_family_cases`).
+*nuclei*: images of nuclei and a few others, each cut into two halves.
+
+Both sets have a tuning and a reporting half. Everything that was ever chosen by a score (the
+learning recipe, and the pictures that the starting weights were made from) was chosen on
+*tuning*; *reporting* is only looked at to report. Each has kinds of image that the other
+lacks, and the nuclei have synthetic ones of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import tifffile
+from _cases import LARGEST, Array, Case, Labels
+from _families import Half
+from _family_cases import family_cases
 from _shapes import shapes
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.draw import disk
@@ -23,73 +27,84 @@ from skimage.segmentation import find_boundaries
 
 from napari_msd import sample_data
 
-Array = npt.NDArray[np.generic]
-Labels = npt.NDArray[np.uint8]
-Half = Literal["tuning", "reporting"]
-LARGEST = 512
-"""Halves are cut to at most this side, so that all cases weigh alike."""
+Set = Literal["nuclei", "families", "all"]
+SETS: tuple[str, ...] = get_args(Set)
 
 TUNING_PAIRS = ("00", "03", "05", "06", "08", "10", "12", "14", "16", "18")
-"""First letters of the pairs of files that belong to the tuning set; all others report."""
+"""First letters of the pairs of files that belong to tuning; all others report."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """One image, (Y, X) or (Y, X, C), and its classes 1..k.
+def cases(
+    folders: Collection[Path], halves: Collection[Half], which: Set, pairs: int
+) -> Iterator[Case]:
+    """All cases of a set.
 
-    `here` is painted on, `there` only predicted; both are (image, truth).
+    Parameters
+    ----------
+    folders
+        Where files are looked for, and below. Without any there are the synthetic images and
+        the shipped samples.
+    halves
+        Of which halves.
+    which
+        Which set.
+    pairs
+        Cases of each family, at least 1.
     """
+    if which != "families":
+        for half in halves:
+            yield from nuclei_cases(folders, half)
+    if which != "nuclei":
+        yield from family_cases(folders, halves, pairs)
 
-    name: str
-    here: tuple[Array, Labels]
-    there: tuple[Array, Labels]
 
+def nuclei_cases(folders: Collection[Path], half: Half) -> Iterator[Case]:
+    """Synthetic images, the shipped samples (tuning), and files.
 
-def cases(folder: Path | None, half: Half) -> Iterator[Case]:
-    """The images of a set: synthetic ones, the shipped samples (tuning), and files in `folder`.
-
-    Looked for in `folder` and below it are pairs ``NAME-image.tif`` with ``NAME-instances.tif``
-    (0 = background, an id per object), and two public images by name: MorphoLibJ's maize section
-    (``maize_clsm``: cell walls) and Tinevez & Jacquemet's migrating cells.
+    The files are pairs ``NAME-image.tif`` with ``NAME-instances.tif`` (0 = background, an id
+    per object), and two public images by name: MorphoLibJ's maize section (``maize_clsm``: cell
+    walls) and Tinevez & Jacquemet's migrating cells.
     """
-    files = sorted(folder.rglob("*.tif")) if folder is not None else []
+    files = sorted({path for folder in folders for path in folder.rglob("*.tif")})
+    instances = [path for path in files if path.name.endswith("-instances.tif")]
     if half == "tuning":
-        if not files:  # else they are among the files
+        if not instances:  # else they are among the files
             for name in ("nuclei", "nuclei_edges", "tissue"):
                 sample = sample_data.load(name)
                 if sample.truth is not None:
-                    yield _halves(name, sample.image, sample.truth)
-        yield _halves("textures", *_textures(np.random.default_rng(7)))
+                    yield _halves(name, name, half, sample.image, sample.truth)
+        yield _halves("textures", "textures", half, *_textures(np.random.default_rng(7)))
     else:
-        yield _halves("shapes", *_shapes(np.random.default_rng(11)))
-        yield _halves("grains", *_grains(np.random.default_rng(13)))
-    for path in files:
-        if path.name.endswith("-image.tif"):
-            if path.name.startswith(TUNING_PAIRS) == (half == "tuning"):
-                yield _pair(path)
-        elif half == "reporting" and path.name == "maize_clsm.tif":
+        yield _halves("shapes", "shapes", half, *_shapes(np.random.default_rng(11)))
+        yield _halves("grains", "grains", half, *_grains(np.random.default_rng(13)))
+    for path in instances:
+        if path.name.startswith(TUNING_PAIRS) == (half == "tuning"):
+            yield _pair(path, half)
+    for path in files if half == "reporting" else []:
+        if path.name == "maize_clsm.tif":
             yield _walls(path)
-        elif half == "reporting" and path.name == "cancer_cell_migration_crop.tif":
+        elif path.name == "cancer_cell_migration_crop.tif":
             yield _migration(path)
 
 
-def _pair(path: Path) -> Case:
-    name = path.name.removesuffix("-image.tif")
-    instances = tifffile.imread(path.with_name(f"{name}-instances.tif"))
+def _pair(path: Path, half: Half) -> Case:
+    name = path.name.removesuffix("-instances.tif")
+    instances = tifffile.imread(path)
     truth = np.where(instances > 0, 2, 1).astype(np.uint8)
     if name.startswith("05"):  # large nuclei: their rim is a third class
         rim = distance_transform_edt(~find_boundaries(instances, mode="inner")) < 2
         truth[rim & (instances > 0)] = 3
-    return _halves(name, tifffile.imread(path), truth)
+    image = tifffile.imread(path.with_name(f"{name}-image.tif"))
+    family = name.partition("-")[2] or name  # NN-KIND
+    return _halves(name, family, half, image, truth)
 
 
 def _walls(path: Path) -> Case:
     """Cell walls, about 3 pixels thick, and what lies between them."""
     cells = tifffile.imread(path.with_name("maize_clsm_labels.tif"))
     near = distance_transform_edt(~find_boundaries(cells, mode="thick"))
-    return _halves(
-        "maize walls", tifffile.imread(path), np.where(near < 1.5, 2, 1).astype(np.uint8)
-    )
+    truth = np.where(near < 1.5, 2, 1).astype(np.uint8)
+    return _halves("maize walls", "maize walls", "reporting", tifffile.imread(path), truth)
 
 
 def _migration(path: Path) -> Case:
@@ -99,10 +114,11 @@ def _migration(path: Path) -> Case:
         path.with_name("cancer_cell_migration_voronoi_otsu_labeling_crop.tif")
     )
     truth = np.where(objects > 0, 2, 1).astype(np.uint8)
-    return Case("migrating cells", (images[0], truth[0]), (images[-1], truth[-1]))
+    name = "migrating cells"
+    return Case(name, name, "reporting", (images[0], truth[0]), (images[-1], truth[-1]))
 
 
-def _halves(name: str, image: Array, truth: Labels) -> Case:
+def _halves(name: str, family: str, half: Half, image: Array, truth: Labels) -> Case:
     """Cut along the longer axis."""
     axis = int(truth.shape[1] >= truth.shape[0])
     middle = truth.shape[axis] // 2
@@ -111,7 +127,7 @@ def _halves(name: str, image: Array, truth: Labels) -> Case:
     first[axis] = slice(max(0, middle - LARGEST), middle)
     second[axis] = slice(middle, middle + LARGEST)
     here, there = tuple(first), tuple(second)
-    return Case(name, (image[here], truth[here]), (image[there], truth[there]))
+    return Case(name, family, half, (image[here], truth[here]), (image[there], truth[there]))
 
 
 def _textures(random: np.random.Generator) -> tuple[Array, Labels]:
