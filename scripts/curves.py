@@ -19,9 +19,19 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-COLOURS = {"ours": "#0072b2", "forest": "#d55e00"}  # Okabe & Ito's, told apart by everyone
+OURS = "ours"
+COLOURS = {  # Okabe & Ito's, told apart by everyone
+    OURS: "#0072b2",
+    "forest": "#d55e00",
+    "extratrees": "#e69f00",
+    "convpaint": "#009e73",
+}
 
-SCORES = {"iou_here": "IoU, painted half", "iou_there": "IoU, other half", "f1_here": "boundary F1"}
+SCORES = {
+    "iou_here": "IoU, painted image",
+    "iou_there": "IoU, other image",
+    "f1_here": "boundary F1",
+}
 
 Rows = list[dict[str, str]]
 
@@ -33,29 +43,39 @@ def read(path: Path) -> Rows:
 
 
 def mean_and_spread(rows: Rows, score: str) -> tuple[float, float, float]:
-    """Seconds and score, mean over images and seeds; the score's standard deviation over seeds."""
-    by_seed: dict[str, list[float]] = defaultdict(list)
+    """Seconds and score, mean over families and seeds; the score's deviation over seeds.
+
+    The mean of a family is over its images, so that every kind of image weighs alike.
+    """
+    by_seed: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        by_seed[row["seed"]].append(float(row[score]))
-    means = [np.mean(values) for values in by_seed.values()]
+        by_seed[row["seed"]][row["family"]].append(float(row[score]))
+    means = [
+        np.mean([np.mean(values) for values in families.values()]) for families in by_seed.values()
+    ]
     seconds = np.mean([float(row["seconds"]) for row in rows])
     spread = float(np.std(means, ddof=1)) if len(means) > 1 else 0.0
     return float(seconds), float(np.mean(means)), spread
 
 
+def points_of(rows: Rows, method: str, score: str) -> list[tuple[float, float, float]]:
+    """`mean_and_spread` of a contestant at each of its marks; empty where it took no part."""
+    mine = [row for row in rows if row["method"] == method]
+    marks = list(dict.fromkeys(row["mark"] for row in mine))
+    return [mean_and_spread([r for r in mine if r["mark"] == m], score) for m in marks]
+
+
 def draw_seconds(axes: Axes, rows: Rows, score: str) -> None:
-    """Ours as a line over the seconds from the click, the forest as the point where it answers."""
+    """Ours as a line over the seconds from the click, a rival as the point where it answers."""
     for method, colour in COLOURS.items():
-        mine = [row for row in rows if row["method"] == method]
-        marks = list(dict.fromkeys(row["mark"] for row in mine))
-        points = [mean_and_spread([r for r in mine if r["mark"] == m], score) for m in marks]
+        points = points_of(rows, method, score)
         if not points:
             continue
         seconds, means, spreads = zip(*points, strict=True)
         axes.errorbar(
             seconds, means, spreads, color=colour, marker="o", markersize=4, capsize=2, label=method
         )
-        if method == "forest":
+        if method != OURS:
             axes.axhline(means[0], color=colour, linewidth=0.8, linestyle=":")
     axes.set_xscale("log")
     axes.set_xticks([1, 2, 5, 10, 30], ["1", "2", "5", "10", "30"])
@@ -65,15 +85,14 @@ def draw_seconds(axes: Axes, rows: Rows, score: str) -> None:
 
 def draw_rounds(axes: Axes, rows: Rows, score: str) -> None:
     """The score after each round of corrections."""
+    rounds = list(dict.fromkeys(row["mark"] for row in rows))
     for method, colour in COLOURS.items():
-        mine = [row for row in rows if row["method"] == method]
-        marks = list(dict.fromkeys(row["mark"] for row in mine))
-        points = [mean_and_spread([r for r in mine if r["mark"] == m], score) for m in marks]
+        points = points_of(rows, method, score)
         means, spreads = [point[1] for point in points], [point[2] for point in points]
         axes.errorbar(
             range(len(points)), means, spreads, color=colour, marker="o", markersize=4, capsize=2
         )
-    axes.set_xticks(range(len(points)))
+    axes.set_xticks(range(len(rounds)))
     axes.grid(alpha=0.25)
 
 
