@@ -17,8 +17,8 @@ Where this rival differs:
 - The scale of a grey image: times `SPREAD`, the usual spread of such values. Trees see no
   difference, since the features are linear.
 - An image of three channels is always taken for RGB where it has 8 or 16 bits.
-- The features of the whole image are computed once, not around the strokes only; its seconds
-  are those of a later answer too.
+- Convpaint computes features around the strokes to learn and of the whole image to predict.
+  Here they are computed once, and the clock is shorter for that.
 - The seed of CatBoost is that of the race, in convpaint it is 0.
 """
 
