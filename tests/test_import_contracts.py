@@ -14,6 +14,7 @@ VIEWERS_SIDE = [
     "napari_msd.io.model_file",
     "napari_msd.io.writers",
     "napari_msd.session",
+    "napari_msd.trees",
     "napari_msd.worker.client",
     "napari_msd.worker.messages",
     "napari_msd.annotation",

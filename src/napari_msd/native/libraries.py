@@ -95,7 +95,11 @@ def open_library(path: Path) -> Library:
 
 def find_library(kind: LibraryKind) -> Path | None:
     """The library's file, or None."""
-    wanted = f"napari_msd_{kind}"
+    return find_file(f"napari_msd_{kind}")
+
+
+def find_file(wanted: str) -> Path | None:
+    """The file of a compiled library that has `wanted` in its name, or None."""
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder:
         for path in sorted(Path(folder).rglob(f"*{wanted}*")):
