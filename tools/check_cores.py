@@ -1,4 +1,4 @@
-"""Fail unless the compiled cores of this system are in the installed package.
+"""Fail unless the compiled libraries of this system are in the installed package.
 
 The package installs without them as well, so a broken kernel would pass unseen.
 """
@@ -15,7 +15,7 @@ SUFFIXES = (".so", ".dylib", ".dll")
 def main() -> None:
     """Compare what is there with what this system should have."""
     has_cuda = sys.platform == "linux" and platform.machine() == "x86_64"
-    wanted = ("cpu", "cuda") if has_cuda else ("cpu",)
+    wanted = ("cpu", "trees_cpu", *(("cuda",) if has_cuda else ()))
     entries = files("napari_msd").joinpath("native").iterdir()
     found = sorted({entry.name for entry in entries if entry.name.endswith(SUFFIXES)})
     print("compiled libraries:", ", ".join(found) or "none")
