@@ -35,7 +35,9 @@ def awkward_features(random: np.random.Generator, n: int, n_features: int) -> np
     columns[:, kinds == 2] = 3
     columns[:, kinds == 3] *= 1e-42
     columns[:, kinds == 4] *= 1e38
-    columns[:, kinds == 5] = np.where(columns[:, kinds == 5] > 0, 0.0, -0.0)
+    # Two zeros, and a number next to them: no threshold lies between.
+    zeros = random.choice([0.0, -0.0, 1e-45], size=columns.shape)
+    columns[:, kinds == 5] = zeros[:, kinds == 5]
     columns[:, kinds == 6] *= np.where(random.random((n, (kinds == 6).sum())) < 0.1, np.inf, 1)
     columns[:, kinds == 7] += np.where(random.random((n, (kinds == 7).sum())) < 0.3, np.nan, 0)
     return as_float32(columns)
@@ -150,7 +152,10 @@ def small_forest(compiled):
     return grow(features, random.integers(0, 2, 60), 2, trees=3, min_leaf=1)
 
 
-def spoil(forest: Forest, name: str, where: int, value: float) -> reference.Arrays:
+def spoil(forest: Forest, name: str, where: int, value: float | str) -> reference.Arrays:
+    named = {"last node": len(forest.feature) - 1, "number of answers": len(forest.answers)}
+    named["number of nodes"] = len(forest.feature)
+    value = named.get(value, value)
     arrays = {field: getattr(forest, field).copy() for field in FIELDS}
     arrays[name][where] = value
     return reference.Arrays(**arrays)
@@ -162,6 +167,8 @@ def spoil(forest: Forest, name: str, where: int, value: float) -> reference.Arra
         ("child", 0, 0),
         ("child", 0, -5),
         ("child", 0, 2**31 - 1),
+        ("child", 0, "last node"),
+        ("child", -1, "number of answers"),
         ("child", -1, 10_000),
         ("child", -1, -1),
         ("feature", 0, 3),
@@ -170,6 +177,7 @@ def spoil(forest: Forest, name: str, where: int, value: float) -> reference.Arra
         ("threshold", 0, np.inf),
         ("roots", 1, -1),
         ("roots", 2, 10_000),
+        ("roots", 2, "number of nodes"),
     ],
 )
 def test_the_library_itself_refuses_what_is_no_forest(compiled, small_forest, name, where, value):

@@ -60,6 +60,8 @@ def test_other_types_shapes_and_lengths(arrays, name):
         ("child", 0, 0, "after their parents"),
         ("child", 0, -1, "after their parents"),
         ("child", 0, 2**31 - 1, "after their parents"),
+        ("child", 0, "last node", "after their parents"),
+        ("child", -1, "number of answers", "answers that there are not"),
         ("child", -1, 2**31 - 1, "answers that there are not"),
         ("child", -1, -1, "answers that there are not"),
         ("answers", (0, 0), np.nan, "shares of sum 1"),
@@ -75,7 +77,11 @@ def test_other_types_shapes_and_lengths(arrays, name):
     ],
 )
 def test_one_wrong_number(arrays, name, where, value, words):
-    arrays[name][where] = value
+    named = {
+        "last node": len(arrays["feature"]) - 1,
+        "number of answers": len(arrays["answers"]),
+    }
+    arrays[name][where] = named.get(value, value) if isinstance(value, str) else value
     refused(arrays, words)
 
 
