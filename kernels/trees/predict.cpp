@@ -145,7 +145,11 @@ class Walker {
     for (int i = 0; i < count; ++i) {
       const float *answer = packed_.answers.data() + packed_.forest.child[leaves_[i]] * row;
       float *sum = sums_.data() + i * row;
-      for (int64_t c = 0; c < row; ++c) sum[c] += answer[c];
+      for (int64_t c = 0; c < row; c += 4) {
+        float four[4];  // a copy, so that the compiler may load, add and store them at once
+        for (int j = 0; j < 4; ++j) four[j] = sum[c + j] + answer[c + j];
+        for (int j = 0; j < 4; ++j) sum[c + j] = four[j];
+      }
     }
   }
 
