@@ -201,7 +201,7 @@ class Grower {
     const uint64_t *units = units_.data();
     if (packed(node)) {
       uint64_t sum = 0;
-      // A mask, not a condition: half of all branches would be foreseen wrongly.
+      // A mask, not a condition: no processor foresees on which side of a random threshold a sample lies.
       for (int32_t i = 0; i < n; ++i) sum += units[i] & (uint64_t{0} - static_cast<uint64_t>(values[i] <= threshold));
       const uint64_t mask = static_cast<uint64_t>(packed_below_ - 1);
       for (size_t c = 0; c < left_.size(); ++c) left_[c] = static_cast<int32_t>((sum >> (bits_ * static_cast<int>(c))) & mask);

@@ -29,6 +29,7 @@ def report() -> Iterator[str]:
         yield f"training    {_choice()}"
         yield from _cores()
         yield from _devices()
+    yield f"trees       {_trees()}"
     yield f"processor   {_processor()}, {os.cpu_count()} logical cores"
     yield f"system      {platform.platform()}, Python {platform.python_version()}"
     yield f"versions    {', '.join(f'{name} {_version(name)}' for name in PACKAGES)}"
@@ -51,6 +52,12 @@ def _cores() -> Iterator[str]:
             yield f"{'':<12}{status.path}"
         elif status.kind == "cpu":
             yield from _how_to_build()
+
+
+def _trees() -> str:
+    from napari_msd.trees import library
+
+    return library.state()
 
 
 def _how_to_build() -> Iterator[str]:

@@ -205,15 +205,16 @@ def test_the_library_answers_null_with_an_error(compiled):
 
 @pytest.fixture
 def fresh_library():
-    library.load.cache_clear()
+    library.forget()
     yield
-    library.load.cache_clear()
+    library.forget()
 
 
 def test_a_broken_library_is_passed_over(monkeypatch, tmp_path, fresh_library):
     (tmp_path / "libnapari_msd_trees_cpu.so").write_bytes(b"not a library")
     monkeypatch.setenv(libraries.FOLDER_VARIABLE, str(tmp_path))
     assert library.load() is None
+    assert "does not load" in library.state()
     forest = grow(np.float32([[0], [1]]), np.array([0, 1]), 2, min_leaf=1)
     assert forest.n_trees == 100
 
@@ -227,9 +228,16 @@ def test_a_library_of_another_version_is_passed_over(
     loaded = library.load()
     assert loaded is not None
     assert loaded.path == copy
-    library.load.cache_clear()
+    library.forget()
     monkeypatch.setattr(library, "ABI_VERSION", 999)
     assert library.load() is None
+    assert "another version" in library.state()
+
+
+def test_what_was_not_built_is_said(monkeypatch, fresh_library):
+    monkeypatch.setattr(library, "find_file", lambda _name: None)
+    assert library.load() is None
+    assert "not built" in library.state()
 
 
 def test_limits_are_those_of_the_library(compiled):

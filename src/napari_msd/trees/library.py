@@ -223,13 +223,30 @@ def _described(
     )
 
 
-@cache
 def load() -> CompiledTrees | None:
-    """The library, or None: then NumPy does its work."""
+    """The library, or None: then NumPy does its work, and `state` says why."""
+    return _open()[0]
+
+
+def state() -> str:
+    """One sentence: whether the trees are compiled here, or why not."""
+    return _open()[1]
+
+
+def forget() -> None:
+    """Look again at the next call; for tests."""
+    _open.cache_clear()
+
+
+@cache
+def _open() -> tuple[CompiledTrees | None, str]:
     path = find_file(LIBRARY_NAME)
     if path is None:
-        return None
+        return (
+            None,
+            "The compiled trees were not built on this installation; NumPy does their work.",
+        )
     try:
-        return CompiledTrees(path)
-    except LibraryError:
-        return None
+        return CompiledTrees(path), "The compiled trees are ready."
+    except LibraryError as error:
+        return None, f"The compiled trees cannot be used: {error}; NumPy does their work."
