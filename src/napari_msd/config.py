@@ -19,6 +19,7 @@ DeviceChoice = Literal["auto", "cuda", "cpu", "mps", "torch"]
 
 BOUNDARIES: tuple[str, ...] = get_args(Boundary)
 DEVICE_CHOICES: tuple[str, ...] = get_args(DeviceChoice)
+NORMALISE: tuple[str, ...] = ("plane", "first")
 MAX_CLASSES = 255
 """Labels are uint8 and 0 means unlabelled (or not yet predicted)."""
 
@@ -50,6 +51,12 @@ class Settings:
         paper starts: random filters, no output.
     consistency
         Weight (0..10) of agreeing with the average of the weights on unpainted pixels.
+    trees
+        Whether trees on filter responses answer beside the network, the two being mixed.
+    normalise
+        ``plane``: every plane by its own median and spread, so that darker planes and other
+        microscopes are the same to the network. ``first``: all by the mean and deviation of the
+        first plane, where absolute grey values (a CT's) mean something.
     share_damping
         How far (0..1) answers follow the classes' shares of the unpainted image: strokes
         say nothing of them, and what is rare would be overgrown.
@@ -76,6 +83,8 @@ class Settings:
     label_smoothing: float = 0.2
     pretrained: bool = True
     consistency: float = 0.3
+    trees: bool = True
+    normalise: Literal["plane", "first"] = "plane"
     share_damping: float = 0.4
     patches_per_step: int = 4
     patch_size: int = 96
@@ -91,11 +100,16 @@ class Settings:
         if self.learning_rate == 0:
             raise _wrong("learning_rate", "above 0 and at most 1", self.learning_rate)
         self._set("dilations", _dilations(self.dilations))
-        if not isinstance(self.pretrained, bool):
-            raise _wrong("pretrained", "true or false", self.pretrained)
+        for name in ("pretrained", "trees"):
+            if not isinstance(getattr(self, name), bool):
+                raise _wrong(name, "true or false", getattr(self, name))
         if not isinstance(self.preset, str):
             raise _wrong("preset", f"one of {', '.join(PRESETS)}", self.preset)
-        for name, choices in (("boundary", BOUNDARIES), ("device", DEVICE_CHOICES)):
+        for name, choices in (
+            ("boundary", BOUNDARIES),
+            ("device", DEVICE_CHOICES),
+            ("normalise", NORMALISE),
+        ):
             if getattr(self, name) not in choices:
                 raise _wrong(name, f"one of {', '.join(choices)}", getattr(self, name))
 
@@ -203,6 +217,7 @@ PRESETS: dict[str, Settings] = {
         pretrained=False,
         consistency=0.0,
         share_damping=0.0,
+        trees=False,
     ),
 }
 """quick answers within seconds; balanced is better after a minute; paper is Pelt & Sethian's."""

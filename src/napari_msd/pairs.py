@@ -16,7 +16,7 @@ from napari_msd.errors import ImageError, ImageWarning, StrokesError
 from napari_msd.inference import Normalisation
 from napari_msd.inference.resemblance import FIRST_TO_LEARN, KNOWN_TO_LEARN, warnings_of
 from napari_msd.io.model_file import require_savable
-from napari_msd.planes import whole
+from napari_msd.planes import PlaneKey, whole
 from napari_msd.training import Trainer
 
 Array = npt.NDArray[Any]
@@ -116,14 +116,16 @@ def hand_over(pairs: Sequence[Pair], trainer: Trainer) -> None:
             strokes = painted.plane(key)
             if strokes.any():
                 trainer.set_plane((number, *key), stack.plane(key))
-                _require_finite(trainer.normalisation)
+                _require_finite(trainer, (number, *key))
                 trainer.write_strokes(
                     (number, *key), whole(stack.plane_shape), strokes.astype(np.uint8)
                 )
 
 
-def _require_finite(normalisation: Normalisation | None) -> None:
-    if normalisation is not None and not np.isfinite([normalisation.mean, normalisation.std]).all():
+def _require_finite(trainer: Trainer, key: PlaneKey) -> None:
+    assert trainer.normalisation is not None
+    found = trainer.normalisation.for_plane(trainer.planes[key])
+    if not np.isfinite([found.mean, found.std]).all():
         raise ImageError("The image's values are too large to compute with; divide them first.")
 
 

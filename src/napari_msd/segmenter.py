@@ -181,7 +181,7 @@ class MSDSegmenter:
             self._trainer = Trainer(self.settings, pairs[0].image.n_channels)
         trainer = self._trainer
         hand_over(pairs, trainer)
-        for warning in training_warnings(pairs, trainer.normalisation, fresh):
+        for warning in training_warnings(pairs, trainer.known_grey_values, fresh):
             warnings.warn(warning, stacklevel=2)
         self._axes = pairs[0].image.axes
         self._names |= {value: class_name_or_number(name, value) for value, name in names.items()}
@@ -297,7 +297,7 @@ class MSDSegmenter:
         trainer, record = self._learned()
         stack = Stack.of(image, axes or axes_like(image, self._axes, record.in_channels))
         record.require_channels(stack.n_channels)
-        for warning in warnings_of(stack, trainer.normalisation, KNOWN_TO_PREDICT):
+        for warning in warnings_of(stack, trainer.known_grey_values, KNOWN_TO_PREDICT):
             warnings.warn(warning, stacklevel=3)
         return stack, trainer
 

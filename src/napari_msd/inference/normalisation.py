@@ -1,8 +1,14 @@
-"""Per-channel standardisation of an image, stored with the model."""
+"""Per-channel standardisation of an image: by numbers stored with the model, or plane by plane.
+
+A network made today standardises every plane by the plane's own grey values (`EachPlane`), so
+that it serves darker planes and other microscopes too, and does not depend on which plane came
+first. Models of earlier versions hold the mean and spread of the first image (`Normalisation`).
+"""
 
 from __future__ import annotations
 
 import math
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,6 +23,19 @@ Plane = npt.NDArray[np.generic]
 
 MEASURED = 2**20
 """About so many pixels of a plane are enough to know its mean and spread."""
+
+
+BORDER_SHARE = 0.2
+"""The darkest (brightest) value is an empty border where it fills this share of a plane."""
+
+_SAMPLE = 2**18
+"""Pixels of a channel that its median and spread are measured on."""
+
+_GAUSSIAN = 3.29
+"""From the 5 % to the 95 % quantile of a Gaussian, in standard deviations."""
+
+_LEAST_SPREAD = 0.3
+"""In standard deviations: where nearly all is background, the quantiles see only its noise."""
 
 
 def channels_first(pixels: npt.NDArray[np.generic]) -> Plane:
@@ -84,6 +103,23 @@ class Normalisation:
             )
         return cls(tuple(means), tuple(std if std > 0 else 1.0 for std in stds))
 
+    @classmethod
+    def robust(cls, plane: Plane) -> Normalisation:
+        """Measure median and spread of a plane, (C, Y, X), instead of mean and deviation.
+
+        The spread lies between the 5 % and the 95 % quantile, so that a few very bright
+        pixels do not count; an empty border (one value, darkest or brightest, in
+        `BORDER_SHARE` of the pixels or more) is left out. A channel that is constant, or
+        has no number in it, is only shifted.
+        """
+        every = math.ceil(math.sqrt(plane[0].size / _SAMPLE)) if plane.size else 1
+        measured = [_median_and_spread(channel) for channel in plane[:, ::every, ::every]]
+        return cls(tuple(m for m, _ in measured), tuple(s for _, s in measured))
+
+    def for_plane(self, plane: Plane) -> Normalisation:
+        """What is done to this plane, (C, Y, X): the same as to any other."""
+        return self
+
     def apply(self, plane: Plane) -> Pixels:
         """Standardise a plane or a part of it, (C, Y, X), as float32.
 
@@ -96,6 +132,41 @@ class Normalisation:
             target /= std
         np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         return out
+
+
+class EachPlane:
+    """Every plane is standardised by its own median and spread, see `Normalisation.robust`."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[Plane], Normalisation]] = {}
+
+    def for_plane(self, plane: Plane) -> Normalisation:
+        """What is done to this plane, (C, Y, X); measured once for each array."""
+        known = self._known.get(id(plane))
+        if known is not None and known[0]() is plane:
+            return known[1]
+        self._known = {key: value for key, value in self._known.items() if value[0]() is not None}
+        measured = Normalisation.robust(plane)
+        self._known[id(plane)] = weakref.ref(plane), measured
+        return measured
+
+
+AnyNormalisation = Normalisation | EachPlane
+"""What a network expects to be done to an image."""
+
+
+def _median_and_spread(channel: Plane) -> tuple[float, float]:
+    values = channel.astype(np.float64).ravel()
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return 0.0, 1.0
+    for end in (values.min(), values.max()):
+        there = values == end
+        if BORDER_SHARE <= there.mean() <= 1 - BORDER_SHARE:
+            values = values[~there]
+    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+    spread = max(float(high - low) / _GAUSSIAN, _LEAST_SPREAD * float(values.std()))
+    return float(middle), spread if spread > 0 else 1.0
 
 
 def _channels(n: int) -> str:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from napari_msd.errors import OutOfMemoryError
-from napari_msd.inference.normalisation import Normalisation, Plane
+from napari_msd.inference.ensemble import Ensemble
+from napari_msd.inference.normalisation import AnyNormalisation, Normalisation, Plane
 from napari_msd.inference.tiles import tiles_of
 from napari_msd.inference.uncertainty import uncertainty_of
 from napari_msd.network import MSDNet
@@ -20,7 +21,7 @@ SMALLEST_TILE = 32
 
 
 class Predictor:
-    """A network with the meaning of its outputs.
+    """A network with the meaning of its outputs, and trees beside it where there are some.
 
     Parameters
     ----------
@@ -33,16 +34,20 @@ class Predictor:
     active
         The classes that may be predicted; the others' outputs are ignored
         (classes whose strokes were all erased). All of them if not given.
+    ensemble
+        Trees whose answers are mixed with the network's.
     """
 
     def __init__(
         self,
         network: MSDNet,
-        normalisation: Normalisation,
+        normalisation: AnyNormalisation,
         classes: Sequence[int],
         active: Sequence[int] | None = None,
+        ensemble: Ensemble | None = None,
     ) -> None:
         self.network = network
+        self._ensemble = ensemble
         self._normalisation = normalisation
         self.classes = np.asarray(classes, np.uint8)
         wanted = self.classes if active is None else np.asarray(list(active), np.uint8)
@@ -91,6 +96,31 @@ class Predictor:
         labels: npt.NDArray[np.uint8] = self.classes[logits.argmax(dim=0).cpu().numpy()]
         return labels, uncertainty_of(logits, temperature).cpu().numpy()
 
+    def logits_at(
+        self, plane: Plane, patch: Region, pixels: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.float32]:
+        """Logits at single pixels, (k, n), at the price of a patch around them.
+
+        Parameters
+        ----------
+        plane
+            The whole plane as it is in the image, (C, Y, X).
+        patch
+            The network sees this much of the plane, and its mirror image beyond.
+        pixels
+            (n, 2), (Y, X) in the plane, all of them in the patch.
+        """
+        cut = plane[(slice(None), *patch.slices)]
+        normalisation = self._normalisation.for_plane(plane)
+        logits = self._network_logits(cut, whole(patch.shape), normalisation)
+        rows, columns = (pixels - np.array([patch.top, patch.left], np.int32)).T
+        at = logits[:, rows.astype(np.int64), columns.astype(np.int64)]
+        if self._ensemble is None:
+            return at.cpu().numpy()
+        network = torch.softmax(at, dim=0).cpu().numpy()
+        answers = self._ensemble.trees.at(plane, pixels)
+        return self._ensemble.logits(network, answers, self.classes.tolist(), self.active.tolist())
+
     def _logits(self, plane: Plane, region: Region) -> Tensor:
         """(k, rows, columns); on too little memory again in quarters."""
         try:
@@ -112,10 +142,19 @@ class Predictor:
 
     @torch.no_grad()
     def _logits_at_once(self, plane: Plane, region: Region) -> Tensor:
+        logits = self._network_logits(plane, region, self._normalisation.for_plane(plane))
+        if self._ensemble is None:
+            return logits
+        network = torch.softmax(logits, dim=0).cpu().numpy()
+        answers = self._ensemble.trees.probabilities(plane, region)
+        mixed = self._ensemble.logits(network, answers, self.classes.tolist(), self.active.tolist())
+        return torch.from_numpy(mixed)
+
+    def _network_logits(self, plane: Plane, region: Region, normalisation: Normalisation) -> Tensor:
         shape = (plane.shape[1], plane.shape[2])
         read = region.grow(self.network.receptive_radius).intersect(whole(shape))
         device = next(self.network.parameters()).device
-        pixels = self._normalisation.apply(plane[(slice(None), *read.slices)])
+        pixels = normalisation.apply(plane[(slice(None), *read.slices)])
         image = torch.from_numpy(pixels).to(device)
         logits: Tensor = self.network(image[None])[0]
         inner = region.shift(-read.top, -read.left)

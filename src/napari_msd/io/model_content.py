@@ -17,6 +17,7 @@ from napari_msd.errors import ModelFileError
 from napari_msd.io import model_header
 from napari_msd.io.checked_json import parse_json
 from napari_msd.io.model_header import HEADER_KEY, MAX_HEADER_BYTES
+from napari_msd.io.model_trees import Shapes, array_shapes, checked_trees, is_of_trees, n_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,8 +41,13 @@ def parameter_shapes(
 
 
 def weight_bytes(architecture: Mapping[str, Any]) -> int:
-    """Bytes of a network's weights; `architecture` has `parameter_shapes`' arguments by name."""
-    return sum(4 * math.prod(shape) for shape in shapes_of(architecture).values())
+    """Bytes of a network's weights, and of its trees if there are some.
+
+    `architecture` has `parameter_shapes`' arguments by name.
+    """
+    network = sum(4 * math.prod(shape) for shape in shapes_of(architecture).values())
+    trees = architecture.get("trees")
+    return network + (n_bytes(trees) if trees is not None else 0)
 
 
 def require_savable(architecture: Mapping[str, Any]) -> None:
@@ -95,7 +101,11 @@ def parse(data: bytes) -> dict[str, Any]:
         arrays = safetensors.numpy.load(data)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ModelFileError("it is damaged or was cut short") from error
-    return {"weights": checked_weights(arrays, shapes), **values}
+    of_trees = {name: array for name, array in arrays.items() if is_of_trees(name)}
+    weights = {name: array for name, array in arrays.items() if name not in of_trees}
+    if values["trees"] is not None:
+        values["trees"] = checked_trees(values["trees"], of_trees)
+    return {"weights": checked_weights(weights, shapes), **values}
 
 
 def _described(data: bytes, size: int) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
@@ -118,12 +128,15 @@ def _described(data: bytes, size: int) -> tuple[dict[str, Any], dict[str, tuple[
     needed = weight_bytes(values)
     require_bearable(needed)
     shapes = shapes_of(values)
+    expected: Shapes = {name: ("F32", shape) for name, shape in shapes.items()}
+    if values["trees"] is not None:
+        expected |= array_shapes(values["trees"])
     described = {
-        name: entry.get("dtype") == "F32" and entry.get("shape")
+        name: (entry.get("dtype"), entry.get("shape"))
         for name, entry in header.items()
         if isinstance(entry, dict)
     }
-    if described != {name: list(shape) for name, shape in shapes.items()}:
+    if described != {name: (dtype, list(shape)) for name, (dtype, shape) in expected.items()}:
         raise ModelFileError("its arrays are not those of the network its header describes")
     if size != _LENGTH_BYTES + length + needed:
         raise ModelFileError("it is damaged: it has not the size that its network needs")

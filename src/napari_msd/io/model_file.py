@@ -14,7 +14,7 @@ import stat
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import safetensors.numpy
@@ -33,6 +33,7 @@ from napari_msd.io.model_content import (
     weight_bytes,
 )
 from napari_msd.io.model_header import CITATION, HEADER_KEY, ClassInfo, VersionFigures
+from napari_msd.io.model_trees import TreesRecord, checked_trees
 
 if TYPE_CHECKING:
     import os
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ClassInfo",
     "ModelRecord",
+    "TreesRecord",
     "VersionFigures",
     "model_path",
     "parameter_shapes",
@@ -71,7 +73,13 @@ class ModelRecord:
     classes
         Output k of the network is class ``classes[k]``.
     mean, std
-        Per channel: the network is given ``(image - mean) / std``.
+        Per channel: the network is given ``(image - mean) / std``; 0 and 1 where `normalise` is
+        ``"plane"``.
+    normalise
+        ``"plane"``: every plane is first standardised by its own median and spread (see
+        `napari_msd.inference.Normalisation.robust`); ``"fixed"``: by `mean` and `std` only.
+    trees
+        Trees whose answers are mixed with the network's, if there are some.
     axes
         Letters of the images it was trained on, like ``"YX"`` or ``"ZYX"``.
     pixel_size, units
@@ -104,6 +112,8 @@ class ModelRecord:
     classes: tuple[ClassInfo, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    normalise: Literal["fixed", "plane"] = "fixed"
+    trees: TreesRecord | None = None
     boundary: Boundary = "reflect"
     ndim: int = 2
     axes: str = "YX"
@@ -167,6 +177,7 @@ class ModelRecord:
             key: value for key, value in vars(self).items() if key not in ("weights", "classes")
         }
         content["classes"] = [asdict(info) for info in self.classes]
+        content["trees"] = self.trees.header() if self.trees is not None else None
         content["history"] = [asdict(version) for version in self.history]
         try:
             checked = model_header.check(content)
@@ -177,6 +188,8 @@ class ModelRecord:
         except ModelFileError as error:
             raise ModelFileError(f"This model cannot be saved: {error}.") from error
         metadata = {HEADER_KEY: model_header.encode(content)}
+        if self.trees is not None:
+            weights |= checked_trees(checked["trees"], self.trees.arrays()).arrays()
         return safetensors.numpy.save(weights, metadata=metadata)
 
     @classmethod

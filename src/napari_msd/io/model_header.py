@@ -23,12 +23,16 @@ from napari_msd.io.checked_json import (
     wrong,
 )
 from napari_msd.io.model_settings import agreeing
+from napari_msd.io.model_trees import checked_header
 
 HEADER_KEY = "napari_msd"
 """Where our JSON lies in the safetensors header's ``__metadata__``."""
 
-FORMAT_VERSION = 1
-"""Raised when a reader of the old version would misread the new one."""
+FORMAT_VERSION = 2
+"""Raised when a reader of the old version would misread the new one. 2: trees beside the network,
+and planes that are normalised one by one; what has neither is still written as 1."""
+
+NORMALISATIONS = ("fixed", "plane")
 
 MAX_HEADER_BYTES = 4 * 2**20
 """1000 layers of 100 channels, each named, with 100 000 dilations and 1000 versions: 2 MB."""
@@ -73,7 +77,8 @@ class VersionFigures:
 
 def encode(content: dict[str, Any]) -> str:
     """Write the header's JSON; `decode` reads it back."""
-    return json.dumps({"format": FORMAT_VERSION, **content}, allow_nan=False)
+    new = content.get("trees") is not None or content.get("normalise", "fixed") != "fixed"
+    return json.dumps({"format": FORMAT_VERSION if new else 1, **content}, allow_nan=False)
 
 
 def decode(text: str) -> dict[str, Any]:
@@ -132,6 +137,8 @@ def check(data: dict[str, Any]) -> dict[str, Any]:
         **architecture,
         "ndim": ndim,
         "classes": classes,
+        "normalise": read.choice("normalise", NORMALISATIONS) if "normalise" in data else "fixed",
+        "trees": checked_header(data["trees"]) if data.get("trees") is not None else None,
         "mean": read.numbers("mean", in_channels),
         "std": read.numbers("std", in_channels, above=0.0),
         "axes": read.matching("axes", r"[A-Z]{1,8}", "letters like 'YX'"),

@@ -17,9 +17,6 @@ from napari_msd.training.scores import Scores
 PIECES_PER_CLASS = 8
 """More are not looked at: measuring must stay a small part of training."""
 
-_LEAST = 1e-12
-"""Probabilities below it are no different from it when their logarithm is taken."""
-
 
 @dataclass(frozen=True)
 class Question:
@@ -34,39 +31,36 @@ class Question:
     split: ValidationSplit
     side: int
 
-    def patches(self) -> Iterator[tuple[int, Plane, npt.NDArray[np.int32]]]:
-        """(class value, patch (C, rows, columns), pixels (n, 2) in the patch) of every piece."""
+    def patches(self) -> Iterator[tuple[int, Plane, Region, npt.NDArray[np.int32]]]:
+        """(class value, plane (C, Y, X), patch, pixels (n, 2) in the plane) of every piece."""
         for value in self.classes:
             pieces = self.split.measured(value)
             here = [piece for piece in pieces if piece.plane in self.planes]
             chosen = np.linspace(0, len(here) - 1, min(PIECES_PER_CLASS, len(here)))
             for piece in (here[round(i)] for i in chosen):
-                yield value, *self._patch(piece)
+                yield value, self.planes[piece.plane], self._patch(piece), piece.pixels
 
-    def _patch(self, piece: Piece) -> tuple[Plane, npt.NDArray[np.int32]]:
+    def _patch(self, piece: Piece) -> Region:
         plane = self.planes[piece.plane]
         y, x = piece.pixels.mean(axis=0).astype(int)
         (top, left), (bottom, right) = piece.pixels.min(axis=0), piece.pixels.max(axis=0) + 1
         half = self.side // 2
-        patch = Region(
+        return Region(
             min(y - half, int(top)),
             min(x - half, int(left)),
             max(y + half, int(bottom)),
             max(x + half, int(right)),
         ).clip((plane.shape[1], plane.shape[2]))
-        pixels = piece.pixels - np.array([patch.top, patch.left], np.int32)
-        return plane[(slice(None), *patch.slices)], pixels
 
 
 def measure(predictor: Predictor, question: Question) -> Scores:
     """IoU per class on held-out pieces."""
     truth, predicted, number = [], [], []
-    for i, (value, patch, pixels) in enumerate(question.patches()):
-        labels = predictor.labels(patch, Region(0, 0, patch.shape[1], patch.shape[2]))
-        rows, columns = pixels.T
-        truth.append(np.full(len(rows), value, np.uint8))
-        predicted.append(labels[rows, columns])
-        number.append(np.full(len(rows), i))
+    for i, (value, plane, patch, pixels) in enumerate(question.patches()):
+        logits = predictor.logits_at(plane, patch, pixels)
+        truth.append(np.full(len(pixels), value, np.uint8))
+        predicted.append(predictor.classes[logits.argmax(axis=0)])
+        number.append(np.full(len(pixels), i))
     if not truth:
         return Scores()
     return Scores.of(np.concatenate(truth), np.concatenate(predicted), np.concatenate(number))
@@ -79,13 +73,11 @@ def temperature_of(predictor: Predictor, question: Question) -> float:
     """
     order = {int(value): i for i, value in enumerate(predictor.active)}  # of its outputs
     truth, logarithms = [], []
-    for value, patch, pixels in question.patches():
+    for value, plane, patch, pixels in question.patches():
         if value not in order:
             continue  # a class the network does not know yet
-        p = predictor.probabilities(patch, Region(0, 0, patch.shape[1], patch.shape[2]))
-        rows, columns = pixels.T
-        at = p[:, rows, columns][np.isin(predictor.classes, predictor.active)]
-        logarithms.append(np.log(np.maximum(at, _LEAST)))
+        logits = predictor.logits_at(plane, patch, pixels)
+        logarithms.append(logits[np.isin(predictor.classes, predictor.active)])
         truth.append(np.full(len(pixels), order[value]))
     if not truth:
         return 1.0

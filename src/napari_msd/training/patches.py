@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_msd.annotation import Piece, StrokeStore, ValidationSplit
-from napari_msd.inference import Normalisation, Plane
+from napari_msd.inference import AnyNormalisation, Plane
 from napari_msd.inference.normalisation import Pixels
 from napari_msd.planes import PlaneKey, Region
 
@@ -67,7 +67,7 @@ class PatchSampler:
         self._random = random
         self._known: dict[int, tuple[tuple[int, int], list[Piece]]] = {}
 
-    def draw(self, n: int, classes: list[int], normalisation: Normalisation) -> Batch:
+    def draw(self, n: int, classes: list[int], normalisation: AnyNormalisation) -> Batch:
         """`n` patches for learning `classes`; each class needs a piece to train on.
 
         A pixel's label is the place of its class in `classes`; images are normalised.
@@ -86,20 +86,23 @@ class PatchSampler:
             piece = choices[self._random.integers(len(choices))]
             y, x = piece.pixels[self._random.integers(len(piece.pixels))]
             region = self._around(piece.plane, int(y), int(x), shape)
-            image = normalisation.apply(self._planes[piece.plane][(slice(None), *region.slices)])
+            plane = self._planes[piece.plane]
+            image = normalisation.for_plane(plane).apply(plane[(slice(None), *region.slices)])
             painted = index[self._split.training_labels(piece.plane, region)]
             turned, painted = self._turn(image, painted)
             images.append(turned)
             labels.append(painted)
         return Batch(np.stack(images), np.stack(labels))
 
-    def everywhere(self, n: int, normalisation: Normalisation) -> Pixels:
+    def everywhere(self, n: int, normalisation: AnyNormalisation) -> Pixels:
         """`n` patches (C, rows, columns) spread evenly over the planes, painted or not, stacked.
 
-        They are the same ones every time, as long as the planes stay, so that what is found in
-        them does not jump about.
+        Painted planes, that is, where there are some: what is found does not depend on which
+        plane is being looked at. The patches are the same ones every time, as long as the planes
+        stay, so that it does not jump about either.
         """
-        planes, shape = [self._planes[key] for key in sorted(self._planes)], self.patch_shape()
+        painted = sorted(self._strokes.planes & set(self._planes)) or sorted(self._planes)
+        planes, shape = [self._planes[key] for key in painted], self.patch_shape()
         images = []
         for i in range(n):
             plane = planes[i % len(planes)]
@@ -107,7 +110,8 @@ class PatchSampler:
             top = int(y * (plane.shape[1] - shape[0] + 1))
             left = int(x * (plane.shape[2] - shape[1] + 1))
             region = Region(top, left, top + shape[0], left + shape[1])
-            images.append(normalisation.apply(plane[(slice(None), *region.slices)]))
+            own = normalisation.for_plane(plane)
+            images.append(own.apply(plane[(slice(None), *region.slices)]))
         return np.stack(images)
 
     def patch_shape(self) -> tuple[int, int]:

@@ -10,10 +10,12 @@ import torch
 
 import napari_msd
 from napari_msd.config import Settings
-from napari_msd.inference import Normalisation
+from napari_msd.inference import AnyNormalisation, Normalisation
+from napari_msd.inference.ensemble import Ensemble
 from napari_msd.io.model_file import ClassInfo, ModelRecord
 from napari_msd.network import MSDNet
 from napari_msd.palette import class_color
+from napari_msd.training.bank import trees_record
 from napari_msd.training.scores import Scores
 
 
@@ -30,13 +32,16 @@ def versions() -> dict[str, str]:
 def record_of(
     network: MSDNet,
     outputs: Sequence[int],
-    normalisation: Normalisation,
+    normalisation: AnyNormalisation,
     settings: Settings,
     *,
     steps: int,
     scores: Scores,
+    ensemble: Ensemble | None = None,
 ) -> ModelRecord:
     """The model file's content for `network`, whose output k is class ``outputs[k]``."""
+    fixed = isinstance(normalisation, Normalisation)
+    channels = network.in_channels
     return ModelRecord(
         # copies: a state_dict's tensors are views of parameters that go on changing
         weights={k: v.cpu().numpy().copy() for k, v in network.state_dict().items()},
@@ -48,8 +53,10 @@ def record_of(
         boundary=network.boundary,
         ndim=network.ndim,
         classes=tuple(ClassInfo(value, f"class {value}", class_color(value)) for value in outputs),
-        mean=normalisation.mean,
-        std=normalisation.std,
+        mean=normalisation.mean if isinstance(normalisation, Normalisation) else (0.0,) * channels,
+        std=normalisation.std if isinstance(normalisation, Normalisation) else (1.0,) * channels,
+        normalise="fixed" if fixed else "plane",
+        trees=trees_record(ensemble) if ensemble is not None else None,
         settings=settings.to_dict(),
         seed=settings.seed,
         steps=steps,

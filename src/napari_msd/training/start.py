@@ -51,6 +51,20 @@ def start_from_shipped(network: MSDNet) -> int:
     return taken
 
 
+def shipped_layers() -> dict[str, Tensor]:
+    """The shipped layers, by their ``state_dict`` names; not to be changed."""
+    return {
+        f"layers.{i}.{name}": tensor
+        for i, (weight, bias, _) in enumerate(_shipped())
+        for name, tensor in (("weight", weight), ("bias", bias))
+    }
+
+
+def start_dilations() -> tuple[int, ...]:
+    """Dilation of each shipped layer."""
+    return tuple(dilation for _, _, dilation in _shipped())
+
+
 @cache
 def _shipped() -> list[tuple[Tensor, Tensor, int]]:
     """(weight (1, 1 + i, 3, 3), bias (1,), dilation) of every shipped layer i."""

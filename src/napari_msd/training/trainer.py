@@ -9,17 +9,28 @@ from napari_msd.annotation import Amount, StrokeStore, ValidationSplit
 from napari_msd.annotation.checks import MORE_OF_EACH, TWO_CLASSES
 from napari_msd.config import Settings
 from napari_msd.errors import StrokesError
-from napari_msd.inference import Normalisation, Plane, Predictor, channels_first
+from napari_msd.inference import (
+    AnyNormalisation,
+    EachPlane,
+    Normalisation,
+    Plane,
+    Predictor,
+    channels_first,
+)
+from napari_msd.inference.ensemble import Ensemble, Trees
+from napari_msd.inference.features import PixelFeatures
 from napari_msd.inference.normalisation import require_channels
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.network import MSDNet
 from napari_msd.planes import PlaneKey, Region
-from napari_msd.training.class_shares import damped_offsets, share_offsets
+from napari_msd.training.bank import ensemble_of, shipped_bank
+from napari_msd.training.class_shares import OffsetRule, damped_offsets, share_offsets
 from napari_msd.training.device import choose_device
 from napari_msd.training.identity import digest_of
 from napari_msd.training.judgement import Judgement
 from napari_msd.training.learner import Learner
 from napari_msd.training.measuring import Question, measure, temperature_of
+from napari_msd.training.mixing import Mixing
 from napari_msd.training.networks import fresh_network, network_of, with_outputs
 from napari_msd.training.patches import PatchSampler
 from napari_msd.training.scores import Scores
@@ -33,6 +44,9 @@ slow network has something to show at once."""
 NOISE = 0.02
 """A score (IoU, 0..1) lower by no more than this is not worse: a few held-out strokes, all of
 them right before the first step, would otherwise hold on to it while the network improves."""
+
+REGROW_EVERY = 4
+"""Steps between two growths of the trees while a stroke is being painted."""
 
 READOUT_PATCHES = 32
 """Patches that the first read-out is fitted to, before any step."""
@@ -80,7 +94,9 @@ class Trainer:
         self.strokes = StrokeStore()
         self.outputs: list[int] = []
         """Class value of each output of the network; outputs are added, never removed."""
-        self.normalisation: Normalisation | None = None
+        self.normalisation: AnyNormalisation | None = (
+            EachPlane() if settings.normalise == "plane" else None
+        )
         self.steps = 0
         self.loss: float | None = None
         self.scores = Scores()
@@ -99,6 +115,9 @@ class Trainer:
         )
         self._learner: Learner | None = None
         self._kept: MSDNet | None = None
+        self._kept_mix: tuple[Ensemble, Ensemble] | None = None
+        """What is mixed with the kept network: to be shown, and to be measured."""
+        self._mixing: Mixing | None = None
         self._kept_classes: set[int] = set()
         self._kept_revision = -1
         self._best_score = 0.0
@@ -108,11 +127,21 @@ class Trainer:
         self._network_id: tuple[object, str] = None, ""
         if start is not None:
             start.require_channels(n_channels)
-            if not fit_normalisation:
-                self.normalisation = Normalisation(start.mean, start.std)
+            if start.normalise == "plane":
+                self.normalisation = EachPlane()
+            else:
+                self.normalisation = (
+                    None if fit_normalisation else Normalisation(start.mean, start.std)
+                )
             self.outputs = [info.value for info in start.classes]
             self._adopt(network_of(start, self._backend).to(self._device))
-            self._baked_damping = float(start.settings.get("share_damping", 0.0))
+            if start.trees is not None:
+                assert self.normalisation is not None
+                mix = ensemble_of(start.trees, n_channels, self.normalisation, self._device)
+                self._kept_mix = mix, mix
+                self._mix_trees(mix.trees.features, mix.trees)
+            else:
+                self._baked_damping = float(start.settings.get("share_damping", 0.0))
             self._kept_classes = set(self.outputs)
             self.steps = self.kept_steps = start.steps
             self.kept_scores = Scores(dict(start.scores))
@@ -122,7 +151,7 @@ class Trainer:
     def set_plane(self, key: PlaneKey, pixels: npt.NDArray[np.generic]) -> None:
         """Take in a plane's pixels, (Y, X) or (Y, X, C).
 
-        The first plane sets the normalisation for the whole session.
+        With ``normalise="first"`` the first plane sets the normalisation for the whole session.
 
         Raises
         ------
@@ -131,9 +160,15 @@ class Trainer:
         """
         plane = channels_first(pixels)
         require_channels(plane, self.n_channels)
+        first = Normalisation.of(plane)  # refuses what is empty or constant
         if self.normalisation is None:
-            self.normalisation = Normalisation.of(plane)
+            self.normalisation = first
         self.planes[key] = plane
+
+    @property
+    def known_grey_values(self) -> Normalisation | None:
+        """What all images are normalised by; None where that is not decided, or is by plane."""
+        return self.normalisation if isinstance(self.normalisation, Normalisation) else None
 
     def drop_plane(self, key: PlaneKey) -> None:
         """Forget a plane's pixels; its strokes stay."""
@@ -182,11 +217,17 @@ class Trainer:
         if self._learner is not None and self._kept_revision < 0:
             self._begin_on_a_model()
         fresh = self._learner is None
+        if self._mixing is None and self.settings.trees:
+            assert self.normalisation is not None
+            bank = shipped_bank().to(self._device)
+            self._mix_trees(PixelFeatures(bank, self.normalisation), None)
         self._make_room_for_classes()
         assert self._learner is not None
         assert self.normalisation is not None
         if fresh and self.settings.pretrained:
-            self.measure()  # the read-out alone is worth showing
+            self.measure()  # trees and read-out are worth showing at once
+        elif self._has_new_strokes_to_show:
+            self.measure()
         batch = self._sampler.draw(self.settings.patches_per_step, self.classes, self.normalisation)
         self.loss = self._learner.learn(batch, self._outputs_of(self.classes))
         self.steps += 1
@@ -203,8 +244,18 @@ class Trainer:
         assert self._learner is not None
         assert self.normalisation is not None
         self.measured_steps = self.steps
-        answer = self._learner.answer(self._share_offsets())
-        predictor = Predictor(answer, self.normalisation, self.outputs, self.classes)
+        offsets, mix = self._share_offsets(), None
+        if self._mixing is not None:
+            mix = self._mixing.ensembles(dict(zip(self.outputs, offsets, strict=True)))
+            offsets = np.zeros_like(offsets)  # they are added after the mixing
+        answer = self._learner.answer(offsets)
+        predictor = Predictor(
+            answer,
+            self.normalisation,
+            self.outputs,
+            self.classes,
+            mix[1] if mix is not None else None,
+        )
         self.scores = measure(predictor, self._question)
         self.judgement.note(self.steps, self.scores.mean)
         score = self.scores.mean or 0.0
@@ -212,7 +263,7 @@ class Trainer:
             self._best_score = score
         self._best_score = max(self._best_score, score)
         if score >= self._best_score - NOISE:
-            self._keep(answer)
+            self._keep(answer, mix)
         return self.scores
 
     @property
@@ -245,11 +296,13 @@ class Trainer:
         """
         if self._kept is None:
             return ""
-        made_of = self._kept, self.kept_steps, self.normalisation, self._active
+        made_of = self._kept, self.kept_steps, self.normalisation, self._active, self._kept_mix
         if self._network_id[0] != made_of:
             self._network_id = (
                 made_of,
-                digest_of(self._kept, self.normalisation, self.outputs, self._active),
+                digest_of(
+                    self._kept, self.normalisation, self.outputs, self._active, self._mix_shown
+                ),
             )
         return self._network_id[1]
 
@@ -266,18 +319,32 @@ class Trainer:
         """The kept weights, for the classes that they know and that are still painted."""
         assert self._kept is not None
         assert self.normalisation is not None
-        return Predictor(self._kept, self.normalisation, self.outputs, self._active)
+        return Predictor(
+            self._kept, self.normalisation, self.outputs, self._active, self._mix_shown
+        )
+
+    @property
+    def _mix_shown(self) -> Ensemble | None:
+        return self._kept_mix[0] if self._kept_mix is not None else None
 
     @property
     def temperature(self) -> float:
         """What makes the kept weights as sure as they are right; found when it is asked for."""
         if self._temperature is None or self._temperature[0] != self.weights_shown:
-            found = temperature_of(self.predictor(), self._question)
+            assert self._kept is not None
+            assert self.normalisation is not None
+            # not with trees that have seen the strokes that are measured on
+            mix = self._kept_mix[1] if self._kept_mix is not None else None
+            predictor = Predictor(self._kept, self.normalisation, self.outputs, self._active, mix)
+            found = temperature_of(predictor, self._question)
             self._temperature = self.weights_shown, found
         return self._temperature[1]
 
     def score_of(self, model: ModelRecord) -> float | None:
         """Mean IoU of another model on the strokes that are held out now; None if there are none.
+
+        A model's own trees may have seen these strokes: its network is measured beside trees that
+        have not.
 
         Raises
         ------
@@ -288,8 +355,20 @@ class Trainer:
         network = network_of(model, self._backend).to(self._device)
         classes = [info.value for info in model.classes]
         active = [value for value in classes if value in self.classes]
-        predictor = Predictor(network, Normalisation(model.mean, model.std), classes, active)
-        return measure(predictor, self._question).mean if active else None
+        if not active:
+            return None
+        fixed = Normalisation(model.mean, model.std)
+        normalisation = EachPlane() if model.normalise == "plane" else fixed
+        mix = None
+        if model.trees is not None:
+            mix = ensemble_of(model.trees, self.n_channels, normalisation, self._device)
+            if self._mixing is not None and not self.needs() and not self.missing_planes():
+                self._mixing.trees.update(self.classes)
+                assert self._mixing.trees.measuring is not None
+                offsets = dict(zip(mix.trees.values, mix.offsets, strict=True))
+                mix = self._mixing.ensembles(offsets)[1]
+        predictor = Predictor(network, normalisation, classes, active, mix)
+        return measure(predictor, self._question).mean
 
     def record(self) -> ModelRecord:
         """The kept weights as a model."""
@@ -304,6 +383,7 @@ class Trainer:
             self.settings,
             steps=self.kept_steps,
             scores=self.kept_scores,
+            ensemble=self._mix_shown,
         )
 
     @property
@@ -357,8 +437,25 @@ class Trainer:
         assert self._learner is not None
         assert self.normalisation is not None
         images = self._sampler.everywhere(SHARE_PATCHES, self.normalisation)
-        active = self._outputs_of(self.classes)
-        return self._learner.offsets(images, active, self.settings.share_damping, share_offsets)
+        classes = self.classes
+        rule: OffsetRule = share_offsets
+        if self._mixing is not None:
+            self._mixing.trees.update(classes)
+            rule = self._mixing.rule(images, classes)
+        active = self._outputs_of(classes)
+        return self._learner.offsets(images, active, self.settings.share_damping, rule)
+
+    @property
+    def _has_new_strokes_to_show(self) -> bool:
+        """Whether trees would answer a new stroke now, and not only after the next measuring."""
+        if self._mixing is None or self.steps - self.measured_steps < REGROW_EVERY:
+            return False
+        return self._mixing.trees.due
+
+    def _mix_trees(self, features: PixelFeatures, earlier: Trees | None) -> None:
+        self._mixing = Mixing(
+            self.planes, self.strokes, self._split, features, self.settings.seed, earlier
+        )
 
     def _outputs_of(self, values: list[int]) -> list[int]:
         return [self.outputs.index(value) for value in values]
@@ -369,8 +466,8 @@ class Trainer:
         self._kept = with_outputs(network, network.n_classes)
         return self._learner
 
-    def _keep(self, answer: MSDNet) -> None:
-        self._kept = answer
+    def _keep(self, answer: MSDNet, mix: tuple[Ensemble, Ensemble] | None) -> None:
+        self._kept, self._kept_mix = answer, mix
         self.kept_scores = self.scores
         self.kept_steps = self.steps
         self.kept_amount = self.strokes.amount

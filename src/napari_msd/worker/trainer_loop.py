@@ -107,7 +107,7 @@ class TrainerLoop:
         self._refits = start is not None and fit_normalisation
         self._sender.restart("" if self._refits else trainer.network_id)
         # of a model whose normalisation is not used nothing is to be expected
-        self._checks = PlaneChecks(trainer.normalisation)
+        self._checks = PlaneChecks(trainer.known_grey_values)
         self.introduce()
 
     def _obey_strokes(self, blocks: list[dict[str, Any]]) -> None:

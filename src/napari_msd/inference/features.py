@@ -1,0 +1,148 @@
+"""What decision trees are told of a pixel: filter responses, and maps of the shipped layers."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Hashable
+from hashlib import blake2b
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_msd.inference.normalisation import AnyNormalisation, Pixels, Plane
+from napari_msd.inference.responses import REACH, filter_responses, n_responses
+from napari_msd.inference.tiles import tiles_of
+from napari_msd.network import MSDNet
+from napari_msd.planes import Region, whole
+
+TILE = 512
+"""Features are computed for tiles of at most this side, which bounds their memory."""
+
+FEATURE_BYTES = 512 * 2**20
+"""Features that are kept, so that they are computed once for a tile and not at every look."""
+
+ROW_BYTES = 256 * 2**20
+"""Features of painted pixels that are kept."""
+
+MANY_CHANNELS = 8
+"""An image of more channels is filtered in their mean only."""
+
+Key = TypeVar("Key", bound=Hashable)
+Entry = TypeVar("Entry")
+
+
+class PlaneCache(Generic[Key, Entry]):
+    """What was last computed for parts of planes, up to a number of bytes.
+
+    Planes are told apart as arrays: another array is another plane, whatever is in it.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._entries: OrderedDict[tuple[int, Key], tuple[weakref.ref[Plane], Entry, int]] = (
+            OrderedDict()
+        )
+
+    def get(self, plane: Plane, part: Key) -> Entry | None:
+        """What was put here for this part, if it is still there."""
+        known = self._entries.get((id(plane), part))
+        if known is None or known[0]() is not plane:
+            return None
+        self._entries.move_to_end((id(plane), part))
+        return known[1]
+
+    def put(self, plane: Plane, part: Key, entry: Entry, size: int) -> None:
+        """Keep an entry of `size` bytes; the oldest ones go, and those of planes that are gone."""
+        for key in [key for key, value in self._entries.items() if value[0]() is None]:
+            self._bytes -= self._entries.pop(key)[2]
+        replaced = self._entries.pop((id(plane), part), None)
+        self._bytes += size - (replaced[2] if replaced is not None else 0)
+        self._entries[id(plane), part] = weakref.ref(plane), entry, size
+        while self._bytes > self._limit and len(self._entries) > 1:
+            self._bytes -= self._entries.popitem(last=False)[1][2]
+
+
+class PixelFeatures:
+    """Computes features of pixels.
+
+    Parameters
+    ----------
+    bank
+        Network of one input channel whose outputs are its maps (see `with_read_out`). It sees
+        the mean of an image's channels.
+    normalisation
+        What is done to a plane first.
+    """
+
+    def __init__(self, bank: MSDNet, normalisation: AnyNormalisation) -> None:
+        self.bank = bank
+        self.normalisation = normalisation
+        self._cache = PlaneCache[Region, Pixels](FEATURE_BYTES)
+        self._rows = PlaneCache[tuple[Region, bytes], npt.NDArray[np.float32]](ROW_BYTES)
+
+    def count(self, channels: int) -> int:
+        """Features of each pixel of an image of so many channels."""
+        filtered = channels if channels <= MANY_CHANNELS else 1
+        raw = channels if channels > 1 else 0
+        return n_responses(filtered) + raw + self.bank.n_classes
+
+    def tile(self, plane: Plane, tile: Region) -> Pixels:
+        """Features of one tile of `tiles_of_plane`: (count, rows, columns) float32.
+
+        They equal those of the plane computed at once. Not to be written to.
+        """
+        known = self._cache.get(plane, tile)
+        if known is None:
+            halo = max(self.bank.receptive_radius, REACH)
+            read = tile.grow(halo).intersect(whole((plane.shape[1], plane.shape[2])))
+            pixels = self.normalisation.for_plane(plane).apply(plane[(slice(None), *read.slices)])
+            inner = tile.shift(-read.top, -read.left)
+            known = np.ascontiguousarray(self.of(pixels)[(slice(None), *inner.slices)])
+            self._cache.put(plane, tile, known, known.nbytes)
+        return known
+
+    def at(self, plane: Plane, pixels: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """Features of single pixels, (n, count) float32; `pixels` is (n, 2), (Y, X) in the plane.
+
+        They are kept apart from whole tiles: painted pixels are asked for again and again,
+        on more planes than there is memory for tiles. Not to be written to.
+        """
+        (top, left), (bottom, right) = pixels.min(axis=0), pixels.max(axis=0) + 1
+        box = Region(int(top), int(left), int(bottom), int(right))
+        key = box, blake2b(pixels.tobytes(), digest_size=16).digest()
+        known = self._rows.get(plane, key)
+        if known is None:
+            known = np.empty((len(pixels), self.count(len(plane))), np.float32)
+            rows, columns = pixels.T
+            for tile in tiles_of_plane(plane, box):
+                inside = (rows >= tile.top) & (rows < tile.bottom)
+                inside &= (columns >= tile.left) & (columns < tile.right)
+                if inside.any():
+                    features = self.tile(plane, tile)
+                    at = features[:, rows[inside] - tile.top, columns[inside] - tile.left]
+                    known[inside] = at.T
+            self._rows.put(plane, key, known, known.nbytes)
+        return known
+
+    @torch.no_grad()
+    def of(self, pixels: Pixels) -> Pixels:
+        """Features of normalised pixels (C, rows, columns), mirrored at the edges."""
+        mean = pixels.mean(axis=0, keepdims=True)
+        filtered = pixels if len(pixels) <= MANY_CHANNELS else mean
+        image = torch.from_numpy(np.ascontiguousarray(mean)).to(self.bank.weight.device)
+        maps = self.bank(image[None])[0].cpu().numpy()
+        raw = [pixels] if len(pixels) > 1 else []
+        return np.concatenate([filter_responses(filtered), *raw, maps])
+
+
+def tiles_of_plane(plane: Plane, region: Region) -> list[Region]:
+    """The tiles that features are computed for, as far as `region` touches them.
+
+    They depend on the plane's shape only, so that each is computed once.
+    """
+    tiles = tiles_of(whole((plane.shape[1], plane.shape[2])), TILE)
+    return [tile for tile in tiles if not tile.intersect(region).empty]
