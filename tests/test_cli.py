@@ -474,9 +474,14 @@ def test_training_on_patterns(run, painted, tmp_path):
 # --- images unlike those of the training ---------------------------------------------------------
 
 
-def test_an_image_unlike_those_of_the_training_is_named(run, painted, model, tmp_path):
+def test_an_image_unlike_those_of_the_training_is_named(run, painted, tmp_path):
     """Every pixel became one class, and only the file's name was printed."""
+    from napari_msd.segmenter import MSDSegmenter
+
     image = tifffile.imread(painted / "image.tif")
+    segmenter = MSDSegmenter(depth=4, normalise="first")
+    segmenter.fit(image, read_labels(painted / "strokes.tif").data, max_steps=3)
+    model = segmenter.save(tmp_path / "given.safetensors")
     tifffile.imwrite(tmp_path / "like.tif", image)
     tifffile.imwrite(tmp_path / "bright.tif", image.astype(np.uint16) * 16)
     holed = image.astype(np.float32)
@@ -501,14 +506,14 @@ def test_an_image_unlike_those_of_the_training_is_named(run, painted, model, tmp
     assert (code, err) == (0, "")
 
 
-def test_learning_from_images_of_other_grey_values_is_said(run, painted, tmp_path):
+def test_images_of_other_grey_values_are_learned_from_together(run, painted, tmp_path):
     image = tifffile.imread(painted / "image.tif")
     tifffile.imwrite(tmp_path / "bright.tif", image.astype(np.uint16) * 16)
     images = [painted / "image.tif", tmp_path / "bright.tif"]
     labels = ["-l", painted / "strokes.tif"] * 2
     code, _, err = run("train", *images, *labels, "-o", tmp_path / "m", *QUICK)
     assert code == 0
-    assert "warning: bright.tif is much brighter than the first one" in one_line(err)
+    assert "warning" not in err  # each is normalised by itself
 
 
 # --- stopping and going on ------------------------------------------------------------------------

@@ -153,6 +153,13 @@ def trained():
     return MSDSegmenter(**SMALL).fit(image(), strokes(1, 2), max_steps=2)
 
 
+@pytest.fixture(scope="module")
+def trained_on_grey_values():
+    """As `trained`, but all images are normalised by the first one."""
+    segmenter = MSDSegmenter(**SMALL, normalise="first")
+    return segmenter.fit(image(), strokes(1, 2), max_steps=2)
+
+
 def test_images_like_the_first_are_no_reason_to_warn(trained):
     with warnings.catch_warnings(action="error"):
         trained.predict(image())
@@ -169,8 +176,9 @@ def test_images_like_the_first_are_no_reason_to_warn(trained):
         (100 + image() / 30, "much poorer in contrast"),
     ],
 )
-def test_an_image_unlike_those_of_the_training_is_said(trained, other, words):
+def test_an_image_unlike_those_of_the_training_is_said(trained_on_grey_values, other, words):
     """All pixels of such an image became one class, and nothing was said."""
+    trained = trained_on_grey_values
     for predict in (trained.predict, trained.predict_proba):
         with pytest.warns(ImageWarning, match=words) as caught:
             predict(other)
@@ -182,8 +190,15 @@ def test_an_image_unlike_those_of_the_training_is_said(trained, other, words):
         trained.predict(other)
 
 
-def test_a_stack_is_compared_as_a_whole(trained):
+@pytest.mark.parametrize("factor", [16, 1 / 255])
+def test_a_brighter_or_darker_image_is_the_same_image(trained, factor):
+    with warnings.catch_warnings(action="error"):
+        assert (trained.predict(image() * factor) == trained.predict(image())).mean() > 0.999
+
+
+def test_a_stack_is_compared_as_a_whole(trained_on_grey_values):
     """Dark planes at the ends of a stack are no other kind of image."""
+    trained = trained_on_grey_values
     stack = np.stack([image() * share for share in (0.01, 0.7, 1, 1, 1, 0.7)])
     with warnings.catch_warnings(action="error"):
         trained.predict(stack, axes="ZYX")
@@ -203,7 +218,7 @@ def test_pixels_that_are_no_numbers_are_said(trained, rows, words):
 
 
 def test_learning_from_images_of_other_grey_values_is_said():
-    segmenter = MSDSegmenter(**SMALL)
+    segmenter = MSDSegmenter(**SMALL, normalise="first")
     with pytest.warns(ImageWarning, match="Image 2 is much brighter than the first one") as caught:
         segmenter.fit([image(), image() * 16], [strokes(1, 2)] * 2, max_steps=1)
     assert [w.message.number for w in caught] == [1]

@@ -10,11 +10,14 @@ from napari_msd.inference import Normalisation
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.planes import Region, whole
 from napari_msd.training import Trainer
+from napari_msd.training.class_shares import share_offsets
 from napari_msd.training.scores import Scores
 
 SHAPE = (96, 96)
 AS_IT_IS = Normalisation((0.0,), (1.0,))
 SMALL = Settings.from_preset(depth=3, patch_size=32, learning_rate=0.02)
+ALONE = Settings.from_preset(depth=3, patch_size=32, learning_rate=0.02, trees=False)
+"""Without trees beside the network."""
 
 
 def image() -> np.ndarray:
@@ -111,7 +114,7 @@ def test_the_seed_decides_everything():
 
 
 def test_best_weights_are_kept_while_the_strokes_stay():
-    trainer = trainer_for(1, 2, 3)
+    trainer = trainer_for(1, 2, 3, settings=ALONE)
     learn(trainer, 100)
     best, steps = trainer.kept_scores.mean, trainer.kept_steps
     with torch.no_grad():  # ruin what is being trained
@@ -125,7 +128,7 @@ def test_best_weights_are_kept_while_the_strokes_stay():
 
 
 def test_newer_weights_are_kept_unless_clearly_worse_than_the_best(monkeypatch):
-    trainer = trainer_for(1, 2, 3)
+    trainer = trainer_for(1, 2, 3, settings=ALONE)
     learn(trainer, 5)
     trainer.write_strokes((), Region(0, 0, 1, 1), np.ones((1, 1), np.uint8))  # a new question
     kept = []
@@ -151,7 +154,7 @@ def test_a_model_gone_on_from_is_measured_first_and_kept_while_it_is_best():
 
 
 def test_the_temperature_takes_back_overconfidence():
-    trainer = trainer_for(1, 2, 3)
+    trainer = trainer_for(1, 2, 3, settings=ALONE)
     learn(trainer, 100)
     before = trainer.temperature
     plane, everything = trainer.planes[()], whole(SHAPE)
@@ -239,10 +242,14 @@ def test_small_patches_are_measured_on_the_right_pixels(side):
     trainer = trainer_for(1, 2, settings=Settings.from_preset(depth=3, patch_size=side))
     plane = trainer.planes[()]
     plane[0] = np.arange(96 * 96).reshape(SHAPE)  # each pixel tells where it is
-    for value, patch, pixels in trainer._question.patches():
+    for value, seen, patch, pixels in trainer._question.patches():
         rows, columns = pixels.T
-        at = patch[0, rows, columns]
-        assert (strokes(1, 2).ravel()[at] == value).all()
+        assert seen is plane
+        assert (rows >= patch.top).all()
+        assert (rows < patch.bottom).all()
+        assert (columns >= patch.left).all()
+        assert (columns < patch.right).all()
+        assert (strokes(1, 2).ravel()[plane[0, rows, columns]] == value).all()
     trainer.step()
     assert trainer.measure().mean is not None
 
@@ -308,14 +315,14 @@ def test_a_record_continues_where_it_stopped():
 
 
 def test_class_shares_are_put_into_a_model_once_however_often_it_is_continued():
-    trainer = trainer_for(1, 2)  # two thirds of the image are of class 2
+    trainer = trainer_for(1, 2, settings=ALONE)  # two thirds of the image are of class 2
     learn(trainer, 60)
     record = ModelRecord.from_bytes(trainer.record().to_bytes())
-    second = Trainer(SMALL, 1, record)
+    second = Trainer(ALONE, 1, record)
     second.set_plane((), image())
     second.write_strokes((), whole(SHAPE), strokes(1, 2))
     second._begin_on_a_model()
-    offsets = second._share_offsets()
+    offsets = second._share_offsets(share_offsets)
     assert offsets[1] - offsets[0] > 0.15
     answer = second._learner.answer(offsets)
     np.testing.assert_allclose(answer.output_bias, record.weights["output.bias"], atol=0.03)

@@ -1,5 +1,7 @@
 """The trainer's loop in this very process: what it does next, without waiting for anything."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,7 +42,7 @@ class Slot:
 class Session:
     """A loop, and a viewer that answers at once."""
 
-    def __init__(self, pixels=None, model=None, read=None, channels=1, **opening):
+    def __init__(self, pixels=None, model=None, read=None, channels=1, settings=None, **opening):
         self.pixels = image() if pixels is None else pixels
         self.events, self.slot, self.blocks = [], Slot(), []
         self.read_planes = []
@@ -48,7 +50,7 @@ class Session:
         self.loop = TrainerLoop(self.hear)
         self.ask(
             "open",
-            settings=SMALL.to_dict(),
+            settings=(settings or SMALL).to_dict(),
             plane_shape=list(self.pixels.shape[:2]),
             n_channels=channels,
             slot=self.slot,
@@ -276,7 +278,24 @@ def test_a_kept_version_is_shown_and_gone_on_from(trained):
     assert again.loop._trainer.kept_scores.mean >= 0.9
 
 
-def test_an_image_unlike_the_models_is_said_once(trained):
+@pytest.fixture
+def trained_on_grey_values():
+    """As `trained`, but all images are normalised by the first one."""
+    session = Session(settings=replace(SMALL, normalise="first"))
+    session.paint(painted(1, 2, 3))
+    session.learn()
+    return session
+
+
+def test_of_a_brighter_image_nothing_is_said(trained):
+    bright = Session(pixels=image() + 500, model=model_of(trained))
+    bright.paint(painted(1, 2, 3))
+    bright.learn(trained.loop._trainer.kept_steps + 3)
+    assert not bright.all(Notice)
+
+
+def test_an_image_unlike_the_models_is_said_once(trained_on_grey_values):
+    trained = trained_on_grey_values
     bright = Session(pixels=image() + 500, model=model_of(trained))
     bright.paint(painted(1, 2, 3))
     bright.learn(trained.loop._trainer.kept_steps + 3)
@@ -285,7 +304,8 @@ def test_an_image_unlike_the_models_is_said_once(trained):
     assert "much brighter" in notices[0].text
 
 
-def test_the_models_own_normalisation_is_kept(trained):
+def test_the_models_own_normalisation_is_kept(trained_on_grey_values):
+    trained = trained_on_grey_values
     similar = Session(pixels=image() + 20, model=model_of(trained))
     similar.paint(painted(1, 2, 3))
     similar.learn(trained.loop._trainer.kept_steps + 3)
@@ -326,7 +346,8 @@ def test_a_new_class_alone_leaves_the_id(trained):
     assert trained.loop._trainer.network_id == before
 
 
-def test_the_normalisation_can_be_fitted_anew(trained):
+def test_the_normalisation_can_be_fitted_anew(trained_on_grey_values):
+    trained = trained_on_grey_values
     model = model_of(trained)
     bright = Session(pixels=image() * 3 + 500, model=model, fit_normalisation=True)
     bright.paint(painted(1, 2, 3))

@@ -150,6 +150,7 @@ class Predictor:
         mixed = self._ensemble.logits(network, answers, self.classes.tolist(), self.active.tolist())
         return torch.from_numpy(mixed)
 
+    @torch.no_grad()
     def _network_logits(self, plane: Plane, region: Region, normalisation: Normalisation) -> Tensor:
         shape = (plane.shape[1], plane.shape[2])
         read = region.grow(self.network.receptive_radius).intersect(whole(shape))

@@ -6,7 +6,7 @@ shares of the unpainted image can be found from the network's own answers (Saere
 and Decaestecker, *Adjusting the outputs of a classifier to new a priori probabilities*,
 Neural Computation 14(1), 2002): answers weighted by the shares, and shares as the mean of the
 answers, in turns. Done to the full this swallows a rare class that the network is not sure of,
-so it is damped (`Settings.share_damping`).
+so it is damped (`Settings.share_damping`), and by less where strokes tell that it is too much.
 """
 
 from __future__ import annotations
@@ -21,9 +21,15 @@ from torch import Tensor
 from napari_msd.network import MSDNet
 
 SMALLEST_SHARE = 1e-3
-TURNS = 30
+TURNS = 12
 EVERY = 7
 """Neighbouring pixels tell nearly the same; no divisor of a usual patch's side."""
+
+DAMPINGS = 4
+"""Steps in which `bearable_offsets` tries how much damping strokes bear."""
+
+BEARABLE = 0.01
+"""Share of a class's strokes that may be missed on account of the class shares."""
 
 Numbers = npt.NDArray[np.float32]
 OffsetRule = Callable[[Numbers, float], Numbers]
@@ -51,6 +57,44 @@ def share_offsets(log_probabilities: Numbers, damping: float) -> Numbers:
         answers = np.exp(shifted - shifted.max(axis=0))
         shares = np.maximum((answers / answers.sum(axis=0)).mean(axis=1), SMALLEST_SHARE)
     return _centred(damping * np.log(shares))
+
+
+def bearable_offsets(
+    log_probabilities: Numbers,
+    damping: float,
+    evidence: Numbers,
+    labels: npt.NDArray[np.integer],
+) -> Numbers:
+    """`share_offsets` of the largest damping that strokes bear.
+
+    A rare class that is often missed is taken for rarer than it is, and then missed more often.
+    Strokes tell: offsets that make trees miss strokes of a class, which they have not seen,
+    are too large.
+
+    Parameters
+    ----------
+    log_probabilities, damping
+        As in `share_offsets`; `damping` is the most.
+    evidence
+        (k, n): logarithms of answers for painted pixels that had no part in making them.
+    labels
+        (n,) class 0..k-1 of these pixels.
+    """
+    found = share_offsets(log_probabilities, 0.0)
+    before = _recalls(evidence, labels)
+    for part in range(1, DAMPINGS + 1):
+        offsets = share_offsets(log_probabilities, damping * part / DAMPINGS)
+        after = _recalls(evidence + offsets[:, None], labels)
+        if (before - after).max() <= BEARABLE:
+            found = offsets
+    return found
+
+
+def _recalls(logits: Numbers, labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """Share of each class's pixels that are answered right; 0 for a class without pixels."""
+    k = len(logits)
+    right = np.bincount(labels[logits.argmax(axis=0) == labels], minlength=k)
+    return right / np.maximum(np.bincount(labels, minlength=k), 1)
 
 
 def damped_offsets(log_probabilities: Numbers, damping: float) -> Numbers:

@@ -53,17 +53,43 @@ class Question:
         ).clip((plane.shape[1], plane.shape[2]))
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a network says of held-out pieces.
+
+    `truth` (n,) is the class value of each pixel, `piece` (n,) the number of its piece;
+    `logits` is (k, n); `places` tells the plane and the pixels (m, 2) of each piece.
+    """
+
+    truth: npt.NDArray[np.uint8]
+    piece: npt.NDArray[np.integer]
+    logits: npt.NDArray[np.float32]
+    places: list[tuple[Plane, npt.NDArray[np.int32]]]
+
+    def scores(self, classes: npt.NDArray[np.uint8], logits: npt.NDArray[np.float32]) -> Scores:
+        """IoU per class of other logits for the same pixels, whose row k is ``classes[k]``."""
+        return Scores.of(self.truth, classes[logits.argmax(axis=0)], self.piece)
+
+
+def answers_of(predictor: Predictor, question: Question) -> Answers | None:
+    """What `predictor` says of the held-out pieces; None if there are none."""
+    truth, piece, logits, places = [], [], [], []
+    for i, (value, plane, patch, pixels) in enumerate(question.patches()):
+        logits.append(predictor.logits_at(plane, patch, pixels))
+        truth.append(np.full(len(pixels), value, np.uint8))
+        piece.append(np.full(len(pixels), i))
+        places.append((plane, pixels))
+    if not truth:
+        return None
+    return Answers(
+        np.concatenate(truth), np.concatenate(piece), np.concatenate(logits, axis=1), places
+    )
+
+
 def measure(predictor: Predictor, question: Question) -> Scores:
     """IoU per class on held-out pieces."""
-    truth, predicted, number = [], [], []
-    for i, (value, plane, patch, pixels) in enumerate(question.patches()):
-        logits = predictor.logits_at(plane, patch, pixels)
-        truth.append(np.full(len(pixels), value, np.uint8))
-        predicted.append(predictor.classes[logits.argmax(axis=0)])
-        number.append(np.full(len(pixels), i))
-    if not truth:
-        return Scores()
-    return Scores.of(np.concatenate(truth), np.concatenate(predicted), np.concatenate(number))
+    answers = answers_of(predictor, question)
+    return answers.scores(predictor.classes, answers.logits) if answers is not None else Scores()
 
 
 def temperature_of(predictor: Predictor, question: Question) -> float:

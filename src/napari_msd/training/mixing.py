@@ -14,12 +14,25 @@ from napari_msd.inference.ensemble import FLOOR, Ensemble, Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.inference.normalisation import Pixels
 from napari_msd.planes import PlaneKey
-from napari_msd.training.class_shares import EVERY, Numbers, OffsetRule, share_offsets
+from napari_msd.training.class_shares import (
+    EVERY,
+    Numbers,
+    OffsetRule,
+    bearable_offsets,
+    share_offsets,
+)
+from napari_msd.training.measuring import Answers
+from napari_msd.training.scores import Scores
 from napari_msd.training.stroke_trees import StrokeTrees
 
 WEIGHT = 0.5
-"""Of the trees. Network and trees err in different places, and halves are best whichever of the
-two is ahead (docs/learning.md)."""
+"""Of the trees. Network and trees err in different places, and halves are nearly always best."""
+
+WEIGHT_WHERE_AHEAD = 0.75
+"""Of the trees where held-out strokes say that they are clearly better than the network."""
+
+CLEARLY = 0.05
+"""Of held-out pixels (the mean over classes of the share that is right) so many more are right."""
 
 
 class Mixing:
@@ -47,9 +60,59 @@ class Mixing:
         self.trees = StrokeTrees(planes, strokes, split, features, seed, earlier)
         self._features = features
         self._samples: tuple[bytes, npt.NDArray[np.float32]] | None = None
+        self._weight = WEIGHT
+
+    def weigh(self, answers: Answers | None, classes: npt.NDArray[np.uint8]) -> None:
+        """Decide what the trees' answers count, by held-out strokes that neither has seen.
+
+        Parameters
+        ----------
+        answers
+            The network's, None where nothing is held out.
+        classes
+            Class value of each row of its logits.
+        """
+        self._weight = WEIGHT
+        trees = self.trees.measuring
+        if answers is None or trees is None:
+            return
+        own = np.concatenate([trees.at(plane, pixels) for plane, pixels in answers.places], axis=1)
+        theirs = _right(classes[answers.logits.argmax(axis=0)], answers.truth)
+        ours = _right(np.array(trees.values)[own.argmax(axis=0)], answers.truth)
+        if ours > theirs + CLEARLY:
+            self._weight = WEIGHT_WHERE_AHEAD
+
+    def scores(
+        self,
+        answers: Answers | None,
+        mix: Ensemble,
+        active: Sequence[int],
+        classes: npt.NDArray[np.uint8],
+    ) -> Scores:
+        """IoU of the mixed answers on held-out strokes.
+
+        Parameters
+        ----------
+        answers
+            The network's, None where nothing is held out.
+        mix
+            One whose trees have not seen these strokes.
+        active
+            Classes that may be answered with.
+        classes
+            Class value of each row of the network's logits.
+        """
+        if answers is None:
+            return Scores()
+        own = np.concatenate(
+            [mix.trees.at(plane, pixels) for plane, pixels in answers.places], axis=1
+        )
+        shifted = np.exp(answers.logits - answers.logits.max(axis=0))
+        logits = mix.logits(shifted / shifted.sum(axis=0), own, classes.tolist(), active)
+        return answers.scores(classes, logits)
 
     def rule(self, images: Pixels, classes: Sequence[int]) -> OffsetRule:
-        """`share_offsets` of the mixed answers.
+        """`bearable_offsets` of the mixed answers.
 
         Parameters
         ----------
@@ -64,9 +127,14 @@ class Mixing:
             assert trees is not None
             answers = trees.forest.probabilities(self._sampled(images))
             network = np.exp(log_probabilities)
-            mix = Ensemble(trees, WEIGHT, (0.0,) * len(trees.values))
+            mix = Ensemble(trees, self._weight, (0.0,) * len(trees.values))
             mixed = np.exp(mix.logits(network, answers, classes, classes)) - FLOOR
-            return share_offsets(np.log(mixed / mixed.sum(axis=0) + FLOOR), damping)
+            logarithms = np.log(mixed / mixed.sum(axis=0) + FLOOR)
+            seen = self.trees.out_of_fold
+            if seen is None or seen.values != tuple(classes):
+                return share_offsets(logarithms, damping)
+            evidence = np.log(seen.answers + np.float32(FLOOR))
+            return bearable_offsets(logarithms, damping, evidence, seen.labels)
 
         return of_both
 
@@ -84,7 +152,7 @@ class Mixing:
 
         def mix(trees: Trees) -> Ensemble:
             own = tuple(float(offsets.get(value, 0.0)) for value in trees.values)
-            return Ensemble(trees, WEIGHT, own)
+            return Ensemble(trees, self._weight, own)
 
         return mix(shown), mix(measuring)
 
@@ -99,3 +167,8 @@ class Mixing:
             some = np.ascontiguousarray(np.concatenate(flat, axis=1)[:, ::EVERY])
             self._samples = digest, some
         return self._samples[1]
+
+
+def _right(predicted: npt.NDArray[np.integer], truth: npt.NDArray[np.uint8]) -> float:
+    """Mean over the classes of truth of the share of pixels that are answered right."""
+    return float(np.mean([(predicted[truth == v] == v).mean() for v in np.unique(truth)]))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_msd.annotation import Piece, StrokeStore, ValidationSplit
+from napari_msd.annotation.strokes import BLOCK
 from napari_msd.inference import Plane
 from napari_msd.inference.ensemble import Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.planes import PlaneKey
-from napari_msd.trees import Forest, grow
+from napari_msd.trees import Forest, grow, out_of_fold
+from napari_msd.trees.growing import WEIGHT_RANGE
 
 N_TREES = 60
 """More change nothing that can be measured (docs/learning.md)."""
@@ -23,17 +26,47 @@ EVIDENCE_TREES = 30
 EARLIER_TREES = 30
 """Of a model that is trained on: its own strokes are gone, and these trees speak for them."""
 
+FOLDS = 4
+"""Parts of the strokes that are left out in turn, to learn how well unseen strokes are answered."""
+
+FOLD_TREES = 60
+"""Trees in all; a quarter of them has not seen a given stroke."""
+
 MOST_SAMPLES = 12_000
 """Painted pixels that trees are grown on: growing stays a matter of a tenth of a second."""
 
 _TURN = 2**32
 
 
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """What trees say of strokes that they have not seen.
+
+    `labels` (n,) are indices into `values`, the class values; `answers` is (k, n),
+    probabilities.
+    """
+
+    values: tuple[int, ...]
+    labels: npt.NDArray[np.integer]
+    answers: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """Painted pixels: features (n, count), labels (n,) as indices into `values`, folds (n,)."""
+
+    values: tuple[int, ...]
+    features: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.integer]
+    folds: npt.NDArray[np.integer]
+
+
 class StrokeTrees:
-    """Keeps two forests in step with the strokes.
+    """Keeps forests in step with the strokes.
 
     `shown` has seen all strokes, so that a correction is answered right at once; `measuring` has
-    not seen what is held out, so that its score is honest.
+    not seen what is held out, so that its score is honest; `out_of_fold` holds answers for all
+    strokes, each by trees that have not seen it.
 
     Parameters
     ----------
@@ -61,6 +94,7 @@ class StrokeTrees:
         self.features = features
         self.shown: Trees | None = earlier
         self.measuring: Trees | None = None
+        self.out_of_fold: OutOfFold | None = None
         self._planes = planes
         self._strokes = strokes
         self._split = split
@@ -83,9 +117,12 @@ class StrokeTrees:
             return False
         everything = {value: self._here(self._strokes.pieces(value).values()) for value in classes}
         training = {value: self._here(self._split.training(value)) for value in classes}
-        self.shown = self._grow(everything, N_TREES)
+        samples = self._samples(everything)
+        self.shown = self._trees(samples, N_TREES)
         whole = all(len(everything[v]) == len(training[v]) for v in classes)
-        self.measuring = self.shown if whole else self._grow(training, EVIDENCE_TREES)
+        measured = self.shown if whole else self._trees(self._samples(training), EVIDENCE_TREES)
+        self.measuring = measured
+        self.out_of_fold = self._left_out(samples)
         self._grown_from = state
         return True
 
@@ -95,32 +132,55 @@ class StrokeTrees:
     def _here(self, pieces: Iterable[Piece]) -> list[Piece]:
         return [piece for piece in pieces if piece.plane in self._planes]
 
-    def _grow(self, pieces: dict[int, list[Piece]], n_trees: int) -> Trees:
-        values = list(pieces)
-        samples = [self._samples(pieces[value], len(values)) for value in values]
-        counts = np.array([len(rows) for rows in samples], np.float64)
-        labels = np.repeat(np.arange(len(values)), [len(rows) for rows in samples])
-        weights = np.clip(counts.sum() / (len(values) * np.maximum(counts, 1)), 1e-6, 1e6)
-        forest = grow(
-            np.concatenate(samples),
-            labels,
-            len(values),
-            trees=n_trees,
-            class_weights=weights,
-            seed=self._seed,
-        )
-        new = Trees(forest, values, self.features)
+    def _trees(self, samples: _Samples, n_trees: int) -> Trees:
+        forest = self._forest(samples, n_trees)
+        new = Trees(forest, samples.values, self.features)
         return new if self._earlier is None else joined(self._earlier, new)
 
-    def _samples(self, pieces: list[Piece], n_classes: int) -> npt.NDArray[np.float32]:
-        """Features of a class's painted pixels, thinned where they are very many."""
-        total = sum(len(piece.pixels) for piece in pieces)
-        share = MOST_SAMPLES / n_classes / max(total, 1)
-        rows = []
-        for piece in pieces:
-            features = self.features.at(self._planes[piece.plane], piece.pixels)
-            rows.append(features if share >= 1 else features[_drawn(piece, share)])
-        return np.concatenate(rows)
+    def _left_out(self, samples: _Samples) -> OutOfFold | None:
+        """Answers for each sample by trees that have not seen its fold; None for a single fold."""
+        if len(np.unique(samples.folds)) < FOLDS:
+            return None
+        forest = self._forest(samples, FOLD_TREES, FOLDS)
+        answers = out_of_fold(forest, samples.features, samples.folds, FOLDS)
+        return OutOfFold(samples.values, samples.labels, answers.T)
+
+    def _forest(self, samples: _Samples, n_trees: int, folds: int = 0) -> Forest:
+        n_classes = len(samples.values)
+        counts = np.bincount(samples.labels, minlength=n_classes)
+        balanced = counts.sum() / (n_classes * np.maximum(counts, 1))
+        return grow(
+            samples.features,
+            samples.labels,
+            n_classes,
+            groups=samples.folds,
+            folds=folds,
+            trees=n_trees,
+            class_weights=np.clip(balanced, *WEIGHT_RANGE),
+            seed=self._seed,
+        )
+
+    def _samples(self, pieces: dict[int, list[Piece]]) -> _Samples:
+        """Features of painted pixels, thinned where they are very many."""
+        features, labels, folds = [], [], []
+        for k, own in enumerate(pieces.values()):
+            total = sum(len(piece.pixels) for piece in own)
+            share = MOST_SAMPLES / len(pieces) / max(total, 1)
+            for piece in own:
+                rows = self.features.at(self._planes[piece.plane], piece.pixels)
+                features.append(rows if share >= 1 else rows[_drawn(piece, share)])
+                labels.append(np.full(len(features[-1]), k))
+                folds.append(np.full(len(features[-1]), _fold(piece)))
+        return _Samples(
+            tuple(pieces), np.concatenate(features), np.concatenate(labels), np.concatenate(folds)
+        )
+
+
+def _fold(piece: Piece) -> int:
+    """The part of the strokes that a piece belongs to; decided by where it lies only."""
+    row, column = (int(at) // BLOCK for at in piece.pixels[0])
+    # neighbouring blocks, which the same stroke crosses, are apart as rarely as may be
+    return (row // 2 + 3 * (column // 2) + sum(piece.plane)) % FOLDS
 
 
 def _drawn(piece: Piece, share: float) -> npt.NDArray[np.bool_]:

@@ -29,7 +29,7 @@ from napari_msd.training.device import choose_device
 from napari_msd.training.identity import digest_of
 from napari_msd.training.judgement import Judgement
 from napari_msd.training.learner import Learner
-from napari_msd.training.measuring import Question, measure, temperature_of
+from napari_msd.training.measuring import Question, answers_of, measure, temperature_of
 from napari_msd.training.mixing import Mixing
 from napari_msd.training.networks import fresh_network, network_of, with_outputs
 from napari_msd.training.patches import PatchSampler
@@ -244,19 +244,7 @@ class Trainer:
         assert self._learner is not None
         assert self.normalisation is not None
         self.measured_steps = self.steps
-        offsets, mix = self._share_offsets(), None
-        if self._mixing is not None:
-            mix = self._mixing.ensembles(dict(zip(self.outputs, offsets, strict=True)))
-            offsets = np.zeros_like(offsets)  # they are added after the mixing
-        answer = self._learner.answer(offsets)
-        predictor = Predictor(
-            answer,
-            self.normalisation,
-            self.outputs,
-            self.classes,
-            mix[1] if mix is not None else None,
-        )
-        self.scores = measure(predictor, self._question)
+        answer, mix, self.scores = self._answer_mixed() if self._mixing else self._answer_alone()
         self.judgement.note(self.steps, self.scores.mean)
         score = self.scores.mean or 0.0
         if self._kept_revision != self.strokes.revision:
@@ -265,6 +253,30 @@ class Trainer:
         if score >= self._best_score - NOISE:
             self._keep(answer, mix)
         return self.scores
+
+    def _answer_alone(self) -> tuple[MSDNet, None, Scores]:
+        """The newest weights with the class shares in their outputs, and their scores."""
+        assert self._learner is not None
+        assert self.normalisation is not None
+        answer = self._learner.answer(self._share_offsets(share_offsets))
+        predictor = Predictor(answer, self.normalisation, self.outputs, self.classes)
+        return answer, None, measure(predictor, self._question)
+
+    def _answer_mixed(self) -> tuple[MSDNet, tuple[Ensemble, Ensemble], Scores]:
+        """The newest weights, what is mixed with them, and the scores of both together."""
+        assert self._learner is not None
+        assert self.normalisation is not None
+        assert self._mixing is not None
+        classes = self.classes
+        self._mixing.trees.update(classes)
+        answer = self._learner.answer(np.zeros(len(self.outputs), np.float32))
+        alone = Predictor(answer, self.normalisation, self.outputs, classes)
+        answers = answers_of(alone, self._question)
+        self._mixing.weigh(answers, alone.classes)
+        images = self._sampler.everywhere(SHARE_PATCHES, self.normalisation)
+        offsets = self._share_offsets(self._mixing.rule(images, classes))
+        mix = self._mixing.ensembles(dict(zip(self.outputs, offsets.tolist(), strict=True)))
+        return answer, mix, self._mixing.scores(answers, mix[1], classes, alone.classes)
 
     @property
     def _question(self) -> Question:
@@ -433,16 +445,11 @@ class Trainer:
         if set(self.classes) <= self._kept_classes:
             self.measure()
 
-    def _share_offsets(self) -> npt.NDArray[np.float32]:
+    def _share_offsets(self, rule: OffsetRule) -> npt.NDArray[np.float32]:
         assert self._learner is not None
         assert self.normalisation is not None
         images = self._sampler.everywhere(SHARE_PATCHES, self.normalisation)
-        classes = self.classes
-        rule: OffsetRule = share_offsets
-        if self._mixing is not None:
-            self._mixing.trees.update(classes)
-            rule = self._mixing.rule(images, classes)
-        active = self._outputs_of(classes)
+        active = self._outputs_of(self.classes)
         return self._learner.offsets(images, active, self.settings.share_damping, rule)
 
     @property
