@@ -1,27 +1,35 @@
 """Make the starting weights that ship with the package.
 
-Each step is a small question of its own: a picture, a few strokes on it. The final 1x1
-convolution is fitted to the strokes in closed form (ridge regression, as the trainer does it
-before its first step), and the hidden layers learn what makes that fit right on all the *unpainted*
-pixels, borders included. So they become maps that are useful for whatever is painted next
-(Bertinetto et al., ICLR 2019, do this for classifying pictures).
+Each step is a small question of its own: a picture, a few strokes on it. A read-out is fitted
+to the strokes in closed form (ridge regression, as the trainer does it before its first step),
+and the hidden layers learn what makes that fit right on the *unpainted* pixels, borders
+included. So they become maps that are useful for whatever is painted next (Bertinetto et al.,
+ICLR 2019, do this for classifying pictures).
+
+The read-out is one of three, drawn anew for every question, because the maps are used in three
+ways: of the maps alone (the network's own outputs), of the maps beside usual filter responses,
+and of random waves of both, which answers like a forest: not linear. Half of the questions
+have a second round, with strokes where the answer to the first was wrong.
 
 Needs no GPU; how the shipped weights were made stands beside them (start_weights.md). Run:
-``python scripts/pretrain.py --images FOLDER --minutes 45``
-(FOLDER: pairs NAME-image.tif, NAME-instances.tif; only those of `PHOTOGRAPHS` are used).
+``python scripts/pretrain.py --nuclei FOLDER --families FOLDER``
+(folders of images: see `pretrain_tasks.real`; without them all pictures are synthetic).
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from pretrain_tasks import Task, photographs, task
+from pretrain_tasks import SIDE, Task, corrections, families, task
+from pretrain_tasks.strokes import Random
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,63 +38,124 @@ from napari_msd.native import set_threads
 from napari_msd.training.start import START_DILATIONS
 
 DEPTH = 30
-PHOTOGRAPHS = ("00", "03", "05", "06", "10", "16", "18")
-"""Data Science Bowl images (CC0), all of them of the tuning set of benchmarks/scribbles.py."""
-POOL = 500
+STEPS = 12_000
+POOL = 400
 """Tasks at hand; one is replaced by a new one every `RENEW` steps."""
-RENEW = 40
+RENEW = 10
 PATCHES, PATCH = 4, 96
+JUDGED = 6000
+"""Pixels of a question whose answers count: judging all of them teaches little more."""
+WAVES = 128
 LEARNING_RATE = 2e-3
+RISE = 300
+"""Steps until the learning rate is full."""
 LABEL_SMOOTHING = 0.05
+SHOW = 500
+"""Steps between two lines of the log, and between two writings of the file."""
 
-Batch = tuple[Tensor, Tensor, Tensor]
+HEADS = ("maps", "responses", "waves")
+"""What the read-out sees: maps alone, maps and filter responses, random waves of both."""
+HEAD_SHARES = (0.5, 0.2, 0.3)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Patches of a task.
+
+    `images` (n, 1, rows, columns); `responses` (n, m, rows, columns); `truth` and `strokes`
+    (n, rows, columns), classes 0..k-1 that are painted somewhere, -1 = not known, not painted.
+    """
+
+    images: Tensor
+    responses: Tensor
+    truth: Tensor
+    strokes: Tensor
 
 
 class Learner:
     """A network whose outputs are its maps, and a read-out fitted anew for every question."""
 
-    def __init__(self, seed: int) -> None:
-        torch.manual_seed(seed)
+    def __init__(self, seed: int, dilations: tuple[int, ...] = START_DILATIONS) -> None:
         n_maps = DEPTH + 1
-        self.network = MSDNet(1, n_maps, depth=DEPTH, dilations=START_DILATIONS)
+        generator = torch.Generator().manual_seed(seed)
+        self.network = MSDNet(1, n_maps, depth=DEPTH, dilations=dilations, generator=generator)
         with torch.no_grad():
             self.network.output_weight.copy_(torch.eye(n_maps))
         self.network.output_weight.requires_grad_(False)
         self.network.output_bias.requires_grad_(False)
-        self.log_ridge = torch.nn.Parameter(torch.tensor(-3.0))
-        self.log_sharpness = torch.nn.Parameter(torch.tensor(1.0))
+        self.log_ridge = torch.nn.Parameter(torch.full((len(HEADS),), -3.0))
+        self.log_sharpness = torch.nn.Parameter(torch.ones(len(HEADS)))
         self.layers = [p for p in self.network.parameters() if p.requires_grad]
 
-    def logits(self, images: Tensor, strokes: Tensor) -> Tensor:
-        """(n, rows, columns, k) from strokes of classes 0..k-1, -1 = unpainted."""
-        maps = self.network(images).movedim(1, -1)
-        painted = strokes >= 0
-        weight = self._read_out(maps[painted], strokes[painted])
-        return (maps @ weight[:-1] + weight[-1]) * 3 * self.log_sharpness.exp()
+    def loss(self, random: Random, question: Question) -> Tensor:
+        """Cross-entropy of chance pixels; classes weigh as roots of their size."""
+        head = int(random.choice(len(HEADS), p=HEAD_SHARES))
+        maps = self.network(question.images).movedim(1, -1)
+        seen = maps
+        if HEADS[head] != "maps":
+            seen = torch.cat([maps, question.responses.movedim(1, -1)], dim=-1)
+        strokes = question.strokes
+        if random.random() < 0.5:
+            strokes = self._corrected(random, head, seen.detach(), question)
+        painted, asked = strokes >= 0, question.truth >= 0
+        places = asked.flatten().nonzero()[:, 0]
+        places = places[torch.from_numpy(random.integers(len(places), size=JUDGED))]
+        known, unknown = seen[painted], seen.flatten(0, 2)[places]
+        if HEADS[head] == "waves":
+            known, unknown = _waves(random, known, unknown)
+        truth = question.truth.flatten()[places]
+        weight = self._read_out(head, known, strokes[painted])
+        logits = (unknown @ weight[:-1] + weight[-1]) * 3 * self.log_sharpness[head].exp()
+        counts = torch.bincount(truth, minlength=logits.shape[-1]).float()
+        importance = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), counts)
+        return F.cross_entropy(logits, truth, weight=importance, label_smoothing=LABEL_SMOOTHING)
 
-    def _read_out(self, maps: Tensor, truth: Tensor) -> Tensor:
+    @torch.no_grad()
+    def _corrected(self, random: Random, head: int, seen: Tensor, question: Question) -> Tensor:
+        """The strokes, and dabs where a linear read-out of them answers wrong."""
+        strokes = question.strokes.clone()
+        painted = strokes >= 0
+        weight = self._read_out(head, seen[painted], strokes[painted])
+        found = (seen @ weight[:-1] + weight[-1]).argmax(-1)
+        for i in range(len(strokes)):
+            dabs = corrections(random, question.truth[i].numpy(), found[i].numpy())
+            where = torch.from_numpy(dabs)
+            strokes[i][where] = question.truth[i][where]
+        return strokes
+
+    def _read_out(self, head: int, seen: Tensor, truth: Tensor) -> Tensor:
         """As napari_msd.training.readout, but differentiable and with a ridge that is learned."""
         k = int(truth.max()) + 1
-        maps = torch.cat([maps, torch.ones_like(maps[:, :1])], dim=1).double()
+        seen = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1).double()
         weights = torch.bincount(truth, minlength=k).double().clamp(min=1).rsqrt()[truth]
-        weighted = maps * (weights / weights.sum())[:, None]
-        ridge = 0.1 * self.log_ridge.double().exp().expand(maps.shape[1] - 1)
+        weighted = seen * (weights / weights.sum())[:, None]
+        ridge = 0.1 * self.log_ridge[head].double().exp().expand(seen.shape[1] - 1)
         ridge = torch.cat([ridge, ridge.new_tensor([1e-3])])
         wanted = F.one_hot(truth, k).double() - 1 / k
-        return torch.linalg.solve(maps.T @ weighted + ridge.diag(), weighted.T @ wanted).float()
+        return torch.linalg.solve(seen.T @ weighted + ridge.diag(), weighted.T @ wanted).float()
 
 
-def question(random: np.random.Generator, task: Task) -> Batch | None:
-    """Patches, classes and strokes of a task; None where fewer than two classes are painted.
+def _waves(random: Random, known: Tensor, unknown: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines of chance directions: ridge regression on them is near one with a Gaussian kernel.
 
-    Classes that are not painted in these patches are -1 in both.
+    The kernel's width is drawn too. Rahimi & Recht, NIPS 2007.
     """
+    scale = unknown.detach().std(0) + 1e-2
+    n = known.shape[1]
+    width = math.sqrt(n) * random.uniform(0.5, 1.5)
+    directions = torch.from_numpy(random.standard_normal((n, WAVES)) / width).float()
+    directions = directions / scale[:, None]
+    phases = torch.from_numpy(random.uniform(0, 2 * np.pi, WAVES)).float()
+    both = [(seen @ directions + phases).cos() for seen in (known, unknown)]
+    return both[0], both[1]
+
+
+def question_of(random: Random, task: Task) -> Question | None:
+    """Patches of a task; None where fewer than two classes are painted in them."""
     strokes = task.strokes[random.integers(len(task.strokes))]
-    corners = random.integers(0, task.image.shape[0] - PATCH + 1, (PATCHES, 2))
-    cut = [(slice(y, y + PATCH), slice(x, x + PATCH)) for y, x in corners]
-    images, truth, painted = (
-        np.stack([plane[c] for c in cut]) for plane in (task.image, task.truth, strokes)
-    )
+    corners = random.integers(0, SIDE - PATCH + 1, (PATCHES, 2))
+    cut = [(..., slice(y, y + PATCH), slice(x, x + PATCH)) for y, x in corners]
+    painted = np.stack([strokes[c] for c in cut])
     present = [int(value) for value in np.unique(painted) if value]
     if len(present) < 2:
         return None
@@ -95,39 +164,32 @@ def question(random: np.random.Generator, task: Task) -> Batch | None:
     quarter, mirrored = int(random.integers(4)), bool(random.integers(2))
 
     def turned(patches: npt.NDArray[np.generic]) -> Tensor:
-        patches = patches[:, :, ::-1] if mirrored else patches
-        return torch.from_numpy(np.ascontiguousarray(np.rot90(patches, quarter, (1, 2))))
+        patches = patches[..., ::-1] if mirrored else patches
+        return torch.from_numpy(np.ascontiguousarray(np.rot90(patches, quarter, (-2, -1))))
 
-    sign = -1 if random.random() < 0.2 else 1
-    return turned(sign * images)[:, None].float(), turned(index[truth]), turned(index[painted])
-
-
-def loss_of(learner: Learner, batch: Batch) -> Tensor:
-    """Cross-entropy on all pixels of the painted classes, these weighing as roots of their size."""
-    images, truth, strokes = batch
-    logits = learner.logits(images, strokes)
-    asked = truth >= 0
-    counts = torch.bincount(truth[asked], minlength=logits.shape[-1]).float()
-    weight = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), counts)
-    return F.cross_entropy(
-        logits[asked], truth[asked], weight=weight, label_smoothing=LABEL_SMOOTHING
+    truth, images, responses = (
+        np.stack([plane[c] for c in cut]) for plane in (task.truth, task.image, task.responses)
+    )
+    return Question(
+        turned(images)[:, None].float(),
+        turned(responses).float(),
+        turned(index[truth]),
+        turned(index[painted]),
     )
 
 
-def main() -> None:
-    """Learn, and write the hidden layers."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, help="folder of CC0 photographs")
-    parser.add_argument("--minutes", type=float, default=45)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, default=Path("start_weights.safetensors"))
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    set_threads(1)
+def save(network: MSDNet, path: Path) -> None:
+    """The hidden layers alone."""
+    layers = {k: v for k, v in network.state_dict().items() if k.startswith("layers.")}
+    save_file({k: v.contiguous() for k, v in layers.items()}, path)
+
+
+def learn(arguments: argparse.Namespace) -> None:
+    """Learn, and write the hidden layers now and then."""
     random = np.random.default_rng(arguments.seed)
-    pictures = photographs(arguments.images, PHOTOGRAPHS)
-    pool = [task(random, pictures) for _ in range(POOL)]
-    learner = Learner(arguments.seed)
+    known = families(arguments.nuclei, arguments.families)
+    pool = [task(random, known) for _ in range(POOL)]
+    learner = Learner(arguments.seed, arguments.dilations)
     optimiser = torch.optim.Adam(
         [
             {"params": learner.layers},
@@ -135,28 +197,48 @@ def main() -> None:
         ],
         lr=LEARNING_RATE,
     )
-    began, steps, losses = time.monotonic(), 0, []
-    while (done := (time.monotonic() - began) / 60 / arguments.minutes) < 1:
-        batch = question(random, pool[random.integers(POOL)])
-        if batch is None:
+    began, step, losses = time.monotonic(), 0, []
+    while step < arguments.steps:
+        question = question_of(random, pool[random.integers(POOL)])
+        if question is None:
             continue
         # a cosine from the full rate to a fiftieth, after a short rise
-        fall = 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done))
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * fall * min(1, (steps + 1) / 300)
-        loss = loss_of(learner, batch)
+        fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / arguments.steps))
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * fall * min(1, (step + 1) / RISE)
+        loss = learner.loss(random, question)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learner.layers, 1.0)
         optimiser.step()
-        steps += 1
+        step += 1
         losses.append(float(loss.detach()))
-        if steps % RENEW == 0:
-            pool[random.integers(POOL)] = task(random, pictures)
-        if steps % 1000 == 0:
-            print(f"{done:4.0%}  step {steps:6d}  loss {np.mean(losses[-1000:]):.4f}", flush=True)
-    layers = {k: v for k, v in learner.network.state_dict().items() if k.startswith("layers.")}
-    save_file({k: v.contiguous() for k, v in layers.items()}, arguments.output)
-    print(f"{steps} steps; written to {arguments.output}")
+        if step % RENEW == 0:
+            pool[random.integers(POOL)] = task(random, known)
+        if step % SHOW == 0 or step == arguments.steps:
+            save(learner.network, arguments.output)
+            minutes = (time.monotonic() - began) / 60
+            print(f"{minutes:5.1f} min  {step:6d}  loss {np.mean(losses[-SHOW:]):.4f}", flush=True)
+    ridge, sharpness = 0.1 * learner.log_ridge.exp(), 3 * learner.log_sharpness.exp()
+    print(f"ridge {ridge.tolist()}, sharpness {sharpness.tolist()} of {HEADS}")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--nuclei", type=Path, help="folder of the CC0 images of nuclei")
+    parser.add_argument("--families", type=Path, help="folder of the families' folders")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--dilations",
+        type=lambda text: tuple(int(part) for part in text.split(",")),
+        default=START_DILATIONS,
+        help="cycle of dilations, such as 1,2,4,8",
+    )
+    parser.add_argument("-o", "--output", type=Path, default=Path("start_weights.safetensors"))
+    torch.set_num_threads(1)
+    set_threads(1)
+    learn(parser.parse_args())
 
 
 if __name__ == "__main__":
