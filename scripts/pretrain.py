@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from pretrain_tasks import SIDE, Task, corrections, families, task
-from pretrain_tasks.strokes import Random
+from pretrain_tasks.fields import Random, log_uniform
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -38,7 +38,7 @@ from napari_msd.native import set_threads
 from napari_msd.training.start import START_DILATIONS
 
 DEPTH = 30
-STEPS = 12_000
+STEPS = 36_000
 POOL = 400
 """Tasks at hand; one is replaced by a new one every `RENEW` steps."""
 RENEW = 10
@@ -90,6 +90,8 @@ class Learner:
     def loss(self, random: Random, question: Question) -> Tensor:
         """Cross-entropy of chance pixels; classes weigh as roots of their size."""
         head = int(random.choice(len(HEADS), p=HEAD_SHARES))
+        if HEADS[head] == "maps" and random.random() < 0.4:
+            question = _on_another_image(random, question)
         maps = self.network(question.images).movedim(1, -1)
         seen = maps
         if HEADS[head] != "maps":
@@ -133,6 +135,21 @@ class Learner:
         ridge = torch.cat([ridge, ridge.new_tensor([1e-3])])
         wanted = F.one_hot(truth, k).double() - 1 / k
         return torch.linalg.solve(seen.T @ weighted + ridge.diag(), weighted.T @ wanted).float()
+
+
+def _on_another_image(random: Random, question: Question) -> Question:
+    """Half of the patches as of another image: unpainted, brighter or darker, softer or harder.
+
+    As it was where the other half lacks strokes of a class.
+    """
+    half = PATCHES // 2
+    strokes = question.strokes.clone()
+    strokes[half:] = -1
+    if len(strokes.unique()) < len(question.strokes.unique()):
+        return question
+    images = question.images.clone()
+    images[half:] = images[half:] * log_uniform(random, 0.75, 1.33) + random.normal(0, 0.25)
+    return replace(question, images=images, strokes=strokes)
 
 
 def _waves(random: Random, known: Tensor, unknown: Tensor) -> tuple[Tensor, Tensor]:
