@@ -7,6 +7,8 @@ is the mean IoU of the classes on image 00 without its strokes, and on image 01.
 a forest on the features alone.
 
 ``python scripts/judge_start.py FOLDER --weights FILE --families retina_vessels he_tissue``
+(FOLDER: a folder for each family, with NN-image.tif and NN-labels.tif, 0 = not known; needs
+scikit-learn.)
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ import tifffile
 import torch
 from safetensors.torch import load_file
 from skimage.feature import multiscale_basic_features
-from sklearn.ensemble import ExtraTreesClassifier
 
 from napari_msd import MSDNet
 from napari_msd.native import set_threads
@@ -86,6 +87,8 @@ Answer = Callable[[Stack], Classes]
 
 def forest(seen: Stack, classes: Classes) -> Answer:
     """Fitted to (features, pixels) and their classes."""
+    from sklearn.ensemble import ExtraTreesClassifier  # all else works without
+
     trees = ExtraTreesClassifier(
         50, min_samples_leaf=3, class_weight="balanced", random_state=0
     ).fit(seen.T, classes)
