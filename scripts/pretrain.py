@@ -38,7 +38,7 @@ from napari_msd.native import set_threads
 from napari_msd.training.start import START_DILATIONS
 
 DEPTH = 30
-STEPS = 36_000
+STEPS = 28_000
 POOL = 400
 """Tasks at hand; one is replaced by a new one every `RENEW` steps."""
 RENEW = 10
