@@ -35,10 +35,11 @@ from torch import Tensor
 
 from napari_msd import MSDNet
 from napari_msd.native import set_threads
+from napari_msd.training.readout import RIDGE
 from napari_msd.training.start import START_DILATIONS
 
 DEPTH = 30
-STEPS = 28_000
+STEPS = 15_000
 POOL = 400
 """Tasks at hand; one is replaced by a new one every `RENEW` steps."""
 RENEW = 10
@@ -46,10 +47,16 @@ PATCHES, PATCH = 4, 96
 JUDGED = 6000
 """Pixels of a question whose answers count: judging all of them teaches little more."""
 WAVES = 128
-LEARNING_RATE = 2e-3
-RISE = 300
+LEARNING_RATE = 6e-4
+RISE = 500
 """Steps until the learning rate is full."""
 LABEL_SMOOTHING = 0.05
+REVIVE, REVIVE_UNTIL = 200, 0.7
+"""Steps between two looks for layers that give nothing, up to this share of all steps."""
+FAINT, FAINT_COST = 0.25, 0.1
+"""Standard deviation that each map should have, and the price of what is missing."""
+SILENT = 2e-3
+"""Standard deviation below which a map gives nothing; the image's is 1."""
 SHOW = 500
 """Steps between two lines of the log, and between two writings of the file."""
 
@@ -77,8 +84,8 @@ class Learner:
 
     def __init__(self, seed: int, dilations: tuple[int, ...] = START_DILATIONS) -> None:
         n_maps = DEPTH + 1
-        generator = torch.Generator().manual_seed(seed)
-        self.network = MSDNet(1, n_maps, depth=DEPTH, dilations=dilations, generator=generator)
+        self.chance = torch.Generator().manual_seed(seed)
+        self.network = MSDNet(1, n_maps, depth=DEPTH, dilations=dilations, generator=self.chance)
         with torch.no_grad():
             self.network.output_weight.copy_(torch.eye(n_maps))
         self.network.output_weight.requires_grad_(False)
@@ -86,13 +93,20 @@ class Learner:
         self.log_ridge = torch.nn.Parameter(torch.full((len(HEADS),), -3.0))
         self.log_sharpness = torch.nn.Parameter(torch.ones(len(HEADS)))
         self.layers = [p for p in self.network.parameters() if p.requires_grad]
+        self.activity = torch.ones(n_maps)
+        """Running average of the standard deviation of every map."""
 
     def loss(self, random: Random, question: Question) -> Tensor:
-        """Cross-entropy of chance pixels; classes weigh as roots of their size."""
+        """Cross-entropy of chance pixels, classes weighing as roots of their size; and faintness.
+
+        Without a price for faint maps two layers of three fell silent, and stayed so.
+        """
         head = int(random.choice(len(HEADS), p=HEAD_SHARES))
         if HEADS[head] == "maps" and random.random() < 0.4:
             question = _on_another_image(random, question)
         maps = self.network(question.images).movedim(1, -1)
+        spread = maps[:, ::3, ::3].flatten(0, 2).std(0)
+        self.activity.lerp_(spread.detach(), 0.03)
         seen = maps
         if HEADS[head] != "maps":
             seen = torch.cat([maps, question.responses.movedim(1, -1)], dim=-1)
@@ -110,7 +124,10 @@ class Learner:
         logits = (unknown @ weight[:-1] + weight[-1]) * 3 * self.log_sharpness[head].exp()
         counts = torch.bincount(truth, minlength=logits.shape[-1]).float()
         importance = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), counts)
-        return F.cross_entropy(logits, truth, weight=importance, label_smoothing=LABEL_SMOOTHING)
+        return (
+            F.cross_entropy(logits, truth, weight=importance, label_smoothing=LABEL_SMOOTHING)
+            + FAINT_COST * (FAINT - spread).clamp(min=0).sum()
+        )
 
     @torch.no_grad()
     def _corrected(self, random: Random, head: int, seen: Tensor, question: Question) -> Tensor:
@@ -125,13 +142,45 @@ class Learner:
             strokes[i][where] = question.truth[i][where]
         return strokes
 
+    @torch.no_grad()
+    def revive(self, optimiser: torch.optim.Optimizer) -> int:
+        """Draw layers that give nothing anew; returns how many there were.
+
+        A ReLU that is 0 everywhere has no gradient and would stay so. Later layers begin by
+        not looking at the new one, so that their maps are what they were. Sokar et al., The
+        dormant neuron phenomenon in deep reinforcement learning, ICML 2023.
+        """
+        silent = (self.activity < SILENT).nonzero()[:, 0].tolist()
+        for number in silent:  # map i + 1 is that of layer i, which sees the maps before it
+            scale = self.activity[:number].clamp(min=SILENT)
+            alive = self.activity[:number] >= SILENT
+            drawn = torch.randn(number, 9, generator=self.chance) * (alive / scale)[:, None]
+            drawn *= math.sqrt(2 / (9 * int(alive.sum())))
+            self._filters(self.network.weight, number).copy_(drawn)
+            self.network.bias[number - 1] = 0
+            self.activity[number] = 1
+            for later in range(number + 1, len(self.activity)):
+                self._filters(self.network.weight, later)[number] = 0
+            for name in ("exp_avg", "exp_avg_sq"):
+                self._filters(optimiser.state[self.network.weight][name], number).zero_()
+                optimiser.state[self.network.bias][name][number - 1] = 0
+        return len(silent)
+
+    @staticmethod
+    def _filters(packed: Tensor, number: int) -> Tensor:
+        """(maps, 9), a view: the filters that make a map from all maps before it."""
+        start = 9 * number * (number - 1) // 2
+        return packed[start : start + 9 * number].view(number, 9)
+
     def _read_out(self, head: int, seen: Tensor, truth: Tensor) -> Tensor:
-        """As napari_msd.training.readout, but differentiable and with a ridge that is learned."""
+        """As napari_msd.training.readout, but differentiable, and with filters a learned ridge."""
         k = int(truth.max()) + 1
         seen = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1).double()
         weights = torch.bincount(truth, minlength=k).double().clamp(min=1).rsqrt()[truth]
         weighted = seen * (weights / weights.sum())[:, None]
-        ridge = 0.1 * self.log_ridge[head].double().exp().expand(seen.shape[1] - 1)
+        # the maps alone are used with the trainer's ridge, which says how large they should be
+        size = RIDGE if HEADS[head] == "maps" else 0.1 * self.log_ridge[head].double().exp()
+        ridge = torch.as_tensor(size, dtype=torch.double).expand(seen.shape[1] - 1)
         ridge = torch.cat([ridge, ridge.new_tensor([1e-3])])
         wanted = F.one_hot(truth, k).double() - 1 / k
         return torch.linalg.solve(seen.T @ weighted + ridge.diag(), weighted.T @ wanted).float()
@@ -214,7 +263,7 @@ def learn(arguments: argparse.Namespace) -> None:
         ],
         lr=LEARNING_RATE,
     )
-    began, step, losses = time.monotonic(), 0, []
+    began, step, revived, losses = time.monotonic(), 0, 0, []
     while step < arguments.steps:
         question = question_of(random, pool[random.integers(POOL)])
         if question is None:
@@ -229,12 +278,15 @@ def learn(arguments: argparse.Namespace) -> None:
         optimiser.step()
         step += 1
         losses.append(float(loss.detach()))
+        if step % REVIVE == 0 and step <= REVIVE_UNTIL * arguments.steps:
+            revived += learner.revive(optimiser)
         if step % RENEW == 0:
             pool[random.integers(POOL)] = task(random, known)
         if step % SHOW == 0 or step == arguments.steps:
             save(learner.network, arguments.output)
             minutes = (time.monotonic() - began) / 60
-            print(f"{minutes:5.1f} min  {step:6d}  loss {np.mean(losses[-SHOW:]):.4f}", flush=True)
+            recent = f"loss {np.mean(losses[-SHOW:]):.4f}, {revived} layers drawn anew"
+            print(f"{minutes:5.1f} min  {step:6d}  {recent}", flush=True)
     ridge, sharpness = 0.1 * learner.log_ridge.exp(), 3 * learner.log_sharpness.exp()
     print(f"ridge {ridge.tolist()}, sharpness {sharpness.tolist()} of {HEADS}")
 

@@ -42,7 +42,8 @@ def test_every_read_out_teaches_the_layers(question, head, monkeypatch):
         assert torch.isfinite(loss)
     assert torch.isfinite(learner.network.weight.grad).all()
     assert learner.network.weight.grad.abs().max() > 0
-    assert [value != 0 for value in learner.log_ridge.grad] == [share > 0 for share in shares]
+    if head != "maps":  # that has the trainer's ridge
+        assert [value != 0 for value in learner.log_ridge.grad] == [share > 0 for share in shares]
 
 
 def test_a_seed_decides_a_loss(question):
@@ -51,6 +52,26 @@ def test_a_seed_decides_a_loss(question):
         for seed in (2, 2, 3)
     ]
     assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_silent_layer_is_drawn_anew_and_the_others_stay_as_they_are():
+    learner = pretrain.Learner(0)
+    network = learner.network
+    optimiser = torch.optim.Adam(learner.layers)
+    images = torch.randn(2, 1, 40, 40, generator=torch.Generator().manual_seed(0))
+    network(images).sum().backward()
+    optimiser.step()
+    with torch.no_grad():
+        network.bias[4] = -100
+        before = network(images)
+    learner.activity.copy_(before.movedim(1, -1).flatten(0, 2).std(0))
+    assert learner.revive(optimiser) == 1
+    after = network(images).detach()
+    others = [number for number in range(31) if number != 5]
+    assert before[:, 5].std() == 0
+    assert after[:, 5].std() > 0.1
+    torch.testing.assert_close(after[:, others], before[:, others], atol=1e-4, rtol=1e-4)
+    assert learner.revive(optimiser) == 0
 
 
 def test_hidden_layers_alone_are_written(tmp_path):

@@ -2,7 +2,7 @@
 
 A network that starts from random filters spends its first seconds finding what edges, blobs and
 textures are. `start_weights.safetensors` holds the hidden layers of a network that was
-trained beforehand (``scripts/pretrain.py``: synthetic and CC0 pictures, each a new question with
+trained beforehand (``scripts/pretrain.py``: synthetic and real pictures, each a new question with
 new strokes) so that a linear read-out of its maps, fitted to a few strokes, answers for the
 rest of the picture. Beside this file stands where it comes from.
 """
