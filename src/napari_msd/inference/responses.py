@@ -8,10 +8,13 @@ any scale (Lindeberg, *Feature detection with automatic scale selection*, IJCV 3
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from napari_msd.inference.normalisation import Pixels
+from napari_msd.native.threads import get_threads
 
 SCALES = (0.7, 1.4, 2.8, 5.6, 11.2)
 """Standard deviations of the Gaussians in pixels."""
@@ -45,11 +48,15 @@ def filter_responses(image: Pixels) -> Pixels:
         (C * scales * `PER_SCALE`, Y, X), float32.
     """
     out = np.empty((n_responses(len(image)), *image.shape[1:]), np.float32)
-    number = 0
-    for channel in image:
-        for scale in SCALES:
-            _responses(channel, scale, out[number : number + PER_SCALE])
-            number += PER_SCALE
+
+    def fill(number: int) -> None:
+        channel, scale = divmod(number, len(SCALES))
+        part = out[number * PER_SCALE : (number + 1) * PER_SCALE]
+        _responses(image[channel], SCALES[scale], part)
+
+    # SciPy's filters let other threads run; the last, largest scales take longest
+    with ThreadPoolExecutor(get_threads()) as pool:
+        list(pool.map(fill, reversed(range(len(image) * len(SCALES)))))
     return out
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from napari_msd.training.trainer import Trainer
 
 PROGRESS_EVERY = 0.2
+
+LATELY = 50
+"""Steps that tell how long the next one may take; some of them look at the held-out strokes."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +69,18 @@ def learn(trainer: Trainer, budget: TimeBudget) -> Iterator[FitProgress]:
     StrokesError
         If fewer than two classes are painted.
     """
-    first, told, slowest = trainer.steps, budget.began, 0.0
+    first, told = trainer.steps, budget.began
+    lately: deque[float] = deque(maxlen=LATELY)
     losses: list[float] = []
     over = False
     while not over:
         before = time.monotonic()
         losses.append(trainer.step())
         now = time.monotonic()
-        slowest = max(slowest, now - before)
+        if trainer.steps > first + 1:  # the first step prepares much that the others find done
+            lately.append(now - before)
         # room for one more step, and for looking at the result
-        over = budget.over(trainer.steps - first, reserve=2 * slowest)
+        over = budget.over(trainer.steps - first, reserve=2 * max(lately, default=0.0))
         if over or now - told >= PROGRESS_EVERY:
             if over and trainer.measured_steps != trainer.steps:
                 trainer.measure()

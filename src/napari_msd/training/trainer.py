@@ -20,7 +20,7 @@ from napari_msd.inference import (
 from napari_msd.inference.ensemble import Ensemble, Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.inference.normalisation import require_channels
-from napari_msd.io.model_file import ModelRecord
+from napari_msd.io.model_file import ModelRecord, TreesRecord
 from napari_msd.network import MSDNet
 from napari_msd.planes import PlaneKey, Region
 from napari_msd.training.bank import ensemble_of, shipped_bank
@@ -118,6 +118,7 @@ class Trainer:
         self._kept_mix: tuple[Ensemble, Ensemble] | None = None
         """What is mixed with the kept network: to be shown, and to be measured."""
         self._mixing: Mixing | None = None
+        self._unopened: TreesRecord | None = None
         self._kept_classes: set[int] = set()
         self._kept_revision = -1
         self._best_score = 0.0
@@ -136,10 +137,8 @@ class Trainer:
             self.outputs = [info.value for info in start.classes]
             self._adopt(network_of(start, self._backend).to(self._device))
             if start.trees is not None:
-                assert self.normalisation is not None
-                mix = ensemble_of(start.trees, n_channels, self.normalisation, self._device)
-                self._kept_mix = mix, mix
-                self._mix_trees(mix.trees.features, mix.trees)
+                self._unopened = start.trees
+                self._open_trees()
             else:
                 self._baked_damping = float(start.settings.get("share_damping", 0.0))
             self._kept_classes = set(self.outputs)
@@ -163,6 +162,7 @@ class Trainer:
         first = Normalisation.of(plane)  # refuses what is empty or constant
         if self.normalisation is None:
             self.normalisation = first
+            self._open_trees()
         self.planes[key] = plane
 
     @property
@@ -458,6 +458,14 @@ class Trainer:
         if self._mixing is None or self.steps - self.measured_steps < REGROW_EVERY:
             return False
         return self._mixing.trees.due
+
+    def _open_trees(self) -> None:
+        """Take over the trees of the model that was started from, once planes can be normalised."""
+        if self._unopened is None or self.normalisation is None:
+            return
+        mix = ensemble_of(self._unopened, self.n_channels, self.normalisation, self._device)
+        self._kept_mix, self._unopened = (mix, mix), None
+        self._mix_trees(mix.trees.features, mix.trees)
 
     def _mix_trees(self, features: PixelFeatures, earlier: Trees | None) -> None:
         self._mixing = Mixing(
