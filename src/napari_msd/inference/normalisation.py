@@ -109,8 +109,8 @@ class Normalisation:
 
         The spread lies between the 5 % and the 95 % quantile, so that a few very bright
         pixels do not count; an empty border (one value, darkest or brightest, in
-        `BORDER_SHARE` of the pixels or more) is left out. A channel that is constant, or
-        has no number in it, is only shifted.
+        `BORDER_SHARE` of the pixels or more) is left out, unless all the rest is one value, too.
+        A channel that is constant, or has no number in it, is only shifted.
         """
         every = math.ceil(math.sqrt(plane[0].size / _SAMPLE)) if plane.size else 1
         measured = [_median_and_spread(channel) for channel in plane[:, ::every, ::every]]
@@ -163,7 +163,9 @@ def _median_and_spread(channel: Plane) -> tuple[float, float]:
     for end in (values.min(), values.max()):
         there = values == end
         if BORDER_SHARE <= there.mean() <= 1 - BORDER_SHARE:
-            values = values[~there]
+            inside = values[~there]
+            if inside.min() < inside.max():  # else a mask or a drawing: this is its contrast
+                values = inside
     low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
     spread = max(float(high - low) / _GAUSSIAN, _LEAST_SPREAD * float(values.std()))
     return float(middle), spread if spread > 0 else 1.0
