@@ -37,6 +37,9 @@ _GAUSSIAN = 3.29
 _LEAST_SPREAD = 0.3
 """In standard deviations: where nearly all is background, the quantiles see only its noise."""
 
+_EXTREMES = 0.001
+"""This share of the pixels at either end may be hot or dead; the deviation does not see them."""
+
 
 def channels_first(pixels: npt.NDArray[np.generic]) -> Plane:
     """(Y, X) or (Y, X, C) pixels as (C, Y, X), a view."""
@@ -166,8 +169,11 @@ def _median_and_spread(channel: Plane) -> tuple[float, float]:
             inside = values[~there]
             if inside.min() < inside.max():  # else a mask or a drawing: this is its contrast
                 values = inside
-    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
-    spread = max(float(high - low) / _GAUSSIAN, _LEAST_SPREAD * float(values.std()))
+    least, low, middle, high, most = np.quantile(
+        values, (_EXTREMES, 0.05, 0.5, 0.95, 1 - _EXTREMES)
+    )
+    deviation = float(np.clip(values, least, most).std())
+    spread = max(float(high - low) / _GAUSSIAN, _LEAST_SPREAD * deviation)
     return float(middle), spread if spread > 0 else 1.0
 
 
