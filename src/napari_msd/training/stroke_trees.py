@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -100,20 +101,20 @@ class StrokeTrees:
         self._split = split
         self._seed = seed % 2**64
         self._earlier = earlier
-        self._grown_from: object = None
+        self._grown_from: tuple[int, list[int]] | None = None
+        self._grown_on: dict[PlaneKey, weakref.ref[Plane]] = {}
 
     @property
     def due(self) -> bool:
-        """Whether strokes or planes have changed since the trees were grown."""
-        return self._grown_from != self._state(self._split.classes)
+        """Whether strokes or painted planes have changed since the trees were grown."""
+        return not self._grown(self._split.classes)
 
     def update(self, classes: list[int]) -> bool:
         """Grow both forests for these classes, if anything has changed; whether it had.
 
         Each class needs a piece to train on, on a plane at hand.
         """
-        state = self._state(classes)
-        if state == self._grown_from:
+        if self._grown(classes):
             return False
         everything = {value: self._here(self._strokes.pieces(value).values()) for value in classes}
         training = {value: self._here(self._split.training(value)) for value in classes}
@@ -123,11 +124,22 @@ class StrokeTrees:
         measured = self.shown if whole else self._trees(self._samples(training), EVIDENCE_TREES)
         self.measuring = measured
         self.out_of_fold = self._left_out(samples)
-        self._grown_from = state
+        self._grown_from = self._strokes.revision, list(classes)
+        self._grown_on = {key: weakref.ref(plane) for key, plane in self._painted().items()}
         return True
 
-    def _state(self, classes: list[int]) -> object:
-        return self._strokes.revision, tuple(classes), tuple(sorted(map(id, self._planes.values())))
+    def _grown(self, classes: list[int]) -> bool:
+        """Whether the trees are grown for these classes, from what is painted now."""
+        painted = self._painted()
+        return (
+            self._grown_from == (self._strokes.revision, classes)
+            and self._grown_on.keys() == painted.keys()
+            and all(self._grown_on[key]() is plane for key, plane in painted.items())
+        )
+
+    def _painted(self) -> dict[PlaneKey, Plane]:
+        """Painted planes at hand."""
+        return {key: self._planes[key] for key in self._strokes.planes if key in self._planes}
 
     def _here(self, pieces: Iterable[Piece]) -> list[Piece]:
         return [piece for piece in pieces if piece.plane in self._planes]
