@@ -120,9 +120,10 @@ class StrokeTrees:
         training = {value: self._here(self._split.training(value)) for value in classes}
         samples = self._samples(everything)
         self.shown = self._trees(samples, N_TREES)
-        whole = all(len(everything[v]) == len(training[v]) for v in classes)
-        measured = self.shown if whole else self._trees(self._samples(training), EVIDENCE_TREES)
-        self.measuring = measured
+        held_out = any(self._here(self._split.measured(value)) for value in classes)
+        self.measuring = (
+            self._trees(self._samples(training), EVIDENCE_TREES) if held_out else self.shown
+        )
         self.out_of_fold = self._left_out(samples)
         self._grown_from = self._strokes.revision, list(classes)
         self._grown_on = {key: weakref.ref(plane) for key, plane in self._painted().items()}
