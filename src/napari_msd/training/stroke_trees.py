@@ -67,7 +67,8 @@ class StrokeTrees:
 
     `shown` has seen all strokes, so that a correction is answered right at once; `measuring` has
     not seen what is held out, so that its score is honest; `out_of_fold` holds answers for all
-    strokes, each by trees that have not seen it.
+    strokes, each by trees that have not seen it. The trees of an earlier model are in `shown`
+    only: they may have been grown on these strokes.
 
     Parameters
     ----------
@@ -119,10 +120,12 @@ class StrokeTrees:
         everything = {value: self._here(self._strokes.pieces(value).values()) for value in classes}
         training = {value: self._here(self._split.training(value)) for value in classes}
         samples = self._samples(everything)
-        self.shown = self._trees(samples, N_TREES)
+        self.shown = new = self._trees(samples, N_TREES)
+        if self._earlier is not None:
+            self.shown = joined(self._earlier, new)
         held_out = any(self._here(self._split.measured(value)) for value in classes)
         self.measuring = (
-            self._trees(self._samples(training), EVIDENCE_TREES) if held_out else self.shown
+            self._trees(self._samples(training), EVIDENCE_TREES) if held_out else new
         )
         self.out_of_fold = self._left_out(samples)
         self._grown_from = self._strokes.revision, list(classes)
@@ -146,9 +149,7 @@ class StrokeTrees:
         return [piece for piece in pieces if piece.plane in self._planes]
 
     def _trees(self, samples: _Samples, n_trees: int) -> Trees:
-        forest = self._forest(samples, n_trees)
-        new = Trees(forest, samples.values, self.features)
-        return new if self._earlier is None else joined(self._earlier, new)
+        return Trees(self._forest(samples, n_trees), samples.values, self.features)
 
     def _left_out(self, samples: _Samples) -> OutOfFold | None:
         """Answers for each sample by trees that have not seen its fold; None for a single fold."""
