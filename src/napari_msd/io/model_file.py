@@ -185,11 +185,11 @@ class ModelRecord:
             content["classes"] = [asdict(info) for info in checked["classes"]]
             require_bearable(weight_bytes(checked))
             weights = checked_weights(self.weights, shapes_of(content))
+            if self.trees is not None:
+                weights |= checked_trees(checked["trees"], self.trees.arrays()).arrays()
         except ModelFileError as error:
             raise ModelFileError(f"This model cannot be saved: {error}.") from error
         metadata = {HEADER_KEY: model_header.encode(content)}
-        if self.trees is not None:
-            weights |= checked_trees(checked["trees"], self.trees.arrays()).arrays()
         return safetensors.numpy.save(weights, metadata=metadata)
 
     @classmethod
