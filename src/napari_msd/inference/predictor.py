@@ -96,6 +96,7 @@ class Predictor:
         labels: npt.NDArray[np.uint8] = self.classes[logits.argmax(dim=0).cpu().numpy()]
         return labels, uncertainty_of(logits, temperature).cpu().numpy()
 
+    @torch.no_grad()
     def logits_at(
         self, plane: Plane, patch: Region, pixels: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.float32]:
