@@ -16,7 +16,9 @@ from napari_msd.network import MSDNet
 from napari_msd.training.start import shipped_layers, start_dilations
 
 
-def bank_of(layers: Mapping[str, np.ndarray], dilations: Sequence[int]) -> MSDNet:
+def bank_of(
+    layers: Mapping[str, np.ndarray], dilations: Sequence[int], backend: str = "auto"
+) -> MSDNet:
     """A network of one channel and width 1 with these layers, whose outputs are all its maps.
 
     Parameters
@@ -25,9 +27,11 @@ def bank_of(layers: Mapping[str, np.ndarray], dilations: Sequence[int]) -> MSDNe
         ``layers.0.weight`` (1, 1, 3, 3), ``layers.0.bias`` (1,), ``layers.1.weight`` ...
     dilations
         One per layer, in pixels.
+    backend
+        As `MSDNet`'s.
     """
     n_maps = len(dilations) + 1
-    bank = MSDNet(1, n_maps, depth=len(dilations), dilations=tuple(dilations))
+    bank = MSDNet(1, n_maps, depth=len(dilations), dilations=tuple(dilations), backend=backend)
     state = {name: torch.from_numpy(array.copy()) for name, array in layers.items()}
     state["output.weight"] = torch.eye(n_maps)[:, :, None, None]
     state["output.bias"] = torch.zeros(n_maps)
@@ -37,10 +41,10 @@ def bank_of(layers: Mapping[str, np.ndarray], dilations: Sequence[int]) -> MSDNe
     return bank
 
 
-def shipped_bank() -> MSDNet:
-    """The layers that ship with the package."""
+def shipped_bank(backend: str = "auto") -> MSDNet:
+    """The layers that ship with the package; `backend` as `MSDNet`'s."""
     layers = {name: tensor.numpy() for name, tensor in shipped_layers().items()}
-    return bank_of(layers, start_dilations())
+    return bank_of(layers, start_dilations(), backend)
 
 
 def layers_of(bank: MSDNet) -> dict[str, np.ndarray]:
@@ -53,7 +57,11 @@ def layers_of(bank: MSDNet) -> dict[str, np.ndarray]:
 
 
 def ensemble_of(
-    record: TreesRecord, in_channels: int, normalisation: AnyNormalisation, device: torch.device
+    record: TreesRecord,
+    in_channels: int,
+    normalisation: AnyNormalisation,
+    device: torch.device,
+    backend: str = "auto",
 ) -> Ensemble:
     """Trees of a model, ready to answer.
 
@@ -62,7 +70,7 @@ def ensemble_of(
     ModelFileError
         If they ask for other features than an image of so many channels has.
     """
-    bank = bank_of(record.layers, record.dilations).to(device)
+    bank = bank_of(record.layers, record.dilations, backend).to(device)
     features = PixelFeatures(bank, normalisation)
     if record.forest.n_features != features.count(in_channels):
         raise ModelFileError(

@@ -219,7 +219,7 @@ class Trainer:
         fresh = self._learner is None
         if self._mixing is None and self.settings.trees:
             assert self.normalisation is not None
-            bank = shipped_bank().to(self._device)
+            bank = shipped_bank(self._backend).to(self._device)
             self._mix_trees(PixelFeatures(bank, self.normalisation), None)
         self._make_room_for_classes()
         assert self._learner is not None
@@ -373,7 +373,9 @@ class Trainer:
         normalisation = EachPlane() if model.normalise == "plane" else fixed
         mix = None
         if model.trees is not None:
-            mix = ensemble_of(model.trees, self.n_channels, normalisation, self._device)
+            mix = ensemble_of(
+                model.trees, self.n_channels, normalisation, self._device, self._backend
+            )
             if self._mixing is not None and not self.needs() and not self.missing_planes():
                 self._mixing.trees.update(self.classes)
                 assert self._mixing.trees.measuring is not None
@@ -463,7 +465,9 @@ class Trainer:
         """Take over the trees of the model that was started from, once planes can be normalised."""
         if self._unopened is None or self.normalisation is None:
             return
-        mix = ensemble_of(self._unopened, self.n_channels, self.normalisation, self._device)
+        mix = ensemble_of(
+            self._unopened, self.n_channels, self.normalisation, self._device, self._backend
+        )
         self._kept_mix, self._unopened = (mix, mix), None
         self._mix_trees(mix.trees.features, mix.trees)
 
