@@ -65,7 +65,7 @@ class PatchSampler:
         self._split = split
         self._side = side
         self._random = random
-        self._known: dict[int, tuple[tuple[int, int], list[Piece]]] = {}
+        self._known: dict[int, tuple[tuple[int, frozenset[PlaneKey]], list[Piece]]] = {}
 
     def draw(self, n: int, classes: list[int], normalisation: AnyNormalisation) -> Batch:
         """`n` patches for learning `classes`; each class needs a piece to train on.
@@ -122,7 +122,7 @@ class PatchSampler:
 
     def _pieces(self, value: int) -> list[Piece]:
         """Training pieces of a class on the planes at hand; listed anew after a change only."""
-        state = (self._strokes.revision, len(self._planes))
+        state = (self._strokes.revision, frozenset(self._planes))
         known = self._known.get(value)
         if known is None or known[0] != state:
             pieces = [piece for piece in self._split.training(value) if piece.plane in self._planes]
