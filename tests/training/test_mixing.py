@@ -1,0 +1,332 @@
+"""Trees beside a network that learns: what is shown, measured, saved and opened again."""
+
+import numpy as np
+import pytest
+
+from napari_msd.config import Settings
+from napari_msd.errors import ModelFileError
+from napari_msd.inference import EachPlane, Normalisation
+from napari_msd.inference.ensemble import FLOOR
+from napari_msd.io.model_file import ModelRecord
+from napari_msd.planes import Region, whole
+from napari_msd.training import Trainer
+from napari_msd.training.class_shares import EVERY, log_probabilities, share_offsets
+from napari_msd.training.mixing import WEIGHT
+from napari_msd.training.stroke_trees import EARLIER_TREES, N_TREES, thinned
+from napari_msd.training.trainer import MEASURE_EVERY, REGROW_EVERY, SHARE_PATCHES
+
+SHAPE = (96, 96)
+EVERYTHING = whole(SHAPE)
+SMALL = Settings.from_preset(depth=3, patch_size=32, device="cpu")
+FIELDS = ("feature", "threshold", "child", "answers", "roots")
+
+
+def image(seed: int = 0) -> np.ndarray:
+    """Dark, middle and bright thirds with noise, as uint16."""
+    rng = np.random.default_rng(seed)
+    grey = np.repeat([100, 200, 300], 32)[None, :] + rng.normal(0, 15, SHAPE)
+    return grey.astype(np.uint16)
+
+
+def strokes(*classes: int) -> np.ndarray:
+    labels = np.zeros(SHAPE, np.uint8)
+    for value in classes:
+        column = 32 * (value - 1) + 14
+        labels[4:92, column : column + 4] = value
+    return labels
+
+
+def truth(*classes: int) -> np.ndarray:
+    return np.broadcast_to(np.repeat(classes, 32)[None, :], SHAPE)
+
+
+def trainer_for(*classes: int, settings: Settings = SMALL, start=None, seed: int = 0) -> Trainer:
+    trainer = Trainer(settings, 1, start)
+    trainer.set_plane((), image(seed))
+    trainer.write_strokes((), EVERYTHING, strokes(*classes))
+    return trainer
+
+
+def learn(trainer: Trainer, steps: int) -> Trainer:
+    for _ in range(steps):
+        trainer.step()
+    return trainer
+
+
+def probabilities_of(trainer: Trainer, plane: np.ndarray | None = None) -> np.ndarray:
+    pixels = trainer.planes[()] if plane is None else plane[None]
+    return trainer.predictor().probabilities(pixels, EVERYTHING)
+
+
+def labels_of(trainer: Trainer, plane: np.ndarray | None = None) -> np.ndarray:
+    pixels = trainer.planes[()] if plane is None else plane[None]
+    return trainer.predictor().labels(pixels, EVERYTHING)
+
+
+def assert_equal_forests(one, other) -> None:
+    for name in FIELDS:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def reopened(trainer: Trainer) -> ModelRecord:
+    return ModelRecord.from_bytes(trainer.record().to_bytes())
+
+
+# --- what is shown ----------------------------------------------------------------------
+
+
+def test_the_first_step_shows_trees_already():
+    trainer = learn(trainer_for(1, 2, 3), 1)
+    assert trainer.learned
+    assert trainer.kept_steps == 0
+    assert trainer.record().trees.forest.n_trees == N_TREES
+    assert (labels_of(trainer) == truth(1, 2, 3)).mean() > 0.9
+
+
+DAB = Region(40, 4, 46, 10)
+"""On dark ground, of class 1."""
+
+
+def dab_probability(trainer: Trainer) -> float:
+    """How sure the answer is that `DAB` is of class 2."""
+    row = trainer.outputs.index(2)
+    return float(probabilities_of(trainer)[row][DAB.slices].mean())
+
+
+@pytest.mark.parametrize("since_measured", range(6))
+def test_a_new_stroke_is_in_the_answer_after_a_few_steps(since_measured):
+    trainer = learn(trainer_for(1, 2, 3), MEASURE_EVERY + since_measured)
+    assert trainer.measured_steps == MEASURE_EVERY
+    before, shown = dab_probability(trainer), trainer.weights_shown
+    trainer.write_strokes((), DAB, np.full(DAB.shape, 2, np.uint8))
+    taken = 0
+    while trainer.weights_shown == shown:
+        trainer.step()
+        taken += 1
+        assert taken <= REGROW_EVERY + 1
+    assert taken == max(1, REGROW_EVERY + 1 - since_measured)
+    assert dab_probability(trainer) > before + 0.2
+    trees = trainer.predictor()._ensemble.trees
+    answers = trees.probabilities(trainer.planes[()], DAB)
+    assert (np.array(trees.values)[answers.argmax(axis=0)] == 2).all()
+
+
+def test_without_a_new_stroke_nothing_is_measured_in_between():
+    trainer = learn(trainer_for(1, 2, 3), MEASURE_EVERY)
+    trainer.set_plane((3,), image(3))  # looked at, not painted on
+    shown = trainer.weights_shown
+    for _ in range(MEASURE_EVERY - 1):
+        trainer.step()
+        assert trainer.measured_steps == MEASURE_EVERY
+        assert trainer.weights_shown == shown
+
+
+def test_a_new_class_is_answered_with_after_a_few_steps():
+    trainer = learn(trainer_for(1, 3), MEASURE_EVERY + 1)
+    assert set(np.unique(labels_of(trainer))) == {1, 3}
+    trainer.write_strokes((), EVERYTHING, strokes(1, 2, 3))
+    learn(trainer, REGROW_EVERY)
+    assert (labels_of(trainer) == truth(1, 2, 3)).mean() > 0.8
+
+
+def test_a_class_whose_strokes_are_gone_is_not_answered_with_at_once():
+    trainer = learn(trainer_for(1, 2, 3), 5)
+    trainer.write_strokes((), EVERYTHING, strokes(1, 3))
+    assert set(np.unique(labels_of(trainer))) == {1, 3}
+    learn(trainer, REGROW_EVERY + 1)
+    assert set(np.unique(labels_of(trainer))) == {1, 3}
+
+
+@pytest.mark.parametrize("gain", [0.3, 5.0])
+def test_a_darker_plane_is_answered_as_the_one_that_was_painted_on(gain):
+    trainer = learn(trainer_for(1, 2, 3), 20)
+    other = gain * image().astype(np.float64) + 11
+    agreeing = labels_of(trainer, other) == labels_of(trainer, image().astype(np.float64))
+    assert agreeing.mean() > 0.999
+
+
+def test_without_trees_the_network_answers_alone():
+    settings = Settings.from_preset(depth=3, patch_size=32, device="cpu", trees=False)
+    trainer = learn(trainer_for(1, 2, settings=settings), 5)
+    assert trainer.predictor()._ensemble is None
+    assert trainer.record().trees is None
+
+
+# --- what does not matter ---------------------------------------------------------------
+
+
+def test_trees_do_not_depend_on_the_order_of_planes_or_strokes():
+    planes = {(0,): (image(0), strokes(1, 2)), (1,): (image(1), strokes(3, 2))}
+
+    def forest(keys: list, planes_first: bool):
+        trainer = Trainer(SMALL, 1)
+        if planes_first:
+            for key in keys:
+                trainer.set_plane(key, planes[key][0])
+        for key in reversed(keys):
+            trainer.write_strokes(key, EVERYTHING, planes[key][1])
+        for key in keys:
+            trainer.set_plane(key, planes[key][0])
+        return learn(trainer, 1).record().trees.forest
+
+    first = forest([(0,), (1,)], True)
+    for other in (forest([(1,), (0,)], True), forest([(0,), (1,)], False)):
+        assert_equal_forests(other, first)
+
+
+def test_class_shares_do_not_depend_on_the_plane_that_is_looked_at():
+    trainer = learn(trainer_for(1, 2, 3), 10)
+    before = trainer._share_offsets()
+    assert np.abs(before).max() > 0
+    name = trainer.network_id
+    trainer.set_plane((5,), np.random.default_rng(5).integers(0, 4000, SHAPE))
+    np.testing.assert_array_equal(trainer._share_offsets(), before)
+    assert trainer.network_id == name
+    trainer.drop_plane((5,))
+    np.testing.assert_array_equal(trainer._share_offsets(), before)
+
+
+def test_class_shares_are_those_of_the_mixed_answer():
+    trainer = learn(trainer_for(1, 2, 3), 10)
+    images = trainer._sampler.everywhere(SHARE_PATCHES, trainer.normalisation)
+    network = np.exp(log_probabilities(trainer._learner._average, images, [0, 1, 2]))
+    trees = trainer._mixing.trees.shown
+    features = np.concatenate(
+        [trees.features.of(patch).reshape(29 + 27, -1) for patch in images], 1
+    )
+    answers = trees.forest.probabilities(features[:, ::EVERY])
+    mixed = (1 - WEIGHT) * network + WEIGHT * answers
+    expected = share_offsets(np.log(mixed + FLOOR), trainer.settings.share_damping)
+    np.testing.assert_allclose(trainer._share_offsets(), expected, atol=1e-3)
+
+
+# --- what is measured -------------------------------------------------------------------
+
+
+def test_what_is_shown_is_not_what_is_measured():
+    trainer = learn(trainer_for(1, 2, 3), 5)
+    shown, measuring = trainer._kept_mix
+    assert shown.trees.forest.n_trees == N_TREES
+    assert measuring.trees is trainer._mixing.trees.measuring
+    assert measuring.trees is not shown.trees
+    assert shown.offsets == measuring.offsets
+
+
+def test_a_models_trees_are_not_measured_where_they_were_grown():
+    """Noise with random strokes: who has seen a pixel knows it, and nobody else does."""
+    noise = np.random.default_rng(0).integers(0, 1000, SHAPE)
+    labels = np.random.default_rng(1).integers(1, 3, SHAPE).astype(np.uint8)
+    labels[:, ::3] = 0
+
+    def made(start=None) -> Trainer:
+        trainer = Trainer(SMALL, 1, start)
+        trainer.set_plane((), noise)
+        trainer.write_strokes((), EVERYTHING, labels)
+        return learn(trainer, 1)
+
+    trainer = made()
+    painted = labels > 0
+    assert (labels_of(trainer) == labels)[painted].mean() > 0.7
+    chance = 0.45  # IoU of two guesses of even chance is a third
+    assert trainer.kept_scores.mean < chance
+    again = made(reopened(trainer))
+    assert again.scores.mean < chance
+    assert trainer.score_of(reopened(trainer)) < chance
+
+
+def test_the_score_of_ones_own_model_is_ones_own_score():
+    trainer = learn(trainer_for(1, 2, 3), 20)
+    assert trainer.score_of(reopened(trainer)) == pytest.approx(trainer.kept_scores.mean)
+
+
+# --- saved and opened again -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("normalise", ["plane", "first"])
+def test_a_model_opened_again_answers_the_same_bit_for_bit(normalise):
+    settings = Settings.from_preset(depth=3, patch_size=32, device="cpu", normalise=normalise)
+    trainer = learn(trainer_for(1, 2, 3, settings=settings), 12)
+    record = reopened(trainer)
+    assert record.normalise == ("plane" if normalise == "plane" else "fixed")
+    again = Trainer(SMALL, 1, record)
+    for plane in (image(), image(4) // 3):
+        np.testing.assert_array_equal(
+            probabilities_of(again, plane), probabilities_of(trainer, plane)
+        )
+    assert again.network_id == trainer.network_id
+    second = reopened(again)
+    assert_equal_forests(second.trees.forest, record.trees.forest)
+    assert second.trees.header() == record.trees.header()
+
+
+def test_how_planes_are_normalised_is_the_models_and_not_the_settings():
+    first = Settings.from_preset(depth=3, patch_size=32, device="cpu", normalise="first")
+    by_plane = reopened(learn(trainer_for(1, 2), 1))
+    fixed = reopened(learn(trainer_for(1, 2, settings=first), 1))
+    assert isinstance(Trainer(first, 1, by_plane).normalisation, EachPlane)
+    assert Trainer(SMALL, 1, fixed).normalisation == Normalisation(fixed.mean, fixed.std)
+
+
+@pytest.mark.parametrize("normalise", ["plane", "first"])
+def test_a_model_whose_normalisation_is_not_used_learns_on(normalise):
+    """Its trees asked for features of other grey values: they go, and new ones are grown."""
+    settings = Settings.from_preset(depth=3, patch_size=32, device="cpu", normalise=normalise)
+    record = reopened(learn(trainer_for(1, 2, 3, settings=settings), 12))
+    again = Trainer(settings, 1, record, fit_normalisation=True)
+    other = 7.0 * image() + 1000
+    again.set_plane((), other)
+    again.write_strokes((), EVERYTHING, strokes(1, 2, 3))
+    learn(again, 5)
+    assert (labels_of(again, other) == truth(1, 2, 3)).mean() > 0.9
+    trees = N_TREES if normalise == "first" else EARLIER_TREES + N_TREES
+    assert again.record().trees.forest.n_trees == trees
+
+
+def test_training_on_with_other_strokes_leaves_a_models_trees_their_say():
+    record = reopened(learn(trainer_for(1, 2, 3), 12))
+    again = learn(trainer_for(1, 2, start=record, seed=1), REGROW_EVERY + 1)
+    forest = again.record().trees.forest
+    assert again.record().trees.values == (1, 2, 3)
+    assert forest.n_trees == EARLIER_TREES + N_TREES
+    earlier = thinned(record.trees.forest, EARLIER_TREES)
+    nodes = len(earlier.feature)
+    np.testing.assert_array_equal(forest.feature[:nodes], earlier.feature)
+    np.testing.assert_array_equal(forest.threshold[:nodes], earlier.threshold)
+    np.testing.assert_array_equal(forest.answers[: len(earlier.answers)], earlier.answers)
+
+
+def test_however_often_it_is_trained_on_a_model_does_not_grow():
+    record = reopened(learn(trainer_for(1, 2, 3), 5))
+    for seed in (1, 2):
+        record = reopened(learn(trainer_for(1, 2, 3, start=record, seed=seed), 5))
+        assert record.trees.forest.n_trees == EARLIER_TREES + N_TREES
+
+
+def test_a_model_without_trees_gets_some_when_it_is_trained_on():
+    bare = Settings.from_preset(depth=3, patch_size=32, device="cpu", trees=False)
+    record = reopened(learn(trainer_for(1, 2, 3, settings=bare), 12))
+    again = learn(trainer_for(1, 2, 3, start=record), REGROW_EVERY + 1)
+    assert again.record().trees.forest.n_trees == N_TREES
+    assert (labels_of(again) == truth(1, 2, 3)).mean() > 0.9
+
+
+def test_a_model_for_other_channels_is_refused():
+    record = reopened(learn(trainer_for(1, 2), 1))
+    with pytest.raises(ModelFileError, match=r"1 channel, this image has 3"):
+        Trainer(SMALL, 3, record)
+
+
+# --- devices ----------------------------------------------------------------------------
+
+
+def test_plain_torch_gives_nearly_the_same_answers():
+    plain = Settings.from_preset(depth=3, patch_size=32, device="torch")
+    one, other = (learn(trainer_for(1, 2, 3, settings=settings), 12) for settings in (SMALL, plain))
+    assert (labels_of(one) == labels_of(other)).mean() > 0.98
+    assert np.abs(probabilities_of(one) - probabilities_of(other)).mean() < 0.03
+    assert other.backend[0] == "torch"
+    bank = other._mixing.trees.features.bank
+    assert bank.backend_in_use == "torch"
+    again = Trainer(plain, 1, reopened(other))
+    np.testing.assert_allclose(probabilities_of(again, image()), probabilities_of(other), atol=1e-5)
+    assert again._mixing.trees.features.bank.backend_in_use == "torch"
