@@ -129,20 +129,23 @@ def test_a_plane_of_the_same_content_is_another_plane(pixel_features):
     assert pixel_features.tile(plane.copy(), tile) is not first
 
 
-def test_an_array_in_the_place_of_another_has_features_of_its_own(pixel_features):
+def test_an_array_in_the_place_of_another_is_another(monkeypatch):
     """Python gives a new array the address, and so the id, of one that has just gone."""
-    tile = whole(SHAPE)
-    pixels = np.array([[5, 5], [50, 60]], np.int32)
-    for seed in range(8):
-        data = plane_of(seed=seed)
-        plane = data[:]  # made and gone in each turn
-        np.testing.assert_array_equal(
-            pixel_features.tile(plane, tile), at_once(pixel_features, data)
-        )
-        np.testing.assert_array_equal(
-            pixel_features.at(plane, pixels), at_once(pixel_features, data)[:, *pixels.T].T
-        )
-        del plane
+    monkeypatch.setattr(features, "id", lambda plane: 1, raising=False)
+    cache = PlaneCache[str, str](100)
+    one, other = np.zeros((1, 2, 2)), np.zeros((1, 2, 2))
+    cache.put(one, "part", "one", 10)
+    assert entry(cache, one) == "one"
+    assert entry(cache, other) is None
+
+
+def test_other_pixels_of_the_same_box_are_other_pixels(pixel_features):
+    plane = plane_of()
+    pixels = np.array([[5, 5], [20, 30], [50, 60]], np.int32)
+    other = np.array([[5, 60], [20, 31], [50, 5]], np.int32)
+    expected = at_once(pixel_features, plane)
+    for asked in (pixels, other, pixels[::-1]):
+        assert_same(pixel_features, pixel_features.at(plane, asked).T, expected[:, *asked.T])
 
 
 def entry(cache: PlaneCache[str, str], plane: np.ndarray) -> str | None:
@@ -184,7 +187,7 @@ def test_an_array_that_is_gone_is_forgotten_and_makes_room():
     planes = [np.zeros((1, 2, 2)) for _ in range(2)]
     for plane in planes:
         cache.put(plane, "part", "x", 50)
-    del plane, planes[0]
+    del plane, planes[1]  # the younger one: by age the other would go
     gc.collect()
     new = np.zeros((1, 2, 2))
     cache.put(new, "part", "new", 50)

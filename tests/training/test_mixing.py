@@ -197,7 +197,19 @@ def test_class_shares_are_those_of_the_mixed_answer():
     answers = trees.forest.probabilities(features[:, ::EVERY])
     mixed = (1 - WEIGHT) * network + WEIGHT * answers
     expected = share_offsets(np.log(mixed + FLOOR), trainer.settings.share_damping)
-    np.testing.assert_allclose(trainer._share_offsets(), expected, atol=1e-3)
+    np.testing.assert_allclose(trainer._share_offsets(), expected, atol=1e-5)
+
+
+def test_class_shares_are_put_into_the_mixed_answer_and_not_into_the_network():
+    """Else they would count one and a half times."""
+    without = Settings.from_preset(depth=3, patch_size=32, device="cpu", share_damping=0.0)
+    one, other = (
+        learn(trainer_for(1, 2, settings=settings), 1).record() for settings in (SMALL, without)
+    )
+    for name, array in one.weights.items():
+        np.testing.assert_array_equal(array, other.weights[name])
+    assert one.trees.offsets[1] - one.trees.offsets[0] > 0.1  # two thirds are of class 2
+    assert other.trees.offsets == (0.0, 0.0)
 
 
 # --- what is measured -------------------------------------------------------------------
