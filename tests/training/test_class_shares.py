@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_msd.training.class_shares import damped_offsets, share_offsets
+from napari_msd.training.class_shares import bearable_offsets, damped_offsets, share_offsets
 
 
 def answers(n_common: int, n_rare: int, n_doubtful: int) -> np.ndarray:
@@ -37,3 +37,26 @@ def test_offsets_can_be_found_again_in_shifted_answers():
     shifted = before + offsets[:, None]
     shifted -= np.log(np.exp(shifted).sum(axis=0))
     np.testing.assert_allclose(damped_offsets(shifted, 0.4), offsets, atol=1e-3)
+
+
+def test_damping_goes_no_further_than_unseen_strokes_bear():
+    """A rare class that is missed is taken for rarer than it is, and then missed more often."""
+    random = np.random.default_rng(0)
+    rare = random.random(4000) < 0.1
+    sure = np.where(rare, 0.6, 0.2)
+    image = np.log(np.stack([1 - sure, sure])).astype(np.float32)
+    labels = np.repeat([0, 1], 50)
+    evidence = np.log(np.stack([np.repeat([0.8, 0.4], 50), np.repeat([0.2, 0.6], 50)]))
+    free = share_offsets(image, 0.4)
+    assert (evidence + free[:, None]).argmax(axis=0)[60] == 0  # the rare class would be lost
+    found = bearable_offsets(image, 0.4, evidence.astype(np.float32), labels)
+    assert 0 <= np.abs(found).max() < np.abs(free).max()
+    assert (evidence + found[:, None]).argmax(axis=0)[60] == 1
+
+
+def test_strokes_that_bear_it_leave_the_damping_as_it_is():
+    image = np.log(np.stack([np.full(1000, 0.7), np.full(1000, 0.3)])).astype(np.float32)
+    labels = np.repeat([0, 1], 50)
+    evidence = np.log(np.stack([np.repeat([0.99, 0.01], 50), np.repeat([0.01, 0.99], 50)]))
+    found = bearable_offsets(image, 0.4, evidence.astype(np.float32), labels)
+    np.testing.assert_array_equal(found, share_offsets(image, 0.4))

@@ -1,17 +1,20 @@
 """Trees beside a network that learns: what is shown, measured, saved and opened again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_msd.config import Settings
 from napari_msd.errors import ModelFileError
-from napari_msd.inference import EachPlane, Normalisation
+from napari_msd.inference import EachPlane, Normalisation, Predictor
 from napari_msd.inference.ensemble import FLOOR
 from napari_msd.io.model_file import ModelRecord
 from napari_msd.planes import Region, whole
 from napari_msd.training import Trainer
-from napari_msd.training.class_shares import EVERY, log_probabilities, share_offsets
-from napari_msd.training.mixing import WEIGHT
+from napari_msd.training.class_shares import EVERY, bearable_offsets, log_probabilities
+from napari_msd.training.measuring import answers_of
+from napari_msd.training.mixing import WEIGHT, WEIGHT_WHERE_AHEAD
 from napari_msd.training.stroke_trees import EARLIER_TREES, N_TREES, thinned
 from napari_msd.training.trainer import MEASURE_EVERY, REGROW_EVERY, SHARE_PATCHES
 
@@ -174,16 +177,21 @@ def test_trees_do_not_depend_on_the_order_of_planes_or_strokes():
         assert_equal_forests(other, first)
 
 
+def share_offsets_of(trainer: Trainer) -> np.ndarray:
+    images = trainer._sampler.everywhere(SHARE_PATCHES, trainer.normalisation)
+    return trainer._share_offsets(trainer._mixing.rule(images, trainer.classes))
+
+
 def test_class_shares_do_not_depend_on_the_plane_that_is_looked_at():
     trainer = learn(trainer_for(1, 2, 3), 10)
-    before = trainer._share_offsets()
+    before = share_offsets_of(trainer)
     assert np.abs(before).max() > 0
     name = trainer.network_id
     trainer.set_plane((5,), np.random.default_rng(5).integers(0, 4000, SHAPE))
-    np.testing.assert_array_equal(trainer._share_offsets(), before)
+    np.testing.assert_array_equal(share_offsets_of(trainer), before)
     assert trainer.network_id == name
     trainer.drop_plane((5,))
-    np.testing.assert_array_equal(trainer._share_offsets(), before)
+    np.testing.assert_array_equal(share_offsets_of(trainer), before)
 
 
 def test_class_shares_are_those_of_the_mixed_answer():
@@ -196,8 +204,11 @@ def test_class_shares_are_those_of_the_mixed_answer():
     )
     answers = trees.forest.probabilities(features[:, ::EVERY])
     mixed = (1 - WEIGHT) * network + WEIGHT * answers
-    expected = share_offsets(np.log(mixed + FLOOR), trainer.settings.share_damping)
-    np.testing.assert_allclose(trainer._share_offsets(), expected, atol=1e-5)
+    seen = trainer._mixing.trees.out_of_fold
+    evidence = np.log(seen.answers + np.float32(FLOOR))
+    damping = trainer.settings.share_damping
+    expected = bearable_offsets(np.log(mixed + FLOOR), damping, evidence, seen.labels)
+    np.testing.assert_allclose(share_offsets_of(trainer), expected, atol=1e-5)
 
 
 def test_class_shares_are_put_into_the_mixed_answer_and_not_into_the_network():
@@ -281,7 +292,7 @@ def test_how_planes_are_normalised_is_the_models_and_not_the_settings():
 
 @pytest.mark.parametrize("normalise", ["plane", "first"])
 def test_a_model_whose_normalisation_is_not_used_learns_on(normalise):
-    """Its trees asked for features of other grey values: they go, and new ones are grown."""
+    """Its trees go on having a say: they ask for features of normalised grey values."""
     settings = Settings.from_preset(depth=3, patch_size=32, device="cpu", normalise=normalise)
     record = reopened(learn(trainer_for(1, 2, 3, settings=settings), 12))
     again = Trainer(settings, 1, record, fit_normalisation=True)
@@ -290,8 +301,7 @@ def test_a_model_whose_normalisation_is_not_used_learns_on(normalise):
     again.write_strokes((), EVERYTHING, strokes(1, 2, 3))
     learn(again, 5)
     assert (labels_of(again, other) == truth(1, 2, 3)).mean() > 0.9
-    trees = N_TREES if normalise == "first" else EARLIER_TREES + N_TREES
-    assert again.record().trees.forest.n_trees == trees
+    assert again.record().trees.forest.n_trees == EARLIER_TREES + N_TREES
 
 
 def test_training_on_with_other_strokes_leaves_a_models_trees_their_say():
@@ -342,3 +352,33 @@ def test_plain_torch_gives_nearly_the_same_answers():
     again = Trainer(plain, 1, reopened(other))
     np.testing.assert_allclose(probabilities_of(again, image()), probabilities_of(other), atol=1e-5)
     assert again._mixing.trees.features.bank.backend_in_use == "torch"
+
+
+def test_a_correction_is_answered_right_at_once_and_far_away_little_moves():
+    trainer = learn(trainer_for(1, 2, 3), 2)
+    before = trainer.predictor().probabilities(trainer.planes[()], EVERYTHING)
+    corrected = Region(40, 42, 46, 48)  # in the middle of class 2: it is class 3 here
+    trainer.write_strokes((), corrected, np.full((6, 6), 3, np.uint8))
+    trainer._learner._optimiser.param_groups[0]["lr"] = 0.0  # what the trees do alone
+    for _ in range(REGROW_EVERY + 1):
+        trainer.step()
+    trees = trainer._mixing.trees.shown
+    answer = trees.probabilities(trainer.planes[()], corrected)
+    assert (np.array(trees.values)[answer.argmax(axis=0)] == 3).mean() > 0.9
+    after = trainer.predictor().probabilities(trainer.planes[()], EVERYTHING)
+    assert np.abs(after - before)[:, :, 70:].mean() < 0.05
+
+
+def test_trees_weigh_more_where_unseen_strokes_say_that_they_are_better():
+    trainer = learn(trainer_for(1, 2, 3), 40)
+    mixing, classes = trainer._mixing, np.array([1, 2, 3], np.uint8)
+    answers = answers_of(
+        Predictor(trainer._kept, trainer.normalisation, trainer.outputs), trainer._question
+    )
+    mixing.weigh(answers, classes)
+    assert mixing.ensembles({})[0].weight == WEIGHT
+    wrong = replace(answers, logits=-answers.logits)
+    mixing.weigh(wrong, classes)
+    assert [mix.weight for mix in mixing.ensembles({})] == [WEIGHT_WHERE_AHEAD] * 2
+    mixing.weigh(None, classes)
+    assert mixing.ensembles({})[0].weight == WEIGHT

@@ -124,9 +124,7 @@ class StrokeTrees:
         if self._earlier is not None:
             self.shown = joined(self._earlier, new)
         held_out = any(self._here(self._split.measured(value)) for value in classes)
-        self.measuring = (
-            self._trees(self._samples(training), EVIDENCE_TREES) if held_out else new
-        )
+        self.measuring = self._trees(self._samples(training), EVIDENCE_TREES) if held_out else new
         self.out_of_fold = self._left_out(samples)
         self._grown_from = self._strokes.revision, list(classes)
         self._grown_on = {key: weakref.ref(plane) for key, plane in self._painted().items()}
