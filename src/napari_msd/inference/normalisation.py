@@ -34,9 +34,6 @@ _SAMPLE = 2**18
 _GAUSSIAN = 3.29
 """From the 5 % to the 95 % quantile of a Gaussian, in standard deviations."""
 
-_LEAST_SPREAD = 0.3
-"""In standard deviations: where nearly all is background, the quantiles see only its noise."""
-
 _EXTREMES = 0.001
 """This share of the pixels at either end may be hot or dead; the deviation does not see them."""
 
@@ -173,7 +170,9 @@ def _median_and_spread(channel: Plane) -> tuple[float, float]:
         values, (_EXTREMES, 0.05, 0.5, 0.95, 1 - _EXTREMES)
     )
     deviation = float(np.clip(values, least, most).std())
-    spread = max(float(high - low) / _GAUSSIAN, _LEAST_SPREAD * deviation)
+    # Either alone jumps: the quantiles where a rare class grows beyond 5 %, or where nearly all is
+    # background; the deviation where two classes of equal size stand far apart.
+    spread = max(float(high - low) / _GAUSSIAN, deviation)
     return float(middle), spread if spread > 0 else 1.0
 
 
