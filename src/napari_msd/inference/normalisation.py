@@ -31,6 +31,10 @@ BORDER_SHARE = 0.2
 _SAMPLE = 2**18
 """Pixels of a channel that its median and spread are measured on."""
 
+LINEAR = 3.0
+"""In standard deviations. How far off a specimen's empty surroundings lie, or a few very bright
+spots, differs from plane to plane: that they are far off counts, not how far."""
+
 _GAUSSIAN = 3.29
 """From the 5 % to the 95 % quantile of a Gaussian, in standard deviations."""
 
@@ -64,6 +68,8 @@ class Normalisation:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    compressed: bool = False
+    """Whether values beyond `LINEAR` standard deviations grow as their logarithm only."""
 
     @classmethod
     def of(cls, plane: Plane) -> Normalisation:
@@ -114,7 +120,7 @@ class Normalisation:
         """
         every = math.ceil(math.sqrt(plane[0].size / _SAMPLE)) if plane.size else 1
         measured = [_median_and_spread(channel) for channel in plane[:, ::every, ::every]]
-        return cls(tuple(m for m, _ in measured), tuple(s for _, s in measured))
+        return cls(tuple(m for m, _ in measured), tuple(s for _, s in measured), compressed=True)
 
     def for_plane(self, plane: Plane) -> Normalisation:
         """What is done to this plane, (C, Y, X): the same as to any other."""
@@ -131,6 +137,10 @@ class Normalisation:
             np.subtract(channel, mean, out=target, casting="unsafe")
             target /= std
         np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        if self.compressed:
+            far = np.abs(out) > LINEAR
+            beyond = np.abs(out[far]) - LINEAR
+            out[far] = np.copysign(LINEAR + np.log1p(beyond), out[far])
         return out
 
 
