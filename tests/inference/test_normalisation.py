@@ -140,8 +140,19 @@ def test_a_constant_channel_is_only_shifted(value):
 
 
 def test_a_channel_without_numbers_and_an_empty_plane():
-    assert Normalisation.robust(np.full((1, *SHAPE), np.nan)) == Normalisation((0.0,), (1.0,))
-    assert Normalisation.robust(np.zeros((2, 0, 5))) == Normalisation((0.0, 0.0), (1.0, 1.0))
+    none = Normalisation((0.0,), (1.0,), compressed=True)
+    assert Normalisation.robust(np.full((1, *SHAPE), np.nan)) == none
+    two = Normalisation((0.0, 0.0), (1.0, 1.0), compressed=True)
+    assert Normalisation.robust(np.zeros((2, 0, 5))) == two
+
+
+def test_far_off_values_keep_their_order_and_not_their_distance():
+    grey = np.array([[[-1e4, -30.0, -3.0, -1.0, 0.0, 2.0, 3.0, 4.0, 1e6]]])
+    found = Normalisation((0.0,), (1.0,), compressed=True).apply(grey)[0, 0]
+    np.testing.assert_allclose(found[2:7], grey[0, 0, 2:7])
+    assert (np.diff(found) > 0).all()
+    assert np.abs(found).max() < 20
+    np.testing.assert_array_equal(Normalisation((0.0,), (1.0,)).apply(grey)[0, 0], grey[0, 0])
 
 
 def test_channels_are_measured_one_by_one():
