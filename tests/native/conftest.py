@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import shutil
 import subprocess
@@ -55,22 +56,25 @@ class Case:
 
 
 class Rounded(torch.autograd.Function):
-    """Numbers as a 16-bit type stores them; the gradient passes through."""
+    """Numbers as a 16-bit type stores them; so is the gradient, or it passes through."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def forward(ctx, x: Tensor, dtype: torch.dtype, gradients: bool) -> Tensor:
+        ctx.dtype = dtype if gradients else x.dtype
         return x.to(dtype).to(x.dtype)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient, None
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return gradient.to(ctx.dtype).to(gradient.dtype), None, None
 
 
-def reference_with_rounded_maps(net: MSDNet, image: Tensor, dtype: torch.dtype) -> Tensor:
+def reference_with_rounded_maps(
+    net: MSDNet, image: Tensor, dtype: torch.dtype, gradients: bool = False
+) -> Tensor:
     """`mixed_scale_dense_reference`, but every map is rounded once it is computed."""
     state = net.state_dict(keep_vars=True)
     convolve = torch.conv2d if net.ndim == 2 else torch.conv3d
-    maps = Rounded.apply(image, dtype)
+    maps = Rounded.apply(image, dtype, False)
     for i in range(net.depth):
         channels = []
         for j in range(net.width):
@@ -79,7 +83,7 @@ def reference_with_rounded_maps(net: MSDNet, image: Tensor, dtype: torch.dtype) 
             extended = extend(maps, dilation, net.boundary)
             channels.append(convolve(extended, weight, bias, dilation=dilation))
         hidden = torch.relu(torch.cat(channels, dim=1))
-        maps = torch.cat([maps, Rounded.apply(hidden, dtype)], dim=1)
+        maps = torch.cat([maps, Rounded.apply(hidden, dtype, gradients)], dim=1)
     return convolve(maps, state["output.weight"], state["output.bias"])
 
 
@@ -223,5 +227,89 @@ def assert_agrees_in_16_bits() -> Callable[..., None]:
             assert a.dtype == torch.float32
             error = float((a.detach().double() - b.detach()).norm() / b.detach().norm())
             assert error < 4 * rounding
+
+    return check
+
+
+def sparse_integers(shape: tuple[int, ...], number: int, generator: torch.Generator) -> Tensor:
+    """Zeros but for `number` places per row of the first axis, which hold 1 or -1."""
+    values = torch.zeros(shape[0], math.prod(shape[1:]), dtype=torch.float32)
+    for row in values:
+        places = torch.randperm(len(row), generator=generator)[:number]
+        row[places] = torch.randint(0, 2, (len(places),), generator=generator) * 2.0 - 1
+    return values.reshape(shape)
+
+
+@pytest.fixture
+def make_exact_net() -> Callable[..., MSDNet]:
+    """A float32 network of sparse integers, in which no sum rounds: see `assert_exact`."""
+
+    def make(in_channels: int = 1, n_classes: int = 2, **options) -> MSDNet:
+        net = MSDNet(in_channels, n_classes, **options)
+        generator = torch.Generator().manual_seed(0)
+        state = net.state_dict()
+        for name, values in state.items():
+            if name.endswith("weight"):
+                # Few inputs per filter, drawn from all earlier maps: values grow slowly.
+                number = 3 if name.startswith("layers") else 5
+                state[name] = sparse_integers(tuple(values.shape), number, generator)
+            else:
+                state[name] = torch.randint(-1, 2, values.shape, generator=generator).float()
+        net.load_state_dict(state)
+        return net
+
+    return make
+
+
+@pytest.fixture
+def assert_exact() -> Callable[..., None]:
+    """Logits and all gradients of a core equal the reference's, bit for bit.
+
+    With integers in place of random numbers every order of summation gives the same bits, as long
+    as no partial sum reaches 2^24 (float32) or, in what is stored in 16 bits, 2^11 (float16) or
+    2^8 (bfloat16). So a difference is an error in the core and never rounding: a random network
+    has pixels whose sign before the ReLU depends on the order, and there whole gradients differ.
+    """
+
+    def check(
+        case: Case, net: MSDNet, shape: tuple[int, ...], map_dtype: torch.dtype | None = None
+    ) -> None:
+        generator = torch.Generator().manual_seed(1)
+        device = net.weight.device
+        image = torch.randint(-2, 3, shape, generator=generator).float().to(device)
+        size = (shape[0], net.n_classes, *shape[2:])
+        gradient = torch.randint(-1, 2, size, generator=generator).float()
+        # Few pixels with a gradient keep the sums of the weights' gradients small.
+        gradient *= (torch.rand(size, generator=generator) < 1000 / gradient.numel()).float()
+        gradient[(..., *(0 for _ in shape[2:]))] = 1.0
+        gradient = gradient.to(device)
+
+        def results(net: MSDNet, logits_of, image: Tensor, gradient: Tensor) -> list[Tensor]:
+            image = image.detach().requires_grad_()
+            tensors = [image, *net.parameters()]
+            logits = logits_of(net, image)
+            return [logits, *torch.autograd.grad(logits, tensors, gradient)]
+
+        exact = copy.deepcopy(net).double()
+        expected = results(exact, case.reference, image.double(), gradient.double())
+        # The same sums over absolute values bound every partial sum in any order.
+        bound = copy.deepcopy(exact)
+        with torch.no_grad():
+            for parameter in bound.parameters():
+                parameter.abs_()
+        largest = results(bound, case.reference, image.double().abs(), gradient.double().abs())
+        assert max(float(x.detach().abs().max()) for x in largest) < 2.0**24
+        if map_dtype is not None:  # whatever the core stores in 16 bits must fit
+            rounded = results(
+                exact,
+                lambda net, image: reference_with_rounded_maps(net, image, map_dtype, True),
+                image.double(),
+                gradient.double(),
+            )
+            assert all(map(torch.equal, rounded, expected))
+        got = results(net, replace(case, map_dtype=map_dtype).logits, image, gradient)
+        names = ["logits", "image", *(name for name, _ in net.named_parameters())]
+        for name, value, wanted in zip(names, got, expected, strict=True):
+            assert torch.equal(value.double(), wanted), f"{name} differ"
 
     return check

@@ -62,19 +62,25 @@ def test_three_dimensions(gpu_case, make_net, assert_agrees, size, boundary):
     assert_agrees(gpu_case, net, random_image(2, 2, *size))
 
 
-def test_float32(gpu_case, make_net, assert_agrees):
-    net = make_net(depth=30, dilations=(1, 2, 4, 8, 16), dtype=torch.float32).cuda()
-    with torch.no_grad():
-        net.weight.mul_(0.3)
-    assert_agrees(gpu_case, net, random_image(4, 1, 96, 96, dtype=torch.float32))
-
-
 @pytest.mark.parametrize("boundary", ["reflect", "symmetric", "zeros"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 129), (33, 17), (40, 700)], ids=size_text)
 @pytest.mark.parametrize("width", [1, 3])
-def test_float32_block_by_block(gpu_case, make_net, assert_agrees, size, boundary, width):
-    net = tame(make_net, 2, 3, depth=20, width=width, dilations=(1, 2, 7, 40), boundary=boundary)
-    assert_agrees(gpu_case, net, random_image(3, 2, *size, dtype=torch.float32))
+def test_float32_bit_for_bit(gpu_case, make_exact_net, assert_exact, size, boundary, width):
+    options = {"width": width, "dilations": (1, 2, 7, 40), "boundary": boundary}
+    net = make_exact_net(2, 3, depth=21 // width, **options).cuda()
+    assert_exact(gpu_case, net, (3, 2, *size))
+
+
+@pytest.mark.parametrize("dtype", [None, *HALVES])
+@pytest.mark.parametrize("size", [(128, 128), (512, 512)], ids=size_text)
+def test_the_shapes_of_training_bit_for_bit(gpu_case, make_exact_net, assert_exact, size, dtype):
+    net = make_exact_net(1, 2, depth=30, dilations=(1, 2, 4, 8, 16)).cuda()
+    assert_exact(gpu_case, net, (2, 1, *size), dtype)
+
+
+def test_three_dimensions_bit_for_bit(gpu_case, make_exact_net, assert_exact):
+    net = make_exact_net(2, 3, depth=6, width=2, dilations=(1, 2, 7), ndim=3).cuda()
+    assert_exact(gpu_case, net, (2, 2, 9, 17, 33))
 
 
 @pytest.mark.parametrize("dtype", HALVES)
@@ -85,16 +91,12 @@ def test_16_bit_maps(gpu_case, make_net, assert_agrees_in_16_bits, size, boundar
     assert_agrees_in_16_bits(gpu_case, net, random_image(3, 2, *size, dtype=torch.float32), dtype)
 
 
-@pytest.mark.parametrize("dtype", [None, *HALVES])
-def test_three_dimensions_block_by_block(
-    gpu_case, make_net, assert_agrees, assert_agrees_in_16_bits, dtype
-):
+@pytest.mark.parametrize("dtype", HALVES)
+def test_three_dimensions_block_by_block(gpu_case, make_net, assert_agrees_in_16_bits, dtype):
     net = tame(make_net, 2, 3, depth=12, width=2, dilations=(1, 2, 7), ndim=3)
-    image = random_image(2, 2, 9, 17, 33, dtype=torch.float32)
-    if dtype is None:
-        assert_agrees(gpu_case, net, image)
-    else:
-        assert_agrees_in_16_bits(gpu_case, net, image, dtype)
+    assert_agrees_in_16_bits(
+        gpu_case, net, random_image(2, 2, 9, 17, 33, dtype=torch.float32), dtype
+    )
 
 
 @pytest.mark.parametrize("dtype", HALVES)

@@ -66,6 +66,22 @@ def test_float32(case, make_net, assert_agrees, boundary):
     assert_agrees(case, net, random_image(2, 1, 24, 31, dtype=torch.float32))
 
 
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("size", [(1, 1), (33, 17), (7, 300)])
+@pytest.mark.parametrize("width", [1, 3])
+def test_float32_bit_for_bit(case, make_exact_net, assert_exact, size, boundary, width):
+    dilations = (1, 2, 7, 40)
+    net = make_exact_net(
+        2, 3, depth=20 // width, width=width, dilations=dilations, boundary=boundary
+    )
+    assert_exact(case, net, (2, 2, *size))
+
+
+def test_float32_bit_for_bit_in_three_dimensions(case, make_exact_net, assert_exact):
+    net = make_exact_net(2, 3, depth=6, width=2, dilations=(1, 2, 7), ndim=3)
+    assert_exact(case, net, (2, 2, 4, 9, 17))
+
+
 @pytest.mark.parametrize("n_classes", [1, 8, 9, 20])
 def test_numbers_of_outputs_around_the_register_tiles(case, make_net, assert_agrees, n_classes):
     assert_agrees(case, make_net(1, n_classes, depth=2), random_image(1, 1, 5, 6))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -27,11 +27,37 @@ from napari_msd.native.core import Structure
 from napari_msd.network import MSDNet
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One line of the report, for a file.
+
+    Parameters
+    ----------
+    case, contender, work
+        What was timed: "100:1x512x512", "core (cuda)", "forward" or "step".
+    median, best
+        Seconds of one call.
+    flops
+        Operations of one call.
+    share_of_floor
+        Least possible time over the median, 0 to 1.
+    """
+
+    case: str
+    contender: str
+    work: str
+    median: float
+    best: float
+    flops: float
+    share_of_floor: float
+
+
 def report(
     cases: Sequence[Case] = CASES,
     contenders: Sequence[str] = CONTENDERS,
     device: str = "cpu",
     seconds: float = 4.0,
+    measured: Callable[[Measured], object] = lambda _: None,
 ) -> Iterator[str]:
     """Validate, time and describe every case, line by line.
 
@@ -46,6 +72,8 @@ def report(
     seconds
         About how long each pass of each contender is timed, more where a single call takes
         longer; a step is left out where it would take more than ten times that.
+    measured
+        Called with each figure.
 
     Raises
     ------
@@ -77,11 +105,16 @@ def report(
         if peak_now and floor.flops and peak_now > floor.flops:
             floor = replace(floor, flops=peak_now)
         here = [name for name in contenders if name not in missing]
-        yield from _report_case(case, here, device, seconds, floor)
+        yield from _report_case(case, here, device, seconds, floor, measured)
 
 
 def _report_case(
-    case: Case, contenders: Sequence[str], device: str, seconds: float, floor: Floor
+    case: Case,
+    contenders: Sequence[str],
+    device: str,
+    seconds: float,
+    floor: Floor,
+    measured: Callable[[Measured], object],
 ) -> Iterator[str]:
     net, image = prepared(case, device)
     error = validate(net)
@@ -111,10 +144,14 @@ def _report_case(
                     yield f"  {way.name:24} {kind:8} left out: it would keep {gib:.1f} GiB"
                     break
                 timing = timed(way.forward if kind == "forward" else way.step(), device, seconds)
+                share = least / timing.median
+                measured(
+                    Measured(str(case), way.name, kind, timing.median, timing.best, work, share)
+                )
                 yield (
                     f"  {way.name:24} {kind:8} {timing.median * 1e3:10.2f} ms "
                     f"(best {timing.best * 1e3:10.2f}) {work / timing.median / 1e9:8.1f} GFLOP/s  "
-                    f"{100 * least / timing.median:5.1f} % of the floor"
+                    f"{100 * share:5.1f} % of the floor"
                 )
                 if timing.median * 4 > 10 * seconds:
                     break
