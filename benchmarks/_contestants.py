@@ -12,9 +12,9 @@ from typing import Literal, Protocol
 
 from _cases import Array, Case, Labels
 
-from napari_msd.config import Settings
+from napari_msd.core.planes import whole
+from napari_msd.core.settings import Settings
 from napari_msd.inference import channels_first
-from napari_msd.planes import whole
 from napari_msd.training import Trainer
 
 Measure = Literal["s", "steps"]

@@ -13,7 +13,7 @@ from qtpy.QtCore import QEvent, QEventLoop, QPointF, Qt, QTimer
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_msd.gui.dock import MSDSegmentationWidget
+from napari_msd.plugin.dock import MSDSegmentationWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable

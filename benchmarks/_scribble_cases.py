@@ -25,7 +25,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.draw import disk
 from skimage.segmentation import find_boundaries
 
-from napari_msd import sample_data
+from napari_msd import samples as sample_data
 
 Set = Literal["nuclei", "families", "all"]
 SETS: tuple[str, ...] = get_args(Set)

@@ -22,11 +22,11 @@ from time import perf_counter
 
 import numpy as np
 
-from napari_msd.config import Settings
-from napari_msd.planes import whole
-from napari_msd.worker.client import TrainerClient
-from napari_msd.worker.messages import Event, Progress, StrokeBlock, View
-from napari_msd.worker.process import NICE_VARIABLE
+from napari_msd.core.planes import whole
+from napari_msd.core.settings import Settings
+from napari_msd.trainer.client import TrainerClient
+from napari_msd.trainer.messages import Event, Progress, StrokeBlock, View
+from napari_msd.trainer.process import NICE_VARIABLE
 
 BUSY = "print(flush=True)\nwhile True: pass"
 

@@ -37,8 +37,8 @@ from _scribble_cases import SETS, cases
 from _tables import Score, append, require_appendable
 from summary import KINDS, OURS, grouped, summary
 
-from napari_msd.config import Settings
-from napari_msd.info import report
+from napari_msd.cli.info import report
+from napari_msd.core.settings import Settings
 from napari_msd.training import cores_to_ourselves
 
 CORRECTIONS = 4

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from _shapes import COMBINATIONS, shapes
 
 from napari_msd import MSDNet
-from napari_msd.info import report
+from napari_msd.cli.info import report
 from napari_msd.training import cores_to_ourselves
 
 N_CLASSES = len(COMBINATIONS) + 1

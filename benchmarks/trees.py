@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.info import report
+from napari_msd.cli.info import report
 from napari_msd.native import set_threads
 from napari_msd.trees import Forest, grow, library, reference
 

@@ -27,8 +27,8 @@ from skimage.feature import multiscale_basic_features
 
 from napari_msd import MSDNet
 from napari_msd.native import set_threads
-from napari_msd.training.readout import fit_readout, maps_of
-from napari_msd.training.start import START_DILATIONS
+from napari_msd.training.ridge_head import fit_readout, maps_of
+from napari_msd.training.start_weights import START_DILATIONS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from _annotator import paint

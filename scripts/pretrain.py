@@ -38,8 +38,8 @@ from torch import Tensor
 
 from napari_msd import MSDNet
 from napari_msd.native import set_threads
-from napari_msd.training.readout import RIDGE
-from napari_msd.training.start import START_DILATIONS
+from napari_msd.training.ridge_head import RIDGE
+from napari_msd.training.start_weights import START_DILATIONS
 
 DEPTH = 30
 EARLIER = Path(__file__).with_name("earlier_start_weights.safetensors")
@@ -178,7 +178,7 @@ class Learner:
         return packed[start : start + 9 * number].view(number, 9)
 
     def _read_out(self, head: int, seen: Tensor, truth: Tensor) -> Tensor:
-        """As napari_msd.training.readout, but differentiable, and with filters a learned ridge."""
+        """As `training.ridge_head`, but differentiable, and with filters a learned ridge."""
         k = int(truth.max()) + 1
         seen = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1).double()
         weights = torch.bincount(truth, minlength=k).double().clamp(min=1).rsqrt()[truth]

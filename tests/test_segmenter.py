@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_msd import MSDSegmenter
-from napari_msd.errors import (
+from napari_msd.core.errors import (
     BadInputError,
     ExportError,
     ImageError,
@@ -17,7 +17,7 @@ from napari_msd.errors import (
     SettingsError,
     StrokesError,
 )
-from napari_msd.io import model_file
+from napari_msd.images import model_file
 
 SHAPE = (64, 96)
 SMALL = {"depth": 3, "patch_size": 32, "learning_rate": 0.02}

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.annotation.checks import TWO_CLASSES, checked_annotation
-from napari_msd.axes import COLOUR_SAMPLES, Stack
-from napari_msd.config import Settings
-from napari_msd.errors import ImageError, ImageWarning, StrokesError
+from napari_msd.core.axes import COLOUR_SAMPLES, Stack
+from napari_msd.core.errors import ImageError, ImageWarning, StrokesError
+from napari_msd.core.planes import PlaneKey, whole
+from napari_msd.core.settings import Settings
+from napari_msd.document.annotation_checks import TWO_CLASSES, checked_annotation
+from napari_msd.images.model_file import require_savable
 from napari_msd.inference import Normalisation
-from napari_msd.inference.resemblance import FIRST_TO_LEARN, KNOWN_TO_LEARN, warnings_of
-from napari_msd.io.model_file import require_savable
-from napari_msd.planes import PlaneKey, whole
+from napari_msd.inference.domain_shift import FIRST_TO_LEARN, KNOWN_TO_LEARN, warnings_of
 from napari_msd.training import Trainer
 
 Array = npt.NDArray[Any]

@@ -15,15 +15,16 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.axes import Stack
-from napari_msd.class_names import class_name_or_number
-from napari_msd.config import Settings
-from napari_msd.errors import ModelFileError, SettingsError, shown
+from napari_msd.core.axes import Stack
+from napari_msd.core.class_names import class_name_or_number
+from napari_msd.core.errors import ModelFileError, SettingsError, shown
+from napari_msd.core.planes import PlaneKey, Region, whole
+from napari_msd.core.settings import Settings
+from napari_msd.images import model_file
+from napari_msd.images.model_file import ModelRecord
+from napari_msd.images.model_settings import settings_of
 from napari_msd.inference import Plane, channels_first, tiles_of
-from napari_msd.inference.resemblance import KNOWN_TO_PREDICT, warnings_of
-from napari_msd.io import model_file
-from napari_msd.io.model_file import ModelRecord
-from napari_msd.io.model_settings import settings_of
+from napari_msd.inference.domain_shift import KNOWN_TO_PREDICT, warnings_of
 from napari_msd.pairs import (
     Array,
     axes_like,
@@ -32,7 +33,6 @@ from napari_msd.pairs import (
     require_learnable,
     training_warnings,
 )
-from napari_msd.planes import PlaneKey, Region, whole
 from napari_msd.training import Trainer, cores_to_ourselves
 from napari_msd.training.fitting import FitProgress, TimeBudget, learn
 
@@ -53,7 +53,7 @@ class MSDSegmenter:
         The same seed, images and number of steps give the same network on the
         same device.
     **overrides
-        Any other field of `napari_msd.config.Settings`.
+        Any other field of `napari_msd.core.settings.Settings`.
 
     Raises
     ------
@@ -142,7 +142,7 @@ class MSDSegmenter:
         callback
             Called with a `FitProgress` several times a second; returning True stops.
         axes
-            Letters of the images' axes, see `napari_msd.axes`; `predict` reads images of as many
+            Letters of the images' axes, see `core.axes`; `predict` reads images of as many
             axes in the same way.
         class_names
             Names of classes by value, for the model file; "class 3" where there is none.
@@ -316,7 +316,7 @@ class MSDSegmenter:
         path
             Where to; ``.safetensors`` is added to a name without suffix.
         **about
-            Fields of `napari_msd.io.model_file.ModelRecord` to fill in: classes,
+            Fields of `napari_msd.images.model_file.ModelRecord` to fill in: classes,
             axes, pixel_size, units.
 
         Returns

@@ -3,7 +3,7 @@ import pytest
 from _cases import Case
 from _contestants import Network
 
-from napari_msd.config import Settings
+from napari_msd.core.settings import Settings
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from mouse import Mouse
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QApplication
 
-from napari_msd.gui.dock import MSDSegmentationWidget
+from napari_msd.plugin.dock import MSDSegmentationWidget
 
 
 @pytest.fixture

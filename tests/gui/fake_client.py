@@ -6,8 +6,8 @@ real one.
 
 import numpy as np
 
-from napari_msd.planes import Region
-from napari_msd.worker.messages import (
+from napari_msd.core.planes import Region
+from napari_msd.trainer.messages import (
     Finished,
     ModelKept,
     Notice,

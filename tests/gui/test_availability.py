@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from napari_msd.gui.availability import Situation, reasons
+from napari_msd.session.availability import Situation, reasons
 
 NOTHING = Situation(image_problem="Open an image first.", problem="Open an image first.")
 READY = Situation(classes=2, picked=True)

@@ -8,8 +8,8 @@ from fake_client import FakeClient
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
 
-from napari_msd.planes import Region
-from napari_msd.worker.messages import Finished
+from napari_msd.core.planes import Region
+from napari_msd.trainer.messages import Finished
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def answering(text, seen):
 @pytest.fixture
 def saved_to(monkeypatch, tmp_path):
     path = tmp_path / "labels.npy"
-    monkeypatch.setattr("napari_msd.gui.files.ask_save_path", lambda *args: path)
+    monkeypatch.setattr("napari_msd.plugin.files.ask_save_path", lambda *args: path)
     return path
 
 
@@ -127,7 +127,7 @@ def test_what_is_written_is_what_was_there_at_the_click(painted, qtbot, tmp_path
         go_on.wait(10)
         np.save(path, labels)
 
-    monkeypatch.setattr("napari_msd.gui.files.write_labels", slowly)
+    monkeypatch.setattr("napari_msd.plugin.files.write_labels", slowly)
     painted.panel.live_button.click()
     painted.client.predict(1)
     qtbot.waitUntil(lambda: painted.controller.overlay.has_content)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_msd.planes import Region
-from napari_msd.worker.messages import LookHere, Notice
+from napari_msd.core.planes import Region
+from napari_msd.trainer.messages import LookHere, Notice
 
 
 def texts(combo):

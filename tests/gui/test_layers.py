@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_msd.errors import ImageError, StrokesError
-from napari_msd.gui import layers as look
-from napari_msd.gui.classes import ClassTable
-from napari_msd.gui.colors import label_colormap
-from napari_msd.gui.readout import bar, figures, time_left
-from napari_msd.palette import class_color
-from napari_msd.worker.messages import Progress, Ready
+from napari_msd.core.errors import ImageError, StrokesError
+from napari_msd.core.palette import class_color
+from napari_msd.session.classes import ClassTable
+from napari_msd.trainer.messages import Progress, Ready
+from napari_msd.viewer import layers as look
+from napari_msd.viewer.colors import label_colormap
+from napari_msd.widgets.readout import bar, figures, time_left
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import psutil
 import pytest
 
-from napari_msd.gui.live_button import LiveState
+from napari_msd.widgets.live_button import LiveState
 
 SECOND = 1000
 PATIENCE = 120 * SECOND

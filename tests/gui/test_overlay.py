@@ -5,8 +5,8 @@ import pytest
 from fake_client import FakeClient
 from qtpy.QtCore import Qt
 
-from napari_msd.planes import Region
-from napari_msd.worker.messages import Finished
+from napari_msd.core.planes import Region
+from napari_msd.trainer.messages import Finished
 
 
 def start(msd, qtbot, value=1):

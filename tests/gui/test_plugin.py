@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from napari_msd.gui.preferences import PLUGIN, Preferences, plugin_settings, read_preferences
+from napari_msd.viewer.preferences import PLUGIN, Preferences, plugin_settings, read_preferences
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_the_widget_is_found_by_its_name(installed, viewer):
 
 def test_the_viewers_process_never_imports_torch():
     code = (
-        "import sys, napari_msd.gui.dock, napari_msd.gui.results, napari_msd.worker.client;"
+        "import sys, napari_msd.plugin.dock, napari_msd.plugin.results, napari_msd.trainer.client;"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

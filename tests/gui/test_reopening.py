@@ -79,7 +79,7 @@ def test_what_start_over_took_can_still_be_brought_back(reopened, viewer, open_w
 
 
 def test_it_does_not_outlive_the_viewer(painted, viewer):
-    from napari_msd.gui.viewer_memory import memory_of, unwrapped
+    from napari_msd.viewer.viewer_memory import memory_of, unwrapped
 
     memory = painted.controller.memory
     assert memory_of(viewer, "paper", "cpu") is memory

@@ -3,8 +3,8 @@
 import numpy as np
 from fake_client import FakeClient
 
-from napari_msd.gui.live_button import LiveState
-from napari_msd.worker.messages import Finished, Notice, TrainerDied
+from napari_msd.trainer.messages import Finished, Notice, TrainerDied
+from napari_msd.widgets.live_button import LiveState
 
 
 def settle(msd, qtbot):

@@ -8,9 +8,9 @@ from fake_client import FakeClient
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
-from napari_msd.config import Settings
-from napari_msd.io.model_file import ClassInfo, ModelRecord, parameter_shapes, read
-from napari_msd.worker.messages import Measured
+from napari_msd.core.settings import Settings
+from napari_msd.images.model_file import ClassInfo, ModelRecord, parameter_shapes, read
+from napari_msd.trainer.messages import Measured
 
 
 def record(names=("background", "nucleus"), **changes):
@@ -143,7 +143,7 @@ def test_the_list_follows_while_it_is_open(learned, qtbot):
 
 
 def test_versions_outlive_start_over_and_a_dead_trainer(learned, qtbot):
-    from napari_msd.worker.messages import TrainerDied
+    from napari_msd.trainer.messages import TrainerDied
 
     learned.client.say(TrainerDied("It died.", True))
     qtbot.waitUntil(lambda: "It died" in learned.status)

@@ -6,10 +6,10 @@ from fake_client import FakeClient
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
-from napari_msd.gui.class_list import score_text
-from napari_msd.gui.files import calibration
-from napari_msd.gui.live_button import LiveState
-from napari_msd.worker.messages import Notice, Progress, TrainerDied
+from napari_msd.plugin.files import calibration
+from napari_msd.trainer.messages import Notice, Progress, TrainerDied
+from napari_msd.widgets.class_list import score_text
+from napari_msd.widgets.live_button import LiveState
 
 CONTRACT = [
     "image_combo",
@@ -614,7 +614,7 @@ def test_merged_class_is_one_step_of_undo(painted, qtbot):
 
 
 def test_class_without_strokes_is_removed_without_asking(painted, monkeypatch):
-    monkeypatch.setattr("napari_msd.gui.class_actions.QMessageBox.exec", None)
+    monkeypatch.setattr("napari_msd.plugin.class_actions.QMessageBox.exec", None)
     painted.panel.add_class_button.click()
     assert 3 in painted.controller.classes
     assert painted.controller.annotation.selected_label == 3
@@ -643,7 +643,7 @@ def test_a_click_on_the_colour_changes_it(painted, qtbot, monkeypatch):
     from qtpy.QtGui import QColor
 
     monkeypatch.setattr(
-        "napari_msd.gui.class_actions.QColorDialog.getColor", lambda *args: QColor("#102030")
+        "napari_msd.plugin.class_actions.QColorDialog.getColor", lambda *args: QColor("#102030")
     )
     rows = painted.panel.class_list
     rect = rows.visualItemRect(rows.item(0))

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from napari_msd.core.planes import Region, whole
 from napari_msd.inference import EachPlane, Predictor, ensemble, features
 from napari_msd.inference.ensemble import FLOOR, Ensemble, Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.inference.tiles import tiles_of
 from napari_msd.inference.uncertainty import uncertainty_of
 from napari_msd.network import MSDNet
-from napari_msd.planes import Region, whole
 from napari_msd.trees import Forest, grow
 
 SHAPE = (70, 90)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from napari_msd.core.planes import Region, whole
 from napari_msd.inference import EachPlane, Normalisation, features
 from napari_msd.inference.features import MANY_CHANNELS, PixelFeatures, PlaneCache, tiles_of_plane
 from napari_msd.inference.responses import PER_SCALE, SCALES, n_responses
 from napari_msd.network import MSDNet
-from napari_msd.planes import Region, whole
 
 SHAPE = (100, 90)
 

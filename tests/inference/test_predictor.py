@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from napari_msd import MSDNet
-from napari_msd.errors import ImageError, OutOfMemoryError
+from napari_msd.core.errors import ImageError, OutOfMemoryError
+from napari_msd.core.planes import Region, whole
 from napari_msd.inference import Normalisation, Predictor, tiles_of
 from napari_msd.inference.normalisation import require_channels
-from napari_msd.planes import Region, whole
 
 SHAPE = (61, 83)
 NORMALISATION = Normalisation((100.0, 200.0), (10.0, 20.0))

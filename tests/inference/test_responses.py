@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from napari_msd.core.planes import Region, whole
 from napari_msd.inference.responses import (
     PER_SCALE,
     REACH,
@@ -10,7 +11,6 @@ from napari_msd.inference.responses import (
     filter_responses,
     n_responses,
 )
-from napari_msd.planes import Region, whole
 
 SMOOTH, GRADIENT, LARGER, SMALLER, DEVIATION = range(PER_SCALE)
 

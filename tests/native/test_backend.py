@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from napari_msd import MSDNet
-from napari_msd.errors import SettingsError
+from napari_msd.core.errors import SettingsError
 from napari_msd.native import backend, libraries, set_threads
 from napari_msd.native.backend import choose_backend, map_dtype
 from napari_msd.native.libraries import LibraryStatus

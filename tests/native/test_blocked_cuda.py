@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_msd.errors import SettingsError
+from napari_msd.core.errors import SettingsError
 
 BOUNDARIES = ("reflect", "symmetric", "zeros")
 HALVES = (torch.bfloat16, torch.float16)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from napari_msd import MSDNet
-from napari_msd.errors import MSDError, OutOfMemoryError
+from napari_msd.core.errors import MSDError, OutOfMemoryError
 from napari_msd.native import abi, libraries, operator
 from napari_msd.native.core import Core, Structure, UnsupportedError
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load, save
 
 from napari_msd import MSDNet
-from napari_msd.errors import ImageError, SettingsError
+from napari_msd.core.errors import ImageError, SettingsError
 from napari_msd.native.backend import BackendChoice
 from napari_msd.native.core import UnsupportedError
 from napari_msd.network import msdnet

@@ -10,8 +10,8 @@ import tifffile
 import torch
 from judge_start import image_and_truth, mean_iou, network_of, read_out
 
-from napari_msd.training.readout import maps_of
-from napari_msd.training.start import START_DILATIONS
+from napari_msd.training.ridge_head import maps_of
+from napari_msd.training.start_weights import START_DILATIONS
 
 
 @pytest.fixture

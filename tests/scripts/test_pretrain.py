@@ -9,7 +9,7 @@ import torch
 from pretrain_tasks import task
 from safetensors.torch import load_file
 
-from napari_msd.training.start import START_DILATIONS
+from napari_msd.training.start_weights import START_DILATIONS
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from napari_msd import MSDNet
-from napari_msd.config import Settings
+from napari_msd.core.settings import Settings
 from napari_msd.training.learner import AVERAGING, Learner
 from napari_msd.training.loss import consistency_loss
 from napari_msd.training.patches import Batch

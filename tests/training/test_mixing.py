@@ -5,18 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_msd.config import Settings
-from napari_msd.errors import ModelFileError
+from napari_msd.core.errors import ModelFileError
+from napari_msd.core.planes import Region, whole
+from napari_msd.core.settings import Settings
+from napari_msd.images.model_file import ModelRecord
 from napari_msd.inference import EachPlane, Normalisation, Predictor
 from napari_msd.inference.ensemble import FLOOR
-from napari_msd.io.model_file import ModelRecord
-from napari_msd.planes import Region, whole
 from napari_msd.training import Trainer
-from napari_msd.training.class_shares import EVERY, bearable_offsets, log_probabilities
-from napari_msd.training.measuring import answers_of
 from napari_msd.training.mixing import WEIGHT, WEIGHT_WHERE_AHEAD
+from napari_msd.training.prior_correction import EVERY, bearable_offsets, log_probabilities
 from napari_msd.training.stroke_trees import EARLIER_TREES, N_TREES, thinned
 from napari_msd.training.trainer import MEASURE_EVERY, REGROW_EVERY, SHARE_PATCHES
+from napari_msd.training.validation import answers_of
 
 SHAPE = (96, 96)
 EVERYTHING = whole(SHAPE)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from napari_msd.annotation import StrokeStore, ValidationSplit
+from napari_msd.core.planes import Region, whole
+from napari_msd.document import StrokeStore, ValidationSplit
 from napari_msd.inference import Normalisation
-from napari_msd.planes import Region, whole
 from napari_msd.training.patches import PatchSampler
 
 SHAPE = (64, 64)

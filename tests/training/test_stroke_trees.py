@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_msd.annotation import StrokeStore, ValidationSplit
+from napari_msd.core.planes import Region, whole
+from napari_msd.document import StrokeStore, ValidationSplit
 from napari_msd.inference import EachPlane, channels_first
 from napari_msd.inference.ensemble import Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.network import MSDNet
-from napari_msd.planes import Region, whole
 from napari_msd.training import stroke_trees
 from napari_msd.training.stroke_trees import (
     EARLIER_TREES,

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from napari_msd.config import Settings
-from napari_msd.errors import ModelFileError, StrokesError
+from napari_msd.core.errors import ModelFileError, StrokesError
+from napari_msd.core.planes import Region, whole
+from napari_msd.core.settings import Settings
+from napari_msd.images.model_file import ModelRecord
 from napari_msd.inference import Normalisation
-from napari_msd.io.model_file import ModelRecord
-from napari_msd.planes import Region, whole
 from napari_msd.training import Trainer
-from napari_msd.training.class_shares import share_offsets
+from napari_msd.training.prior_correction import share_offsets
 from napari_msd.training.scores import Scores
 
 SHAPE = (96, 96)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_msd.errors import MSDError
+from napari_msd.core.errors import MSDError
 from napari_msd.native import libraries, set_threads
 from napari_msd.trees import forest as forest_module
 from napari_msd.trees import grow, library, reference

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_msd.errors import BadInputError, SettingsError
+from napari_msd.core.errors import BadInputError, SettingsError
 from napari_msd.trees import Forest, grow, library, out_of_fold
 
 FIELDS = ("feature", "threshold", "child", "answers", "roots")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from napari_msd.errors import ModelFileError
+from napari_msd.core.errors import ModelFileError
 from napari_msd.trees import Forest, grow
 
 FIELDS = ("feature", "threshold", "child", "answers", "roots")

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from napari_msd.errors import MSDError
+from napari_msd.core.errors import MSDError
 from napari_msd.network import MSDNet, mixed_scale_dense_reference
 
 ALLOWED_ERROR = 1e-3

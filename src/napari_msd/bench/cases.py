@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_msd.errors import SettingsError
+from napari_msd.core.errors import SettingsError
 from napari_msd.network import MSDNet
 
 

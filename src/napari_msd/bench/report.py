@@ -21,7 +21,7 @@ from napari_msd.bench.timing import (
     timed,
     torch_threads,
 )
-from napari_msd.errors import SettingsError
+from napari_msd.core.errors import SettingsError
 from napari_msd.native import library_statuses, operator
 from napari_msd.native.core import Structure
 from napari_msd.network import MSDNet

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from napari_msd.errors import MSDError
+from napari_msd.core.errors import MSDError
 from napari_msd.native import abi, get_threads
 from napari_msd.native.libraries import load_library
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from napari_msd.core.planes import Region
 from napari_msd.inference.features import PixelFeatures, PlaneCache, tiles_of_plane
 from napari_msd.inference.normalisation import Pixels, Plane
-from napari_msd.planes import Region
 from napari_msd.trees import Forest
 
 ANSWER_BYTES = 128 * 2**20

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from napari_msd.core.planes import Region, whole
 from napari_msd.inference.normalisation import AnyNormalisation, Pixels, Plane
 from napari_msd.inference.responses import REACH, filter_responses, n_responses
 from napari_msd.inference.tiles import tiles_of
 from napari_msd.network import MSDNet
-from napari_msd.planes import Region, whole
 
 TILE = 512
 """Features are computed for tiles of at most this side, which bounds their memory."""

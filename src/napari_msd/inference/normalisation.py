@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.errors import ImageError
+from napari_msd.core.errors import ImageError
 
 Pixels = npt.NDArray[np.float32]
 Plane = npt.NDArray[np.generic]

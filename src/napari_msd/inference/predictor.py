@@ -9,13 +9,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from napari_msd.errors import OutOfMemoryError
+from napari_msd.core.errors import OutOfMemoryError
+from napari_msd.core.planes import Region, whole
 from napari_msd.inference.ensemble import Ensemble
 from napari_msd.inference.normalisation import AnyNormalisation, Normalisation, Plane
 from napari_msd.inference.tiles import tiles_of
 from napari_msd.inference.uncertainty import uncertainty_of
 from napari_msd.network import MSDNet
-from napari_msd.planes import Region, whole
 
 SMALLEST_TILE = 32
 
@@ -89,7 +89,7 @@ class Predictor:
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """The labels of `region`, and how unsure they are: uint8, 0 (sure) to 255 (a guess).
 
-        `temperature` divides the logits (see `napari_msd.training.calibration`). Other
+        `temperature` divides the logits (see `napari_msd.inference.calibration`). Other
         parameters and errors as in `probabilities`.
         """
         logits = self._logits(plane, region)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from napari_msd.planes import Region
+from napari_msd.core.planes import Region
 
 
 def tiles_of(region: Region, side: int, centre: tuple[float, float] | None = None) -> list[Region]:

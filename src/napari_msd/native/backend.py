@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 
-from napari_msd.config import BackendName
-from napari_msd.errors import SettingsError
+from napari_msd.core.errors import SettingsError
+from napari_msd.core.settings import BackendName
 from napari_msd.native.libraries import library_status
 from napari_msd.native.threads import get_threads
 

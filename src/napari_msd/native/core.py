@@ -12,8 +12,8 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from napari_msd.config import Boundary
-from napari_msd.errors import MSDError, OutOfMemoryError, SettingsError
+from napari_msd.core.errors import MSDError, OutOfMemoryError, SettingsError
+from napari_msd.core.settings import Boundary
 from napari_msd.native import abi
 from napari_msd.native.libraries import Library
 from napari_msd.native.threads import get_threads

@@ -14,8 +14,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from napari_msd.config import Boundary
-from napari_msd.errors import SettingsError
+from napari_msd.core.errors import SettingsError
+from napari_msd.core.settings import Boundary
 from napari_msd.native.core import Core, Structure
 from napari_msd.native.libraries import LibraryKind, library_status, load_library
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from napari_msd.errors import SettingsError
+from napari_msd.core.errors import SettingsError
 
 _threads: int | None = None
 

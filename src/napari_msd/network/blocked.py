@@ -23,7 +23,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from napari_msd.config import Boundary
+from napari_msd.core.settings import Boundary
 from napari_msd.network.reference import source_index
 
 _BLOCK_CHANNELS = 8

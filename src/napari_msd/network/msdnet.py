@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from napari_msd.config import BOUNDARIES, BackendName, Boundary
-from napari_msd.errors import ImageError, SettingsError
+from napari_msd.core.errors import ImageError, SettingsError
+from napari_msd.core.settings import BOUNDARIES, BackendName, Boundary
 from napari_msd.native.backend import (
     BACKEND_REQUESTS,
     choose_backend,

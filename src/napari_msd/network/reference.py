@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_msd.config import Boundary
+from napari_msd.core.settings import Boundary
 
 
 def source_index(position: Tensor, size: int, boundary: Boundary) -> Tensor:

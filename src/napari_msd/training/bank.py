@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from napari_msd.errors import ModelFileError
+from napari_msd.core.errors import ModelFileError
+from napari_msd.images.model_file import TreesRecord
 from napari_msd.inference import AnyNormalisation
 from napari_msd.inference.ensemble import Ensemble, Trees
 from napari_msd.inference.features import PixelFeatures
-from napari_msd.io.model_file import TreesRecord
 from napari_msd.network import MSDNet
-from napari_msd.training.start import shipped_layers, start_dilations
+from napari_msd.training.start_weights import shipped_layers, start_dilations
 
 
 def bank_of(

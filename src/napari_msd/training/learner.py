@@ -15,14 +15,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from napari_msd.config import Settings
+from napari_msd.core.settings import Settings
 from napari_msd.inference.normalisation import Pixels
 from napari_msd.network import MSDNet
-from napari_msd.training.class_shares import OffsetRule, log_probabilities
 from napari_msd.training.loss import consistency_loss, stroke_loss
 from napari_msd.training.networks import carry_moments, with_outputs
 from napari_msd.training.patches import UNPAINTED, Batch
-from napari_msd.training.readout import fit_readout
+from napari_msd.training.prior_correction import OffsetRule, log_probabilities
+from napari_msd.training.ridge_head import fit_readout
 
 AVERAGING = 0.98
 """Share of the average that a step leaves as it is: a memory of about 50 steps."""

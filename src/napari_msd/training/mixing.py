@@ -8,22 +8,22 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.annotation import StrokeStore, ValidationSplit
+from napari_msd.core.planes import PlaneKey
+from napari_msd.document import StrokeStore, ValidationSplit
 from napari_msd.inference import Plane
 from napari_msd.inference.ensemble import FLOOR, Ensemble, Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.inference.normalisation import Pixels
-from napari_msd.planes import PlaneKey
-from napari_msd.training.class_shares import (
+from napari_msd.training.prior_correction import (
     EVERY,
     Numbers,
     OffsetRule,
     bearable_offsets,
     share_offsets,
 )
-from napari_msd.training.measuring import Answers
 from napari_msd.training.scores import Scores
 from napari_msd.training.stroke_trees import StrokeTrees
+from napari_msd.training.validation import Answers
 
 WEIGHT = 0.5
 """Of the trees. Network and trees err in different places, and halves are nearly always best."""

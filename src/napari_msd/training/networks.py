@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from napari_msd.config import Settings
-from napari_msd.io.model_file import ModelRecord
+from napari_msd.core.settings import Settings
+from napari_msd.images.model_file import ModelRecord
 from napari_msd.network import MSDNet
 
 

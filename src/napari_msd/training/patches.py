@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.annotation import Piece, StrokeStore, ValidationSplit
+from napari_msd.core.planes import PlaneKey, Region
+from napari_msd.document import Piece, StrokeStore, ValidationSplit
 from napari_msd.inference import AnyNormalisation, Plane
 from napari_msd.inference.normalisation import Pixels
-from napari_msd.planes import PlaneKey, Region
 
 UNPAINTED = -1
 """Label of the pixels that the loss leaves out."""

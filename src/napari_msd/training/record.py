@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 import napari_msd
-from napari_msd.config import Settings
+from napari_msd.core.palette import class_color
+from napari_msd.core.settings import Settings
+from napari_msd.images.model_file import ClassInfo, ModelRecord
 from napari_msd.inference import AnyNormalisation, Normalisation
 from napari_msd.inference.ensemble import Ensemble
-from napari_msd.io.model_file import ClassInfo, ModelRecord
 from napari_msd.network import MSDNet
-from napari_msd.palette import class_color
 from napari_msd.training.bank import trees_record
 from napari_msd.training.scores import Scores
 

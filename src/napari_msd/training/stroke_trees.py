@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.annotation import Piece, StrokeStore, ValidationSplit
-from napari_msd.annotation.strokes import BLOCK
+from napari_msd.core.planes import PlaneKey
+from napari_msd.document import Piece, StrokeStore, ValidationSplit
+from napari_msd.document.annotation import BLOCK
 from napari_msd.inference import Plane
 from napari_msd.inference.ensemble import Trees
 from napari_msd.inference.features import PixelFeatures
-from napari_msd.planes import PlaneKey
 from napari_msd.trees import Forest, grow, out_of_fold
 from napari_msd.trees.growing import WEIGHT_RANGE
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.annotation import Amount, StrokeStore, ValidationSplit
-from napari_msd.annotation.checks import MORE_OF_EACH, TWO_CLASSES
-from napari_msd.config import Settings
-from napari_msd.errors import StrokesError
+from napari_msd.core.errors import StrokesError
+from napari_msd.core.planes import PlaneKey, Region
+from napari_msd.core.settings import Settings
+from napari_msd.document import Amount, StrokeStore, ValidationSplit
+from napari_msd.document.annotation_checks import MORE_OF_EACH, TWO_CLASSES
+from napari_msd.images.model_file import ModelRecord, TreesRecord
 from napari_msd.inference import (
     AnyNormalisation,
     EachPlane,
@@ -20,21 +22,19 @@ from napari_msd.inference import (
 from napari_msd.inference.ensemble import Ensemble, Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.inference.normalisation import require_channels
-from napari_msd.io.model_file import ModelRecord, TreesRecord
+from napari_msd.native.device import choose_device
 from napari_msd.network import MSDNet
-from napari_msd.planes import PlaneKey, Region
 from napari_msd.training.bank import ensemble_of, shipped_bank
-from napari_msd.training.class_shares import OffsetRule, damped_offsets, share_offsets
-from napari_msd.training.device import choose_device
-from napari_msd.training.identity import digest_of
-from napari_msd.training.judgement import Judgement
+from napari_msd.training.early_stopping import Judgement
 from napari_msd.training.learner import Learner
-from napari_msd.training.measuring import Question, answers_of, measure, temperature_of
 from napari_msd.training.mixing import Mixing
+from napari_msd.training.network_id import digest_of
 from napari_msd.training.networks import fresh_network, network_of, with_outputs
 from napari_msd.training.patches import PatchSampler
+from napari_msd.training.prior_correction import OffsetRule, damped_offsets, share_offsets
 from napari_msd.training.scores import Scores
-from napari_msd.training.start import start_from_shipped
+from napari_msd.training.start_weights import start_from_shipped
+from napari_msd.training.validation import Question, answers_of, measure, temperature_of
 
 MEASURE_EVERY = 20
 FIRST_MEASURED = (5, 10)

@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.config import MAX_CLASSES
-from napari_msd.errors import BadInputError, ModelFileError
+from napari_msd.core.errors import BadInputError, ModelFileError
+from napari_msd.core.settings import MAX_CLASSES
 from napari_msd.trees import library, reference
 
 MAX_FEATURES = 4096

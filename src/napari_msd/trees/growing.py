@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.config import MAX_CLASSES
-from napari_msd.errors import BadInputError, SettingsError
+from napari_msd.core.errors import BadInputError, SettingsError
+from napari_msd.core.settings import MAX_CLASSES
 from napari_msd.trees import library, reference
 from napari_msd.trees.forest import (
     MAX_FEATURES,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_msd.errors import MSDError, OutOfMemoryError
+from napari_msd.core.errors import MSDError, OutOfMemoryError
 from napari_msd.native.libraries import LibraryError, find_file
 from napari_msd.native.threads import get_threads
 from napari_msd.trees.reference import Arrays, Floats, Growth, Integers

@@ -1,0 +1,240 @@
+"""The command line ``napari-msd``: demo, train, predict, info, bench.
+
+Importing this module is light; each command imports what it needs when it runs, so
+that ``--help`` answers at once. Results go to stdout, progress and errors to stderr.
+Exit code 0 is success, 2 is bad input with one line on stderr, 130 Ctrl-C, 1 anything else.
+What the larger commands do is in `cli_train` and `cli_predict`.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_msd.cli.output import complain
+from napari_msd.cli.predict import segment_images
+from napari_msd.cli.train import train_model
+from napari_msd.core.errors import BadInputError, ExportError, MSDError, SettingsError
+from napari_msd.core.settings import DEVICE_CHOICES, PRESETS
+
+app = typer.Typer(
+    name="napari-msd",
+    help="Learn a segmentation from a few painted strokes with a Mixed-Scale Dense network.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+_SUFFIX = {"tiff": ".tif", "png": ".png", "npy": ".npy"}
+
+Device = Annotated[str, typer.Option(help=f"One of {', '.join(DEVICE_CHOICES)}.")]
+Axes = Annotated[
+    str | None,
+    typer.Option(help="Letters of the images' axes, like ZYX or YXC, when the files are wrong."),
+]
+
+
+def main() -> None:
+    """Run the command line; what a person got wrong becomes one line and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that this terminal cannot write
+        sys.stdout.reconfigure(errors="backslashreplace")
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # our own line says it
+    try:
+        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
+    except MSDError as error:
+        complain(error)
+        raise SystemExit(2 if isinstance(error, BadInputError | ExportError) else 1) from None
+    except MemoryError:
+        complain("There is too little memory for this; use a smaller image or preset.")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        complain("Stopped.")
+        raise SystemExit(130) from None
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # no complaint about usage: a bug of ours
+            raise
+        complain(f"{error.format_message()} See napari-msd --help.")
+        raise SystemExit(2) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+@app.callback(invoke_without_command=True)
+def version_option(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Learn a segmentation from a few painted strokes with a Mixed-Scale Dense network."""
+    if version:
+        from napari_msd import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for what a run without display leaves.")
+    ] = Path("demo-output"),
+    headless: Annotated[
+        bool, typer.Option(envvar="HEADLESS", help="Run unattended, then quit.")
+    ] = False,
+    seconds: Annotated[float, typer.Option(help="How long an unattended run trains.")] = 60.0,
+) -> None:
+    """Open napari on a sample image with strokes, training live.
+
+    Unattended (without a display, or with --headless), the same window trains for a
+    minute, then leaves a screenshot, the labels and the model in a folder and prints
+    the IoU of each class against the sample's truth.
+    """
+    from napari_msd.cli.demo import run
+
+    run(output, headless=headless, seconds=seconds)
+
+
+@app.command()
+def train(
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", help="Image files to learn from.")
+    ],
+    labels: Annotated[
+        list[Path],
+        typer.Option(
+            "--labels", "-l", help="Painted labels of an image; once per image, in order."
+        ),
+    ],
+    model: Annotated[
+        Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).")
+    ],
+    seconds: Annotated[
+        float | None, typer.Option(help="Time to train; 30 unless --max-steps is given.")
+    ] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Training steps to stop after.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(PRESETS)}; quick if not given.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same network; 0 if not given.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="MODEL", help="Model to train on.")
+    ] = None,
+    device: Device = "auto",
+    axes: Axes = None,
+) -> None:
+    """Train on painted images and write a model file.
+
+    In the labels, 0 means unlabelled and 1 to 255 are classes. Patterns like "*.tif" may be
+    given, for images and labels: both are sorted. Ctrl-C ends the training and keeps the
+    best network so far; a second one ends at once.
+    """
+    require_device(device)
+    code = train_model(
+        images,
+        labels,
+        model,
+        start=start,
+        preset=preset,
+        seed=seed,
+        device=device,
+        axes=axes,
+        seconds=seconds,
+        max_steps=max_steps,
+    )
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file (.safetensors).")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE", help="Images to segment: files, patterns, folders."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labels.")],
+    format: Annotated[
+        str, typer.Option(help=f"File format of the labels: {', '.join(_SUFFIX)}.")
+    ] = "tiff",
+    device: Device = "auto",
+    axes: Axes = None,
+) -> None:
+    """Segment images with a trained model.
+
+    Of a folder, all images in it are segmented; "*.tif" may be given where the shell does not
+    expand it. A bad image is reported and does not stop the others. Images unlike those of
+    the training are named.
+    """
+    require_device(device)
+    if format not in _SUFFIX:
+        raise BadInputError(f"There is no format {format!r}; choose one of {', '.join(_SUFFIX)}.")
+    if code := segment_images(model, images, output, _SUFFIX[format], device, axes):
+        raise typer.Exit(code)
+
+
+@app.command()
+def info() -> None:
+    """Say what this machine computes with, and why.
+
+    Devices, compiled cores, why one is not used, and versions.
+    """
+    from napari_msd.cli.info import report
+
+    for line in report():
+        print(line)
+
+
+@app.command()
+def bench(
+    case: Annotated[
+        list[str] | None,
+        typer.Option(help="Depth and batch of images, like 30:4x128x128; repeatable."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="One of core, blocked, naive, dlsia, msdnet; repeatable."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; the GPU if there is one.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads; all cores.")] = None,
+    seconds: Annotated[float, typer.Option(help="About how long each pass is timed.")] = 4.0,
+) -> None:
+    """Time the network, beside the most this machine can do.
+
+    Checks every result against the reference first. Without options it takes some minutes;
+    --only core is quick.
+    """
+    require_device(device)
+    import torch
+
+    from napari_msd.bench import CASES, CONTENDERS, parse_case, report
+    from napari_msd.native import set_threads
+
+    set_threads(threads)
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    cases = [parse_case(text) for text in case] if case else CASES
+    for line in report(cases, only or CONTENDERS, place, seconds):
+        print(line, flush=True)
+
+
+def require_device(device: str) -> None:
+    """Refuse a device name nobody knows.
+
+    Raises
+    ------
+    SettingsError
+        With the names there are.
+    """
+    if device not in DEVICE_CHOICES:
+        raise SettingsError(
+            f"There is no device {device!r}; choose one of {', '.join(DEVICE_CHOICES)}."
+        )
+
+
+if __name__ == "__main__":
+    main()

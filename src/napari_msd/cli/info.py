@@ -1,0 +1,131 @@
+"""What this installation can do: cores, devices, versions; for ``napari-msd info``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, distribution, version
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGES = ("napari-msd", "torch", "numpy", "napari", "appose", "safetensors", "tifffile")
+
+
+def report() -> Iterator[str]:
+    """Lines for a person (or a bug report): choice, cores, devices, versions."""
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        yield f"training    not possible: PyTorch cannot be imported ({error})."
+    else:
+        yield f"training    {_choice()}"
+        yield from _cores()
+        yield from _devices()
+    yield f"trees       {_trees()}"
+    yield f"processor   {_processor()}, {os.cpu_count()} logical cores"
+    yield f"system      {platform.platform()}, Python {platform.python_version()}"
+    yield f"versions    {', '.join(f'{name} {_version(name)}' for name in PACKAGES)}"
+
+
+def _choice() -> str:
+    """Say what ``device="auto"`` comes to here, and why."""
+    from napari_msd.native.device import describe_device
+
+    return describe_device("auto").reason
+
+
+def _cores() -> Iterator[str]:
+    from napari_msd.native import library_statuses
+
+    for status in library_statuses():
+        state = "usable" if status.usable else ("not usable" if status.path else "not built")
+        yield f"{status.kind + ' core':<12}{state}: {status.reason}"
+        if status.path is not None:
+            yield f"{'':<12}{status.path}"
+        elif status.kind == "cpu":
+            yield from _how_to_build()
+
+
+def _trees() -> str:
+    from napari_msd.trees import library
+
+    return library.state()
+
+
+def _how_to_build() -> Iterator[str]:
+    """What to do about a package that was installed without a compiler."""
+    yield f"{'':<12}No C++ compiler was found, or it failed, when napari-msd was installed."
+    yield f"{'':<12}Training works, but is many times slower. Install a compiler, then run"
+    yield f"{'':<12}  {rebuild_command()}"
+    yield f"{'':<12}(pip keeps what it built in its cache: without --no-cache-dir nothing changes)"
+
+
+def rebuild_command() -> str:
+    """Install this package again from where it came from, past pip's cache of built packages."""
+    options = ("--no-cache-dir", "--force-reinstall", "--no-deps")
+    command = [sys.executable, "-m", "pip", "install", *options, *_source()]
+    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
+
+
+def _source() -> list[str]:
+    """What to tell pip: the folder, archive or repository that it installed, else the name."""
+    name = "napari-msd"
+    try:
+        text = distribution(name).read_text("direct_url.json")
+    except PackageNotFoundError:
+        text = None
+    origin: dict[str, Any] = json.loads(text) if text else {}
+    url = str(origin.get("url", ""))
+    if url.endswith(".whl"):
+        url = ""  # no core will ever be in that file
+    if "vcs_info" in origin:
+        vcs = origin["vcs_info"]
+        return [f"{name} @ {vcs['vcs']}+{url}@{vcs['commit_id']}"]
+    if not url.startswith("file:"):
+        return [f"{name} @ {url}" if url else name]
+    folder = url2pathname(urlsplit(url).path)
+    return ["--editable", folder] if origin.get("dir_info", {}).get("editable") else [folder]
+
+
+def _devices() -> Iterator[str]:
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            about = torch.cuda.get_device_properties(index)
+            memory = about.total_memory / 2**30
+            yield f"GPU {index:<8}{about.name}, {memory:.0f} GiB"
+    elif torch.version.cuda is None:
+        yield "GPU         none for PyTorch: this PyTorch was built without CUDA."
+    else:
+        cuda = torch.version.cuda
+        yield f"GPU         none: PyTorch (CUDA {cuda}) finds no NVIDIA GPU or driver."
+    if torch.backends.mps.is_available():
+        yield "Apple GPU   usable with --device mps, through PyTorch."
+
+
+def _processor() -> str:
+    """Name of the processor, as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"

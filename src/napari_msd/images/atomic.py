@@ -1,0 +1,207 @@
+"""Write a file so that a failure leaves what was there before.
+
+The content goes into a hidden file beside the target, reaches the disk
+(fsync) and only then takes the target's name. A full disk, a crash or a pulled
+plug therefore never costs a person the file they already had. The new file may be read
+and written by whom the old one might; a file that was not there follows the umask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from napari_msd.core.errors import ExportError, shown
+from napari_msd.images.leftovers import sweep, unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.EDQUOT: "your disk quota is used up; free some space or choose another folder",
+    errno.EACCES: "this folder may not be written to; choose another one",
+    errno.EPERM: "this folder may not be written to; choose another one",
+    errno.EROFS: "this disk is read-only; choose another folder",
+    errno.ENOENT: "its folder does not exist; choose another one",
+    errno.ENOTDIR: "its folder does not exist; choose another one",
+    errno.EISDIR: "a folder has this name; choose another one",
+    errno.ENAMETOOLONG: "this name is too long; choose a shorter one",
+    errno.EFBIG: "this disk cannot hold so large a file; choose another folder",
+}
+
+
+_UMASKED = 0o666
+_PRIVATE = 0o600
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> Path:
+    """Let `write` fill a new file beside `path`, then give it the name `path`.
+
+    Parameters
+    ----------
+    path
+        Target; its folder must exist. A link is followed.
+    write
+        Called once with a binary, seekable file opened for writing.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    ExportError
+        When the file could not be written; nothing is left beside it, and
+        whatever was at `path` is untouched.
+    """
+    target = _real(path)
+    beside = unfinished(target)
+    try:
+        before = _before(target)
+        with open_new(beside, _PRIVATE if before else _UMASKED) as file:
+            sweep(beside)
+            if before is not None:
+                _take_over_rights(file.fileno, before)
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, target)  # noqa: PTH105 - Path.replace would hide that this is the point
+    except OSError as error:
+        _remove(beside)
+        if isinstance(error, ExportError):
+            raise
+        raise ExportError(f"Cannot write {str(path)!r}: {explain(error)}.") from error
+    except BaseException:
+        _remove(beside)
+        raise
+    _sync_folder(target.parent)
+    return target
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Say before long work, not after it, that its result could not be written.
+
+    Makes an empty hidden file beside `path` and removes it.
+
+    Raises
+    ------
+    ExportError
+        When there is no such folder, it may not be written to, or the name is not possible.
+    """
+    target = _real(path)
+    beside = unfinished(target)
+    try:
+        _before(target)
+        open_new(beside, _PRIVATE).close()
+    except OSError as error:
+        raise ExportError(f"Cannot write {str(path)!r}: {explain(error)}.") from error
+    finally:
+        _remove(beside)
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Create the folder `path` and those above it, if they are not there yet.
+
+    Raises
+    ------
+    ExportError
+        When that is not possible.
+    """
+    _real(path)
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ExportError(
+            f"Cannot write into {str(path)!r}: a file has this name; choose another folder."
+        ) from error
+    except OSError as error:
+        raise ExportError(f"Cannot make the folder {str(path)!r}: {explain(error)}.") from error
+    return folder
+
+
+def explain(error: OSError) -> str:
+    """Say in half a sentence why the system refused, and what to do where that is known."""
+    number = error.errno
+    if number is None and " requested and " in str(error):  # NumPy's words for a full disk
+        number = errno.ENOSPC
+    known = _REASONS.get(number or 0)
+    return known or (error.strerror or str(error) or type(error).__name__).rstrip(".")
+
+
+def open_new(path: Path, mode: int) -> BinaryIO:
+    """Open a file that must not exist yet, for writing; `mode` is cut by the umask."""
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
+
+
+def _real(path: str | os.PathLike[str]) -> Path:
+    """The file itself, where `path` is a link.
+
+    Raises
+    ------
+    ExportError
+        For a name that no system can have.
+    """
+    try:
+        if b"\0" in os.fsencode(path):
+            raise ValueError("embedded null character")
+        return Path(os.path.realpath(os.fsdecode(path)))
+    except (ValueError, TypeError) as error:  # also half a character, or no path at all
+        raise ExportError(f"Cannot write {shown(str(path))}: this name is impossible.") from error
+
+
+def _before(target: Path) -> os.stat_result | None:
+    """What is known of the file that will be replaced; `None` where there is none."""
+    try:
+        before = target.stat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(before.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return before
+
+
+def _take_over_rights(fileno: Callable[[], int], before: os.stat_result) -> None:
+    """Give a new file, empty yet, the owner, group and mode of the one it replaces.
+
+    Where the group cannot be kept, the new one may do no more than everybody might.
+    """
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):
+        handle = fileno()
+        mode = stat.S_IMODE(before.st_mode) & 0o777
+        made = os.fstat(handle)
+        if made.st_gid != before.st_gid:
+            try:
+                os.fchown(handle, -1, before.st_gid)
+            except OSError:
+                mode &= ~0o070 | (mode & 0o007) << 3
+        if made.st_uid != before.st_uid:
+            with contextlib.suppress(OSError):
+                os.fchown(handle, before.st_uid, -1)
+        os.fchmod(handle, mode)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself durable; not every system or file system can."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

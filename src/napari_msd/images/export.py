@@ -1,0 +1,207 @@
+"""Export labels: TIFF with pixel size and class names, PNG, NPY; all or nothing.
+
+TIFF is an ImageJ hyperstack wherever ImageJ's format can hold the labels: Fiji opens it
+natively with axes, pixel size, unit and a display range in which classes are visible,
+and everything else (napari, Bio-Formats, tifffile, QuPath) reads it too; of an OME-TIFF
+Fiji's own reader sees neither axes nor micrometres. What ImageJ's format cannot hold
+(more than 4 GB, values outside 0 to 65535, axes out of TZCYX order), and every name that ends
+in ``.ome.tif``, becomes an OME-TIFF. PNG is for single images. NPY holds the numbers
+alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import tifffile
+from PIL import Image, PngImagePlugin
+
+from napari_msd.core.errors import BadInputError
+from napari_msd.images.atomic import write_atomically
+from napari_msd.images.label_metadata import METADATA_KEY, LabelMetadata
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+SUFFIXES = (".tif", ".tiff", ".png", ".npy")
+"""File endings `export_labels` knows, in the order to offer them."""
+
+_IMAGEJ_MAX_BYTES = 2**32 - 2**25
+_IMAGEJ_AXES = "TZCYX"
+
+
+def export_labels(
+    path: str | os.PathLike[str],
+    labels: Any,
+    *,
+    class_names: Mapping[int, str] | None = None,
+    scale: Sequence[float] | None = None,
+    units: Sequence[object] | str | None = None,
+    axes: Sequence[str] | None = None,
+) -> Path:
+    """Write a label image in the format of `path`'s suffix.
+
+    Parameters
+    ----------
+    path
+        Ends in one of `SUFFIXES`; ``.ome.tif`` asks for OME-TIFF.
+    labels
+        Integer or boolean array, also a lazy one; stored in the smallest type that
+        holds its values, unsigned where none is negative.
+    class_names
+        Name of each value.
+    scale, units
+        Pixel size per axis, and its unit per axis (or one for all), like
+        ``"micrometer"``; anything with a text form will do, so napari's units too.
+    axes
+        One name per axis, like ``"ZYX"`` or ``("t", "y", "x")``; by default, and for names
+        other than T C Z Y X, the usual ones for the number of axes.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    ExportError
+        When the file cannot be written: nothing partial is left, and a file that
+        was there before is untouched.
+    BadInputError
+        When the suffix is unknown, or the format cannot hold these labels.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadInputError(
+            f"Labels cannot be saved as {path.name!r}; end the name in {', '.join(SUFFIXES)}."
+        )
+    array = _as_labels(labels)
+    about = LabelMetadata.normalise(array.ndim, class_names, scale, units, axes)
+    return write_atomically(path, _writer(path, array, about))
+
+
+def _writer(path: Path, array: np.ndarray, about: LabelMetadata) -> Callable[[BinaryIO], None]:
+    """Choose how to write; refuses before any file is touched."""
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return lambda file: np.save(file, array, allow_pickle=False)
+    if suffix == ".png":
+        _require_png(array)
+        return lambda file: _write_png(file, array, about)
+    if array.dtype.itemsize > 4:
+        raise BadInputError("TIFF holds values of 32 bits; save these labels as NPY.")
+    if path.name.lower().endswith((".ome.tif", ".ome.tiff")) or not _fits_imagej(array, about):
+        return lambda file: _write_ome(file, array, about)
+    return lambda file: _write_imagej(file, array, about)
+
+
+def _as_labels(labels: Any) -> np.ndarray:
+    array = np.asarray(labels)
+    if array.dtype.kind not in "biu":
+        raise BadInputError(f"Labels are whole numbers; these are {array.dtype}.")
+    if array.size == 0:
+        raise BadInputError("There is nothing to save: the labels are empty.")
+    low, high = int(array.min()), int(array.max())
+    types = (np.uint8, np.uint16, np.uint32, np.uint64, np.int16, np.int32, np.int64)
+    for dtype in types:
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return np.ascontiguousarray(array, dtype=dtype)
+    raise BadInputError(f"Labels from {low} to {high} cannot be saved.")
+
+
+# --- PNG ------------------------------------------------------------------------------
+
+
+def _require_png(array: np.ndarray) -> None:
+    if array.ndim != 2:
+        raise BadInputError(
+            f"PNG holds one image, these labels are a stack of shape {array.shape}; "
+            "save them as TIFF."
+        )
+    if array.dtype not in (np.uint8, np.uint16):
+        raise BadInputError("PNG holds values from 0 to 65535; save these labels as TIFF.")
+
+
+def _write_png(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text(METADATA_KEY, about.to_json())
+    x, y = about.size_in_micrometres("X"), about.size_in_micrometres("Y")
+    options: dict[str, Any] = {}
+    if x and y:
+        dots_per_inch = 25400 / x, 25400 / y
+        if min(dots_per_inch) >= 1 and max(dots_per_inch) < 2**25:  # what PNG can say
+            options["dpi"] = dots_per_inch
+    Image.fromarray(array).save(file, format="PNG", pnginfo=texts, **options)
+
+
+# --- TIFF -----------------------------------------------------------------------------
+
+
+def _fits_imagej(array: np.ndarray, about: LabelMetadata) -> bool:
+    in_order = "".join(letter for letter in _IMAGEJ_AXES if letter in about.axes) == about.axes
+    small = array.dtype in (np.uint8, np.uint16) and array.nbytes < _IMAGEJ_MAX_BYTES
+    return small and in_order
+
+
+def _write_imagej(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
+    sizes, unit = _common_unit(about)
+    if not all(2**-31 < size < 2**31 for size in sizes.values()):  # TIFF's fractions end there
+        sizes, unit = dict.fromkeys(sizes, 1.0), "pixel"
+    lines = [f"class {value}: {name}" for value, name in sorted(about.class_names.items())]
+    metadata: dict[str, Any] = {
+        "axes": about.axes,
+        "unit": unit,
+        "min": 0.0,
+        "max": float(max(array.max(), 1)),
+        "Info": "\n".join([*lines, f"{METADATA_KEY}={about.to_json()}"]),
+    }
+    if "Z" in sizes:
+        metadata["spacing"] = sizes["Z"]
+    if "T" in about.axes:
+        metadata["finterval"] = about.scale[about.axes.index("T")]
+    tifffile.imwrite(
+        file,
+        array,
+        imagej=True,
+        photometric="minisblack",  # not colours, even 3 pixels wide
+        resolution=(1 / sizes.get("X", 1.0), 1 / sizes.get("Y", 1.0)),
+        resolutionunit="NONE",
+        metadata=metadata,
+    )
+
+
+def _write_ome(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
+    metadata: dict[str, Any] = {
+        "axes": about.axes,
+        "Description": f"{METADATA_KEY}={about.to_json()}",
+        "MapAnnotation": {
+            "Namespace": "napari-msd/classes",
+            **{f"class {value}": name for value, name in sorted(about.class_names.items())},
+        },
+    }
+    sizes, unit = _common_unit(about)
+    for letter, size in sizes.items():
+        metadata[f"PhysicalSize{letter}"] = size
+        metadata[f"PhysicalSize{letter}Unit"] = "µm" if unit == "micron" else "pixel"
+    tifffile.imwrite(
+        file,
+        array,
+        ome=True,
+        photometric="minisblack",
+        bigtiff=array.nbytes >= _IMAGEJ_MAX_BYTES,
+        compression="zlib",
+        metadata=metadata,
+    )
+
+
+def _common_unit(about: LabelMetadata) -> tuple[dict[str, float], str]:
+    """Sizes along X, Y and Z in one unit: ``"micron"`` (ImageJ's own word) or ``"pixel"``."""
+    letters = [letter for letter in "XYZ" if letter in about.axes]
+    known = {letter: about.size_in_micrometres(letter) for letter in letters}
+    sizes = {letter: size for letter, size in known.items() if size is not None}
+    if len(sizes) == len(letters):
+        return sizes, "micron"
+    return {k: about.scale[about.axes.index(k)] for k in letters}, "pixel"

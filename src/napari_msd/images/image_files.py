@@ -1,0 +1,283 @@
+"""Read images and labels from files, for the command line (napari has its own readers).
+
+TIFF of every kind through tifffile, NPY through NumPy, the rest (PNG, JPEG, BMP, ...)
+through Pillow. What a file says of its axes, pixel size and classes comes along. How large it
+says it is, is looked at before memory is taken.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from napari_msd.core.class_names import clean_class_name
+from napari_msd.core.errors import ImageError
+from napari_msd.images.atomic import explain
+from napari_msd.images.free_memory import require_room
+from napari_msd.images.label_metadata import METADATA_KEY, LabelMetadata
+
+if TYPE_CHECKING:
+    import os
+
+_TIFF = (".tif", ".tiff", ".lsm", ".stk")
+IMAGE_SUFFIXES = (*_TIFF, ".npy", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
+"""Endings, in small letters, of what is taken for an image in a folder."""
+
+_MANY_TILES = 10_000
+_IMAGEJ_UNITS = {"micron": "micrometer", "um": "micrometer", "µm": "micrometer"}
+_NO_UNITS = ("", "pixel", "pixels", "none")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image or label image, and what its file says about it.
+
+    Parameters
+    ----------
+    data
+        Integer, boolean or floating-point array.
+    axes
+        One letter of T C Z Y X per axis; colour channels are a last ``C``.
+    scale, units
+        Per axis, pixel size and its unit; ``None`` when the file does not say.
+    class_names
+        By value, for labels that this package exported; else empty.
+    """
+
+    data: np.ndarray
+    axes: str
+    scale: tuple[float, ...] | None = None
+    units: tuple[str, ...] | None = None
+    class_names: dict[int, str] | None = None
+
+
+def read_image(path: str | os.PathLike[str]) -> ImageFile:
+    """Read an image file.
+
+    Raises
+    ------
+    ImageError
+        One sentence: missing, unreadable, not an image, empty, not of numbers, or larger than
+        `napari_msd.images.free_memory` allows.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    try:
+        if path.is_dir():
+            raise ImageError(f"{str(path)!r} is a folder; name the image files in it.")
+        if suffix in _TIFF:
+            image = _read_tiff(path)
+        elif suffix == ".npy":
+            image = _read_npy(path)
+        else:
+            image = _read_other(path)
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"There is no image {str(path)!r}.") from error
+    except PermissionError as error:
+        raise ImageError(f"The image {str(path)!r} may not be read.") from error
+    except MemoryError as error:
+        raise ImageError(f"The image {str(path)!r} does not fit into memory.") from error
+    except Exception as error:  # readers raise anything at all for damaged files
+        raise ImageError(f"{str(path)!r} cannot be read as an image: {_reason(error)}.") from error
+    _require_numbers(image, path)
+    return image
+
+
+def read_labels(path: str | os.PathLike[str]) -> ImageFile:
+    """Read a label image: whole numbers from 0 to 255, 0 meaning "not labelled".
+
+    Raises
+    ------
+    ImageError
+        As `read_image`, and for anything but such numbers.
+    """
+    image = read_image(path)
+    data = image.data
+    low, high = data.min(), data.max()
+    if not np.isfinite([low, high]).all() or not _are_whole(data):
+        raise ImageError(f"The labels in {str(path)!r} must be whole numbers, not {data.dtype}.")
+    if low < 0 or high > 255:
+        raise ImageError(
+            f"The labels in {str(path)!r} must be 0 (not labelled) to 255, not {low:g} to {high:g}."
+        )
+    return replace(image, data=data.astype(np.uint8, copy=False))
+
+
+def _are_whole(data: np.ndarray) -> bool:
+    return data.dtype.kind in "biu" or all(bool(np.all(part == np.floor(part))) for part in data)
+
+
+def _read_npy(path: Path) -> ImageFile:
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # an error if it was cut short
+    require_room(repr(str(path)), mapped.shape, mapped.dtype.itemsize)
+    return _of_array(np.array(mapped))
+
+
+def _read_tiff(path: Path) -> ImageFile:
+    with tifffile.TiffFile(path) as tif:
+        try:
+            series = tif.series[0]
+        except (KeyError, ValueError, TypeError, AttributeError):
+            if not tif.is_ome:
+                raise
+            tif.is_ome = False  # what it says in OME makes no sense; the pixels are there
+            series = tif.series[0]
+        _require_tiff(series, path)
+        data, letters = series.asarray(), series.axes
+        axes = _letters(letters, data.shape)
+        described = _described(tif, data.ndim)
+        if described is not None:
+            return _of_metadata(data, described)
+        sizes = _pixel_sizes(tif)
+    if not sizes:
+        return ImageFile(data, axes)
+    scale = tuple(sizes.get(letter, (1.0, "pixel"))[0] for letter in axes)
+    units = tuple(sizes.get(letter, (1.0, "pixel"))[1] for letter in axes)
+    return ImageFile(data, axes, scale, units)
+
+
+def _require_tiff(series: tifffile.TiffPageSeries, path: Path) -> None:
+    """Refuse a TIFF that is too large, and one that is not as large as it says."""
+    name, itemsize = repr(str(path)), series.dtype.itemsize
+    require_room(name, series.shape, itemsize)
+    require_room(name, series.keyframe.chunks, itemsize)  # one tile may be larger than all
+    tiles = math.prod(series.keyframe.chunked)
+    if tiles > max(_MANY_TILES, len(series.keyframe.dataoffsets)):  # each would be looked for
+        raise ImageError(f"{name} cannot be read as an image: most of its pixels are missing.")
+    start = series.dataoffset  # known where the pixels lie in one piece, not compressed
+    if start is not None and start + series.nbytes > path.stat().st_size:
+        raise ImageError(f"{name} cannot be read as an image: it was cut short.")
+
+
+def _described(tif: tifffile.TiffFile, ndim: int) -> LabelMetadata | None:
+    """Find our own description among a TIFF's texts."""
+    texts = [str((tif.imagej_metadata or {}).get("Info", ""))]
+    if tif.ome_metadata:
+        image = _ome_image(tif.ome_metadata)
+        texts.append(str(image.get("Description", "")))
+    for text in texts:
+        for line in text.splitlines():
+            if line.startswith(f"{METADATA_KEY}="):
+                return LabelMetadata.from_json(line.partition("=")[2], ndim)
+    return None
+
+
+def _pixel_sizes(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
+    """(size, unit) by axis letter, from OME or ImageJ metadata."""
+    if tif.ome_metadata:
+        pixels = _first(_ome_image(tif.ome_metadata).get("Pixels"))
+        found = {}
+        for letter in "XYZ":
+            size = _size(pixels.get(f"PhysicalSize{letter}"))
+            if size is not None:
+                found[letter] = size, _unit(pixels.get(f"PhysicalSize{letter}Unit", "µm"))
+        return found
+    about = tif.imagej_metadata
+    unit = _unit((about or {}).get("unit", ""))
+    if about is None or unit == "pixel":
+        return {}
+    x, y = (_size(value) for value in tif.pages[0].resolution)
+    sizes = {"X": x and _size(1 / x), "Y": y and _size(1 / y), "Z": _size(about.get("spacing"))}
+    return {letter: (size, unit) for letter, size in sizes.items() if size is not None}
+
+
+def _size(value: object) -> float | None:
+    """A pixel's size, if `value` can be one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        size = float(value)
+    except OverflowError:
+        return None
+    return size if math.isfinite(size) and size > 0 else None
+
+
+def _unit(name: object) -> str:
+    text = clean_class_name(str(name).replace("\\u00B5", "µ"))
+    return "pixel" if text.lower() in _NO_UNITS else _IMAGEJ_UNITS.get(text.lower(), text)
+
+
+def _ome_image(text: str) -> dict[str, Any]:
+    """The first image of an OME-XML; empty where there is none."""
+    return _first(_first(tifffile.xml2dict(text).get("OME")).get("Image"))
+
+
+def _first(element: object) -> dict[str, Any]:
+    """An element of XML as `xml2dict` gives it, the first where there are several."""
+    first = element[0] if isinstance(element, list) and element else element
+    return first if isinstance(first, dict) else {}
+
+
+def _read_other(path: Path) -> ImageFile:
+    with warnings.catch_warnings():
+        # Pillow warns of half of what it refuses; what matters is whether there is room
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            picture = Image.open(path)
+        except Image.DecompressionBombError as error:
+            raise ImageError(
+                f"{str(path)!r} has more pixels than such a file is read of; save it as TIFF."
+            ) from error
+    with picture:
+        require_room(repr(str(path)), (picture.height, picture.width), 8)
+        text = getattr(picture, "text", {}).get(METADATA_KEY)
+        mode = picture.mode
+        if mode in ("LA", "La"):
+            data = np.asarray(picture.convert("L"))
+        elif mode in ("1", "L", "I", "F") or mode.startswith("I;16"):
+            data = np.asarray(picture)
+        else:  # palettes, alpha, CMYK, ...
+            data = np.asarray(picture.convert("RGB"))
+    described = LabelMetadata.from_json(text, data.ndim) if text else None
+    return _of_array(data) if described is None else _of_metadata(data, described)
+
+
+def _of_metadata(data: np.ndarray, about: LabelMetadata) -> ImageFile:
+    known = any(unit != "pixel" for unit in about.units)
+    scale, units = (about.scale, about.units) if known else (None, None)
+    return ImageFile(data, about.axes, scale, units, about.class_names)
+
+
+def _of_array(data: np.ndarray) -> ImageFile:
+    return ImageFile(data, _letters("Q" * data.ndim, data.shape))
+
+
+def _letters(letters: str, shape: tuple[int, ...]) -> str:
+    """Letters of T C Z Y X: samples are C; unnamed axes become Z, T or a last C."""
+    letters = letters.upper().replace("S", "C")
+    if set(letters) <= set("TCZYX") and len(set(letters)) == len(letters):
+        return letters
+    ndim = len(shape)
+    if ndim > 2 and shape[-1] in (3, 4):
+        return "TZ"[5 - ndim :] * (ndim < 6) + "YXC"
+    return "TCZYX"[5 - ndim :] if ndim in (2, 5) else {3: "ZYX", 4: "TZYX"}.get(ndim, "")
+
+
+def _require_numbers(image: ImageFile, path: Path) -> None:
+    data = image.data
+    if data.dtype.kind not in "biuf":
+        raise ImageError(f"{str(path)!r} holds {data.dtype} values; give an image of numbers.")
+    if data.size == 0:
+        raise ImageError(f"{str(path)!r} is empty.")
+    if data.ndim < 2 or len(image.axes) != data.ndim:
+        raise ImageError(
+            f"{str(path)!r} has {data.ndim} axes; give an image of 2 (Y, X) to 5 (T, C, Z, Y, X)."
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Shorten a reader's complaint to its first line, as half a sentence."""
+    if isinstance(error, OSError) and error.errno:
+        return explain(error)
+    lines = str(error).strip().splitlines()
+    text = lines[0].strip().rstrip(".") if lines else ""
+    return text[:120] or type(error).__name__

@@ -1,0 +1,154 @@
+"""What travels with exported labels: class names, pixel size, units, axes.
+
+One small JSON text, the same in every format that has room for text, so that what
+this package wrote it reads back in full, whatever the format's own fields can hold.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_msd.core.class_names import clean_class_name
+from napari_msd.core.errors import BadInputError, shown
+from napari_msd.core.settings import MAX_CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+METADATA_KEY = "napari-msd labels"
+"""Marks our JSON among a file's texts."""
+
+_MICROMETRES = {
+    "m": 1e6,
+    "meter": 1e6,
+    "metre": 1e6,
+    "cm": 1e4,
+    "centimeter": 1e4,
+    "mm": 1e3,
+    "millimeter": 1e3,
+    "um": 1.0,
+    "µm": 1.0,
+    "μm": 1.0,
+    "micron": 1.0,
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+    "nm": 1e-3,
+    "nanometer": 1e-3,
+    "å": 1e-4,
+    "angstrom": 1e-4,
+    "pm": 1e-6,
+    "picometer": 1e-6,
+    "inch": 25400.0,
+}
+_USUAL_AXES = {1: "X", 2: "YX", 3: "ZYX", 4: "TZYX", 5: "TZCYX"}
+
+
+@dataclass(frozen=True)
+class LabelMetadata:
+    """Description of a label image.
+
+    Parameters
+    ----------
+    axes
+        One letter per axis, like ``"ZYX"``.
+    scale, units
+        Per axis: the pixel's size, and the unit it is in (``"pixel"``: not known).
+    class_names
+        Name of each class value.
+    """
+
+    axes: str
+    scale: tuple[float, ...]
+    units: tuple[str, ...]
+    class_names: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def normalise(
+        cls,
+        ndim: int,
+        class_names: Mapping[int, str] | None = None,
+        scale: Sequence[float] | None = None,
+        units: Sequence[object] | str | None = None,
+        axes: Sequence[str] | None = None,
+    ) -> LabelMetadata:
+        """Fill in what is not given and check what is.
+
+        Names are cleaned (`clean_class_name`); those of values that are no class (1..255) are
+        left out.
+
+        Raises
+        ------
+        BadInputError
+            When scale, units or axes do not fit `ndim` axes, or a pixel has no size.
+        """
+        sizes = tuple(float(size) for size in scale) if scale is not None else (1.0,) * ndim
+        if isinstance(units, str):
+            units = (units,) * ndim
+        names = tuple(_unit(u) for u in units) if units is not None else ("pixel",) * ndim
+        if len(sizes) != ndim or len(names) != ndim:
+            raise BadInputError(
+                f"Labels of {ndim} axes need {ndim} pixel sizes and units, "
+                f"not {len(sizes)} and {len(names)}."
+            )
+        if not all(math.isfinite(size) and size > 0 for size in sizes):
+            raise BadInputError(f"Pixel sizes must be above 0, not {shown(sizes)}.")
+        names_by_value = {
+            int(value): clean_class_name(str(name)) for value, name in (class_names or {}).items()
+        }
+        classes = {v: name for v, name in names_by_value.items() if 1 <= v <= MAX_CLASSES}
+        return cls(axis_letters(axes, ndim), sizes, names, classes)
+
+    def size_in_micrometres(self, letter: str) -> float | None:
+        """Size of a pixel along an axis; ``None`` where it is not known."""
+        if letter not in self.axes:
+            return None
+        k = self.axes.index(letter)
+        unit = _MICROMETRES.get(self.units[k].lower())
+        return None if unit is None else self.scale[k] * unit
+
+    def to_json(self) -> str:
+        """ASCII text that `from_json` reads back."""
+        content = {
+            "axes": self.axes,
+            "scale": self.scale,
+            "units": self.units,
+            "class_names": self.class_names,
+        }
+        return json.dumps(content)
+
+    @classmethod
+    def from_json(cls, text: str, ndim: int) -> LabelMetadata | None:
+        """Read `to_json`'s text; ``None`` when it is damaged or of other labels.
+
+        Nothing in it is believed: whoever sent the file may have written anything there.
+        """
+        try:
+            data: dict[str, Any] = json.loads(text)
+            names = {int(value): name for value, name in data["class_names"].items()}
+            if not all(isinstance(name, str) for name in names.values()):
+                return None
+            return cls.normalise(ndim, names, data["scale"], data["units"], data["axes"])
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            return None
+
+
+def _unit(unit: object) -> str:
+    """A unit as any format can hold it."""
+    return clean_class_name(str(unit)) or "pixel"
+
+
+def axis_letters(axes: Sequence[str] | None, ndim: int) -> str:
+    """Letters for axis names: ``("t", "y", "x")`` is ``"TYX"``; the usual ones where unknown.
+
+    napari's names for unnamed axes ("-2", "-1") count as unknown.
+    """
+    letters = [str(name).upper() for name in axes or ()]
+    known = all(letter in {"T", "C", "Z", "Y", "X"} for letter in letters)
+    if len(letters) == ndim and known and len(set(letters)) == ndim:
+        return "".join(letters)
+    if ndim in _USUAL_AXES:
+        return _USUAL_AXES[ndim]
+    raise BadInputError(f"Labels of {ndim} axes cannot be exported; save one part at a time.")

@@ -1,0 +1,69 @@
+"""napari's File > Save for one Labels layer (npe2 writer).
+
+Knows napari's layer tuples, not napari itself.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from napari_msd.images.export import export_labels
+
+CLASSES_KEY = "napari_msd_classes"
+"""Where a Labels layer's ``metadata`` holds ``{value: {"name", "color"}}``."""
+
+REMARK_KEY = "napari_msd_remark"
+"""Where it holds what has to be said when the layer is saved ("27 of 30 planes are ...")."""
+
+
+def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write one Labels layer; see `export_labels`.
+
+    Parameters
+    ----------
+    path
+        Where the person wants it; its suffix decides the format.
+    data
+        The layer's array, or its list of levels when it is multiscale.
+    meta
+        The layer's attributes as napari hands them to writers: ``scale``, ``units``,
+        ``axis_labels``, ``metadata``, ``multiscale``.
+
+    Returns
+    -------
+    list of str
+        The file written, as npe2 wants it.
+
+    Raises
+    ------
+    ExportError, BadInputError
+        One sentence each; napari shows it as a notification.
+
+    Warns
+    -----
+    UserWarning
+        When the segmentation is not complete; napari shows it as a notification.
+    """
+    if meta.get("multiscale"):
+        data = data[0]
+    remark = (meta.get("metadata") or {}).get(REMARK_KEY)
+    if isinstance(remark, str) and remark:
+        warnings.warn(f"{path} is saved, but mind: {remark}", stacklevel=2)
+    written = export_labels(
+        path,
+        data,
+        class_names=class_names(meta.get("metadata") or {}),
+        scale=meta.get("scale"),
+        units=meta.get("units"),
+        axes=meta.get("axis_labels"),
+    )
+    return [str(written)]
+
+
+def class_names(metadata: dict[str, Any]) -> dict[int, str]:
+    """Class names in a Labels layer's ``metadata``; empty where there are none."""
+    try:
+        return {int(value): str(c["name"]) for value, c in metadata[CLASSES_KEY].items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}

@@ -1,0 +1,1 @@
+"""The dock widget: puts session, viewer and widgets together."""

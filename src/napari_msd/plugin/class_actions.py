@@ -1,0 +1,129 @@
+"""What a person does to classes with buttons and dialogs: add, remove, merge, recolour."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Qt
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QColorDialog, QMenu, QMessageBox
+
+from napari_msd.widgets.plain_text import plain_action
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
+    from napari_msd.session.controller import Controller
+    from napari_msd.widgets.panel import Panel
+
+_SEARCHING = "Looking through all planes for strokes of the class …"
+
+
+class ClassActions(QObject):
+    """Wires the class list and its buttons; `remove` and `merge` ask nothing."""
+
+    def __init__(self, controller: Controller, panel: Panel, window: QWidget) -> None:
+        super().__init__(window)
+        self._controller, self._panel, self._window = controller, panel, window
+        panel.add_class_button.clicked.connect(self._on_add)
+        panel.remove_class_button.clicked.connect(self._on_remove)
+        panel.merge_class_button.clicked.connect(self._on_merge)
+        panel.class_list.picked.connect(controller.desk.pick)
+        panel.class_list.renamed.connect(controller.classes.rename)
+        panel.class_list.recolor_wanted.connect(self._on_recolor)
+        controller.desk.picked.connect(panel.class_list.show_picked)
+
+    def remove(self, value: int) -> None:
+        """Remove a class and erase its strokes; the brush takes up the class next to it."""
+        values = [info.value for info in self._controller.classes]
+        others = sorted(values, key=lambda other: (abs(other - value), other))[1:]
+        self._replace(value, 0, pick=others[0] if others else None)
+
+    def merge(self, value: int, into: int) -> None:
+        """Make a class's strokes part of another class."""
+        self._replace(value, into, pick=into)
+
+    def _replace(self, value: int, new: int, pick: int | None) -> None:
+        """Repaint all strokes of a class, once it is known where they all are."""
+        strokes = self._controller.strokes
+        self._controller.acted.emit()
+        strokes.finish()
+        if not strokes.busy:
+            self._replace_now(value, new, pick)
+            return
+        self._controller.notice.emit("info", _SEARCHING)
+        layer = strokes.layer
+
+        def go_on() -> None:
+            strokes.scanned.disconnect(go_on)
+            self._controller.past.emit(_SEARCHING)
+            # another annotation may have been chosen meanwhile: its strokes are not meant
+            if strokes.layer is layer and value in self._controller.classes:
+                self._replace_now(value, new, pick)
+
+        strokes.scanned.connect(go_on)
+
+    def _replace_now(self, value: int, new: int, pick: int | None) -> None:
+        controller = self._controller
+        controller.desk.repaint(controller.strokes.snapshot, value, new)
+        controller.strokes.finish()
+        controller.classes.remove(value)
+        if pick is not None:
+            controller.desk.pick(pick)
+
+    def _on_add(self) -> None:
+        value = self._controller.classes.add()
+        if value is None:
+            self._controller.notice.emit("warning", "There can be no more than 255 classes.")
+            return
+        self._panel.class_list.show_picked(value)
+        self._controller.desk.pick(value)
+
+    def _on_remove(self) -> None:
+        value = self._panel.class_list.current_value
+        if value is None:
+            self._controller.notice.emit("info", "Pick the class to remove in the list first.")
+        elif not self._controller.classes[value].pixels or self._sure(value):
+            self.remove(value)
+
+    def _sure(self, value: int) -> bool:
+        info = self._controller.classes[value]
+        box = QMessageBox(self._window)
+        box.setObjectName("remove_class_question")
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Remove class")
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setText(
+            f"Remove “{info.name}” and erase its {info.pixels:,} painted pixels? "
+            "Undo on the annotation layer brings them back."
+        )
+        buttons = QMessageBox.StandardButton
+        box.setStandardButtons(buttons.Yes | buttons.No)
+        box.setDefaultButton(buttons.No)
+        return bool(box.exec() == buttons.Yes)
+
+    def _on_merge(self) -> None:
+        value = self._panel.class_list.current_value
+        others = [info for info in self._controller.classes if info.value != value]
+        if value is None or not others:
+            self._controller.notice.emit("info", "Pick the class to merge in the list first.")
+            return
+        menu = QMenu(self._window)
+        menu.setObjectName("merge_menu")
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        name = self._controller.classes[value].name
+        for info in others:
+            action = menu.addAction(plain_action(f"“{name}” becomes part of “{info.name}”"))
+            action.triggered.connect(partial(self._merge_picked, value, info.value))
+        button = self._panel.merge_class_button
+        menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
+
+    def _merge_picked(self, value: int, into: int, checked: bool = False) -> None:
+        self.merge(value, into)
+
+    def _on_recolor(self, value: int) -> None:
+        info = self._controller.classes[value]
+        color = QColorDialog.getColor(QColor(info.color), self._window, f"Colour of “{info.name}”")
+        if color.isValid():
+            self._controller.classes.recolor(value, color.name())

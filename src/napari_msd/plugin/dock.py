@@ -1,0 +1,167 @@
+"""The door: the widget that napari puts into a dock.
+
+It hosts the viewer's one `SessionWindow`. Opened a second time on the same viewer, it
+says where the session is and offers to move it here: there are never two trainers on
+one annotation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtGui import QCloseEvent, QShowEvent
+from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_msd.plugin.window import SessionWindow
+from napari_msd.viewer.viewer_memory import unwrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_open: WeakSet[MSDSegmentationWidget] = WeakSet()
+
+
+class MSDSegmentationWidget(QWidget):
+    """Paint strokes, watch a Mixed-Scale Dense network learn from them.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer to work in.
+    make_client
+        Makes the trainer's client; only tests give another.
+    """
+
+    def __init__(
+        self, napari_viewer: Any, *, make_client: Callable[..., Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.setObjectName("msd_segmentation")
+        self.viewer = napari_viewer
+        self._make_client = make_client
+        self.session: SessionWindow | None = None
+        self._notice: QWidget | None = None
+        self._window: QWidget | None = None
+        self._docked = self._closed = False
+        # says to napari's dock: the height is ours, no stretch below
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        QApplication.instance().aboutToQuit.connect(self.end)
+        self._begin()
+
+    def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
+        """Narrow; as tall as the window lets it be."""
+        return QSize(330, 640)
+
+    # --- one session per viewer ------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._closed = False
+        holder = self._holder()
+        if holder is None:
+            self._host(SessionWindow(self.viewer, self._make_client))
+        else:
+            self._show_elsewhere()
+        _open.add(self)
+
+    def _holder(self) -> MSDSegmentationWidget | None:
+        """The widget that hosts this viewer's session."""
+        mine = unwrapped(self.viewer)
+        for widget in _open:
+            if widget.session is not None and unwrapped(widget.viewer) is mine:
+                return widget
+        return None
+
+    def _host(self, session: SessionWindow) -> None:
+        if self._notice is not None:
+            self._layout.removeWidget(self._notice)
+            self._notice.deleteLater()
+            self._notice = None
+        self.session = session
+        self._layout.addWidget(session)
+        session.show()
+
+    def _show_elsewhere(self) -> None:
+        self._notice = QWidget(self)
+        text = QLabel("MS-D Segmentation is already open in this window.")
+        text.setObjectName("status_label")
+        text.setWordWrap(True)
+        text.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        button = QPushButton("Move it here")
+        button.setObjectName("move_here_button")
+        button.clicked.connect(self.move_here)
+        layout = QVBoxLayout(self._notice)
+        layout.addStretch(1)
+        layout.addWidget(text)
+        layout.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(1)
+        self._layout.addWidget(self._notice)
+
+    def move_here(self) -> None:
+        """Bring this viewer's session, with all that runs, into this widget."""
+        holder = self._holder()
+        if holder is self:
+            return
+        if holder is None:
+            self._host(SessionWindow(self.viewer, self._make_client))
+            return
+        session, holder.session = holder.session, None
+        assert session is not None  # a holder has one
+        self._host(session)
+        holder._show_elsewhere()
+
+    # --- the end, however it comes -----------------------------------------------------------
+
+    def end(self) -> None:
+        """Close the session: the trainer ends, keys and connections of ours go."""
+        if self._closed:
+            return
+        self._closed = True
+        _open.discard(self)
+        session, self.session = self.session, None
+        if session is not None:
+            session.end()
+            session.setParent(None)
+            session.deleteLater()
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802  (Qt's name)
+        """A window of its own was closed."""
+        self.end()
+        super().closeEvent(event)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  (Qt's name)
+        """Shown, perhaps again after its dock was closed."""
+        if self._closed:
+            self._begin()
+        window = self.window()
+        if window is not self._window:
+            if self._window is not None:
+                self._window.removeEventFilter(self)
+            self._window = window
+            if window is not self:
+                window.installEventFilter(self)
+        super().showEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        """Napari closes a dock by taking its widget out: that is our end too."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self._docked = False
+                # a widget only on its way into another dock has a parent again by then
+                QTimer.singleShot(0, self._end_if_alone)
+        return bool(super().event(event))
+
+    def _end_if_alone(self) -> None:
+        if self.parent() is None and not self.isVisible():
+            self.end()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  (Qt's name)
+        """The viewer's window is about to be deleted."""
+        if event.type() == QEvent.Type.DeferredDelete and watched is self._window:
+            self.end()
+        return False

@@ -1,0 +1,135 @@
+"""Taking results home: labels, models, and models back in.
+
+Dialogs are apart from the functions that take a path, so that scripts and tests call
+the latter. Writing a large stack takes a while: it is done on another thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_msd.core.errors import MSDError
+from napari_msd.images.model_file import ModelRecord
+from napari_msd.viewer import layers as look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_msd.document import History
+
+LABEL_FILTERS = "TIFF (*.tif *.tiff);;PNG (*.png);;NumPy (*.npy)"
+MODEL_FILTER = "MS-D model (*.safetensors)"
+
+
+def ask_save_path(parent: QWidget, title: str, suggested: str, filters: str) -> Path | None:
+    """Where to save; ``None`` when the person thought better of it."""
+    text, chosen = QFileDialog.getSaveFileName(parent, title, suggested, filters)
+    if not text:
+        return None
+    path = Path(text)
+    if not path.suffix:
+        path = path.with_name(path.name + chosen.split("*")[1].split()[0].rstrip(")"))
+    return path
+
+
+def ask_open_path(parent: QWidget, title: str, filters: str) -> Path | None:
+    """Which file to open; ``None`` when the person thought better of it."""
+    text, _ = QFileDialog.getOpenFileName(parent, title, "", filters)
+    return Path(text) if text else None
+
+
+class BackgroundWriter(QObject):
+    """Runs one writing function at a time on another thread.
+
+    `done` and `failed` carry the sentence for the person, on the Qt thread.
+    """
+
+    done = Signal(str)
+    failed = Signal(str)
+    _finished = Signal(bool, str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._finished.connect(self._report, Qt.ConnectionType.QueuedConnection)
+        self._thread: Thread | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being written."""
+        return self._thread is not None
+
+    def run(self, work: Callable[[], object], said: str) -> None:
+        """Do `work`; `said` is the sentence when it is done."""
+        finished = self._finished
+
+        def task() -> None:
+            ok, text = True, said
+            try:
+                work()
+            except MSDError as error:
+                ok, text = False, str(error)
+            except Exception as error:
+                ok, text = False, f"The file could not be written: {error}"
+            try:
+                finished.emit(ok, text)
+            except RuntimeError:  # the window is gone; the file is written all the same
+                return
+
+        # not a daemon: napari closed meanwhile must not cut a file short
+        self._thread = Thread(target=task, name="napari-msd-export")
+        self._thread.start()
+
+    def _report(self, ok: bool, text: str) -> None:
+        self._thread = None
+        (self.done if ok else self.failed).emit(text)
+
+
+Calibration = tuple[tuple[float, ...], tuple[str, ...], str]
+"""Pixel size, units and axis letters of an image, slowest axis first."""
+
+
+def write_labels(
+    path: Path, labels: NDArray[np.uint8], names: dict[int, str], about: Calibration
+) -> None:
+    """Write a segmentation with class names and the image's pixel size, units and axes."""
+    from napari_msd.images.export import export_labels
+
+    scale, units, axes = about
+    export_labels(path, labels, class_names=names, scale=scale, units=units, axes=axes)
+
+
+def calibration(image: Any) -> Calibration:
+    """What an image tells of its pixels' size and its axes."""
+    n = image.ndim
+    scale = tuple(abs(float(s)) for s in image.scale)[-n:]
+    units = tuple(str(unit) for unit in image.units)[-n:]
+    return scale, units, look.axis_letters(image)
+
+
+def model_for_saving(
+    model: bytes,
+    names: dict[int, str],
+    colors: dict[int, str],
+    image: Any,
+    history: History,
+) -> ModelRecord:
+    """The kept weights with what only the viewer knows: names, colours, pixel size, history."""
+    record = ModelRecord.from_bytes(model).with_classes(names, colors)
+    record = replace(record, history=history.past)
+    if image is None:
+        return record
+    scale, units, axes = calibration(image)
+    n = record.ndim
+    changes: dict[str, Any] = {"axes": axes}
+    if all(unit != "pixel" for unit in units[-n:]):
+        changes |= {"pixel_size": scale[-n:], "units": units[-n:]}
+    return replace(record, **changes)

@@ -1,0 +1,309 @@
+"""The buttons below the line: export, save, load, copy, start over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QMessageBox
+
+from napari_msd.core.errors import MSDError
+from napari_msd.document import match_by_name
+from napari_msd.images.model_file import ModelRecord, read
+from napari_msd.plugin import files
+from napari_msd.viewer import layers as look
+from napari_msd.viewer.annotation_tools import FOUND, FRESH
+from napari_msd.viewer.colors import label_colormap
+from napari_msd.viewer.result_layers import undisturbed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from qtpy.QtWidgets import QWidget
+
+    from napari_msd.session.classes import ClassInfo
+    from napari_msd.session.controller import Controller
+
+_NAMES_TOLD = 6
+"""Class names of a model that a sentence lists."""
+
+
+class Results(QObject):
+    """Takes results home and brings models back; the functions with a path ask nothing."""
+
+    writing_changed = Signal()
+    """An export has begun, or has ended."""
+
+    def __init__(self, controller: Controller, window: QWidget) -> None:
+        super().__init__(window)
+        self._controller, self._window = controller, window
+        self._forgotten_labels: Any = None
+        self._after_predicting: Callable[[], None] | None = None
+        self._remark = ""
+        """What has to be said when the export that is being written is done."""
+        controller.work_ended.connect(self._on_work_ended)
+        controller.work_changed.connect(self._on_work_changed)
+        self._writer = files.BackgroundWriter(self)
+        self._writer.done.connect(self._on_written)
+        self._writer.failed.connect(lambda text: self._on_written(text, "error"))
+
+    @property
+    def can_bring_back(self) -> bool:
+        """Whether Start over can still be undone: until a new network takes its place."""
+        return self._controller.network.forgotten is not None
+
+    @property
+    def writing(self) -> bool:
+        """Whether an export is being written."""
+        return self._writer.busy
+
+    # --- labels --------------------------------------------------------------------------
+
+    def ask_export(self) -> None:
+        """Ask what to do if the segmentation is not complete, and where to, then export."""
+        if self._segmentation() is None:
+            return
+        wanted = self._ask_completeness("export")
+        if not wanted:
+            return
+        path = files.ask_save_path(
+            self._window, "Export labels", f"{self._stem()}-labels.tif", files.LABEL_FILTERS
+        )
+        if path is None:
+            return
+        if wanted == "predict":
+            self._predict_then(lambda: self.export_labels(path))
+        else:
+            self.export_labels(path)
+
+    def export_labels(self, path: Path) -> None:
+        """Write the segmentation as it is now; the outcome is said in the status label."""
+        layer, controller = self._segmentation(), self._controller
+        if layer is None:
+            return
+        if self._writer.busy:
+            controller.notice.emit(
+                "warning", "Another export is still being written; try again when it is saved."
+            )
+            return
+        controller.overlay.flush()
+        remark = controller.overlay.coverage.completeness.sentence
+        said = f"Labels saved as {path.name}."
+        try:
+            # Live goes on: what is written is what was there at the click
+            labels = layer.data.copy()
+        except MemoryError:
+            controller.notice.emit(
+                "error", "There is too little memory to export; close other programs or images."
+            )
+            return
+        names, about = controller.classes.names, files.calibration(controller.image)
+        self._remark = remark
+        self._writer.run(lambda: files.write_labels(path, labels, names, about), said)
+        self.writing_changed.emit()
+
+    def ask_copy(self) -> None:
+        """Ask what to do if the segmentation is not complete, then copy it."""
+        if self._segmentation() is None:
+            return
+        wanted = self._ask_completeness("copy")
+        if wanted == "predict":
+            self._predict_then(self.copy_segmentation)
+        elif wanted:
+            self.copy_segmentation()
+
+    def copy_segmentation(self) -> None:
+        """Put a copy of the segmentation, free to be edited, below the annotation."""
+        source, controller = self._segmentation(), self._controller
+        if source is None:
+            return
+        controller.overlay.flush()
+        layers = controller.viewer.layers
+        copy = Labels(
+            source.data.copy(),
+            name=look.free_name(f"{source.name} copy", {layer.name for layer in layers}),
+            colormap=label_colormap(controller.classes.colors, spare=9),
+            opacity=source.opacity,
+            **look.placement(source),
+        )
+        controller.classes.save_to(copy)
+        with undisturbed(controller.viewer):
+            layers.insert(list(layers).index(source) + 1, copy)
+        remark = controller.overlay.coverage.completeness.sentence
+        controller.notice.emit(
+            "warning" if remark else "info",
+            f"The copy “{copy.name}” can be edited. {remark}".rstrip(),
+        )
+
+    def _segmentation(self) -> Any:
+        overlay = self._controller.overlay
+        if overlay.present and overlay.has_content:
+            return overlay.layer
+        self._controller.notice.emit(
+            "error", "There is no segmentation yet: press Live, Update once or Predict all first."
+        )
+        return None
+
+    def _ask_completeness(self, verb: str) -> str:
+        """``as is``, ``predict`` (Predict all first), or nothing: the person thought better."""
+        self._controller.overlay.flush()
+        now = self._controller.overlay.coverage.completeness
+        if now.complete:
+            return "as is"
+        box = QMessageBox(self._window)
+        box.setObjectName("incomplete_question")
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("The segmentation is not complete")
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setText(now.sentence)
+        role = QMessageBox.ButtonRole
+        predict = box.addButton(f"Predict all, then {verb}", role.AcceptRole)
+        as_is = box.addButton(f"{verb.capitalize()} as it is", role.DestructiveRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        can_predict = self._controller.model is not None and not self._controller.work
+        predict.setEnabled(can_predict)
+        box.setDefaultButton(predict if can_predict else as_is)
+        box.exec()
+        if box.clickedButton() is predict:
+            return "predict"
+        return "as is" if box.clickedButton() is as_is else ""
+
+    def _predict_then(self, act: Callable[[], None]) -> None:
+        self._controller.predict_all()
+        if self._controller.work == "predict":
+            self._after_predicting = act
+
+    def _on_work_changed(self) -> None:
+        if not self.can_bring_back:
+            self._forgotten_labels = None
+
+    def _on_work_ended(self, work: str, finished: bool) -> None:
+        act, self._after_predicting = self._after_predicting, None
+        if act is None:
+            return
+        if finished:
+            act()
+        else:
+            self._controller.notice.emit(
+                "warning", "Predict all was not finished: nothing was exported or copied."
+            )
+
+    def _on_written(self, text: str, level: str = "info") -> None:
+        if level == "info" and self._remark:
+            level, text = "warning", f"{text} {self._remark}"
+        self._controller.notice.emit(level, text)
+        self.writing_changed.emit()
+
+    # --- models --------------------------------------------------------------------------
+
+    def ask_save_model(self) -> None:
+        """Ask where to, then save."""
+        if self._model() is None:
+            return
+        path = files.ask_save_path(
+            self._window, "Save model", f"{self._stem()}.safetensors", files.MODEL_FILTER
+        )
+        if path is not None:
+            self.save_model(path)
+
+    def save_model(self, path: Path) -> None:
+        """Write the best network, with class names, colours and pixel size."""
+        model, controller = self._model(), self._controller
+        if model is None:
+            return
+
+        def save() -> None:
+            table = controller.classes
+            record = files.model_for_saving(
+                model, table.names, table.colors, controller.image, controller.network.history
+            )
+            written = record.write(path)
+            controller.notice.emit("info", f"Model saved as {written.name}.")
+
+        self._try(save)
+
+    def _model(self) -> bytes | None:
+        model = self._controller.model
+        if model is None:
+            self._controller.notice.emit(
+                "error", "There is no network to save yet: press Live or Update once first."
+            )
+        return model
+
+    def ask_load_model(self) -> None:
+        """Ask for a file, then load it."""
+        path = files.ask_open_path(self._window, "Start from model", files.MODEL_FILTER)
+        if path is not None:
+            self.load_model(path)
+
+    def load_model(self, path: Path) -> None:
+        """Go on from a saved network, on this image, with its class names and colours."""
+        self._try(lambda: self._load(path))
+
+    def _load(self, path: Path) -> None:
+        controller = self._controller
+        record = read(path)
+        if controller.image is not None:
+            record.require_channels(look.n_channels(controller.image))
+        painted = {info.value: info.name for info in controller.classes if _chosen(info)}
+        record = match_by_name(record, painted)
+        self._adopt_classes(record)
+        controller.start_from(record, path.name)
+        names = ", ".join(list(record.class_names.values())[:_NAMES_TOLD])
+        if len(record.classes) > _NAMES_TOLD:
+            names += f" and {len(record.classes) - _NAMES_TOLD} more"
+        text = f"Started from {path.name} ({names}): Predict all uses it, Live trains it on."
+        others = [
+            f"class {info.value} is “{info.name}” there and “{painted[info.value]}” here"
+            for info in record.classes
+            if painted.get(info.value, info.name).casefold() != info.name.casefold()
+        ]
+        level = "warning" if others else "info"
+        controller.notice.emit(level, f"{text} Mind: {'; '.join(others)}." if others else text)
+
+    def _adopt_classes(self, record: ModelRecord) -> None:
+        self._controller.classes.adopt(
+            {info.value: info.name for info in record.classes},
+            {info.value: info.color for info in record.classes},
+            free=lambda info: not _chosen(info),
+        )
+
+    # --- the network itself --------------------------------------------------------------
+
+    def start_over(self) -> None:
+        """Forget the network and keep the strokes; pressed again at once, it is brought back."""
+        controller = self._controller
+        if self.can_bring_back:
+            labels, self._forgotten_labels = self._forgotten_labels, None
+            controller.bring_back()
+            controller.overlay.restore(labels)
+            controller.notice.emit("info", "The network is back as it was.")
+            return
+        forgotten, self._forgotten_labels = controller.start_over()
+        if not forgotten:
+            text = "There is no network yet; the strokes stay as they are."
+        elif controller.live:
+            text = "The network is forgotten, the strokes are not. History brings it back."
+        else:
+            text = "The network is forgotten, the strokes are not. Bring back undoes it."
+        controller.notice.emit("info", text)
+        controller.work_changed.emit()
+
+    def _stem(self) -> str:
+        image = self._controller.image
+        text = image.name if image is not None else "model"
+        return "".join(c if c.isalnum() or c in " -_." else "_" for c in text).strip() or "image"
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except MSDError as error:
+            self._controller.notice.emit("error", str(error))
+
+
+def _chosen(info: ClassInfo) -> bool:
+    """Whether a class has strokes and a name that a person gave it: it means something here."""
+    defaults = {f"class {info.value}", FRESH.get(info.value), FOUND.get(info.value)}
+    return info.pixels > 0 and info.name not in defaults

@@ -1,0 +1,295 @@
+"""One session's window: the panel, and the wires between it and the controller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_msd.core.errors import MSDError
+from napari_msd.plugin.class_actions import ClassActions
+from napari_msd.plugin.results import Results
+from napari_msd.plugin.versions import Versions
+from napari_msd.session.availability import Situation, reasons
+from napari_msd.session.controller import Controller
+from napari_msd.trainer.messages import Progress, Ready
+from napari_msd.viewer import layers as look
+from napari_msd.viewer.layer_picker import LayerPicker
+from napari_msd.viewer.preferences import plugin_settings, read_preferences
+from napari_msd.viewer.result_layers import undisturbed
+from napari_msd.viewer.shortcuts import bind_viewer_keys
+from napari_msd.widgets import readout
+from napari_msd.widgets.live_button import LiveState
+from napari_msd.widgets.panel import Panel
+from napari_msd.widgets.theme import palette
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class SessionWindow(QWidget):
+    """Everything of one viewer's session; lives until `end`.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer (or its proxy).
+    make_client
+        Makes the trainer's client; only tests give another.
+    """
+
+    def __init__(self, viewer: Any, make_client: Callable[..., Any] | None = None) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.controller = controller = Controller(viewer, read_preferences(), make_client, self)
+        self.panel = panel = Panel(controller.classes)
+        self.results = Results(controller, self)
+        self.versions = Versions(controller, self)
+        self.class_actions = ClassActions(controller, panel, self)
+        self.picker = LayerPicker(viewer, panel.image_combo, panel.annotation_combo, self)
+        image, annotation = controller.memory.chosen
+        self.picker.choose(image=image, annotation=annotation)
+        self._ready: Ready | None = None
+        self._progress: Progress | None = None
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(100)
+        self._later.timeout.connect(self._show_soon)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(panel)
+
+        panel.preset_combo.setCurrentText(controller.network.preset)
+        panel.device_combo.setCurrentText(controller.network.device)
+        self._wire()
+        self._keys = bind_viewer_keys(
+            viewer, panel.live_button.click, panel.show_me_button.click, controller.overlay.hide
+        )
+        viewer.events.theme.connect(self._on_theme)
+        self._preferences = plugin_settings()
+        if self._preferences is not None:
+            self._preferences.display.events.connect(self._on_preferences)
+        self._on_theme()
+        self._on_layers()
+
+    def end(self) -> None:
+        """Close the session: no process, no connection, no key of ours remains."""
+        self._later.stop()
+        self._keys.release()
+        self.viewer.events.theme.disconnect(self._on_theme)
+        if self._preferences is not None:
+            self._preferences.display.events.disconnect(self._on_preferences)
+            self._preferences = None
+        self.picker.chosen.disconnect(self._on_layers)
+        self.picker.close()
+        self.controller.close()
+
+    # --- wires ---------------------------------------------------------------------------
+
+    def _wire(self) -> None:
+        panel, controller, results = self.panel, self.controller, self.results
+        self.picker.chosen.connect(self._on_layers)
+        self.picker.annotation_picked.connect(self._on_annotation_picked)
+        panel.new_annotation_button.clicked.connect(self.new_annotation)
+        panel.continue_button.clicked.connect(controller.continue_from_another_image)
+        panel.preset_combo.currentTextChanged.connect(controller.set_preset)
+        panel.device_combo.currentTextChanged.connect(controller.set_device)
+        panel.live_button.toggled.connect(controller.set_live)
+        panel.update_once_button.clicked.connect(controller.update_once)
+        panel.stop_button.clicked.connect(controller.stop)
+        panel.predict_all_button.clicked.connect(controller.predict_all)
+        panel.show_me_button.clicked.connect(lambda: controller.attempt(controller.guide.show_me))
+        panel.uncertainty_button.toggled.connect(
+            lambda on: controller.attempt(lambda: controller.guide.switch(on))
+        )
+        panel.history_button.clicked.connect(self.versions.show)
+        controller.guide.switched.connect(self._on_uncertainty)
+        panel.export_button.clicked.connect(results.ask_export)
+        panel.copy_button.clicked.connect(results.ask_copy)
+        panel.save_model_button.clicked.connect(results.ask_save_model)
+        panel.load_model_button.clicked.connect(results.ask_load_model)
+        panel.start_over_button.clicked.connect(results.start_over)
+        panel.class_list.currentRowChanged.connect(self._refresh)
+        results.writing_changed.connect(self._refresh)
+        controller.notice.connect(panel.status_label.notify)
+        controller.acted.connect(panel.status_label.dismiss)
+        controller.past.connect(panel.status_label.retract)
+        controller.strokes.edited.connect(panel.status_label.dismiss_info)
+        controller.live_state.connect(self._on_live_state)
+        controller.work_changed.connect(self._refresh)
+        controller.network_changed.connect(self._on_network_changed)
+        controller.heard.connect(self._on_event)
+        controller.view.changed.connect(self._refresh)
+        controller.overlay.written.connect(self._refresh)
+        controller.classes.changed.connect(self._refresh)
+        controller.classes.numbers_changed.connect(self._refresh)
+        controller.desk.brush_changed.connect(self._refresh)
+        controller.desk.picked.connect(self._refresh)
+
+    # --- layers --------------------------------------------------------------------------
+
+    def _on_layers(self) -> None:
+        self.controller.subject.choose(self.picker.image, self.picker.annotation)
+        image = self.picker.image
+        try:
+            text = "" if image is None else look.describe(image)
+        except (IndexError, ValueError):
+            text = ""
+        self.panel.image_text.setText(text)
+        self.panel.image_text.setVisible(bool(text))
+        problem = self.controller.subject.problem()
+        if image is not None and self.picker.annotation is not None and problem is not None:
+            self.panel.status_label.notify("error", str(problem))
+        self._refresh()
+
+    def _on_annotation_picked(self, annotation: Any) -> None:
+        """The next stroke goes where the combo says."""
+        self.viewer.layers.selection.active = annotation
+
+    def new_annotation(self) -> None:
+        """Make an annotation layer over the image, ready to be painted on."""
+        image, layers = self.picker.image, self.viewer.layers
+        try:
+            if problem := self.controller.subject.problem(need_annotation=False):
+                raise problem
+            zoom = float(self.viewer.scene.camera.zoom) * float(min(abs(image.scale[-2:])))
+            brush = look.small_brush(image, zoom, self.controller.preferences.brush_size)
+            name = look.free_name("strokes", {layer.name for layer in layers})
+            layer = look.new_annotation(image, name, brush)
+        except MSDError as error:
+            self.panel.status_label.notify("error", str(error))
+            return
+        table = self.controller.classes
+        table.save_to(layer)  # named before the first stroke, or the same as on the last image
+        with undisturbed(self.viewer):  # the other layers stay as they are
+            layers.append(layer)
+        self.picker.choose(annotation=layer)
+        layers.selection.active = layer
+        layer.mode = "paint"
+        self.controller.acted.emit()
+
+    # --- what is shown -------------------------------------------------------------------
+
+    def _on_event(self, event: Any) -> None:
+        if isinstance(event, Ready):
+            self._ready = event
+        elif isinstance(event, Progress):
+            self._progress = event
+            self.panel.loss_plot.add(event)
+        else:
+            return
+        self._show_soon()
+
+    def _show_soon(self) -> None:
+        """Show figures and plot; a brush on its way must not wait for them to be painted."""
+        if self.controller.strokes.hand_at_work:
+            self._later.start()
+        else:
+            self.panel.loss_plot.draw()
+            self._refresh()
+
+    def _show_figures(self) -> None:
+        label, controller = self.panel.status_label, self.controller
+        present = controller.network.history.present
+        score = None if present is None else present.figures.score
+        label.set_figures(readout.figures(self._ready, self._progress, score))
+        label.setToolTip(readout.figures_tooltip(self._ready))
+        value, text = readout.bar(controller.work, controller.live, self._progress)
+        self.panel.progress_bar.setValue(value)
+        self.panel.progress_bar.setFormat(text)
+
+    def _on_live_state(self, state: LiveState) -> None:
+        button = self.panel.live_button
+        button.blockSignals(True)
+        button.setChecked(self.controller.live)
+        button.blockSignals(False)
+        button.set_state(state)
+        self._refresh()
+
+    def _on_uncertainty(self, on: bool) -> None:
+        button = self.panel.uncertainty_button
+        button.blockSignals(True)
+        button.setChecked(on)
+        button.blockSignals(False)
+
+    def _refresh(self) -> None:
+        """Enable what makes sense now, and say the next step."""
+        panel, controller = self.panel, self.controller
+        n_painted = sum(1 for info in controller.classes if info.pixels)
+        panel.set_reasons(reasons(self._situation()))
+        another = controller.network.of_another_image
+        panel.offer_to_continue(another.source if another is not None else "")
+        panel.start_over_button.setText(
+            "Bring back" if self.results.can_bring_back else "Start over"
+        )
+        if not controller.live and not controller.work:
+            self._progress = self._progress and _at_rest(self._progress)
+        waiting = self._progress is not None and self._progress.state == "waiting"
+        panel.status_label.set_advice(
+            readout.advice(self._progress, controller.classes.names) if controller.live else ""
+        )
+        needs = self._progress.needs if controller.live and waiting and self._progress else ""
+        panel.status_label.set_hint(
+            (needs if n_painted > 1 else "")  # else the hint knows better which class is missing
+            or readout.hint(
+                image=controller.image is not None,
+                problem=str(controller.subject.problem(need_annotation=False) or ""),
+                annotation=controller.annotation is not None,
+                brush=controller.desk.brush_in_hand,
+                n_painted=n_painted,
+                work=controller.work,
+                live=controller.live,
+                trained=controller.model is not None,
+                flat=controller.view.planes_lie_flat(),
+                resting=controller.state is LiveState.IDLE,
+            )
+        )
+        self._show_figures()
+
+    def _situation(self) -> Situation:
+        controller = self.controller
+        image_problem = controller.subject.problem(need_annotation=False)
+        return Situation(
+            image_problem=str(image_problem or ""),
+            problem=str(image_problem or controller.subject.problem() or ""),
+            live=controller.live,
+            work=controller.work,
+            stopping=controller.stopping,
+            trained=controller.model is not None,
+            segmented=controller.overlay.present and controller.overlay.has_content,
+            uncertainty=controller.guide.on,
+            classes=len(controller.classes),
+            picked=self.panel.class_list.current_value is not None,
+            versions=len(controller.network.history.versions),
+            forgotten=self.results.can_bring_back,
+            writing=self.results.writing,
+        )
+
+    def _on_network_changed(self) -> None:
+        """No figure, curve or score of another network, image or annotation stays."""
+        self.panel.loss_plot.clear_history()
+        self._progress = None
+        self.controller.classes.set_scores({})
+        combo = self.panel.preset_combo
+        combo.blockSignals(True)
+        combo.setCurrentText(self.controller.network.preset)
+        combo.blockSignals(False)
+        self._refresh()
+
+    def _on_theme(self, event: Any = None) -> None:
+        self.panel.set_palette(palette(self.viewer))
+
+    def _on_preferences(self, event: Any = None) -> None:
+        self.controller.set_preferences(read_preferences())
+
+
+def _at_rest(progress: Progress) -> Progress:
+    """The same figures without those that only training has."""
+    return Progress(
+        "idle",
+        step=progress.step,
+        held_out_iou=progress.held_out_iou,
+        score=progress.score,
+        best_score=progress.best_score,
+    )

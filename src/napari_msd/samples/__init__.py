@@ -1,0 +1,148 @@
+"""Real microscopy images that come with the plugin: napari's File > Open Sample.
+
+`load` gives the same images to scripts, tests and benchmarks, with the truth that
+napari is not shown (it would look like one more annotation). Source and licence of
+the files are told in ``files/README.txt``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from napari_msd.core.errors import BadInputError
+from napari_msd.core.palette import class_color
+
+LayerData = tuple[np.ndarray, dict[str, Any], str]
+
+_FOLDER = "files"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample image.
+
+    Parameters
+    ----------
+    name
+        Name of its layer.
+    image
+        (Y, X) or (Y, X, 3), uint8.
+    strokes
+        (Y, X), uint8: sparse annotation, 0 = unlabelled; ``None`` where there is none.
+    truth
+        (Y, X), uint8: the class of every pixel; ``None`` where it is not known.
+    class_names
+        Name of each class value.
+    """
+
+    name: str
+    image: np.ndarray
+    strokes: np.ndarray | None
+    truth: np.ndarray | None
+    class_names: dict[int, str]
+
+
+_TWO = {1: "background", 2: "nucleus"}
+_FILES: dict[str, tuple[str, dict[int, str], bool]] = {
+    "nuclei": ("nuclei", _TWO, True),
+    "nuclei_edges": ("large nuclei", {**_TWO, 3: "edge"}, True),
+    "tissue": ("stained tissue", _TWO, False),
+}
+NAMES = tuple(_FILES)
+"""What `load` knows."""
+
+
+def load(name: str = "nuclei") -> Sample:
+    """Load one of the images that come with the plugin.
+
+    Parameters
+    ----------
+    name
+        One of `NAMES`: ``nuclei`` and ``nuclei_edges`` have strokes, all have a truth.
+
+    Raises
+    ------
+    BadInputError
+        For another name.
+    """
+    if name not in _FILES:
+        raise BadInputError(f"There is no sample {name!r}; choose one of {', '.join(NAMES)}.")
+    title, class_names, has_strokes = _FILES[name]
+    strokes = _read(f"{name}_strokes.png") if has_strokes else None
+    image, truth = _read(f"{name}.png"), _read(f"{name}_truth.png")
+    return Sample(title, image, strokes, truth, dict(class_names))
+
+
+def iou_per_class(segmentation: np.ndarray, truth: np.ndarray) -> dict[int, float]:
+    """Intersection over union (0..1) of each class in `truth`; 0 there counts for nothing."""
+    known = truth > 0
+    scores = {}
+    for value in np.unique(truth[known]):
+        found, wanted = (segmentation == value) & known, truth == value
+        scores[int(value)] = float((found & wanted).sum() / (found | wanted).sum())
+    return scores
+
+
+# --- what napari's File menu calls ------------------------------------------------------
+
+
+def nuclei() -> list[LayerData]:
+    """Fluorescent nuclei with strokes of two classes, ready to train."""
+    return _layers(load("nuclei"))
+
+
+def nuclei_edges() -> list[LayerData]:
+    """Touching nuclei with strokes of three classes: background, nucleus, edge."""
+    return _layers(load("nuclei_edges"))
+
+
+def tissue() -> list[LayerData]:
+    """Stained tissue in colour, to paint on."""
+    return _layers(load("tissue"))
+
+
+def immunohistochemistry() -> list[LayerData]:
+    """Stained colon glands in colour, from scikit-image's own files, to paint on."""
+    from skimage import data
+
+    image: np.ndarray = data.immunohistochemistry()  # type: ignore[no-untyped-call]
+    return [(image, {"name": "immunohistochemistry", "rgb": True}, "image")]
+
+
+def _layers(sample: Sample) -> list[LayerData]:
+    meta: dict[str, Any] = {"name": sample.name}
+    if sample.image.ndim == 3:
+        meta["rgb"] = True
+    else:
+        low, high = np.percentile(sample.image, (0.5, 99.0))
+        meta.update(contrast_limits=(float(low), float(high)), gamma=0.7)
+    layers: list[LayerData] = [(sample.image, meta, "image")]
+    if sample.strokes is not None:
+        layers.append((sample.strokes, _strokes_meta(sample), "labels"))
+    return layers
+
+
+def _strokes_meta(sample: Sample) -> dict[str, Any]:
+    colors = {value: class_color(value) for value in sample.class_names}
+    return {
+        "name": f"{sample.name} strokes",
+        "opacity": 0.8,
+        "colormap": {None: "transparent", 0: "transparent", **colors},
+        "metadata": {
+            "napari_msd_classes": {
+                str(value): {"name": name, "color": colors[value]}
+                for value, name in sample.class_names.items()
+            }
+        },
+    }
+
+
+def _read(file_name: str) -> np.ndarray:
+    resource = files("napari_msd.samples").joinpath(_FOLDER, file_name)
+    with resource.open("rb") as file, Image.open(file) as picture:
+        return np.array(picture)

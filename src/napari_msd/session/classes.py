@@ -1,0 +1,223 @@
+"""The classes of an annotation: names, colours, how much is painted, how well they do.
+
+`ClassTable` is the one truth; list, overlay, colormaps and key bindings listen to it.
+Names and colours are kept in the annotation's own ``metadata``, so that choosing the
+layer again, or opening the widget again, brings them back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtGui import QColor
+
+from napari_msd.core.class_names import class_name_or_number, clean_class_name
+from napari_msd.core.palette import class_color
+from napari_msd.core.settings import MAX_CLASSES
+from napari_msd.images.napari_writer import CLASSES_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+@dataclass
+class ClassInfo:
+    """One class as the person sees it."""
+
+    value: int
+    name: str
+    color: str
+    pixels: int = 0
+    iou: float | None = None
+    margin: float | None = None
+    """The IoU is known to within this (95 %)."""
+    measured_on: int = 0
+    """Held-out stretches of strokes that the IoU rests on."""
+    too_few: int = 0
+    """Stretches of strokes, where they are too few for any to be held out."""
+
+
+class ClassTable(QObject):
+    """Classes by value, in order; says what changed."""
+
+    changed = Signal()
+    """Classes, names or colours."""
+    numbers_changed = Signal()
+    """Painted pixels or IoU only: cheap to show."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._classes: dict[int, ClassInfo] = {}
+        self._removed: dict[int, ClassInfo] = {}
+
+    def __iter__(self) -> Any:
+        return iter(self._classes.values())
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._classes
+
+    def __getitem__(self, value: int) -> ClassInfo:
+        return self._classes[value]
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Name of each class value."""
+        return {info.value: info.name for info in self}
+
+    @property
+    def colors(self) -> dict[int, str]:
+        """Colour of each class value."""
+        return {info.value: info.color for info in self}
+
+    # --- what a person does --------------------------------------------------------------
+
+    def add(self, value: int | None = None, name: str = "", color: str = "") -> int | None:
+        """Make a class (the first free value unless one is given); ``None`` when all are taken."""
+        if value is None:
+            free = (v for v in range(1, MAX_CLASSES + 1) if v not in self._classes)
+            value = next(free, None)
+        if value is None or value in self._classes:
+            return None
+        self._add([value], name, color)
+        return value
+
+    def _add(self, values: Iterable[int], name: str = "", color: str = "") -> None:
+        for value in values:
+            before = self._removed.pop(value, None)  # undo brings strokes back, and their class
+            if before is not None and not name:
+                name_of, color_of = before.name, before.color
+            else:
+                name_of, color_of = name, color
+            self._classes[value] = ClassInfo(
+                value, class_name_or_number(name_of, value), checked_color(color_of, value)
+            )
+        self._classes = dict(sorted(self._classes.items()))
+        self.changed.emit()
+
+    def adopt(
+        self,
+        names: dict[int, str],
+        colors: dict[int, str],
+        free: Callable[[ClassInfo], bool],
+    ) -> None:
+        """Take over names and colours by value, all at once.
+
+        Parameters
+        ----------
+        names, colors
+            Of each class, by value; a value without a class makes one.
+        free
+            Tells whether a class that is there may take another name and colour.
+        """
+        for value, name in names.items():
+            if value not in self._classes:
+                self._classes[value] = ClassInfo(value, "", "")
+            elif not free(self._classes[value]):
+                continue
+            info = self._classes[value]
+            info.name = class_name_or_number(name, value)
+            info.color = checked_color(colors.get(value, ""), value)
+        self._classes = dict(sorted(self._classes.items()))
+        self.changed.emit()
+
+    def rename(self, value: int, name: str) -> None:
+        """Give a class another name; an empty one is not taken."""
+        name = clean_class_name(name)
+        if name and name != self._classes[value].name:
+            self._classes[value].name = name
+            self.changed.emit()
+
+    def recolor(self, value: int, color: str) -> None:
+        """Give a class another colour."""
+        color = checked_color(color, value)
+        if color != self._classes[value].color:
+            self._classes[value].color = color
+            self.changed.emit()
+
+    def remove(self, value: int) -> None:
+        """Forget a class; its strokes are the caller's to erase."""
+        info = self._classes.pop(value, None)
+        if info is not None:
+            self._removed[value] = info
+            self.changed.emit()
+
+    # --- what is measured ----------------------------------------------------------------
+
+    def set_pixels(self, counts: dict[int, int]) -> None:
+        """Take over how much is painted; a value without a class makes one."""
+        if new := [value for value in counts if value not in self._classes]:
+            self._add(new)
+        before = [info.pixels for info in self]
+        for info in self:
+            info.pixels = counts.get(info.value, 0)
+        if before != [info.pixels for info in self]:
+            self.numbers_changed.emit()
+
+    def set_scores(
+        self,
+        iou: dict[int, float],
+        margin: dict[int, float] | None = None,
+        measured_on: dict[int, int] | None = None,
+        too_few: dict[int, int] | None = None,
+    ) -> None:
+        """Take over how well each class does on held-out strokes, and how sure that is."""
+        for info in self:
+            info.iou = iou.get(info.value)
+            info.margin = (margin or {}).get(info.value)
+            info.measured_on = (measured_on or {}).get(info.value, 0)
+            info.too_few = (too_few or {}).get(info.value, 0)
+        self.numbers_changed.emit()
+
+    # --- memory --------------------------------------------------------------------------
+
+    def reset(self, names: dict[int, str], colors: dict[int, str] | None = None) -> None:
+        """Replace all classes."""
+        self._removed.clear()
+        colors = colors or {}
+        self._classes = {
+            value: ClassInfo(
+                value,
+                class_name_or_number(name, value),
+                checked_color(colors.get(value, ""), value),
+            )
+            for value, name in sorted(names.items())
+        }
+        self.changed.emit()
+
+    def save_to(self, layer: Any) -> None:
+        """Keep names and colours with the annotation."""
+        layer.metadata[CLASSES_KEY] = {
+            str(info.value): {"name": info.name, "color": info.color} for info in self
+        }
+
+    def load_from(self, layer: Any) -> bool | None:
+        """Bring back what `save_to` kept.
+
+        Returns
+        -------
+        bool or None
+            False when nothing is kept there, ``None`` when it is damaged.
+        """
+        if CLASSES_KEY not in layer.metadata:
+            return False
+        try:
+            kept = {int(value): entry for value, entry in layer.metadata[CLASSES_KEY].items()}
+            names = {v: str(entry["name"]) for v, entry in kept.items() if 1 <= v <= MAX_CLASSES}
+            colors = {v: str(entry["color"]) for v, entry in kept.items() if v in names}
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return None
+        if not names:
+            return None
+        self.reset(names, colors)
+        return True
+
+
+def checked_color(color: str, value: int) -> str:
+    """``#rrggbb`` of a colour that Qt knows; else the usual one of class `value`."""
+    known = QColor(color[:64])
+    return str(known.name()) if known.isValid() else class_color(value)

@@ -1,0 +1,165 @@
+"""Which network is trained, and the best weights there are for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from napari_msd.core.errors import ModelFileError
+from napari_msd.core.settings import PRESETS, Settings
+from napari_msd.document import History, KeptModel, Kind, Version
+from napari_msd.images.model_file import ModelRecord
+from napari_msd.images.model_header import VersionFigures
+from napari_msd.images.model_settings import settings_of
+
+if TYPE_CHECKING:
+    from napari_msd.core.settings import DeviceChoice
+    from napari_msd.session.link import Opened
+    from napari_msd.trainer.messages import ModelKept
+    from napari_msd.viewer.subject import Subject
+    from napari_msd.viewer.viewer_memory import ViewerMemory
+
+
+class NetworkChoice:
+    """Preset and device as chosen; weights for them and for the image.
+
+    Parameters
+    ----------
+    memory
+        Where all of it is kept.
+    subject
+        Tells the image.
+    """
+
+    def __init__(self, memory: ViewerMemory, subject: Subject) -> None:
+        self._memory = memory
+        self._subject = subject
+
+    @property
+    def preset(self) -> str:
+        """Name of the chosen preset."""
+        return self._memory.preset
+
+    @property
+    def device(self) -> DeviceChoice:
+        """The chosen device."""
+        return self._memory.device
+
+    @property
+    def settings(self) -> Settings:
+        """The settings to train with: those of the weights at hand, else the preset's."""
+        kept = self.kept
+        if kept is not None:
+            return replace(kept.settings, device=self.device)
+        return Settings.from_preset(self.preset, device=self.device)
+
+    def choose_preset(self, preset: str) -> bool:
+        """Choose another preset; False when nothing changes."""
+        if preset not in PRESETS or preset == self.preset:
+            return False
+        self._memory.preset = preset
+        return True
+
+    def choose_device(self, device: str) -> bool:
+        """Choose another device; False when nothing changes."""
+        if device == self.device:
+            return False
+        self._memory.device = Settings.from_preset(device=device).device
+        return True
+
+    @property
+    def image_number(self) -> int:
+        """Stands for the present image layer."""
+        return self._memory.number(self._subject.image)
+
+    # --- weights -------------------------------------------------------------------------
+
+    @property
+    def kept(self) -> KeptModel | None:
+        """The best weights for the present image and preset."""
+        return self._memory.models.get(self._kind)
+
+    @property
+    def history(self) -> History:
+        """The versions there were for the present image and preset."""
+        return self._memory.models.history(self._kind)
+
+    @property
+    def of_another_image(self) -> KeptModel | None:
+        """Weights of another image that this one, which has none, could continue from."""
+        if self.kept is not None or self._subject.image is None:
+            return None
+        return self._memory.models.of_another_image(self._kind)
+
+    @property
+    def forgotten(self) -> KeptModel | None:
+        """What Start over took away, while nothing new has taken its place."""
+        if self._memory.forgotten is None or self.kept is not None:
+            return None
+        kind, kept = self._memory.forgotten
+        return kept if kind == self._kind else None
+
+    def keep(self, event: ModelKept, opened: Opened) -> None:
+        """Newer best weights came from the trainer's session `opened`."""
+        kind = Kind(opened.image, opened.settings.preset, opened.channels)
+        source = self._subject.image.name if self._subject.image is not None else ""
+        self._memory.models.keep(kind, KeptModel(event.model, opened.settings, source))
+        figures = VersionFigures(
+            event.step,
+            event.score,
+            event.pieces,
+            event.painted,
+            opened.settings.seed,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        self._memory.models.history(kind).add(event.model, figures, source)
+
+    def take(self, kept: KeptModel) -> None:
+        """Go on from these weights, with the preset that they are of."""
+        self._memory.preset = kept.settings.preset
+        self._memory.models.keep(self._kind, kept)
+        self.history.resume(kept.model)
+
+    def load(self, record: ModelRecord, source: str) -> None:
+        """Weights of a model file, with the settings and the past that it tells."""
+        model = record.to_bytes()
+        kept = KeptModel(model, settings_of(record, self.device), source)
+        self._memory.preset = kept.settings.preset
+        kind = self._kind._replace(n_channels=record.in_channels)
+        self._memory.models.keep(kind, kept)
+        *past, last = record.history or (
+            VersionFigures(record.steps, record.score, 0, 0, record.seed, record.created),
+        )
+        self._memory.models.history(kind).begin(model, last, source, tuple(past))
+
+    def adopt_loaded(self) -> None:
+        """What was loaded while there was no image is for the present one."""
+        if self._subject.image is not None:
+            self._memory.models.adopt_loaded(self.image_number, self._subject.n_channels)
+
+    def go_back(self, version: Version) -> None:
+        """An earlier version, with the settings it tells, is what is gone on from."""
+        self.history.go_back(version)
+        try:
+            settings = settings_of(ModelRecord.from_bytes(version.model), self.device)
+        except ModelFileError:
+            settings = self.settings
+        self._memory.models.keep(self._kind, KeptModel(version.model, settings, version.source))
+
+    def forget(self) -> bool:
+        """Let go of the weights for the present image and preset; False if there are none."""
+        self.history.start_over()
+        kept = self._memory.models.forget(self._kind)
+        self._memory.forgotten = (self._kind, kept) if kept is not None else None
+        return kept is not None
+
+    def bring_back(self) -> None:
+        """Undo `forget`."""
+        if (kept := self.forgotten) is not None:
+            self._memory.forgotten = None
+            self.take(kept)
+
+    @property
+    def _kind(self) -> Kind:
+        return Kind(self.image_number, self.preset, self._subject.n_channels)

@@ -1,0 +1,43 @@
+"""What is worth saying of a plane's pixels when they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from napari_msd.core.errors import ImageError
+from napari_msd.inference import Normalisation, Plane
+from napari_msd.inference.domain_shift import difference, not_numbers
+from napari_msd.trainer.messages import Notice
+
+
+class PlaneChecks:
+    """Looks at the planes of one session; each remark is made once.
+
+    Parameters
+    ----------
+    model
+        What the model that was opened does to an image; `None` for a new network.
+    """
+
+    def __init__(self, model: Normalisation | None) -> None:
+        self._model = model
+
+    def remarks(self, plane: Plane) -> Iterator[Notice]:
+        """Warnings about a plane, (C, Y, X), for the person."""
+        if amount := not_numbers(plane):
+            yield Notice(
+                "warning",
+                f"This plane has NaN or infinite values ({amount}); "
+                "they are treated as average grey.",
+            )
+        if self._model is None:
+            return
+        model, self._model = self._model, None
+        with suppress(ImageError):  # a plane of a single value tells nothing
+            if how := difference(model, Normalisation.of(plane)):
+                yield Notice(
+                    "warning",
+                    f"This image is {how} than those the model was trained on: what it "
+                    "predicts may be wrong. Paint some strokes here, or Start over.",
+                )

@@ -1,0 +1,112 @@
+"""Predicting held-out strokes, at a bounded cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_msd.core.planes import PlaneKey, Region
+from napari_msd.document import Piece, ValidationSplit
+from napari_msd.inference import Plane, Predictor
+from napari_msd.inference.calibration import fit_temperature
+from napari_msd.training.scores import Scores
+
+PIECES_PER_CLASS = 8
+"""More are not looked at: measuring must stay a small part of training."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a network: painted pieces it was not trained on.
+
+    Each is seen in a patch of about `side` pixels around it, which holds all of it. The same
+    ones are looked at every time, as long as the strokes stay the same.
+    """
+
+    planes: Mapping[PlaneKey, Plane]
+    classes: Sequence[int]
+    split: ValidationSplit
+    side: int
+
+    def patches(self) -> Iterator[tuple[int, Plane, Region, npt.NDArray[np.int32]]]:
+        """(class value, plane (C, Y, X), patch, pixels (n, 2) in the plane) of every piece."""
+        for value in self.classes:
+            pieces = self.split.measured(value)
+            here = [piece for piece in pieces if piece.plane in self.planes]
+            chosen = np.linspace(0, len(here) - 1, min(PIECES_PER_CLASS, len(here)))
+            for piece in (here[round(i)] for i in chosen):
+                yield value, self.planes[piece.plane], self._patch(piece), piece.pixels
+
+    def _patch(self, piece: Piece) -> Region:
+        plane = self.planes[piece.plane]
+        y, x = piece.pixels.mean(axis=0).astype(int)
+        (top, left), (bottom, right) = piece.pixels.min(axis=0), piece.pixels.max(axis=0) + 1
+        half = self.side // 2
+        return Region(
+            min(y - half, int(top)),
+            min(x - half, int(left)),
+            max(y + half, int(bottom)),
+            max(x + half, int(right)),
+        ).clip((plane.shape[1], plane.shape[2]))
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a network says of held-out pieces.
+
+    `truth` (n,) is the class value of each pixel, `piece` (n,) the number of its piece;
+    `logits` is (k, n); `places` tells the plane and the pixels (m, 2) of each piece.
+    """
+
+    truth: npt.NDArray[np.uint8]
+    piece: npt.NDArray[np.integer]
+    logits: npt.NDArray[np.float32]
+    places: list[tuple[Plane, npt.NDArray[np.int32]]]
+
+    def scores(self, classes: npt.NDArray[np.uint8], logits: npt.NDArray[np.float32]) -> Scores:
+        """IoU per class of other logits for the same pixels, whose row k is ``classes[k]``."""
+        return Scores.of(self.truth, classes[logits.argmax(axis=0)], self.piece)
+
+
+def answers_of(predictor: Predictor, question: Question) -> Answers | None:
+    """What `predictor` says of the held-out pieces; None if there are none."""
+    truth, piece, logits, places = [], [], [], []
+    for i, (value, plane, patch, pixels) in enumerate(question.patches()):
+        logits.append(predictor.logits_at(plane, patch, pixels))
+        truth.append(np.full(len(pixels), value, np.uint8))
+        piece.append(np.full(len(pixels), i))
+        places.append((plane, pixels))
+    if not truth:
+        return None
+    return Answers(
+        np.concatenate(truth), np.concatenate(piece), np.concatenate(logits, axis=1), places
+    )
+
+
+def measure(predictor: Predictor, question: Question) -> Scores:
+    """IoU per class on held-out pieces."""
+    answers = answers_of(predictor, question)
+    return answers.scores(predictor.classes, answers.logits) if answers is not None else Scores()
+
+
+def temperature_of(predictor: Predictor, question: Question) -> float:
+    """The temperature that makes `predictor` as sure as it is right on held-out pieces.
+
+    1 while there is nothing to tell.
+    """
+    order = {int(value): i for i, value in enumerate(predictor.active)}  # of its outputs
+    truth, logarithms = [], []
+    for value, plane, patch, pixels in question.patches():
+        if value not in order:
+            continue  # a class the network does not know yet
+        logits = predictor.logits_at(plane, patch, pixels)
+        logarithms.append(logits[np.isin(predictor.classes, predictor.active)])
+        truth.append(np.full(len(pixels), order[value]))
+    if not truth:
+        return 1.0
+    return fit_temperature(
+        np.concatenate(logarithms, axis=1), np.concatenate(truth), pieces=len(truth)
+    )

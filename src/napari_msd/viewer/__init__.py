@@ -1,0 +1,1 @@
+"""Everything that knows napari: layers, strokes, the view, key bindings, preferences."""

@@ -1,0 +1,141 @@
+"""What the widget does to the annotation layer: keys, colours, classes, and all of it undone.
+
+Strokes are changed only through the layer's own ``data_setitem``, so that napari's undo
+brings them back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_msd.viewer.colors import label_colormap
+from napari_msd.viewer.layers import pixels
+from napari_msd.viewer.shortcuts import KeyBindings, bind_class_keys
+
+if TYPE_CHECKING:
+    from napari_msd.document import StrokeSnapshot
+    from napari_msd.session.classes import ClassTable
+
+FRESH = {1: "background", 2: "foreground"}
+"""Classes of a new annotation: two are needed to learn anything."""
+FOUND = {1: "class 1", 2: "class 2"}
+"""Classes of an annotation that was there before: we do not know what they mean."""
+
+_SPARE_COLORS = 9
+
+
+class AnnotationDesk(QObject):
+    """Holds one annotation layer at a time; `picked` tells its selected class."""
+
+    picked = Signal(int)
+    brush_changed = Signal()
+    """The layer's tool is another one."""
+
+    def __init__(self, viewer: Any, table: ClassTable, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer, self._table = viewer, table
+        self.layer: Any = None
+        self._keys: KeyBindings | None = None
+        self._colormap: Any = None
+        table.changed.connect(self._on_classes)
+
+    def take(self, layer: Any) -> bool:
+        """Work on this layer from now on (``None``: on none); the one before is put back.
+
+        Returns
+        -------
+        bool
+            False if the class names and colours kept in it are damaged.
+        """
+        self.release()
+        if layer is None:
+            return True
+        found = self._table.load_from(layer)
+        if not found:
+            self._table.reset(dict(FOUND))
+        self.layer = layer
+        self._colormap = layer.colormap
+        self._keys = bind_class_keys(layer, self.pick)
+        layer.events.selected_label.connect(self._on_selected)
+        layer.events.mode.connect(self._on_mode)
+        self._on_classes()
+        self._on_selected()
+        return found is not None
+
+    def release(self) -> None:
+        """Put keys and colours back as the person had them."""
+        layer, self.layer = self.layer, None
+        if layer is None:
+            return
+        layer.events.selected_label.disconnect(self._on_selected)
+        layer.events.mode.disconnect(self._on_mode)
+        if self._keys is not None:
+            self._keys.release()
+            self._keys = None
+        layer.colormap = self._colormap
+        self._colormap = None
+
+    def pick(self, value: int) -> None:
+        """Paint this class from now on."""
+        if self.layer is None or value not in self._table:
+            return
+        self._viewer.layers.selection.active = self.layer
+        self.layer.selected_label = value
+        if self.layer.editable:
+            self.layer.mode = "paint"
+
+    @property
+    def brush_in_hand(self) -> bool:
+        """Whether a drag over the image would paint (or erase), and not move the image."""
+        return self.layer is not None and self.layer.mode not in ("pan_zoom", "transform")
+
+    # --- strokes -------------------------------------------------------------------------
+
+    def repaint(self, snapshot: StrokeSnapshot, value: int, new: int) -> None:
+        """Turn every stroke of a class into another one (0: erase), as one step of undo."""
+        layer = self.layer
+        found = list(snapshot.where(value))
+        if layer is None or not found:
+            return
+        leading = len(found[0][0])
+        axes = [
+            np.concatenate([np.full(len(rows), plane[axis]) for plane, rows, _ in found])
+            for axis in range(leading)
+        ]
+        axes.append(np.concatenate([rows for _, rows, _ in found]))
+        axes.append(np.concatenate([columns for _, _, columns in found]))
+        try:
+            layer.data_setitem(tuple(axes), new)
+        except (IndexError, NotImplementedError, TypeError):
+            self._write_rectangles(found, new)
+
+    def _write_rectangles(self, found: list[Any], new: int) -> None:
+        """For arrays that know no lists of indices; they have no undo in napari either."""
+        data = pixels(self.layer)
+        for plane, rows, columns in found:
+            box = (
+                *plane,
+                slice(rows.min(), rows.max() + 1),
+                slice(columns.min(), columns.max() + 1),
+            )
+            part = np.array(data[box])
+            part[rows - rows.min(), columns - columns.min()] = new
+            data[box] = part
+        self.layer.refresh()
+
+    # --- keeping in step -----------------------------------------------------------------
+
+    def _on_classes(self) -> None:
+        if self.layer is not None:
+            self.layer.colormap = label_colormap(self._table.colors, spare=_SPARE_COLORS)
+            self._table.save_to(self.layer)
+
+    def _on_mode(self, event: Any = None) -> None:
+        self.brush_changed.emit()
+
+    def _on_selected(self, event: Any = None) -> None:
+        if self.layer is not None:
+            self.picked.emit(int(self.layer.selected_label))

@@ -1,0 +1,32 @@
+"""Class colours as napari's colormaps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_msd.core.palette import class_color
+from napari_msd.core.settings import MAX_CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def label_colormap(colors: Mapping[int, str], *, spare: int = 0) -> DirectLabelColormap:
+    """Colormap of a Labels layer in the class colours.
+
+    Parameters
+    ----------
+    colors
+        Colour of each class value; unlabelled pixels are transparent.
+    spare
+        So many values behind the last class get their colour already, so that a
+        stroke of a class that is only just being made does not change colour.
+    """
+    table: dict[int | None, object] = {None: np.zeros(4), 0: np.zeros(4)}
+    for value in range(1, min(max(colors, default=0) + spare, MAX_CLASSES) + 1):
+        if value in colors or spare:
+            table[value] = colors.get(value) or class_color(value)
+    return DirectLabelColormap(color_dict=table)

@@ -1,0 +1,199 @@
+"""What the widget understands of napari's layers, in shapes and in words.
+
+A *plane* is the last two axes of a layer; the axes before them number the planes.
+Only public API of napari is used.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+
+from napari_msd.core.errors import ImageError, StrokesError
+from napari_msd.images import label_metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_msd.trainer.messages import PlaneKey
+
+_AXES = {"T": "time", "C": "channel", "Z": "slice"}
+"""What planes along an axis are called; an axis without a letter holds slices."""
+
+MAX_PIXELS_IN_MEMORY = 1 << 36
+"""Pixels an overlay or a new annotation may have: beyond it the machine cannot hold them."""
+
+
+def pixels(layer: Any) -> Any:
+    """The layer's array at full resolution (level 0 of a pyramid)."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def spatial_shape(layer: Any) -> tuple[int, ...]:
+    """The layer's shape without the colours of an RGB image."""
+    return tuple(int(n) for n in pixels(layer).shape[: layer.ndim])
+
+
+def plane_shape(layer: Any) -> tuple[int, int]:
+    """(Y, X) of the layer's planes."""
+    shape = spatial_shape(layer)
+    return shape[-2], shape[-1]
+
+
+def n_channels(layer: Any) -> int:
+    """Channels the network gets: those of an RGB image, else one."""
+    return int(pixels(layer).shape[-1]) if getattr(layer, "rgb", False) else 1
+
+
+def plane_reader(layer: Any) -> Callable[[PlaneKey], NDArray[Any]]:
+    """Function that reads one plane; safe on another thread, also after the layer is gone."""
+    data = pixels(layer)
+
+    def read(plane: PlaneKey) -> NDArray[Any]:
+        return np.asarray(data[plane] if plane else data)
+
+    return read
+
+
+def placement(layer: Any) -> dict[str, Any]:
+    """Keyword arguments that put a new layer exactly where `layer` lies."""
+    names = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+    return {name: getattr(layer, name) for name in names}
+
+
+def same_placement(a: Any, b: Any) -> bool:
+    """Whether pixel (0, 0), and every other one, of both layers lie on each other."""
+    if a.ndim != b.ndim:
+        return False
+    corners = [np.zeros(a.ndim), np.asarray(spatial_shape(a), float)]
+    return all(np.allclose(a.data_to_world(corner), b.data_to_world(corner)) for corner in corners)
+
+
+def axis_letters(layer: Any) -> str:
+    """One letter per axis from the names' first letters; the usual ones where they say nothing."""
+    unusual = int(layer.ndim) - 5
+    if unusual > 0:
+        return "Q" * unusual + "TZCYX"
+    names = [str(name).strip()[:1] for name in layer.axis_labels]
+    return label_metadata.axis_letters(names, layer.ndim)
+
+
+def describe(image: Any) -> str:
+    """What was understood of an image: "512 x 512, one channel, 2-D"."""
+    height, width = plane_shape(image)
+    channels = n_channels(image)
+    kind = "one channel" if channels == 1 else f"{channels} channels (colour)"
+    text = f"{height} × {width}, {kind}, "
+    leading = spatial_shape(image)[:-2]
+    if not leading:
+        text += "2-D"
+    else:
+        letters = axis_letters(image)
+        text += " × ".join(
+            f"{n} {_AXES.get(letter, 'slice')}{'' if n == 1 else 's'}"
+            for n, letter in zip(leading, letters, strict=False)
+        )
+    if image.multiscale:
+        text += ", finest level of a pyramid"
+    return text
+
+
+def check_image(image: Any) -> None:
+    """Refuse what no network can learn from, without reading any pixel.
+
+    Raises
+    ------
+    ImageError
+        With the sentence for the person.
+    """
+    shape = spatial_shape(image)
+    if len(shape) < 2:
+        raise ImageError(
+            f"“{image.name}” has only one axis; choose an image with rows and columns."
+        )
+    if 0 in shape:
+        raise ImageError(f"“{image.name}” is empty; choose an image that has pixels.")
+    if prod(shape[-2:]) == 1:
+        raise ImageError(f"“{image.name}” has a single pixel; choose a larger image.")
+    if pixels(image).dtype.kind == "c":
+        raise ImageError(f"“{image.name}” holds complex numbers; take their magnitude first.")
+
+
+def check_pair(image: Any, annotation: Any) -> None:
+    """Refuse an annotation that cannot lie on the image.
+
+    Raises
+    ------
+    StrokesError
+        With the sentence for the person.
+    """
+    wanted, found = spatial_shape(image), spatial_shape(annotation)
+    if wanted != found:
+        raise StrokesError(
+            f"“{annotation.name}” is {_times(found)}, but “{image.name}” is {_times(wanted)}; "
+            "press + for an annotation layer that fits."
+        )
+    if not same_placement(image, annotation):
+        raise StrokesError(
+            f"“{annotation.name}” does not lie on “{image.name}”: scale, position or rotation "
+            "differ. Press + for an annotation layer that fits, or place both layers alike."
+        )
+
+
+def fits(image: Any, annotation: Any) -> bool:
+    """Whether an annotation lies on the image, pixel for pixel."""
+    try:
+        check_pair(image, annotation)
+    except StrokesError:
+        return False
+    return True
+
+
+def new_annotation(image: Any, name: str, brush_size: int, data: Any = None) -> Labels:
+    """A Labels layer over `image`, empty unless `data` is given."""
+    if data is None:
+        if prod(spatial_shape(image)) > MAX_PIXELS_IN_MEMORY:
+            raise ImageError(
+                f"“{image.name}” is too large for an annotation in memory; "
+                "add a Labels layer backed by zarr instead."
+            )
+        # uint8 holds every class value and costs an eighth of napari's own int64
+        data = np.zeros(spatial_shape(image), np.uint8)
+    layer = Labels(data, name=name, **placement(image))
+    layer.brush_size = brush_size
+    layer.selected_label = 1
+    return layer
+
+
+def small_brush(image: Any, screen_pixels_per_pixel: float, wanted: int) -> int:
+    """A brush of about `wanted` pixels on the screen, and never large against the image."""
+    on_screen = wanted / max(screen_pixels_per_pixel, 1e-6)
+    return int(np.clip(round(on_screen), 1, max(1, min(plane_shape(image)) // 40)))
+
+
+def is_image(layer: Any) -> bool:
+    """Whether a layer can be chosen as image."""
+    return isinstance(layer, Image)
+
+
+def is_labels(layer: Any) -> bool:
+    """Whether a layer can hold strokes."""
+    return isinstance(layer, Labels)
+
+
+def free_name(wanted: str, taken: set[str]) -> str:
+    """`wanted`, or `wanted` with the first free number behind it."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted} {number}"
+    return name
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))

@@ -1,0 +1,272 @@
+"""The segmentation as a Labels layer: lies under the strokes, never in the person's way.
+
+Adding a layer makes it the active one in napari; here selection, active layer and mode
+are put back at once. Blocks are written in place and shown a few times a second,
+however many arrive: latest wins. Only the rectangles that are new go to the screen, as with
+a brush: to send all of a large plane would hold up the window for half a second.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_msd.core.errors import ImageError
+from napari_msd.document import Coverage
+from napari_msd.viewer.colors import label_colormap
+from napari_msd.viewer.layers import (
+    MAX_PIXELS_IN_MEMORY,
+    free_name,
+    pixels,
+    placement,
+    spatial_shape,
+)
+from napari_msd.viewer.result_layers import fits, mark, note_remark, place_between, undisturbed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_msd.trainer.messages import OverlayBlock, PlaneKey, Region
+    from napari_msd.viewer.view_watcher import ViewWatcher
+
+_PATIENCE = 3
+"""So many times rarer are refreshes while a brush is moving."""
+_SHARE = 5
+"""Showing blocks takes at most one part in so many of the window's time."""
+_overlay_of: WeakKeyDictionary[Any, tuple[ref[Any], Coverage, int]] = WeakKeyDictionary()
+"""The segmentation of each image, what of it is predicted, and of which array of pixels (`id`)."""
+
+
+class Overlay(QObject):
+    """Shows predicted blocks in a layer named "<image name> segmentation".
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer (or its proxy).
+    screen
+        Tells which plane is on screen: blocks of others need no repaint.
+    hand_at_work
+        Tells whether a brush is moving: blocks are shown less often then.
+    """
+
+    written = Signal()
+    """The first block since `attach` lies in the layer."""
+    flushing = Signal()
+    """Blocks are about to be shown: whatever else came with them can be, too."""
+    deleted = Signal()
+    """The person deleted the layer."""
+
+    def __init__(
+        self,
+        viewer: Any,
+        screen: ViewWatcher,
+        hand_at_work: Callable[[], bool],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._screen = viewer, screen
+        self._hand_at_work = hand_at_work
+        self._pending: dict[tuple[PlaneKey, Region], OverlayBlock] = {}
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._interval = 0.1
+        self._began = 0.0
+        self.cost = 0.0
+        """Seconds that showing the last blocks took of the window's time."""
+        self._colors: dict[int, str] = {}
+        self._timer.timeout.connect(self.flush)
+        self.layer: Any = None
+        self.coverage = Coverage(0, (0, 0))
+        """Which part of the image is segmented, by which network."""
+        self.opacity = 0.5
+        self.has_content = False
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def set_rate(self, per_second: float) -> None:
+        """How often a second new blocks are shown, at most."""
+        self._interval = 1 / max(per_second, 0.1)
+
+    # --- the layer -----------------------------------------------------------------------
+
+    @property
+    def present(self) -> bool:
+        """Whether the layer is there (a person may delete it)."""
+        return self.layer is not None and self.layer in self._viewer.layers
+
+    def find(self, image: Any, colors: dict[int, str]) -> bool:
+        """Take up the segmentation that `image` has already, if it has one of use."""
+        if image not in _overlay_of:
+            return False
+        reference, coverage, array = _overlay_of[image]
+        layer = reference()
+        if layer is None or layer not in self._viewer.layers:
+            return False
+        if not isinstance(layer.data, np.ndarray) or layer.data.shape != spatial_shape(image):
+            return False
+        if layer is not self.layer:
+            self.detach()
+            self.layer, self.coverage = layer, coverage
+            self.has_content = not coverage.empty
+            if array != id(pixels(image)):  # they were replaced while nobody looked
+                self.clear()
+                _overlay_of[image] = reference, self.coverage, id(pixels(image))
+        self.set_colors(colors)
+        return True
+
+    def attach(self, image: Any, annotation: Any, colors: dict[int, str]) -> None:
+        """Make sure that a layer for `image` is there, directly below `annotation` if any."""
+        if self.find(image, colors):
+            return
+        self.detach()
+        shape = spatial_shape(image)
+        if prod(shape) > MAX_PIXELS_IN_MEMORY:
+            raise ImageError(
+                f"“{image.name}” is too large for a segmentation in memory; "
+                "crop it or choose a coarser level."
+            )
+        taken = {layer.name for layer in self._viewer.layers}
+        layer = Labels(
+            np.zeros(shape, np.uint8),
+            name=free_name(f"{image.name} segmentation", taken),
+            opacity=self.opacity,
+            colormap=label_colormap(colors),
+            metadata=mark(),
+            **placement(image),
+        )
+        with undisturbed(self._viewer):
+            self._viewer.layers.insert(place_between(self._viewer, image, annotation), layer)
+        # strokes belong into the annotation; to edit a segmentation there is "copy"
+        layer.editable = False
+        self.layer = layer
+        self.coverage = Coverage(prod(shape[:-2]), (shape[-2], shape[-1]))
+        _overlay_of[image] = ref(layer), self.coverage, id(pixels(image))
+        self._colors = dict(colors)
+
+    def close(self) -> None:
+        """Let go of layer and viewer."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self.detach()
+
+    def detach(self) -> None:
+        """Let go of the layer; it stays where it is, for the person to keep or delete."""
+        self._timer.stop()
+        self._pending.clear()
+        self.layer = None
+        self.coverage = Coverage(0, (0, 0))
+        self._colors = {}
+        self.has_content = False
+
+    def _on_removed(self, event: Any = None) -> None:
+        if self.layer is not None and not self.present:
+            self.detach()
+            self.deleted.emit()
+
+    def clear(self) -> tuple[Any, Coverage] | None:
+        """Nothing is predicted any more (Start over); returns what was, for `restore`."""
+        self._pending.clear()
+        before = (self.layer.data, self.coverage) if self.present and self.has_content else None
+        self.has_content = False
+        if before is not None:
+            # a fresh array costs nothing until it is written, zeroing a stack would
+            self.layer.data = np.zeros(before[0].shape, np.uint8)
+            self._cover(before[1].fresh())
+        return before
+
+    def restore(self, before: tuple[Any, Coverage] | None) -> None:
+        """Show what `clear` took away."""
+        self._pending.clear()
+        if self.present and before is not None and before[0].shape == self.layer.data.shape:
+            self.layer.data = before[0]
+            self.has_content = True
+            self._cover(before[1])
+
+    def _cover(self, coverage: Coverage) -> None:
+        self.coverage = coverage
+        for image, (layer, _, array) in list(_overlay_of.items()):
+            if layer() is self.layer:
+                _overlay_of[image] = layer, coverage, array
+        note_remark(self.layer, coverage.completeness.sentence)
+
+    def hide(self) -> Callable[[], None]:
+        """Hide the layer; the function that is returned puts it back as it was."""
+        layer = self.layer
+        visible = self.present and layer.visible
+        if visible:
+            layer.visible = False
+
+        def show_again() -> None:
+            if visible:
+                layer.visible = True
+
+        return show_again
+
+    def set_colors(self, colors: dict[int, str]) -> None:
+        """Follow the classes' colours."""
+        if self.present and colors != self._colors:  # napari sends the whole plane to the screen
+            self._colors = dict(colors)
+            self.layer.colormap = label_colormap(colors)
+
+    # --- blocks --------------------------------------------------------------------------
+
+    def put(self, block: OverlayBlock) -> None:
+        """Take a predicted block; it is shown with the next flush."""
+        self._pending[block.plane, block.region] = block
+        if not self._timer.isActive():
+            pause = self._interval * (_PATIENCE if self._hand_at_work() else 1)
+            due = self._began + max(pause, _SHARE * self.cost)
+            self._timer.start(max(0, round(1000 * (due - perf_counter()))))
+
+    def waits_for_its_turn(self) -> bool:
+        """Whether there are blocks that are not shown yet."""
+        return bool(self._pending)
+
+    def flush(self) -> None:
+        """Write what arrived into the layer and show it."""
+        pending, self._pending = self._pending, {}
+        if pending:
+            self.flushing.emit()
+        if not pending or not self.present:
+            return
+        self._began = perf_counter()
+        data, shown = self.layer.data, []
+        on_screen = self._screen.shown_plane()
+        for (plane, region), block in pending.items():
+            if block.labels is None or not fits(data.shape, plane, region):
+                continue  # of an image that was here before
+            data[(*plane, *region.slices)] = block.labels
+            self.coverage.write(plane, region, block.network)
+            if plane == on_screen:
+                shown.append((region, block.labels))
+        note_remark(self.layer, self.coverage.completeness.sentence)
+        first, self.has_content = not self.has_content, True
+        self._show(shown)
+        QTimer.singleShot(0, self._on_shown)  # it comes after the repaint
+        if first:
+            self.written.emit()
+
+    def settle(self) -> None:
+        """Work has ended: show all there is, in the layer list's small picture too."""
+        self.flush()
+        if self.present and self.has_content:
+            self.layer.refresh(extent=False, highlight=False)
+
+    def _show(self, blocks: list[tuple[Region, Any]]) -> None:
+        layer, n = self.layer, self.layer.ndim
+        volume = self._viewer.dims.ndisplay == 3
+        if not (blocks or volume) or not layer.visible:
+            return
+        if volume or layer.contour or self._screen.displayed_axes() != (n - 2, n - 1):
+            layer.refresh(extent=False, thumbnail=False, highlight=False)
+            return
+        for region, labels in blocks:
+            layer.events.labels_update(data=labels, offset=[region.top, region.left])
+
+    def _on_shown(self) -> None:
+        self.cost = perf_counter() - self._began

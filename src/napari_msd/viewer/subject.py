@@ -1,0 +1,105 @@
+"""What is worked on: one image, one annotation, and whether they can be learned from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_msd.core.errors import ImageError, MSDError, StrokesError
+from napari_msd.viewer import layers as look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Subject(QObject):
+    """The chosen image and annotation; tells when they, or their pixels, are others."""
+
+    changed = Signal(str)
+    """Look at both anew; carries a sentence when one of them was deleted."""
+    repainted = Signal()
+    """The annotation's array was replaced by another of the same shape."""
+    pixels_replaced = Signal()
+    """The image's array was replaced; `changed` follows."""
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.image: Any = None
+        self.annotation: Any = None
+        self._shape: tuple[int, ...] = ()
+
+    def choose(self, image: Any, annotation: Any) -> None:
+        """Work on these layers from now on; either may be ``None``."""
+        if image is self.image and annotation is self.annotation:
+            return
+        lost = self._lost_sentence(image, annotation)
+        self._listen("disconnect")
+        self.image, self.annotation = image, annotation
+        self._shape = () if annotation is None else look.spatial_shape(annotation)
+        self._listen("connect")
+        self.changed.emit(lost)
+
+    def release(self) -> None:
+        """Let go of both."""
+        self._listen("disconnect")
+        self.image = self.annotation = None
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the image; one while there is none."""
+        return 1 if self.image is None else look.n_channels(self.image)
+
+    @property
+    def fitting(self) -> Any:
+        """The annotation if it fits the image, else ``None``."""
+        return self.annotation if self.annotation is not None and not self.problem() else None
+
+    def problem(self, *, need_annotation: bool = True) -> MSDError | None:
+        """Why nothing can be done now, as an error whose text is for the person."""
+        try:
+            if self.image is None:
+                raise ImageError("Open an image first, or choose one above.")
+            look.check_image(self.image)
+            if need_annotation and self.annotation is None:
+                raise StrokesError("Press + to make an annotation layer, then paint on it.")
+            if need_annotation:
+                look.check_pair(self.image, self.annotation)
+        except MSDError as error:
+            return error
+        return None
+
+    # --- what napari tells ---------------------------------------------------------------
+
+    def _lost_sentence(self, image: Any, annotation: Any) -> str:
+        present = list(self._viewer.layers)
+        pairs = (
+            ("image", self.image, image, "choose another one above, or open one"),
+            ("annotation", self.annotation, annotation, "choose another one above, or press +"),
+        )
+        for what, old, new, then in pairs:
+            if old is not None and new is None and old not in present:
+                return f"The {what} “{old.name}” was deleted; {then}."
+        return ""
+
+    def _listen(self, how: str) -> None:
+        handlers: tuple[tuple[Any, Callable[..., None]], ...] = (
+            (self.image, self._on_image_data),
+            (self.annotation, self._on_annotation_data),
+        )
+        for layer, handler in handlers:
+            if layer is not None:
+                getattr(layer.events.data, how)(handler)
+
+    def _on_image_data(self, event: Any = None) -> None:
+        self.pixels_replaced.emit()
+        self.changed.emit("")
+
+    def _on_annotation_data(self, event: Any = None) -> None:
+        shape = look.spatial_shape(self.annotation)
+        if shape == self._shape:
+            self.repainted.emit()
+        else:
+            self._shape = shape
+            self.changed.emit("")

@@ -1,0 +1,96 @@
+"""How unsure the network is, as an Image layer over the segmentation: bright is unsure."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+
+from napari_msd.core.errors import ImageError
+from napari_msd.viewer.layers import MAX_PIXELS_IN_MEMORY, free_name, placement, spatial_shape
+from napari_msd.viewer.result_layers import fits, mark, place_between, undisturbed
+
+if TYPE_CHECKING:
+    from napari_msd.trainer.messages import OverlayBlock, PlaneKey, Region
+    from napari_msd.viewer.view_watcher import ViewWatcher
+
+
+class UncertaintyLayer:
+    """A layer named "<image name> uncertainty", uint8: 0 (sure) to 255 (a guess).
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer (or its proxy).
+    screen
+        Tells which plane is on screen: blocks of others need no repaint.
+    """
+
+    def __init__(self, viewer: Any, screen: ViewWatcher) -> None:
+        self._viewer, self._screen = viewer, screen
+        self._pending: dict[tuple[PlaneKey, Region], Any] = {}
+        self._image: Any = None
+        self.layer: Any = None
+
+    @property
+    def present(self) -> bool:
+        """Whether the layer is there (a person may delete it)."""
+        return self.layer is not None and self.layer in self._viewer.layers
+
+    def attach(self, image: Any, annotation: Any) -> None:
+        """Make sure that a layer for `image` is there, below `annotation` if any.
+
+        Raises
+        ------
+        ImageError
+            If the image is too large for it.
+        """
+        shape = spatial_shape(image)
+        if self.present and self._image is image and self.layer.data.shape == shape:
+            return
+        self.remove()
+        if prod(shape) > MAX_PIXELS_IN_MEMORY:
+            raise ImageError(f"“{image.name}” is too large to show where the network is unsure.")
+        taken = {layer.name for layer in self._viewer.layers}
+        layer = Image(
+            np.zeros(shape, np.uint8),
+            name=free_name(f"{image.name} uncertainty", taken),
+            colormap="inferno",
+            contrast_limits=(0, 255),
+            blending="additive",  # what is sure is black, and so not to be seen
+            metadata=mark(),
+            **placement(image),
+        )
+        with undisturbed(self._viewer):
+            self._viewer.layers.insert(place_between(self._viewer, image, annotation), layer)
+        self.layer, self._image = layer, image
+
+    def remove(self) -> None:
+        """Take the layer away: it can always be computed again."""
+        layer, self.layer, self._image = self.layer, None, None
+        self._pending.clear()
+        if layer is not None and layer in self._viewer.layers:
+            with undisturbed(self._viewer):
+                self._viewer.layers.remove(layer)
+
+    def put(self, block: OverlayBlock) -> None:
+        """Take a block; it is shown with the next `flush`."""
+        if self.layer is not None and block.uncertainty is not None:
+            self._pending[block.plane, block.region] = block.uncertainty
+
+    def flush(self) -> None:
+        """Write what arrived into the layer and show it."""
+        pending, self._pending = self._pending, {}
+        if not pending or not self.present:
+            return
+        data = self.layer.data
+        on_screen = self._screen.shown_plane()
+        seen = False
+        for (plane, region), values in pending.items():
+            if fits(data.shape, plane, region):  # else of an image that was here before
+                data[(*plane, *region.slices)] = values
+                seen = seen or plane == on_screen
+        if seen or not self._screen.planes_lie_flat():
+            self.layer.refresh(extent=False, thumbnail=False, highlight=False)

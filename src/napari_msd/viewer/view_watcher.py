@@ -1,0 +1,121 @@
+"""What is on screen: the shown plane and its visible rectangle.
+
+The trainer predicts that first. The camera moves many times a second, so what it says
+is looked at a few times a second only, and sent only when it changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_msd.core.planes import Region
+from napari_msd.trainer.messages import View
+from napari_msd.viewer.layers import plane_shape, spatial_shape
+
+if TYPE_CHECKING:
+    from napari_msd.trainer.messages import PlaneKey
+
+_INTERVAL_MS = 100
+_LOOKS_AFTER_CHANGE = 3
+"""napari works out the visible corners when it draws, a little after the camera moved."""
+
+
+class ViewWatcher(QObject):
+    """Follows camera and sliders for one layer; `changed` carries a `View`."""
+
+    changed = Signal(object)
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._layer: Any = None
+        self._last: View | None = None
+        self._looks = 0
+        self._timer = QTimer(self)
+        self._timer.setInterval(_INTERVAL_MS)
+        self._timer.timeout.connect(self._look)
+        camera, dims = viewer.scene.camera.events, viewer.dims.events
+        self._sources: tuple[Any, ...] = (
+            camera.zoom,
+            camera.center,
+            dims.current_step,
+            dims.order,
+            dims.ndisplay,
+        )
+        for source in self._sources:
+            source.connect(self._moved)
+
+    def close(self) -> None:
+        """Let go of viewer and layer."""
+        self._timer.stop()
+        self._layer = None
+        for source in self._sources:
+            source.disconnect(self._moved)
+        self._sources = ()
+
+    def watch(self, layer: Any) -> None:
+        """Follow the view onto this layer (``None``: onto nothing)."""
+        self._layer, self._last = layer, None
+        self._moved()
+
+    def _moved(self, event: object = None) -> None:
+        self._looks = _LOOKS_AFTER_CHANGE
+        if self._layer is not None and not self._timer.isActive():
+            self._timer.start()
+
+    def _look(self) -> None:
+        self._looks -= 1
+        if self._looks <= 0:
+            self._timer.stop()
+        if self._layer is None:
+            return
+        view = self.view()
+        if view != self._last:
+            self._last = view
+            self.changed.emit(view)
+
+    # --- what is seen ----------------------------------------------------------------------
+
+    def shown_index(self) -> tuple[int, ...]:
+        """The layer's index at the sliders' position, one number per axis."""
+        layer = self._layer
+        if layer is None:
+            return ()
+        shape = spatial_shape(layer)
+        where = np.asarray(layer.world_to_data(self._viewer.dims.point))
+        return tuple(
+            int(np.clip(round(float(x)), 0, max(n - 1, 0)))
+            for x, n in zip(where, shape, strict=True)
+        )
+
+    def shown_plane(self) -> PlaneKey:
+        """The plane on screen."""
+        return self.shown_index()[:-2]
+
+    def displayed_axes(self) -> tuple[int, ...]:
+        """The layer's own axes that are on screen."""
+        if self._layer is None:
+            return ()
+        missing = self._viewer.dims.ndim - self._layer.ndim
+        return tuple(axis - missing for axis in self._viewer.dims.displayed if axis >= missing)
+
+    def planes_lie_flat(self) -> bool:
+        """Whether the screen shows whole (Y, X) planes, and not a cut across them."""
+        n = self._layer.ndim if self._layer is not None else 2
+        return self._viewer.dims.ndisplay == 2 and set(self.displayed_axes()) == {n - 2, n - 1}
+
+    def view(self) -> View:
+        """The shown plane and its visible rectangle; the whole plane when nothing is drawn yet."""
+        shape = plane_shape(self._layer)
+        whole = Region(0, 0, *shape)
+        if not self.planes_lie_flat() or self._layer.multiscale:
+            return View(self.shown_plane(), whole)  # corners are not in pixels of the plane
+        # inclusive corners, in the layer's own pixels
+        (top, left), (bottom, right) = np.asarray(self._layer.corner_pixels)[:, -2:].tolist()
+        region = Region(int(top), int(left), int(bottom) + 1, int(right) + 1).clip(shape)
+        if region.shape == (1, 1) or region.empty:
+            region = whole
+        return View(self.shown_plane(), region)

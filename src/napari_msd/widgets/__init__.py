@@ -1,0 +1,1 @@
+"""Everything that only draws with Qt: panel, class list, plots, texts."""

@@ -1,0 +1,88 @@
+"""The one big switch: from across the room it tells whether the network is learning."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import QPushButton, QSizePolicy, QWidget
+
+from napari_msd.widgets.theme import GOOD, IDLE, WAITING
+
+if TYPE_CHECKING:
+    from napari_msd.widgets.theme import Palette
+
+
+class LiveState(Enum):
+    """What the switch shows; the value is what it says under its name."""
+
+    OFF = "press to train while you paint"
+    STARTING = "starting the trainer …"
+    WAITING = "paint two classes to begin"
+    TRAINING = "training"
+    IDLE = "idle: waiting for strokes"
+    PAUSED = "waits until all is predicted"
+    STOPPING = "stopping …"
+
+
+_FILL = {
+    LiveState.STARTING: WAITING,
+    LiveState.WAITING: WAITING,
+    LiveState.TRAINING: GOOD,
+    LiveState.IDLE: IDLE,
+    LiveState.PAUSED: IDLE,
+    LiveState.STOPPING: WAITING,
+}
+
+
+class LiveButton(QPushButton):
+    """Checkable; on means: train and refresh until off."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("live_button")
+        self.setCheckable(True)
+        self.setAccessibleName("Live")
+        self.setMinimumHeight(44)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self._palette: Palette | None = None
+        self._state = LiveState.OFF
+        self.set_state(LiveState.OFF)
+
+    @property
+    def state(self) -> LiveState:
+        """What it shows now."""
+        return self._state
+
+    def set_state(self, state: LiveState) -> None:
+        """Show another state."""
+        self._state = state
+        mark = "○" if state in (LiveState.OFF, LiveState.STOPPING) else "●"
+        self.setText(f"{mark}  LIVE\n{state.value}")
+        self.setProperty("live_state", state.name.lower())
+        self._restyle()
+
+    def set_palette(self, colors: Palette) -> None:
+        """Follow napari's theme."""
+        self._palette = colors
+        self._restyle()
+
+    def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
+        """Wide and tall enough to be the first thing seen."""
+        return QSize(200, 44)
+
+    def _restyle(self) -> None:
+        if self._palette is None:
+            return
+        p, fill = self._palette, _FILL.get(self._state)
+        frame = fill or p.current
+        hover = p.highlight if fill is None else fill
+        self.setStyleSheet(
+            f"QPushButton {{ background: {fill or p.primary}; color: {'white' if fill else p.text};"
+            f" border: 2px solid {frame}; border-radius: 6px; font-weight: bold; padding: 2px; }}"
+            f"QPushButton:hover {{ background: {hover}; border-color: {p.text}; }}"
+            f"QPushButton:disabled {{ background: {p.foreground}; color: {p.muted};"
+            f" border-color: {p.primary}; }}"
+        )

@@ -1,0 +1,118 @@
+"""The loss and held-out IoU over training steps, so that learning can be seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyqtgraph as pg
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QWidget
+
+if TYPE_CHECKING:
+    from napari_msd.trainer.messages import Progress
+    from napari_msd.widgets.theme import Palette
+
+_MOST_POINTS = 600
+_HEIGHT = 76
+_LOSS, _IOU = {True: "#e69f00", False: "#b35c00"}, {True: "#56b4e9", False: "#0072b2"}
+
+
+class LossPlot(pg.PlotWidget):
+    """Loss on the left axis, mean IoU of the held-out strokes (0..1) on the right one.
+
+    Notes
+    -----
+    Never more than a few hundred points are drawn: when there are more, every second
+    one is dropped, so a night's training costs no more to paint than a minute's.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("loss_plot")
+        self.setFixedHeight(_HEIGHT)
+        self.setMenuEnabled(False)
+        self.setMouseEnabled(x=False, y=False)
+        self.hideButtons()
+        self.setToolTip("Training loss (left) and mean IoU on held-out strokes (right)")
+        item = self.getPlotItem()
+        item.setContentsMargins(0, 8, 0, 6)  # room for half of the outermost numbers
+        self._right = pg.ViewBox(enableMenu=False, enableMouse=False)
+        item.showAxis("right")
+        for name in ("left", "right", "bottom"):
+            # "loss (x0.001)" helps nobody; after a label is set this would scale the numbers
+            item.getAxis(name).enableAutoSIPrefix(False)
+        item.scene().addItem(self._right)
+        item.getAxis("right").linkToView(self._right)
+        self._right.setXLink(item)
+        self._right.setYRange(0, 1, padding=0.02)
+        item.getAxis("right").setTicks([[(0, "0"), (0.5, ".5"), (1, "1")]])
+        item.vb.sigResized.connect(self._align)
+        item.vb.setLimits(yMin=0)
+        self._loss_curve = self.plot([], [])
+        self._iou_curve = pg.PlotCurveItem()
+        self._right.addItem(self._iou_curve)
+        self._loss: list[tuple[int, float]] = []
+        self._iou: list[tuple[int, float]] = []
+        self.draw()
+
+    def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
+        """Narrow enough for a dock of 320 px."""
+        return QSize(280, _HEIGHT)
+
+    @property
+    def n_points(self) -> tuple[int, int]:
+        """How many points of loss and of IoU are shown."""
+        return len(self._loss), len(self._iou)
+
+    def clear_history(self) -> None:
+        """A new network begins."""
+        self._loss.clear()
+        self._iou.clear()
+        self.draw()
+
+    def add(self, progress: Progress) -> None:
+        """Add the newest figures; `draw` shows them."""
+        if progress.loss is not None:
+            _append(self._loss, progress.step, progress.loss)
+        if progress.score is not None:
+            _append(self._iou, progress.step, progress.score)
+
+    def set_palette(self, colors: Palette) -> None:
+        """Follow napari's theme."""
+        self.setBackground(colors.background)
+        loss, iou = _LOSS[colors.dark], _IOU[colors.dark]
+        self._loss_curve.setPen(pg.mkPen(loss, width=1.5))
+        self._iou_curve.setPen(pg.mkPen(iou, width=1.5))
+        for name, color, text in (
+            ("left", loss, "loss"),
+            ("right", iou, "IoU"),
+            ("bottom", colors.muted, ""),
+        ):
+            axis = self.getPlotItem().getAxis(name)
+            axis.setPen(pg.mkPen(colors.muted, width=0.5))
+            axis.setTextPen(color)
+            axis.setStyle(tickLength=-3, maxTickLevel=0, tickTextOffset=2)
+            if text:
+                axis.setLabel(text, color=color)
+
+    def _align(self) -> None:
+        self._right.setGeometry(self.getPlotItem().vb.sceneBoundingRect())
+
+    def draw(self) -> None:
+        """Show all figures added so far."""
+        for name in ("left", "bottom"):  # numbers without a curve would mean nothing
+            self.getPlotItem().getAxis(name).setStyle(showValues=bool(self._loss))
+        self._loss_curve.setData(*_columns(self._loss))
+        self._iou_curve.setData(*_columns(self._iou))
+
+
+def _append(points: list[tuple[int, float]], step: int, value: float) -> None:
+    if points and step < points[-1][0]:
+        points.clear()  # the trainer began anew
+    points.append((step, value))
+    if len(points) > _MOST_POINTS:
+        del points[1:-1:2]
+
+
+def _columns(points: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]

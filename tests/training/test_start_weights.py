@@ -1,0 +1,67 @@
+"""The shipped layers, and the read-out that is fitted to strokes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_msd import MSDNet
+from napari_msd.training.ridge_head import fit_readout, maps_of
+from napari_msd.training.start_weights import START_DILATIONS, start_from_shipped
+
+
+def test_all_layers_of_the_quick_network_start_from_the_shipped_ones():
+    network = MSDNet(1, 2, depth=30, dilations=START_DILATIONS)
+    before = network.weight.clone()
+    assert start_from_shipped(network) == 30
+    assert not torch.equal(network.weight, before)
+    assert torch.isfinite(network.weight).all()
+
+
+def test_several_channels_see_what_their_mean_would():
+    grey = MSDNet(1, 2, depth=6, dilations=START_DILATIONS)
+    colour = MSDNet(3, 2, depth=6, dilations=START_DILATIONS)
+    start_from_shipped(grey)
+    start_from_shipped(colour)
+    plane = torch.randn(1, 1, 20, 24)
+    hidden_grey = maps_of(grey, plane)[:, 1:]
+    hidden_colour = maps_of(colour, plane.expand(-1, 3, -1, -1))[:, 3:]
+    torch.testing.assert_close(hidden_colour, hidden_grey, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "taken"),
+    [
+        ({"depth": 40, "dilations": START_DILATIONS}, 30),
+        ({"depth": 10, "dilations": (1, 2, 3, 5)}, 3),
+        ({"depth": 10, "dilations": START_DILATIONS, "width": 2}, 0),
+        ({"depth": 4, "dilations": START_DILATIONS, "ndim": 3}, 0),
+    ],
+)
+def test_only_layers_that_agree_are_taken(keywords, taken):
+    assert start_from_shipped(MSDNet(1, 2, **keywords)) == taken
+
+
+def test_the_read_out_tells_painted_pixels_apart():
+    network = MSDNet(1, 2, depth=8, dilations=START_DILATIONS)
+    start_from_shipped(network)
+    image = torch.zeros(1, 1, 32, 32)
+    image[..., 16:] = 2
+    labels = torch.full((1, 32, 32), -1)
+    labels[0, 4:28, 4:7] = 0
+    labels[0, 4:28, 25:28] = 1
+    weight, bias = fit_readout(network, image, labels, n_classes=3)
+    maps = maps_of(network, image)[0]
+    found = (torch.einsum("km,mhw->khw", weight, maps) + bias[:, None, None])[:2].argmax(0)
+    assert torch.equal(found[labels[0] >= 0], labels[0][labels[0] >= 0])
+    assert not weight[2].any()  # nothing of class 2 was painted
+
+
+def test_maps_are_what_the_network_combines():
+    network = MSDNet(1, 2, depth=5, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        network.output_weight.normal_(generator=torch.Generator().manual_seed(2))
+    image = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 1, 9, 11))).float()
+    combined = torch.einsum("km,nmhw->nkhw", network.output_weight, maps_of(network, image))
+    torch.testing.assert_close(combined, network(image), atol=1e-4, rtol=1e-4)
