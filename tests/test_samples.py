@@ -84,6 +84,6 @@ def test_manifest_offers_every_sample():
     manager.discover()
     offered = manager.get_manifest("napari-msd").contributions.sample_data
     assert {sample.key for sample in offered} >= set(samples.NAMES)
-    for sample in samples:
+    for sample in offered:
         layers = sample.open()
         assert layers[0][2] == "image"
