@@ -51,7 +51,7 @@ class Session:
         self.window, self.controller = window, window.controller
         self.overlay = self.controller.overlay
         window.new_annotation()
-        self.layer = self.controller.annotation
+        self.layer = self.controller.chosen.annotation
         self.layer.brush_size = max(size // 60, 3)
         middle = size // 2
         for offset in range(-size // 8, size // 8, 4):
@@ -67,7 +67,7 @@ class Session:
         """An untrained network on the same strokes; the trainer stays warm."""
         self.live(False)
         self.spin(1.0)
-        self.controller.start_over()
+        self.controller.weights.start_over()
         self.spin(0.5)
 
     def close(self) -> None:

@@ -57,7 +57,7 @@ def main() -> None:
         print(path)
 
     panel.class_list.show_picked(2)
-    controller.desk.pick(2)
+    controller.annotation_tools.pick(2)
     shoot("before")
     panel.live_button.click()
     wait_for(lambda: controller.overlay.has_content)
@@ -70,7 +70,7 @@ def main() -> None:
     viewer.theme = "dark"
     viewer.window.resize(1200, 800)
     panel.uncertainty_button.click()
-    unsure = controller.guide.uncertainty
+    unsure = widget.session.layers.uncertainty
     wait_for(lambda: bool(unsure.layer.data.any()))
     shoot("uncertainty")
     panel.show_me_button.click()
@@ -84,7 +84,7 @@ def main() -> None:
     dialog.grab().save(str(arguments.folder / "history.png"))
     dialog.close()
     panel.stop_button.click()
-    wait_for(lambda: controller.model is not None)
+    wait_for(lambda: controller.weights.model is not None)
     panel.predict_all_button.click()
     wait_for(lambda: not controller.work)
     shoot("predicted")

@@ -7,17 +7,15 @@ so that napari's plugin discovery, and the viewer's process, never import torch.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
+
+from napari_msd.core.version import VERSION
 
 if TYPE_CHECKING:
     from napari_msd.network import MSDNet
     from napari_msd.segmenter import MSDSegmenter
 
-try:
-    __version__ = version("napari-msd")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0.0.0"
+__version__ = VERSION
 
 __all__ = ["MSDNet", "MSDSegmenter", "__version__"]
 

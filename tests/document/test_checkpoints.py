@@ -2,8 +2,8 @@
 
 import pytest
 
+from napari_msd.core.checkpoint import VersionFigures
 from napari_msd.document.checkpoints import MOST, History
-from napari_msd.images.model_header import VersionFigures
 
 
 def figures(steps, score, pieces=10):

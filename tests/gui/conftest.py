@@ -46,7 +46,7 @@ class Opened:
 
     @property
     def client(self):
-        return self.controller.client
+        return self.controller.connection.client
 
     @property
     def status(self):
@@ -87,7 +87,7 @@ def msd(open_widget, image):
 def painted(msd, qtbot):
     """The same with an annotation that has strokes of two classes."""
     msd.panel.new_annotation_button.click()
-    layer = msd.controller.annotation
+    layer = msd.controller.chosen.annotation
     layer.brush_size = 5
     for x in range(20, 60, 3):
         layer.paint((60, x), 1)

@@ -20,7 +20,7 @@ def stack(viewer, open_widget, qtbot):
     msd.panel.new_annotation_button.click()
     msd.panel.live_button.click()
     msd.client.keep()
-    qtbot.waitUntil(lambda: msd.controller.model is not None)
+    qtbot.waitUntil(lambda: msd.controller.weights.model is not None)
     msd.panel.stop_button.click()
     for plane in (14, 15, 20):
         predict(msd, qtbot, 2, plane)

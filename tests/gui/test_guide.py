@@ -23,11 +23,11 @@ def unsure(painted, qtbot):
 def learn(msd, qtbot):
     msd.panel.live_button.click()
     msd.client.keep()
-    qtbot.waitUntil(lambda: msd.controller.model is not None)
+    qtbot.waitUntil(lambda: msd.controller.weights.model is not None)
 
 
 def layer_of(msd):
-    return msd.controller.guide.uncertainty.layer
+    return msd.session.layers.uncertainty.layer
 
 
 # --- the layer -----------------------------------------------------------------------------------
@@ -35,7 +35,7 @@ def layer_of(msd):
 
 def test_it_lies_where_the_image_lies_and_disturbs_nothing(painted, viewer, image, qtbot):
     learn(painted, qtbot)
-    annotation = painted.controller.annotation
+    annotation = painted.controller.chosen.annotation
     viewer.layers.selection.active = annotation
     painted.panel.uncertainty_button.click()
     names = [layer.name for layer in viewer.layers]
@@ -129,7 +129,7 @@ def test_looking_for_a_place_is_said(unsure):
 def test_who_paints_meanwhile_is_not_taken_away(unsure, viewer, qtbot):
     unsure.panel.show_me_button.click()
     before = tuple(viewer.scene.camera.center)
-    unsure.controller.annotation.paint((10, 10), 1)
+    unsure.controller.chosen.annotation.paint((10, 10), 1)
     qtbot.waitUntil(lambda: "Looking" not in unsure.status)
     unsure.client.say(LookHere((), Region(90, 90, 99, 99), 0.5))
     unsure.client.say(Notice("info", "said after it"))
@@ -140,12 +140,12 @@ def test_who_paints_meanwhile_is_not_taken_away(unsure, viewer, qtbot):
 def test_what_was_found_is_past_once_it_is_painted_on(unsure, qtbot):
     ask(unsure, uncertainty=0.62)
     qtbot.waitUntil(lambda: "62" in unsure.status)
-    unsure.controller.annotation.paint((10, 10), 1)
+    unsure.controller.chosen.annotation.paint((10, 10), 1)
     qtbot.waitUntil(lambda: "62" not in unsure.status)
 
 
 def test_by_its_key_while_the_annotation_is_painted_on(unsure, viewer, mouse):
-    assert viewer.layers.selection.active is unsure.controller.annotation
+    assert viewer.layers.selection.active is unsure.controller.chosen.annotation
     mouse.key(Qt.Key.Key_N, "n")
     assert unsure.client.calls[-1] == "show me"
 
@@ -172,7 +172,7 @@ def test_a_speck_is_zoomed_in_on_and_a_large_place_is_not(unsure, viewer, qtbot)
     qtbot.waitUntil(lambda: "50" in unsure.status)
     assert viewer.scene.camera.zoom == zoom
     viewer.reset_view()
-    qtbot.waitUntil(lambda: unsure.controller.view.view().region.shape == (128, 160))
+    qtbot.waitUntil(lambda: unsure.controller.screen.view().region.shape == (128, 160))
     ask(unsure, region=Region(0, 0, 8, 8), uncertainty=0.9)
     qtbot.waitUntil(lambda: "90" in unsure.status)
     assert viewer.scene.camera.zoom == pytest.approx(zoom * 4, rel=0.01)
@@ -186,12 +186,12 @@ def test_sliders_go_to_the_plane(viewer, open_widget, qtbot):
     msd.panel.new_annotation_button.click()
     learn(msd, qtbot)
     ask(msd, plane=(6,))
-    qtbot.waitUntil(lambda: msd.controller.view.shown_plane() == (6,))
+    qtbot.waitUntil(lambda: msd.controller.screen.shown_plane() == (6,))
     assert viewer.dims.point[0] == 6 * stack.scale[0]
 
 
 def test_an_answer_about_an_earlier_image_is_not_followed(unsure, viewer):
     before = tuple(viewer.scene.camera.center)
     unsure.panel.show_me_button.click()
-    unsure.controller.guide.look(LookHere((3,), Region(0, 0, 8, 8), 0.9))
+    unsure.controller.active_learning.look(LookHere((3,), Region(0, 0, 8, 8), 0.9))
     assert tuple(viewer.scene.camera.center) == before

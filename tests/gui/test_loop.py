@@ -4,7 +4,7 @@ import numpy as np
 import psutil
 import pytest
 
-from napari_msd.widgets.live_button import LiveState
+from napari_msd.session.work_state import LiveState
 
 SECOND = 1000
 PATIENCE = 120 * SECOND
@@ -21,7 +21,7 @@ def msd(open_widget, image):
 def painted(msd, mouse):
     """Strokes of two classes, by mouse."""
     msd.panel.new_annotation_button.click()
-    layer = msd.controller.annotation
+    layer = msd.controller.chosen.annotation
     layer.brush_size = 7
     mouse.stroke(layer, (20, 20), (100, 60))
     layer.selected_label = 2
@@ -52,7 +52,7 @@ def test_paint_train_see_correct_undo_stop_export(painted, viewer, mouse, qtbot,
     assert controller.state is LiveState.TRAINING
     pid = painted.client.pid
 
-    layer = controller.annotation
+    layer = controller.chosen.annotation
     layer.selected_label = 3
     layer.brush_size = 13
     mouse.stroke(layer, (110, 90), (110, 150))
@@ -65,7 +65,7 @@ def test_paint_train_see_correct_undo_stop_export(painted, viewer, mouse, qtbot,
 
     panel.stop_button.click()
     assert not panel.live_button.isChecked()
-    qtbot.waitUntil(lambda: controller.model is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: controller.weights.model is not None, timeout=PATIENCE)
     panel.predict_all_button.click()
     qtbot.waitUntil(lambda: not controller.work, timeout=PATIENCE)
     qtbot.waitUntil(lambda: bool(painted.overlay.data.all()), timeout=PATIENCE)
@@ -80,7 +80,7 @@ def test_paint_train_see_correct_undo_stop_export(painted, viewer, mouse, qtbot,
     painted.session.results.save_model(model)
     before = painted.overlay.data.copy()
     panel.start_over_button.click()
-    assert controller.model is None
+    assert controller.weights.model is None
     painted.session.results.load_model(model)
     assert "bright" in painted.status
     panel.predict_all_button.click()
@@ -90,15 +90,15 @@ def test_paint_train_see_correct_undo_stop_export(painted, viewer, mouse, qtbot,
 
 def test_killed_trainer_is_said_and_training_goes_on(painted, qtbot):
     painted.panel.live_button.click()
-    qtbot.waitUntil(lambda: painted.controller.model is not None, timeout=PATIENCE)
-    strokes, pid = painted.controller.annotation.data.copy(), painted.client.pid
+    qtbot.waitUntil(lambda: painted.controller.weights.model is not None, timeout=PATIENCE)
+    strokes, pid = painted.controller.chosen.annotation.data.copy(), painted.client.pid
     psutil.Process(pid).kill()
     qtbot.waitUntil(lambda: "stopped unexpectedly" in painted.status, timeout=PATIENCE)
     qtbot.waitUntil(
         lambda: painted.controller.state is LiveState.TRAINING and painted.client.pid != pid,
         timeout=PATIENCE,
     )
-    np.testing.assert_array_equal(painted.controller.annotation.data, strokes)
+    np.testing.assert_array_equal(painted.controller.chosen.annotation.data, strokes)
     assert painted.panel.live_button.isChecked()
 
 
@@ -123,7 +123,7 @@ def test_update_once_trains_shows_and_stops(painted, qtbot):
 
 def test_inputs_nothing_can_be_learned_from_are_said(painted, image, qtbot):
     """One trainer for all: each bad input is one sentence, and loses nothing."""
-    panel, layer = painted.panel, painted.controller.annotation
+    panel, layer = painted.panel, painted.controller.chosen.annotation
     good, strokes = image.data.copy(), layer.data.copy()
 
     layer.data = np.where(strokes == 1, strokes, 0)

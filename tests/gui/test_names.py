@@ -44,7 +44,7 @@ def test_nor_is_the_name_of_a_layer(painted, image):
 
 def test_nor_in_the_question_before_a_class_is_removed(painted, qtbot, monkeypatch):
     painted.controller.classes.rename(1, MARKUP)
-    painted.controller.desk.pick(1)
+    painted.controller.annotation_tools.pick(1)
     seen = []
 
     def look(box):
@@ -63,7 +63,7 @@ def test_nor_in_the_question_before_a_class_is_removed(painted, qtbot, monkeypat
 def test_names_of_any_language_are_kept(painted, name):
     painted.controller.classes.rename(1, name)
     assert painted.controller.classes[1].name == name
-    assert painted.controller.annotation.metadata["napari_msd_classes"]["1"]["name"] == name
+    assert painted.controller.chosen.annotation.metadata["napari_msd_classes"]["1"]["name"] == name
 
 
 def test_what_no_file_can_hold_is_taken_out_where_it_is_typed(painted):
@@ -141,17 +141,17 @@ def test_no_list_eats_the_key_of_live(painted, qtbot, name):
 
 
 def test_nor_the_keys_of_classes(painted, qtbot):
-    painted.controller.desk.pick(1)
+    painted.controller.annotation_tools.pick(1)
     press(qtbot, painted.panel.device_combo, Qt.Key.Key_2, "2")
-    assert painted.controller.annotation.selected_label == 2
+    assert painted.controller.chosen.annotation.selected_label == 2
 
 
 # --- the brush ----------------------------------------------------------------------------------
 
 
 def test_the_brush_leaves_a_removed_class(painted, qtbot):
-    layer = painted.controller.annotation
-    painted.controller.desk.pick(2)
+    layer = painted.controller.chosen.annotation
+    painted.controller.annotation_tools.pick(2)
     painted.session.class_actions.remove(2)
     assert layer.selected_label == 1
     assert painted.panel.class_list.current_value == 1
@@ -161,9 +161,9 @@ def test_the_brush_leaves_a_removed_class(painted, qtbot):
 
 
 def test_a_merged_class_leaves_the_brush_to_the_other(painted):
-    painted.controller.desk.pick(2)
+    painted.controller.annotation_tools.pick(2)
     painted.session.class_actions.merge(2, 1)
-    assert painted.controller.annotation.selected_label == 1
+    assert painted.controller.chosen.annotation.selected_label == 1
 
 
 def test_a_class_is_removed_from_planes_that_nobody_has_looked_at(
@@ -248,7 +248,7 @@ def test_a_class_is_never_removed_from_another_annotation(
 
 
 def test_buttons_of_a_class_follow_the_brush(painted):
-    layer = painted.controller.annotation
+    layer = painted.controller.chosen.annotation
     layer.selected_label = 7
     painted.session._refresh()
     assert not painted.panel.remove_class_button.isEnabled()

@@ -28,7 +28,7 @@ def test_it_lies_where_the_image_lies_just_below_the_annotation(painted, viewer,
 
 
 def test_active_layer_selection_and_mode_stay(painted, viewer, image, qtbot):
-    layer = painted.controller.annotation
+    layer = painted.controller.chosen.annotation
     viewer.layers.selection = {image, layer}
     viewer.layers.selection.active = image
     image.mode = "transform"
@@ -76,7 +76,7 @@ def on_screen(viewer, layer, pixel, mouse):
 
 def test_only_what_is_new_goes_to_the_screen(painted, viewer, image, qtbot, mouse):
     overlay = start(painted, qtbot, 1)
-    painted.controller.annotation.visible = image.visible = False
+    painted.controller.chosen.annotation.visible = image.visible = False
     overlay.opacity = 1
     before = on_screen(viewer, overlay, (20, 20), mouse)
     whole, parts = [], []
@@ -129,7 +129,7 @@ def test_repaints_that_cost_much_come_less_often(painted, qtbot, monkeypatch):
 def test_class_colours_reach_overlay_strokes_and_list(painted, qtbot):
     overlay = start(painted, qtbot)
     painted.controller.classes.recolor(1, "#ff0000")
-    for layer in (overlay, painted.controller.annotation):
+    for layer in (overlay, painted.controller.chosen.annotation):
         np.testing.assert_allclose(layer.colormap.map(1)[:3], (1, 0, 0), atol=0.01)
         assert layer.colormap.map(0)[3] == 0
 

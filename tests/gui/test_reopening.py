@@ -21,7 +21,7 @@ def reopened(painted, viewer, open_widget, qtbot):
 
 
 def test_the_network_and_its_history_are_there(reopened):
-    assert reopened.controller.model == b"second"
+    assert reopened.controller.weights.model == b"second"
     versions = reopened.controller.network.history.versions
     assert [version.model for version in versions] == [b"first", b"second"]
     assert reopened.client.opened[-1] == b"second"
@@ -44,7 +44,7 @@ def test_the_segmentation_can_be_exported_at_once(reopened, qtbot, tmp_path):
 
 def test_the_same_layers_are_chosen(painted, viewer, image, open_widget, qtbot):
     viewer.add_image(np.ones((30, 20)), name="later")
-    annotation = painted.controller.annotation
+    annotation = painted.controller.chosen.annotation
     viewer.add_labels(
         np.zeros(image.data.shape, np.uint8), name="first", scale=image.scale, units=image.units
     )
@@ -53,8 +53,8 @@ def test_the_same_layers_are_chosen(painted, viewer, image, open_widget, qtbot):
     viewer.window.remove_dock_widget(painted.dock)
     qtbot.waitUntil(lambda: painted.widget.session is None)
     again = open_widget(FakeClient, name="again")
-    assert again.controller.image is image
-    assert again.controller.annotation is annotation
+    assert again.controller.chosen.image is image
+    assert again.controller.chosen.annotation is annotation
 
 
 def test_preset_and_device_stay_as_chosen(painted, viewer, open_widget, qtbot):
@@ -75,7 +75,7 @@ def test_what_start_over_took_can_still_be_brought_back(reopened, viewer, open_w
     again = open_widget(FakeClient, name="third")
     assert again.panel.start_over_button.text() == "Bring back"
     again.panel.start_over_button.click()
-    assert again.controller.model == b"second"
+    assert again.controller.weights.model == b"second"
 
 
 def test_it_does_not_outlive_the_viewer(painted, viewer):

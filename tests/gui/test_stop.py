@@ -3,8 +3,8 @@
 import numpy as np
 from fake_client import FakeClient
 
+from napari_msd.session.work_state import LiveState
 from napari_msd.trainer.messages import Finished, Notice, TrainerDied
-from napari_msd.widgets.live_button import LiveState
 
 
 def settle(msd, qtbot):
@@ -66,7 +66,7 @@ def test_a_trainer_that_died_has_stopped(painted, qtbot):
 
 def test_the_end_of_stopped_work_does_not_end_the_next(painted, qtbot):
     painted.client.keep()
-    qtbot.waitUntil(lambda: painted.controller.model is not None)
+    qtbot.waitUntil(lambda: painted.controller.weights.model is not None)
     painted.client.answers_stop = False
     painted.panel.predict_all_button.click()
     painted.panel.stop_button.click()
@@ -94,7 +94,7 @@ def test_predict_all_while_live_is_shown_as_such(painted, qtbot):
 
 def test_lost_work_is_said_when_the_trainer_dies(painted, qtbot):
     painted.client.keep()
-    qtbot.waitUntil(lambda: painted.controller.model is not None)
+    qtbot.waitUntil(lambda: painted.controller.weights.model is not None)
     painted.panel.predict_all_button.click()
     painted.client.say(TrainerDied("It died.", True))
     qtbot.waitUntil(lambda: "Predict all was lost" in painted.status)
@@ -108,7 +108,7 @@ def test_weights_of_another_preset_that_come_late_are_not_filed_under_the_new_on
     painted.client.keep(b"quick weights")
     painted.panel.preset_combo.setCurrentText("paper")  # before they were heard
     settle(painted, qtbot)
-    assert painted.controller.model is None
+    assert painted.controller.weights.model is None
     assert painted.client.opened[-1] is None
 
 
@@ -126,11 +126,11 @@ def test_weights_that_come_after_going_back_do_not_take_its_place(painted, qtbot
     painted.panel.live_button.click()
     painted.client.keep(b"first", painted=400)
     painted.client.keep(b"second", painted=700)
-    qtbot.waitUntil(lambda: painted.controller.model == b"second")
+    qtbot.waitUntil(lambda: painted.controller.weights.model == b"second")
     painted.client.keep(b"third", painted=700)
-    painted.controller.go_back(painted.controller.network.history.versions[0])
+    painted.controller.weights.go_back(painted.controller.network.history.versions[0])
     settle(painted, qtbot)
-    assert painted.controller.model == b"first"
+    assert painted.controller.weights.model == b"first"
 
 
 def test_the_end_of_work_is_heard_though_another_image_was_chosen(painted, viewer, qtbot):
@@ -149,23 +149,23 @@ def test_the_end_of_work_is_heard_though_another_image_was_chosen(painted, viewe
 
 def test_a_notice_goes_with_the_next_stroke(painted, qtbot):
     settle(painted, qtbot)
-    painted.controller.annotation.paint((10, 10), 1)
+    painted.controller.chosen.annotation.paint((10, 10), 1)
     qtbot.waitUntil(lambda: "marker" not in painted.status)
 
 
 def test_a_warning_does_not_go_with_the_next_stroke(painted, qtbot):
     painted.client.say(Notice("warning", "Less memory than wished."))
     qtbot.waitUntil(lambda: "Less memory" in painted.status)
-    painted.controller.annotation.paint((10, 10), 1)
+    painted.controller.chosen.annotation.paint((10, 10), 1)
     qtbot.waitUntil(lambda: not painted.controller.strokes.busy)
     assert "Less memory" in painted.status
 
 
 def test_a_notice_goes_with_undo(painted, qtbot):
-    painted.controller.annotation.paint((10, 10), 1)
+    painted.controller.chosen.annotation.paint((10, 10), 1)
     qtbot.waitUntil(lambda: not painted.controller.strokes.busy)
     settle(painted, qtbot)
-    painted.controller.annotation.undo()
+    painted.controller.chosen.annotation.undo()
     qtbot.waitUntil(lambda: "marker" not in painted.status)
 
 

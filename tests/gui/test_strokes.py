@@ -7,14 +7,14 @@ from qtpy.QtCore import Qt
 
 def same(msd, plane=()):
     """Whether the trainer knows exactly what is painted."""
-    layer = msd.controller.annotation
+    layer = msd.controller.chosen.annotation
     known = msd.client.strokes.get(plane, np.zeros(layer.data.shape[-2:], np.uint8))
     return np.array_equal(known, layer.data[plane])
 
 
 def test_mouse_stroke(msd, qtbot, mouse):
     msd.panel.new_annotation_button.click()
-    layer = msd.controller.annotation
+    layer = msd.controller.chosen.annotation
     mouse.stroke(layer, (40, 30), (60, 70))
     assert layer.data.any()
     qtbot.waitUntil(lambda: bool(msd.client.strokes) and same(msd))
@@ -22,7 +22,7 @@ def test_mouse_stroke(msd, qtbot, mouse):
 
 
 def test_undo_and_redo(painted, qtbot, mouse):
-    layer = painted.controller.annotation
+    layer = painted.controller.chosen.annotation
     before = layer.data.copy()
     mouse.stroke(layer, (20, 20), (20, 120))
     qtbot.waitUntil(lambda: same(painted))
@@ -46,12 +46,12 @@ def test_undo_and_redo(painted, qtbot, mouse):
     ids=["fill", "data_setitem", "script", "other data", "all erased"],
 )
 def test_changes_by_other_means(painted, qtbot, change):
-    change(painted.controller.annotation)
+    change(painted.controller.chosen.annotation)
     qtbot.waitUntil(lambda: same(painted))
 
 
 def test_a_painted_value_without_a_class_makes_one(painted, qtbot):
-    painted.controller.annotation.paint((20, 20), 7)
+    painted.controller.chosen.annotation.paint((20, 20), 7)
     qtbot.waitUntil(lambda: 7 in painted.controller.classes)
     assert painted.controller.classes[7].pixels == 21
     texts = [painted.panel.class_list.item(i).text() for i in range(3)]
@@ -76,7 +76,7 @@ def test_strokes_on_planes_of_a_stack(viewer, open_widget, qtbot, mouse):
     msd = open_widget(FakeClient)
     assert "6 slices" in msd.panel.image_text.text()
     msd.panel.new_annotation_button.click()
-    layer = msd.controller.annotation
+    layer = msd.controller.chosen.annotation
     layer.brush_size = 4
     viewer.dims.set_current_step(0, 4)
     mouse.stroke(layer, (10, 10), (10, 40))
@@ -94,7 +94,7 @@ def test_a_brush_through_planes_is_found(viewer, open_widget, qtbot):
     viewer.add_image(np.zeros((6, 64, 64)), name="stack")
     msd = open_widget(FakeClient)
     msd.panel.new_annotation_button.click()
-    layer = msd.controller.annotation
+    layer = msd.controller.chosen.annotation
     layer.n_edit_dimensions, layer.brush_size = 3, 5
     layer.paint((3, 20, 20), 1)
     painted = {(int(z),) for z in np.flatnonzero(layer.data.any(axis=(1, 2)))}
@@ -115,7 +115,7 @@ def stack(viewer, open_widget):
 
 def test_a_script_that_paints_where_nobody_looks_is_found(viewer, open_widget, qtbot):
     msd = stack(viewer, open_widget)
-    layer = msd.controller.annotation
+    layer = msd.controller.chosen.annotation
     qtbot.waitUntil(lambda: not msd.controller.strokes.busy)
     layer.paint((4, 20, 20), 2)
     assert layer.data[4].any()
@@ -124,7 +124,7 @@ def test_a_script_that_paints_where_nobody_looks_is_found(viewer, open_widget, q
 
 def test_undo_reaches_a_plane_that_is_no_longer_shown(viewer, open_widget, qtbot, mouse):
     msd = stack(viewer, open_widget)
-    layer = msd.controller.annotation
+    layer = msd.controller.chosen.annotation
     viewer.dims.set_current_step(0, 4)
     mouse.stroke(layer, (10, 10), (10, 40))
     qtbot.waitUntil(lambda: (4,) in msd.client.strokes and same(msd, (4,)))
@@ -137,7 +137,7 @@ def test_undo_reaches_a_plane_that_is_no_longer_shown(viewer, open_widget, qtbot
 
 def test_undo_while_the_strokes_are_hidden(viewer, open_widget, qtbot, mouse):
     msd = stack(viewer, open_widget)
-    layer = msd.controller.annotation
+    layer = msd.controller.chosen.annotation
     mouse.stroke(layer, (10, 10), (10, 40))
     qtbot.waitUntil(lambda: (0,) in msd.client.strokes and same(msd, (0,)))
     layer.visible = False
@@ -154,7 +154,7 @@ def test_painting_on_a_cut_across_planes(viewer, open_widget, qtbot):
     viewer.add_image(np.zeros((6, 64, 48)), name="stack")
     msd = open_widget(FakeClient)
     msd.panel.new_annotation_button.click()
-    layer = msd.controller.annotation
+    layer = msd.controller.chosen.annotation
     viewer.dims.order = (1, 0, 2)
     layer.brush_size = 3
     layer.paint((3, 20, 20), 1)
@@ -175,7 +175,7 @@ def test_strokes_there_before_the_widget(viewer, image, open_widget, qtbot):
 
 
 def test_number_keys_pick_classes_only_while_the_layer_is_ours(painted, mouse, viewer):
-    layer = painted.controller.annotation
+    layer = painted.controller.chosen.annotation
     mouse.key(Qt.Key.Key_2, "2")
     assert (layer.selected_label, layer.mode) == (2, "paint")
     layer.mode = "fill"

@@ -8,8 +8,9 @@ from fake_client import FakeClient
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
+from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.settings import Settings
-from napari_msd.images.model_file import ClassInfo, ModelRecord, parameter_shapes, read
+from napari_msd.images.model_file import ModelRecord, parameter_shapes, read
 from napari_msd.trainer.messages import Measured
 
 
@@ -40,7 +41,7 @@ def learned(painted, qtbot):
     painted.panel.live_button.click()
     painted.client.keep(b"first", step=100, score=0.9, pieces=20, painted=400)
     painted.client.keep(b"second", step=300, score=0.6, pieces=31, painted=700)
-    qtbot.waitUntil(lambda: painted.controller.model == b"second")
+    qtbot.waitUntil(lambda: painted.controller.weights.model == b"second")
     return painted
 
 
@@ -81,7 +82,9 @@ def test_all_versions_are_measured_on_the_strokes_of_now(learned, qtbot):
     assert learned.client.measured == [b"first", b"second"]
     learned.client.say(Measured({0: 0.55, 1: 0.65}, learned.client.request))
     qtbot.waitUntil(lambda: [row[2] for row in rows(dialog)] == [".65", ".55"])
-    learned.controller.annotation.paint((10, 10), 1)  # another question: they are asked again
+    learned.controller.chosen.annotation.paint(
+        (10, 10), 1
+    )  # another question: they are asked again
     qtbot.waitUntil(lambda: [row[2] for row in rows(dialog)] == ["(.60)", "(.90)"])
     qtbot.waitUntil(lambda: learned.client.calls.count("measure") == 2)
 
@@ -111,7 +114,7 @@ def test_without_versions_there_is_nothing_to_go_back_to(painted):
 
 def test_going_back_shows_it_and_trains_on_from_it(learned, qtbot):
     go_back_to(learned, qtbot, 1)
-    assert learned.controller.model == b"first"
+    assert learned.controller.weights.model == b"first"
     assert learned.client.opened[-1] == b"first"
     assert learned.client.live
     assert "step 100" in learned.status
@@ -121,7 +124,7 @@ def test_going_back_shows_it_and_trains_on_from_it(learned, qtbot):
 def test_going_back_can_be_taken_back(learned, qtbot):
     go_back_to(learned, qtbot, 1)
     learned.client.keep(b"third", step=150, score=0.91, pieces=31, painted=700)
-    qtbot.waitUntil(lambda: learned.controller.model == b"third")
+    qtbot.waitUntil(lambda: learned.controller.weights.model == b"third")
     dialog = go_back_to(learned, qtbot, 1)
     assert learned.client.opened[-1] == b"second"
     assert [row[4] for row in rows(dialog)] == ["150", "300", "100"]
@@ -148,7 +151,7 @@ def test_versions_outlive_start_over_and_a_dead_trainer(learned, qtbot):
     learned.client.say(TrainerDied("It died.", True))
     qtbot.waitUntil(lambda: "It died" in learned.status)
     learned.panel.start_over_button.click()
-    assert learned.controller.model is None
+    assert learned.controller.weights.model is None
     assert [row[0] for row in rows(open_history(learned))] == ["", ""]
     learned.panel.start_over_button.click()  # Bring back
     assert [row[0] for row in rows(open_history(learned))] == ["●", ""]
@@ -248,7 +251,7 @@ def test_a_long_stroke_asks_once(learned, qtbot):
     open_history(learned)
     asked = learned.client.calls.count("measure")
     for x in range(20, 100, 4):
-        learned.controller.annotation.paint((90, x), 1)
+        learned.controller.chosen.annotation.paint((90, x), 1)
         learned.controller.strokes.finish()
     assert learned.client.calls.count("measure") == asked
     qtbot.waitUntil(lambda: learned.client.calls.count("measure") == asked + 1)
@@ -270,7 +273,7 @@ def test_a_loaded_model_stays_in_the_history_of_the_image_that_came_later(
     assert [v.source for v in msd.controller.network.history.versions] == ["nuclei.safetensors"]
     msd.panel.start_over_button.click()
     msd.panel.start_over_button.click()  # Bring back
-    assert ModelRecord.from_bytes(msd.controller.model).steps == 500
+    assert ModelRecord.from_bytes(msd.controller.weights.model).steps == 500
 
 
 def test_going_back_brings_the_settings_of_that_version(painted, qtbot, tmp_path):
@@ -281,5 +284,5 @@ def test_going_back_brings_the_settings_of_that_version(painted, qtbot, tmp_path
     painted.panel.start_over_button.click()
     painted.panel.live_button.click()
     assert painted.client.opened[0].depth == 30
-    painted.controller.go_back(loaded)
+    painted.controller.weights.go_back(loaded)
     assert (painted.client.opened[0].depth, painted.client.opened[0].seed) == (2, 99)

@@ -7,9 +7,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from napari_msd.plugin.files import calibration
+from napari_msd.session.work_state import LiveState
 from napari_msd.trainer.messages import Notice, Progress, TrainerDied
 from napari_msd.widgets.class_list import score_text
-from napari_msd.widgets.live_button import LiveState
 
 CONTRACT = [
     "image_combo",
@@ -58,9 +58,9 @@ def test_steps_from_image_to_live_are_said(msd, qtbot):
     assert "Press +" in msd.status
     msd.panel.new_annotation_button.click()
     assert "Paint a few strokes of at least two classes, then press Live." in msd.status
-    msd.controller.annotation.paint((20, 20), 1)
+    msd.controller.chosen.annotation.paint((20, 20), 1)
     qtbot.waitUntil(lambda: "second class" in msd.status)
-    msd.controller.annotation.paint((60, 20), 2)
+    msd.controller.chosen.annotation.paint((60, 20), 2)
     qtbot.waitUntil(lambda: "Press Live" in msd.status)
 
 
@@ -81,7 +81,7 @@ def test_combo_texts_are_layer_names_and_follow_renaming(painted, viewer, image)
     assert painted.panel.image_combo.currentText() == "cells"
     image.name = "mito"
     assert painted.panel.image_combo.currentText() == "mito"
-    painted.controller.annotation.name = "my strokes"
+    painted.controller.chosen.annotation.name = "my strokes"
     assert painted.panel.annotation_combo.currentText() == "my strokes"
 
 
@@ -93,8 +93,8 @@ def test_choosing_by_index_from_code_is_choosing(painted, viewer, image):
         units=image.units,
     )
     painted.panel.image_combo.setCurrentIndex(1)
-    assert painted.controller.image is other
-    assert painted.controller.annotation is viewer.layers["strokes"]
+    assert painted.controller.chosen.image is other
+    assert painted.controller.chosen.annotation is viewer.layers["strokes"]
 
 
 def test_an_annotation_of_one_image_is_not_pressed_on_another(painted, viewer, image):
@@ -103,7 +103,7 @@ def test_an_annotation_of_one_image_is_not_pressed_on_another(painted, viewer, i
     assert painted.panel.annotation_combo.currentText() == ""
     assert painted.panel.status_label.level != "error"
     painted.panel.image_combo.setCurrentText("cells")
-    assert painted.controller.annotation is viewer.layers["strokes"]
+    assert painted.controller.chosen.annotation is viewer.layers["strokes"]
 
 
 def test_what_was_understood_is_said_in_words(viewer, open_widget):
@@ -125,7 +125,7 @@ def test_rgb_image_is_learned_in_colour(viewer, open_widget):
     viewer.add_image(pixels, name="photo")
     msd = open_widget(FakeClient)
     msd.panel.new_annotation_button.click()
-    assert msd.controller.annotation.data.shape == (40, 50)
+    assert msd.controller.chosen.annotation.data.shape == (40, 50)
     _, shape, channels, read, _ = msd.client.opened
     assert (shape, channels) == ((40, 50), 3)
     np.testing.assert_array_equal(read(()), pixels)
@@ -136,7 +136,7 @@ def test_pyramid_is_learned_at_its_finest_level(viewer, open_widget):
     viewer.add_image(levels, multiscale=True, name="pyramid")
     msd = open_widget(FakeClient)
     msd.panel.new_annotation_button.click()
-    assert msd.controller.annotation.data.shape == (64, 64)
+    assert msd.controller.chosen.annotation.data.shape == (64, 64)
     assert msd.client.opened[1] == (64, 64)
     assert msd.client.opened[3](()).shape == (64, 64)
 
@@ -185,7 +185,7 @@ def test_live_button_tells_every_state(painted, qtbot):
 
 def test_live_sends_strokes_view_and_then_live(painted, qtbot):
     painted.panel.live_button.click()
-    client, layer = painted.client, painted.controller.annotation
+    client, layer = painted.client, painted.controller.chosen.annotation
     np.testing.assert_array_equal(client.strokes[()], layer.data)
     assert client.view is not None
     assert client.live
@@ -275,7 +275,7 @@ def test_stop_keeps_weights_and_overlay_and_asks_nothing(painted, qtbot):
     assert not painted.panel.live_button.isChecked()
     assert painted.client.calls[-1] == "cancel"
     assert (painted.overlay.data == 2).all()
-    assert painted.controller.model == b"weights"
+    assert painted.controller.weights.model == b"weights"
 
 
 def test_work_that_ends_shows_how_long_it_takes(painted, qtbot):
@@ -291,7 +291,7 @@ def test_work_that_ends_shows_how_long_it_takes(painted, qtbot):
 )
 def test_what_is_under_way_is_said(painted, qtbot, work, words):
     painted.client.keep()
-    qtbot.waitUntil(lambda: painted.controller.model is not None)
+    qtbot.waitUntil(lambda: painted.controller.weights.model is not None)
     button = {"update": "update_once_button", "predict": "predict_all_button"}[work]
     getattr(painted.panel, button).click()
     assert words in painted.status
@@ -301,7 +301,7 @@ def test_what_is_under_way_is_said(painted, qtbot, work, words):
 
 def test_update_once_with_one_class_says_what_is_missing(msd, qtbot):
     msd.panel.new_annotation_button.click()
-    msd.controller.annotation.paint((20, 20), 1)
+    msd.controller.chosen.annotation.paint((20, 20), 1)
     qtbot.waitUntil(lambda: "second class" in msd.status)
     msd.panel.update_once_button.click()
     assert "at least two classes" in msd.status
@@ -310,7 +310,7 @@ def test_update_once_with_one_class_says_what_is_missing(msd, qtbot):
 
 def test_live_with_one_class_says_which_step_is_next(msd, qtbot):
     msd.panel.new_annotation_button.click()
-    msd.controller.annotation.paint((20, 20), 1)
+    msd.controller.chosen.annotation.paint((20, 20), 1)
     msd.panel.live_button.click()
     msd.client.say(Progress("waiting", steps_per_second=50.0, needs="Paint more."))
     qtbot.waitUntil(lambda: msd.panel.live_button.state is LiveState.WAITING)
@@ -323,7 +323,7 @@ def test_without_a_brush_in_hand_it_says_how_to_take_it(msd, viewer, image):
         np.zeros(image.data.shape, np.uint8), name="mine", scale=image.scale, units=image.units
     )
     assert "Click a class" in msd.status
-    msd.controller.desk.pick(1)
+    msd.controller.annotation_tools.pick(1)
     assert "Paint a few strokes" in msd.status
 
 
@@ -361,11 +361,11 @@ def test_dead_trainer_is_said_and_live_goes_on(painted, qtbot):
     assert painted.controller.state is LiveState.STARTING
     painted.client.train()
     qtbot.waitUntil(lambda: painted.controller.state is LiveState.TRAINING)
-    before = painted.controller.annotation.data.copy()
+    before = painted.controller.chosen.annotation.data.copy()
     painted.client.say(TrainerDied("It died again.", False))
     qtbot.waitUntil(lambda: "died again" in painted.status)
     assert not painted.panel.live_button.isChecked()
-    np.testing.assert_array_equal(painted.controller.annotation.data, before)
+    np.testing.assert_array_equal(painted.controller.chosen.annotation.data, before)
     painted.panel.live_button.click()
     assert painted.client.calls.count("open") == 2
 
@@ -375,13 +375,15 @@ def test_another_preset_while_live_starts_the_other_network(painted):
     painted.panel.preset_combo.setCurrentText("balanced")
     assert painted.client.opened[0].preset == "balanced"
     assert painted.client.live
-    np.testing.assert_array_equal(painted.client.strokes[()], painted.controller.annotation.data)
+    np.testing.assert_array_equal(
+        painted.client.strokes[()], painted.controller.chosen.annotation.data
+    )
 
 
 def test_another_device_keeps_the_weights(painted, qtbot):
     painted.panel.live_button.click()
     painted.client.keep(b"weights")
-    qtbot.waitUntil(lambda: painted.controller.model == b"weights")
+    qtbot.waitUntil(lambda: painted.controller.weights.model == b"weights")
     painted.panel.device_combo.setCurrentText("torch")
     settings, *_, model = painted.client.opened
     assert (settings.device, model) == ("torch", b"weights")
@@ -395,12 +397,12 @@ def test_start_over_forgets_the_network_and_can_be_taken_back(painted, qtbot):
     painted.panel.stop_button.click()
     button = painted.panel.start_over_button
     button.click()
-    assert painted.controller.model is None
+    assert painted.controller.weights.model is None
     assert not painted.overlay.data.any()
-    assert painted.controller.annotation.data.any()
+    assert painted.controller.chosen.annotation.data.any()
     assert button.text() == "Bring back"
     button.click()
-    assert painted.controller.model == b"weights"
+    assert painted.controller.weights.model == b"weights"
     assert painted.client.opened[-1] == b"weights"
     assert (painted.overlay.data == 1).all()
     assert button.text() == "Start over"
@@ -411,7 +413,7 @@ def test_start_over_can_be_repeated_and_history_has_what_was_forgotten(painted, 
     painted.panel.live_button.click()
     for model in (b"old", b"new", b"newer"):
         painted.client.keep(model)
-        qtbot.waitUntil(lambda model=model: painted.controller.model == model)
+        qtbot.waitUntil(lambda model=model: painted.controller.weights.model == model)
         assert button.text() == "Start over"
         button.click()
         assert painted.client.opened[-1] is None
@@ -431,7 +433,7 @@ def test_predict_all_asks_for_the_shown_plane_first(viewer, open_widget, qtbot):
     assert "There is no network yet" in msd.panel.predict_all_button.toolTip()
     msd.panel.new_annotation_button.click()
     msd.client.keep()
-    qtbot.waitUntil(lambda: msd.controller.model is not None)
+    qtbot.waitUntil(lambda: msd.controller.weights.model is not None)
     viewer.dims.set_current_step(0, 3)
     msd.panel.predict_all_button.click()
     assert msd.client.planes == [(3,), (0,), (1,), (2,), (4,)]
@@ -464,7 +466,7 @@ def test_deleted_while_nothing_runs_is_said(painted, viewer, what):
 @pytest.mark.parametrize("button", ["update_once_button", "predict_all_button"])
 def test_work_ends_when_another_image_is_chosen(painted, viewer, qtbot, button):
     painted.client.keep()
-    qtbot.waitUntil(lambda: painted.controller.model is not None)
+    qtbot.waitUntil(lambda: painted.controller.weights.model is not None)
     getattr(painted.panel, button).click()
     assert painted.controller.work
     viewer.add_image(np.zeros((128, 160), np.float32), name="other")
@@ -484,7 +486,7 @@ def test_a_device_is_tried_when_it_is_chosen(painted, qtbot):
 def test_renamed_while_live(painted, viewer, image, qtbot):
     painted.panel.live_button.click()
     image.name = "renamed"
-    painted.controller.annotation.name = "renamed too"
+    painted.controller.chosen.annotation.name = "renamed too"
     assert painted.panel.live_button.isChecked()
     assert painted.client.calls.count("open") == 1
 
@@ -494,7 +496,9 @@ def test_image_data_replaced_while_live_is_learned_from(painted, image):
     image.data = image.data * 2 + 1
     assert painted.client.live
     np.testing.assert_array_equal(painted.client.opened[3](()), image.data)
-    np.testing.assert_array_equal(painted.client.strokes[()], painted.controller.annotation.data)
+    np.testing.assert_array_equal(
+        painted.client.strokes[()], painted.controller.chosen.annotation.data
+    )
 
 
 def test_image_of_another_shape_while_live_is_said(painted, image):
@@ -575,7 +579,7 @@ def test_opened_again_finds_its_classes_and_overlay(painted, viewer, open_widget
 
 
 def test_removed_class_is_erased_and_undo_brings_both_back(painted, viewer, qtbot):
-    layer = painted.controller.annotation
+    layer = painted.controller.chosen.annotation
     before = layer.data.copy()
     painted.session.class_actions.remove(2)
     assert not (layer.data == 2).any()
@@ -604,7 +608,7 @@ def test_removed_class_comes_back_in_a_lazy_array_too(viewer, image, open_widget
 
 
 def test_merged_class_is_one_step_of_undo(painted, qtbot):
-    layer = painted.controller.annotation
+    layer = painted.controller.chosen.annotation
     before = layer.data.copy()
     painted.session.class_actions.merge(2, 1)
     np.testing.assert_array_equal(layer.data, np.where(before == 2, 1, before))
@@ -617,7 +621,7 @@ def test_class_without_strokes_is_removed_without_asking(painted, monkeypatch):
     monkeypatch.setattr("napari_msd.plugin.class_actions.QMessageBox.exec", None)
     painted.panel.add_class_button.click()
     assert 3 in painted.controller.classes
-    assert painted.controller.annotation.selected_label == 3
+    assert painted.controller.chosen.annotation.selected_label == 3
     painted.panel.remove_class_button.click()
     assert 3 not in painted.controller.classes
 
@@ -631,7 +635,7 @@ def test_names_are_edited_in_place(painted):
 
 
 def test_a_click_on_a_class_picks_it(painted, qtbot):
-    layer = painted.controller.annotation
+    layer = painted.controller.chosen.annotation
     layer.mode = "fill"
     rows = painted.panel.class_list
     where = rows.visualItemRect(rows.item(1)).center()
@@ -663,7 +667,7 @@ def another(painted, viewer, qtbot):
     painted.panel.live_button.click()
     painted.client.train(score=0.9)
     painted.client.keep(b"weights", score=0.9)
-    qtbot.waitUntil(lambda: painted.controller.model == b"weights")
+    qtbot.waitUntil(lambda: painted.controller.weights.model == b"weights")
     painted.panel.stop_button.click()
     viewer.add_image(np.random.default_rng(2).random((40, 50)), name="another")
     painted.panel.image_combo.setCurrentText("another")
@@ -671,7 +675,7 @@ def another(painted, viewer, qtbot):
 
 
 def test_another_image_begins_anew(another):
-    assert another.controller.model is None
+    assert another.controller.weights.model is None
     another.panel.new_annotation_button.click()
     assert another.client.opened[-1] is None
     another.panel.live_button.click()
@@ -704,7 +708,7 @@ def test_to_continue_from_the_image_before_is_offered(another, viewer, qtbot):
     assert not button.isVisible()
     assert "grey values" in another.status
     another.client.keep(b"fitted")  # it knows this image's grey values now
-    qtbot.waitUntil(lambda: another.controller.model == b"fitted")
+    qtbot.waitUntil(lambda: another.controller.weights.model == b"fitted")
     another.panel.predict_all_button.click()
     another.panel.image_combo.setCurrentText("cells")
     assert another.client.opened[-1] == b"weights"
@@ -726,18 +730,18 @@ def test_predict_all_of_a_continued_network_needs_no_annotation(another, viewer,
 def test_each_preset_has_its_own_weights(painted, qtbot):
     painted.panel.live_button.click()
     painted.client.keep(b"quick weights")
-    qtbot.waitUntil(lambda: painted.controller.model == b"quick weights")
+    qtbot.waitUntil(lambda: painted.controller.weights.model == b"quick weights")
     painted.panel.preset_combo.setCurrentText("paper")
     assert painted.client.opened[-1] is None
     painted.client.keep(b"paper weights")
-    qtbot.waitUntil(lambda: painted.controller.model == b"paper weights")
+    qtbot.waitUntil(lambda: painted.controller.weights.model == b"paper weights")
     painted.panel.preset_combo.setCurrentText("quick")
     assert painted.client.opened[-1] == b"quick weights"
 
 
 def test_an_annotation_that_lies_elsewhere_is_refused(msd, viewer, image):
     viewer.add_labels(np.zeros(image.data.shape, np.uint8), name="elsewhere", units=image.units)
-    assert msd.controller.annotation is None  # not chosen in the person's name
+    assert msd.controller.chosen.annotation is None  # not chosen in the person's name
     msd.panel.annotation_combo.setCurrentIndex(0)
     assert "“elsewhere” does not lie on “cells”" in msd.status
     assert not msd.panel.live_button.isEnabled()

@@ -14,12 +14,13 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_msd.core.checkpoint import ClassInfo, VersionFigures
 from napari_msd.core.class_names import clean_class_name
 from napari_msd.core.errors import ExportError, ModelFileError
 from napari_msd.core.settings import Settings
 from napari_msd.images import model_file
 from napari_msd.images.model_content import content_of, require_savable
-from napari_msd.images.model_file import ClassInfo, ModelRecord, VersionFigures, parameter_shapes
+from napari_msd.images.model_file import ModelRecord, parameter_shapes
 
 NAMES = [
     "می\u200cخواهم",

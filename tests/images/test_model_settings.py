@@ -7,9 +7,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.errors import SettingsError
 from napari_msd.core.settings import PRESETS, Settings
-from napari_msd.images.model_file import ClassInfo, ModelRecord, parameter_shapes
+from napari_msd.images.model_file import ModelRecord, parameter_shapes
 from napari_msd.images.model_settings import settings_of
 
 

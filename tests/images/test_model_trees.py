@@ -11,11 +11,12 @@ import pytest
 import safetensors.numpy
 import torch
 
+from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.errors import ModelFileError
 from napari_msd.core.planes import whole
 from napari_msd.core.settings import Settings
 from napari_msd.images import model_file
-from napari_msd.images.model_file import ClassInfo, ModelRecord, TreesRecord, parameter_shapes
+from napari_msd.images.model_file import ModelRecord, TreesRecord, parameter_shapes
 from napari_msd.inference import EachPlane, Normalisation, Predictor
 from napari_msd.network import MSDNet
 from napari_msd.training import Trainer

@@ -105,7 +105,7 @@ def _unattended(viewer: Any, widget: Any, folder: Path, seconds: float) -> None:
     viewer.screenshot(path=str(folder / "screenshot.png"), canvas_only=False, flash=False)
 
     _child(widget, "stop_button").click()
-    _wait(widget, lambda: controller.model is not None, "give its network")
+    _wait(widget, lambda: controller.weights.model is not None, "give its network")
     _child(widget, "predict_all_button").click()
     _wait(widget, lambda: not controller.work, "segment the whole image")
     session.results.export_labels(labels)

@@ -5,7 +5,6 @@ Knows NumPy only; neither Qt, napari nor torch. The durable journal belongs here
 
 from napari_msd.document.annotation import Amount, Piece, PieceKey, StrokeStore
 from napari_msd.document.checkpoints import History, Version
-from napari_msd.document.class_matching import match_by_name
 from napari_msd.document.coverage import Completeness, Coverage
 from napari_msd.document.kept_models import NO_IMAGE, KeptModel, KeptModels, Kind
 from napari_msd.document.snapshot import BLOCK, StrokeSnapshot
@@ -27,5 +26,4 @@ __all__ = [
     "StrokeStore",
     "ValidationSplit",
     "Version",
-    "match_by_name",
 ]

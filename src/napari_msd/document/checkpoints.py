@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from napari_msd.images.model_header import VersionFigures
+from napari_msd.core.checkpoint import VersionFigures
 
 CLEAR_GAIN = 0.02
 """A score (mean IoU, 0..1) better by this much makes a version of its own."""

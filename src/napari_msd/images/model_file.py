@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import safetensors.numpy
 
+from napari_msd.core.checkpoint import ClassInfo, VersionFigures
 from napari_msd.core.errors import ModelFileError, shown
 from napari_msd.images import model_header
 from napari_msd.images.atomic import explain, write_atomically
@@ -32,7 +33,7 @@ from napari_msd.images.model_content import (
     shapes_of,
     weight_bytes,
 )
-from napari_msd.images.model_header import CITATION, HEADER_KEY, ClassInfo, VersionFigures
+from napari_msd.images.model_header import CITATION, HEADER_KEY
 from napari_msd.images.model_trees import TreesRecord, checked_trees
 
 if TYPE_CHECKING:
@@ -42,10 +43,8 @@ if TYPE_CHECKING:
     from napari_msd.core.settings import Boundary
 
 __all__ = [
-    "ClassInfo",
     "ModelRecord",
     "TreesRecord",
-    "VersionFigures",
     "model_path",
     "parameter_shapes",
     "read",

@@ -7,9 +7,9 @@ it has been looked at, and a wrong value becomes one sentence that names it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
+from napari_msd.core.checkpoint import ClassInfo, VersionFigures
 from napari_msd.core.class_names import class_name_or_number, clean_class_name
 from napari_msd.core.errors import ModelFileError
 from napari_msd.core.settings import BOUNDARIES, MAX_CLASSES
@@ -48,31 +48,6 @@ CITATION = (
     "D. M. Pelt and J. A. Sethian, A mixed-scale dense convolutional neural network for image "
     "analysis, PNAS 115(2), 254-259 (2018), doi:10.1073/pnas.1715832114"
 )
-
-
-@dataclass(frozen=True)
-class ClassInfo:
-    """One class: its value in the annotation (1..255), its name, its colour ``#rrggbb``."""
-
-    value: int
-    name: str
-    color: str
-
-
-@dataclass(frozen=True)
-class VersionFigures:
-    """What a model's history tells of one version of its weights.
-
-    Training steps; mean IoU (0..1) on held-out strokes, if any were; stretches of
-    strokes and painted pixels it was trained on; the seed; ISO 8601 time, UTC.
-    """
-
-    steps: int
-    score: float | None
-    pieces: int
-    painted: int
-    seed: int
-    created: str
 
 
 def encode(content: dict[str, Any]) -> str:

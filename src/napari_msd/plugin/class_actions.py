@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari_msd.session.controller import Controller
+    from napari_msd.viewer.annotation_tools import AnnotationTools
     from napari_msd.widgets.panel import Panel
 
 _SEARCHING = "Looking through all planes for strokes of the class …"
@@ -23,16 +24,19 @@ _SEARCHING = "Looking through all planes for strokes of the class …"
 class ClassActions(QObject):
     """Wires the class list and its buttons; `remove` and `merge` ask nothing."""
 
-    def __init__(self, controller: Controller, panel: Panel, window: QWidget) -> None:
+    def __init__(
+        self, controller: Controller, tools: AnnotationTools, panel: Panel, window: QWidget
+    ) -> None:
         super().__init__(window)
-        self._controller, self._panel, self._window = controller, panel, window
+        self._controller, self._tools = controller, tools
+        self._panel, self._window = panel, window
         panel.add_class_button.clicked.connect(self._on_add)
         panel.remove_class_button.clicked.connect(self._on_remove)
         panel.merge_class_button.clicked.connect(self._on_merge)
-        panel.class_list.picked.connect(controller.desk.pick)
+        panel.class_list.picked.connect(self._tools.pick)
         panel.class_list.renamed.connect(controller.classes.rename)
         panel.class_list.recolor_wanted.connect(self._on_recolor)
-        controller.desk.picked.connect(panel.class_list.show_picked)
+        self._tools.picked.connect(panel.class_list.show_picked)
 
     def remove(self, value: int) -> None:
         """Remove a class and erase its strokes; the brush takes up the class next to it."""
@@ -47,17 +51,17 @@ class ClassActions(QObject):
     def _replace(self, value: int, new: int, pick: int | None) -> None:
         """Repaint all strokes of a class, once it is known where they all are."""
         strokes = self._controller.strokes
-        self._controller.acted.emit()
+        self._controller.notices.acted.emit()
         strokes.finish()
         if not strokes.busy:
             self._replace_now(value, new, pick)
             return
-        self._controller.notice.emit("info", _SEARCHING)
+        self._controller.notices.info(_SEARCHING)
         layer = strokes.layer
 
         def go_on() -> None:
             strokes.scanned.disconnect(go_on)
-            self._controller.past.emit(_SEARCHING)
+            self._controller.notices.past.emit(_SEARCHING)
             # another annotation may have been chosen meanwhile: its strokes are not meant
             if strokes.layer is layer and value in self._controller.classes:
                 self._replace_now(value, new, pick)
@@ -66,24 +70,24 @@ class ClassActions(QObject):
 
     def _replace_now(self, value: int, new: int, pick: int | None) -> None:
         controller = self._controller
-        controller.desk.repaint(controller.strokes.snapshot, value, new)
+        self._tools.repaint(controller.strokes.snapshot, value, new)
         controller.strokes.finish()
         controller.classes.remove(value)
         if pick is not None:
-            controller.desk.pick(pick)
+            self._tools.pick(pick)
 
     def _on_add(self) -> None:
         value = self._controller.classes.add()
         if value is None:
-            self._controller.notice.emit("warning", "There can be no more than 255 classes.")
+            self._controller.notices.warn("There can be no more than 255 classes.")
             return
         self._panel.class_list.show_picked(value)
-        self._controller.desk.pick(value)
+        self._tools.pick(value)
 
     def _on_remove(self) -> None:
         value = self._panel.class_list.current_value
         if value is None:
-            self._controller.notice.emit("info", "Pick the class to remove in the list first.")
+            self._controller.notices.info("Pick the class to remove in the list first.")
         elif not self._controller.classes[value].pixels or self._sure(value):
             self.remove(value)
 
@@ -107,7 +111,7 @@ class ClassActions(QObject):
         value = self._panel.class_list.current_value
         others = [info for info in self._controller.classes if info.value != value]
         if value is None or not others:
-            self._controller.notice.emit("info", "Pick the class to merge in the list first.")
+            self._controller.notices.info("Pick the class to merge in the list first.")
             return
         menu = QMenu(self._window)
         menu.setObjectName("merge_menu")

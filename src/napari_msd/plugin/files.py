@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_msd.core.errors import MSDError
 from napari_msd.images.model_file import ModelRecord
-from napari_msd.viewer import layers as look
+from napari_msd.viewer import layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ def calibration(image: Any) -> Calibration:
     n = image.ndim
     scale = tuple(abs(float(s)) for s in image.scale)[-n:]
     units = tuple(str(unit) for unit in image.units)[-n:]
-    return scale, units, look.axis_letters(image)
+    return scale, units, layers.axis_letters(image)
 
 
 def model_for_saving(

@@ -9,11 +9,11 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QMessageBox
 
 from napari_msd.core.errors import MSDError
-from napari_msd.document import match_by_name
+from napari_msd.images.class_matching import match_by_name
 from napari_msd.images.model_file import ModelRecord, read
 from napari_msd.plugin import files
-from napari_msd.viewer import layers as look
-from napari_msd.viewer.annotation_tools import FOUND, FRESH
+from napari_msd.session.classes import FOUND_CLASSES, NEW_CLASSES
+from napari_msd.viewer import layers
 from napari_msd.viewer.colors import label_colormap
 from napari_msd.viewer.result_layers import undisturbed
 
@@ -36,9 +36,9 @@ class Results(QObject):
     writing_changed = Signal()
     """An export has begun, or has ended."""
 
-    def __init__(self, controller: Controller, window: QWidget) -> None:
+    def __init__(self, viewer: Any, controller: Controller, window: QWidget) -> None:
         super().__init__(window)
-        self._controller, self._window = controller, window
+        self._viewer, self._controller, self._window = viewer, controller, window
         self._forgotten_labels: Any = None
         self._after_predicting: Callable[[], None] | None = None
         self._remark = ""
@@ -84,8 +84,8 @@ class Results(QObject):
         if layer is None:
             return
         if self._writer.busy:
-            controller.notice.emit(
-                "warning", "Another export is still being written; try again when it is saved."
+            controller.notices.warn(
+                "Another export is still being written; try again when it is saved."
             )
             return
         controller.overlay.flush()
@@ -95,11 +95,11 @@ class Results(QObject):
             # Live goes on: what is written is what was there at the click
             labels = layer.data.copy()
         except MemoryError:
-            controller.notice.emit(
-                "error", "There is too little memory to export; close other programs or images."
+            controller.notices.error(
+                "There is too little memory to export; close other programs or images."
             )
             return
-        names, about = controller.classes.names, files.calibration(controller.image)
+        names, about = controller.classes.names, files.calibration(controller.chosen.image)
         self._remark = remark
         self._writer.run(lambda: files.write_labels(path, labels, names, about), said)
         self.writing_changed.emit()
@@ -120,19 +120,19 @@ class Results(QObject):
         if source is None:
             return
         controller.overlay.flush()
-        layers = controller.viewer.layers
+        present = self._viewer.layers
         copy = Labels(
             source.data.copy(),
-            name=look.free_name(f"{source.name} copy", {layer.name for layer in layers}),
+            name=layers.free_name(f"{source.name} copy", {layer.name for layer in present}),
             colormap=label_colormap(controller.classes.colors, spare=9),
             opacity=source.opacity,
-            **look.placement(source),
+            **layers.placement(source),
         )
         controller.classes.save_to(copy)
-        with undisturbed(controller.viewer):
-            layers.insert(list(layers).index(source) + 1, copy)
+        with undisturbed(self._viewer):
+            present.insert(list(present).index(source) + 1, copy)
         remark = controller.overlay.coverage.completeness.sentence
-        controller.notice.emit(
+        controller.notices.notice.emit(
             "warning" if remark else "info",
             f"The copy “{copy.name}” can be edited. {remark}".rstrip(),
         )
@@ -141,8 +141,8 @@ class Results(QObject):
         overlay = self._controller.overlay
         if overlay.present and overlay.has_content:
             return overlay.layer
-        self._controller.notice.emit(
-            "error", "There is no segmentation yet: press Live, Update once or Predict all first."
+        self._controller.notices.error(
+            "There is no segmentation yet: press Live, Update once or Predict all first."
         )
         return None
 
@@ -162,7 +162,7 @@ class Results(QObject):
         predict = box.addButton(f"Predict all, then {verb}", role.AcceptRole)
         as_is = box.addButton(f"{verb.capitalize()} as it is", role.DestructiveRole)
         box.addButton(QMessageBox.StandardButton.Cancel)
-        can_predict = self._controller.model is not None and not self._controller.work
+        can_predict = self._controller.weights.model is not None and not self._controller.work
         predict.setEnabled(can_predict)
         box.setDefaultButton(predict if can_predict else as_is)
         box.exec()
@@ -186,14 +186,14 @@ class Results(QObject):
         if finished:
             act()
         else:
-            self._controller.notice.emit(
-                "warning", "Predict all was not finished: nothing was exported or copied."
+            self._controller.notices.warn(
+                "Predict all was not finished: nothing was exported or copied."
             )
 
     def _on_written(self, text: str, level: str = "info") -> None:
         if level == "info" and self._remark:
             level, text = "warning", f"{text} {self._remark}"
-        self._controller.notice.emit(level, text)
+        self._controller.notices.notice.emit(level, text)
         self.writing_changed.emit()
 
     # --- models --------------------------------------------------------------------------
@@ -217,18 +217,22 @@ class Results(QObject):
         def save() -> None:
             table = controller.classes
             record = files.model_for_saving(
-                model, table.names, table.colors, controller.image, controller.network.history
+                model,
+                table.names,
+                table.colors,
+                controller.chosen.image,
+                controller.network.history,
             )
             written = record.write(path)
-            controller.notice.emit("info", f"Model saved as {written.name}.")
+            controller.notices.info(f"Model saved as {written.name}.")
 
         self._try(save)
 
     def _model(self) -> bytes | None:
-        model = self._controller.model
+        model = self._controller.weights.model
         if model is None:
-            self._controller.notice.emit(
-                "error", "There is no network to save yet: press Live or Update once first."
+            self._controller.notices.error(
+                "There is no network to save yet: press Live or Update once first."
             )
         return model
 
@@ -245,12 +249,12 @@ class Results(QObject):
     def _load(self, path: Path) -> None:
         controller = self._controller
         record = read(path)
-        if controller.image is not None:
-            record.require_channels(look.n_channels(controller.image))
+        if controller.chosen.image is not None:
+            record.require_channels(layers.n_channels(controller.chosen.image))
         painted = {info.value: info.name for info in controller.classes if _chosen(info)}
         record = match_by_name(record, painted)
         self._adopt_classes(record)
-        controller.start_from(record, path.name)
+        controller.weights.start_from(record, path.name)
         names = ", ".join(list(record.class_names.values())[:_NAMES_TOLD])
         if len(record.classes) > _NAMES_TOLD:
             names += f" and {len(record.classes) - _NAMES_TOLD} more"
@@ -261,7 +265,9 @@ class Results(QObject):
             if painted.get(info.value, info.name).casefold() != info.name.casefold()
         ]
         level = "warning" if others else "info"
-        controller.notice.emit(level, f"{text} Mind: {'; '.join(others)}." if others else text)
+        controller.notices.notice.emit(
+            level, f"{text} Mind: {'; '.join(others)}." if others else text
+        )
 
     def _adopt_classes(self, record: ModelRecord) -> None:
         self._controller.classes.adopt(
@@ -277,22 +283,22 @@ class Results(QObject):
         controller = self._controller
         if self.can_bring_back:
             labels, self._forgotten_labels = self._forgotten_labels, None
-            controller.bring_back()
+            controller.weights.bring_back()
             controller.overlay.restore(labels)
-            controller.notice.emit("info", "The network is back as it was.")
+            controller.notices.info("The network is back as it was.")
             return
-        forgotten, self._forgotten_labels = controller.start_over()
+        forgotten, self._forgotten_labels = controller.weights.start_over()
         if not forgotten:
             text = "There is no network yet; the strokes stay as they are."
         elif controller.live:
             text = "The network is forgotten, the strokes are not. History brings it back."
         else:
             text = "The network is forgotten, the strokes are not. Bring back undoes it."
-        controller.notice.emit("info", text)
+        controller.notices.info(text)
         controller.work_changed.emit()
 
     def _stem(self) -> str:
-        image = self._controller.image
+        image = self._controller.chosen.image
         text = image.name if image is not None else "model"
         return "".join(c if c.isalnum() or c in " -_." else "_" for c in text).strip() or "image"
 
@@ -300,10 +306,10 @@ class Results(QObject):
         try:
             work()
         except MSDError as error:
-            self._controller.notice.emit("error", str(error))
+            self._controller.notices.error(str(error))
 
 
 def _chosen(info: ClassInfo) -> bool:
     """Whether a class has strokes and a name that a person gave it: it means something here."""
-    defaults = {f"class {info.value}", FRESH.get(info.value), FOUND.get(info.value)}
+    defaults = {f"class {info.value}", NEW_CLASSES.get(info.value), FOUND_CLASSES.get(info.value)}
     return info.pixels > 0 and info.name not in defaults

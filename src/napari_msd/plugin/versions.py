@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_msd.document import Version
+    from napari_msd.session.connection import Opened
     from napari_msd.session.controller import Controller
-    from napari_msd.session.link import Opened
 
 _COLUMNS = ("", "Time", "IoU", "Painted", "Steps", "Seed", "From")
 _NUMBERS = range(2, 6)
@@ -75,8 +75,8 @@ class Versions(QObject):
         history = self._controller.network.history
         if version is None or version is history.present:
             return
-        self._controller.go_back(version)
-        self._controller.notice.emit(
+        self._controller.weights.go_back(version)
+        self._controller.notices.notice.emit(
             "info",
             f"Back to the version of step {version.figures.steps}; the others stay in History.",
         )
@@ -87,13 +87,13 @@ class Versions(QObject):
         history = self._controller.network.history
         self.dialog.fill(history.versions, history.present, self._scores)
         unknown = [v.model for v in history.versions if v.model not in self._scores]
-        opened = self._controller.link.opened
+        opened = self._controller.connection.opened
         if self._asked_in is not opened:
             self._asked = []
         if unknown and not self._asked and opened is not None and opened.annotation is not None:
             self._asked, self._asked_in = unknown, opened
             self._request += 1
-            self._controller.client.measure(unknown, self._request)
+            self._controller.connection.client.measure(unknown, self._request)
 
     def _on_event(self, event: object) -> None:
         if isinstance(event, Measured) and event.request == self._request:

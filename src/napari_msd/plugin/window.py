@@ -9,20 +9,24 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_msd.core.errors import MSDError
 from napari_msd.plugin.class_actions import ClassActions
+from napari_msd.plugin.event_queue import EventQueue
+from napari_msd.plugin.layer_picker import LayerPicker
 from napari_msd.plugin.results import Results
+from napari_msd.plugin.theme import palette
 from napari_msd.plugin.versions import Versions
 from napari_msd.session.availability import Situation, reasons
 from napari_msd.session.controller import Controller
+from napari_msd.session.memory import remembered_classes
+from napari_msd.session.work_state import LiveState
 from napari_msd.trainer.messages import Progress, Ready
-from napari_msd.viewer import layers as look
-from napari_msd.viewer.layer_picker import LayerPicker
+from napari_msd.viewer import layers
+from napari_msd.viewer.connect import connect_viewer
+from napari_msd.viewer.key_bindings import bind_viewer_keys
 from napari_msd.viewer.preferences import plugin_settings, read_preferences
 from napari_msd.viewer.result_layers import undisturbed
-from napari_msd.viewer.shortcuts import bind_viewer_keys
+from napari_msd.viewer.viewer_memory import memory_of
 from napari_msd.widgets import readout
-from napari_msd.widgets.live_button import LiveState
 from napari_msd.widgets.panel import Panel
-from napari_msd.widgets.theme import palette
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,11 +46,22 @@ class SessionWindow(QWidget):
     def __init__(self, viewer: Any, make_client: Callable[..., Any] | None = None) -> None:
         super().__init__()
         self.viewer = viewer
-        self.controller = controller = Controller(viewer, read_preferences(), make_client, self)
-        self.panel = panel = Panel(controller.classes)
-        self.results = Results(controller, self)
+        self.preferences = preferences = read_preferences()
+        memory = memory_of(viewer, preferences.preset, preferences.device)
+        classes = remembered_classes(memory)
+        self._events = EventQueue(self)
+        self.layers = connect_viewer(viewer, classes, self)
+        self.controller = controller = Controller(
+            self.layers.ports, memory, classes, self._events.call_soon, make_client
+        )
+        # whatever way this window goes, the trainer's process must go with it
+        self.destroyed.connect(controller.connection.close)
+        self.layers.overlay.opacity = preferences.overlay_opacity
+        self.layers.overlay.set_rate(preferences.refresh_rate)
+        self.panel = panel = Panel(classes)
+        self.results = Results(viewer, controller, self)
         self.versions = Versions(controller, self)
-        self.class_actions = ClassActions(controller, panel, self)
+        self.class_actions = ClassActions(controller, self.layers.annotation_tools, panel, self)
         self.picker = LayerPicker(viewer, panel.image_combo, panel.annotation_combo, self)
         image, annotation = controller.memory.chosen
         self.picker.choose(image=image, annotation=annotation)
@@ -64,7 +79,7 @@ class SessionWindow(QWidget):
         panel.device_combo.setCurrentText(controller.network.device)
         self._wire()
         self._keys = bind_viewer_keys(
-            viewer, panel.live_button.click, panel.show_me_button.click, controller.overlay.hide
+            viewer, panel.live_button.click, panel.show_me_button.click, self.layers.overlay.hide
         )
         viewer.events.theme.connect(self._on_theme)
         self._preferences = plugin_settings()
@@ -92,19 +107,21 @@ class SessionWindow(QWidget):
         self.picker.chosen.connect(self._on_layers)
         self.picker.annotation_picked.connect(self._on_annotation_picked)
         panel.new_annotation_button.clicked.connect(self.new_annotation)
-        panel.continue_button.clicked.connect(controller.continue_from_another_image)
+        panel.continue_button.clicked.connect(controller.weights.continue_from_another_image)
         panel.preset_combo.currentTextChanged.connect(controller.set_preset)
         panel.device_combo.currentTextChanged.connect(controller.set_device)
         panel.live_button.toggled.connect(controller.set_live)
         panel.update_once_button.clicked.connect(controller.update_once)
         panel.stop_button.clicked.connect(controller.stop)
         panel.predict_all_button.clicked.connect(controller.predict_all)
-        panel.show_me_button.clicked.connect(lambda: controller.attempt(controller.guide.show_me))
+        panel.show_me_button.clicked.connect(
+            lambda: controller.attempt(controller.active_learning.show_me)
+        )
         panel.uncertainty_button.toggled.connect(
-            lambda on: controller.attempt(lambda: controller.guide.switch(on))
+            lambda on: controller.attempt(lambda: controller.active_learning.switch(on))
         )
         panel.history_button.clicked.connect(self.versions.show)
-        controller.guide.switched.connect(self._on_uncertainty)
+        controller.active_learning.switched.connect(self._on_uncertainty)
         panel.export_button.clicked.connect(results.ask_export)
         panel.copy_button.clicked.connect(results.ask_copy)
         panel.save_model_button.clicked.connect(results.ask_save_model)
@@ -112,33 +129,33 @@ class SessionWindow(QWidget):
         panel.start_over_button.clicked.connect(results.start_over)
         panel.class_list.currentRowChanged.connect(self._refresh)
         results.writing_changed.connect(self._refresh)
-        controller.notice.connect(panel.status_label.notify)
-        controller.acted.connect(panel.status_label.dismiss)
-        controller.past.connect(panel.status_label.retract)
+        controller.notices.notice.connect(panel.status_label.notify)
+        controller.notices.acted.connect(panel.status_label.dismiss)
+        controller.notices.past.connect(panel.status_label.retract)
         controller.strokes.edited.connect(panel.status_label.dismiss_info)
         controller.live_state.connect(self._on_live_state)
         controller.work_changed.connect(self._refresh)
         controller.network_changed.connect(self._on_network_changed)
         controller.heard.connect(self._on_event)
-        controller.view.changed.connect(self._refresh)
-        controller.overlay.written.connect(self._refresh)
+        controller.screen.changed.connect(self._refresh)
+        self.layers.overlay.written.connect(self._refresh)
         controller.classes.changed.connect(self._refresh)
         controller.classes.numbers_changed.connect(self._refresh)
-        controller.desk.brush_changed.connect(self._refresh)
-        controller.desk.picked.connect(self._refresh)
+        self.layers.annotation_tools.brush_changed.connect(self._refresh)
+        self.layers.annotation_tools.picked.connect(self._refresh)
 
     # --- layers --------------------------------------------------------------------------
 
     def _on_layers(self) -> None:
-        self.controller.subject.choose(self.picker.image, self.picker.annotation)
+        self.layers.chosen.choose(self.picker.image, self.picker.annotation)
         image = self.picker.image
         try:
-            text = "" if image is None else look.describe(image)
+            text = "" if image is None else layers.describe(image)
         except (IndexError, ValueError):
             text = ""
         self.panel.image_text.setText(text)
         self.panel.image_text.setVisible(bool(text))
-        problem = self.controller.subject.problem()
+        problem = self.controller.chosen.problem()
         if image is not None and self.picker.annotation is not None and problem is not None:
             self.panel.status_label.notify("error", str(problem))
         self._refresh()
@@ -149,25 +166,25 @@ class SessionWindow(QWidget):
 
     def new_annotation(self) -> None:
         """Make an annotation layer over the image, ready to be painted on."""
-        image, layers = self.picker.image, self.viewer.layers
+        image, present = self.picker.image, self.viewer.layers
         try:
-            if problem := self.controller.subject.problem(need_annotation=False):
+            if problem := self.controller.chosen.problem(need_annotation=False):
                 raise problem
             zoom = float(self.viewer.scene.camera.zoom) * float(min(abs(image.scale[-2:])))
-            brush = look.small_brush(image, zoom, self.controller.preferences.brush_size)
-            name = look.free_name("strokes", {layer.name for layer in layers})
-            layer = look.new_annotation(image, name, brush)
+            brush = layers.small_brush(image, zoom, self.preferences.brush_size)
+            name = layers.free_name("strokes", {layer.name for layer in present})
+            layer = layers.new_annotation(image, name, brush)
         except MSDError as error:
             self.panel.status_label.notify("error", str(error))
             return
         table = self.controller.classes
         table.save_to(layer)  # named before the first stroke, or the same as on the last image
         with undisturbed(self.viewer):  # the other layers stay as they are
-            layers.append(layer)
+            present.append(layer)
         self.picker.choose(annotation=layer)
-        layers.selection.active = layer
+        present.selection.active = layer
         layer.mode = "paint"
-        self.controller.acted.emit()
+        self.controller.notices.acted.emit()
 
     # --- what is shown -------------------------------------------------------------------
 
@@ -183,7 +200,7 @@ class SessionWindow(QWidget):
 
     def _show_soon(self) -> None:
         """Show figures and plot; a brush on its way must not wait for them to be painted."""
-        if self.controller.strokes.hand_at_work:
+        if self.layers.strokes.brush_moving:
             self._later.start()
         else:
             self.panel.loss_plot.draw()
@@ -233,15 +250,15 @@ class SessionWindow(QWidget):
         panel.status_label.set_hint(
             (needs if n_painted > 1 else "")  # else the hint knows better which class is missing
             or readout.hint(
-                image=controller.image is not None,
-                problem=str(controller.subject.problem(need_annotation=False) or ""),
-                annotation=controller.annotation is not None,
-                brush=controller.desk.brush_in_hand,
+                image=controller.chosen.image is not None,
+                problem=str(controller.chosen.problem(need_annotation=False) or ""),
+                annotation=controller.chosen.annotation is not None,
+                brush=self.layers.annotation_tools.brush_in_hand,
                 n_painted=n_painted,
                 work=controller.work,
                 live=controller.live,
-                trained=controller.model is not None,
-                flat=controller.view.planes_lie_flat(),
+                trained=controller.weights.model is not None,
+                flat=self.layers.screen.planes_lie_flat(),
                 resting=controller.state is LiveState.IDLE,
             )
         )
@@ -249,16 +266,16 @@ class SessionWindow(QWidget):
 
     def _situation(self) -> Situation:
         controller = self.controller
-        image_problem = controller.subject.problem(need_annotation=False)
+        image_problem = controller.chosen.problem(need_annotation=False)
         return Situation(
             image_problem=str(image_problem or ""),
-            problem=str(image_problem or controller.subject.problem() or ""),
+            problem=str(image_problem or controller.chosen.problem() or ""),
             live=controller.live,
             work=controller.work,
             stopping=controller.stopping,
-            trained=controller.model is not None,
-            segmented=controller.overlay.present and controller.overlay.has_content,
-            uncertainty=controller.guide.on,
+            trained=controller.weights.model is not None,
+            segmented=self.layers.overlay.present and self.layers.overlay.has_content,
+            uncertainty=controller.active_learning.on,
             classes=len(controller.classes),
             picked=self.panel.class_list.current_value is not None,
             versions=len(controller.network.history.versions),
@@ -281,7 +298,12 @@ class SessionWindow(QWidget):
         self.panel.set_palette(palette(self.viewer))
 
     def _on_preferences(self, event: Any = None) -> None:
-        self.controller.set_preferences(read_preferences())
+        self.preferences = preferences = read_preferences()
+        overlay = self.layers.overlay
+        overlay.opacity = preferences.overlay_opacity
+        overlay.set_rate(preferences.refresh_rate)
+        if overlay.present:
+            overlay.layer.opacity = preferences.overlay_opacity
 
 
 def _at_rest(progress: Progress) -> Progress:

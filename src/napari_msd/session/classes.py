@@ -8,10 +8,10 @@ layer again, or opening the widget again, brings them back.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
-from qtpy.QtGui import QColor
+from PIL import ImageColor
+from psygnal import Signal
 
 from napari_msd.core.class_names import class_name_or_number, clean_class_name
 from napari_msd.core.palette import class_color
@@ -19,7 +19,15 @@ from napari_msd.core.settings import MAX_CLASSES
 from napari_msd.images.napari_writer import CLASSES_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+
+    from napari_msd.session.ports import Layer
+
+
+NEW_CLASSES = {1: "background", 2: "foreground"}
+"""Classes of a new annotation: two are needed to learn anything."""
+FOUND_CLASSES = {1: "class 1", 2: "class 2"}
+"""Classes of an annotation that was there before: we do not know what they mean."""
 
 
 @dataclass
@@ -39,7 +47,7 @@ class ClassInfo:
     """Stretches of strokes, where they are too few for any to be held out."""
 
 
-class ClassTable(QObject):
+class ClassTable:
     """Classes by value, in order; says what changed."""
 
     changed = Signal()
@@ -47,12 +55,11 @@ class ClassTable(QObject):
     numbers_changed = Signal()
     """Painted pixels or IoU only: cheap to show."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
         self._classes: dict[int, ClassInfo] = {}
         self._removed: dict[int, ClassInfo] = {}
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[ClassInfo]:
         return iter(self._classes.values())
 
     def __len__(self) -> int:
@@ -189,13 +196,13 @@ class ClassTable(QObject):
         }
         self.changed.emit()
 
-    def save_to(self, layer: Any) -> None:
+    def save_to(self, layer: Layer) -> None:
         """Keep names and colours with the annotation."""
         layer.metadata[CLASSES_KEY] = {
             str(info.value): {"name": info.name, "color": info.color} for info in self
         }
 
-    def load_from(self, layer: Any) -> bool | None:
+    def load_from(self, layer: Layer) -> bool | None:
         """Bring back what `save_to` kept.
 
         Returns
@@ -205,8 +212,11 @@ class ClassTable(QObject):
         """
         if CLASSES_KEY not in layer.metadata:
             return False
+        table = layer.metadata[CLASSES_KEY]
+        if not isinstance(table, dict):
+            return None
         try:
-            kept = {int(value): entry for value, entry in layer.metadata[CLASSES_KEY].items()}
+            kept = {int(value): entry for value, entry in table.items()}
             names = {v: str(entry["name"]) for v, entry in kept.items() if 1 <= v <= MAX_CLASSES}
             colors = {v: str(entry["color"]) for v, entry in kept.items() if v in names}
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
@@ -218,6 +228,9 @@ class ClassTable(QObject):
 
 
 def checked_color(color: str, value: int) -> str:
-    """``#rrggbb`` of a colour that Qt knows; else the usual one of class `value`."""
-    known = QColor(color[:64])
-    return str(known.name()) if known.isValid() else class_color(value)
+    """``#rrggbb`` of a colour by name or code; the usual one of class `value` for anything else."""
+    try:
+        red, green, blue = ImageColor.getrgb(color[:64])[:3]
+    except ValueError:
+        return class_color(value)
+    return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,9 +1,10 @@
-"""What the controller does with each thing the trainer says."""
+"""What each event of the trainer does to the session."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_msd.session.work_state import LiveState
 from napari_msd.trainer.messages import (
     Event,
     Finished,
@@ -14,10 +15,15 @@ from napari_msd.trainer.messages import (
     Progress,
     TrainerDied,
 )
-from napari_msd.widgets.live_button import LiveState
 
 if TYPE_CHECKING:
-    from napari_msd.session.controller import Controller
+    from napari_msd.session.active_learning import ActiveLearning
+    from napari_msd.session.classes import ClassTable
+    from napari_msd.session.connection import TrainerConnection
+    from napari_msd.session.notices import Notices
+    from napari_msd.session.ports import Overlay
+    from napari_msd.session.weights import Weights
+    from napari_msd.session.work_state import WorkState
 
 _STATES = {
     "waiting": LiveState.WAITING,
@@ -26,36 +32,74 @@ _STATES = {
 }
 
 
-def take(controller: Controller, event: Event) -> None:
-    """Act on one event of the present session; what only has to be shown is the window's."""
-    match event:
-        case OverlayBlock():
-            controller.guide.put(event)
-            controller.overlay.put(event)
-        case LookHere():
-            controller.guide.look(event)
-        case Progress():
-            controller.classes.set_scores(
-                event.held_out_iou, event.iou_margin, event.iou_pieces, event.unmeasured
-            )
-            if controller.live:
-                paused = controller.work == "predict"
-                controller.show_live(LiveState.PAUSED if paused else _STATES[event.state])
-        case ModelKept():
-            controller.keep(event)
-        case Finished("stop"):
-            controller.stopped()
-        case Finished(work, cancelled):
-            controller.overlay.settle()
-            # what was cancelled has been ended here already; other work may run by now
-            if work == controller.work and not cancelled:
-                controller.end_work(finished=True)
-        case Notice("error", text):
-            # the work in hand has stopped on the other side already
-            controller.end_work()
-            controller.live_off()
-            controller.notice.emit("error", text)
-        case Notice(level, text):
-            controller.notice.emit(level, text)
-        case TrainerDied(text, restarting):
-            controller.trainer_died(text, restarting=restarting)
+class TrainerEvents:
+    """Acts on events of the open session; what only has to be shown is the window's.
+
+    Parameters
+    ----------
+    work, classes, overlay, active_learning, weights, connection, notices
+        The parts of the session that events change.
+    """
+
+    def __init__(
+        self,
+        work: WorkState,
+        classes: ClassTable,
+        overlay: Overlay,
+        active_learning: ActiveLearning,
+        weights: Weights,
+        connection: TrainerConnection,
+        notices: Notices,
+    ) -> None:
+        self._work, self._classes, self._overlay = work, classes, overlay
+        self._active_learning, self._weights = active_learning, weights
+        self._connection, self._notices = connection, notices
+
+    def take(self, event: Event) -> None:
+        """Act on one event."""
+        work = self._work
+        match event:
+            case OverlayBlock():
+                self._active_learning.put(event)
+                self._overlay.put(event)
+            case LookHere():
+                self._active_learning.look(event)
+            case Progress():
+                self._classes.set_scores(
+                    event.held_out_iou, event.iou_margin, event.iou_pieces, event.unmeasured
+                )
+                if work.live:
+                    paused = work.work == "predict"
+                    work.show_live(LiveState.PAUSED if paused else _STATES[event.state])
+            case ModelKept():
+                self._weights.keep(event)
+            case Finished("stop"):
+                work.stopped()
+            case Finished(kind, cancelled):
+                self._overlay.settle()
+                # what was cancelled has been ended here already; other work may run by now
+                if kind == work.work and not cancelled:
+                    work.end_work(finished=True)
+            case Notice("error", text):
+                # the work in hand has stopped on the other side already
+                work.end_work()
+                work.live_off()
+                self._notices.error(text)
+            case Notice(level, text):
+                self._notices.notice.emit(level, text)
+            case TrainerDied(text, restarting):
+                self._trainer_died(text, restarting=restarting)
+
+    def _trainer_died(self, text: str, *, restarting: bool) -> None:
+        work = self._work
+        if work.work:
+            text += " Update once" if work.work == "update" else " Predict all"
+            text += " was lost: press it again."
+        work.end_work()
+        work.died()
+        self._notices.notice.emit("warning" if restarting else "error", text)
+        if not restarting:
+            self._connection.leave()  # the next work opens a new one
+            work.live_off()
+        elif work.live:
+            work.show_live(LiveState.STARTING)

@@ -6,19 +6,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from napari_msd.core.checkpoint import VersionFigures
 from napari_msd.core.errors import ModelFileError
 from napari_msd.core.settings import PRESETS, Settings
 from napari_msd.document import History, KeptModel, Kind, Version
 from napari_msd.images.model_file import ModelRecord
-from napari_msd.images.model_header import VersionFigures
 from napari_msd.images.model_settings import settings_of
 
 if TYPE_CHECKING:
     from napari_msd.core.settings import DeviceChoice
-    from napari_msd.session.link import Opened
+    from napari_msd.session.connection import Opened
+    from napari_msd.session.memory import SessionMemory
+    from napari_msd.session.ports import ChosenLayers
     from napari_msd.trainer.messages import ModelKept
-    from napari_msd.viewer.subject import Subject
-    from napari_msd.viewer.viewer_memory import ViewerMemory
 
 
 class NetworkChoice:
@@ -28,13 +28,13 @@ class NetworkChoice:
     ----------
     memory
         Where all of it is kept.
-    subject
+    chosen
         Tells the image.
     """
 
-    def __init__(self, memory: ViewerMemory, subject: Subject) -> None:
+    def __init__(self, memory: SessionMemory, chosen: ChosenLayers) -> None:
         self._memory = memory
-        self._subject = subject
+        self._chosen = chosen
 
     @property
     def preset(self) -> str:
@@ -71,7 +71,7 @@ class NetworkChoice:
     @property
     def image_number(self) -> int:
         """Stands for the present image layer."""
-        return self._memory.number(self._subject.image)
+        return self._memory.number(self._chosen.image)
 
     # --- weights -------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class NetworkChoice:
     @property
     def of_another_image(self) -> KeptModel | None:
         """Weights of another image that this one, which has none, could continue from."""
-        if self.kept is not None or self._subject.image is None:
+        if self.kept is not None or self._chosen.image is None:
             return None
         return self._memory.models.of_another_image(self._kind)
 
@@ -102,8 +102,8 @@ class NetworkChoice:
 
     def keep(self, event: ModelKept, opened: Opened) -> None:
         """Newer best weights came from the trainer's session `opened`."""
-        kind = Kind(opened.image, opened.settings.preset, opened.channels)
-        source = self._subject.image.name if self._subject.image is not None else ""
+        kind = Kind(opened.image, opened.settings.preset, opened.data.n_channels)
+        source = self._chosen.image.name if self._chosen.image is not None else ""
         self._memory.models.keep(kind, KeptModel(event.model, opened.settings, source))
         figures = VersionFigures(
             event.step,
@@ -135,8 +135,8 @@ class NetworkChoice:
 
     def adopt_loaded(self) -> None:
         """What was loaded while there was no image is for the present one."""
-        if self._subject.image is not None:
-            self._memory.models.adopt_loaded(self.image_number, self._subject.n_channels)
+        if self._chosen.image is not None:
+            self._memory.models.adopt_loaded(self.image_number, self._chosen.n_channels)
 
     def go_back(self, version: Version) -> None:
         """An earlier version, with the settings it tells, is what is gone on from."""
@@ -162,4 +162,4 @@ class NetworkChoice:
 
     @property
     def _kind(self) -> Kind:
-        return Kind(self.image_number, self.preset, self._subject.n_channels)
+        return Kind(self.image_number, self.preset, self._chosen.n_channels)

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QObject, Signal
+from enum import Enum, auto
 
-from napari_msd.widgets.live_button import LiveState
+from psygnal import Signal
 
 
-class WorkState(QObject):
+class LiveState(Enum):
+    """How Live stands."""
+
+    OFF = auto()
+    STARTING = auto()
+    WAITING = auto()
+    """For annotations of two classes."""
+    TRAINING = auto()
+    IDLE = auto()
+    """Training pauses until the annotation changes."""
+    PAUSED = auto()
+    """Until all is predicted."""
+    STOPPING = auto()
+
+
+class WorkState:
     """Remembers what runs, and tells when that changes.
 
     Work that was stopped runs until the trainer says that it has ended: `stopping`.
     """
 
-    live_state = Signal(object)
+    live_state = Signal(LiveState)
     """The `LiveState` to show, also when a pressed switch has to spring back."""
     work_changed = Signal()
     """What runs, or whether there are weights."""
     work_ended = Signal(str, bool)
     """Work that ends is over: which, and whether it was finished."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
         self.live = False
         self.work = ""
         """``update`` (Update once), ``predict`` (Predict all) or nothing."""

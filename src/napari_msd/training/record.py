@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-import napari_msd
+from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.palette import class_color
 from napari_msd.core.settings import Settings
-from napari_msd.images.model_file import ClassInfo, ModelRecord
+from napari_msd.core.version import VERSION
+from napari_msd.images.model_file import ModelRecord
 from napari_msd.inference import AnyNormalisation, Normalisation
 from napari_msd.inference.ensemble import Ensemble
 from napari_msd.network import MSDNet
@@ -22,7 +23,7 @@ from napari_msd.training.scores import Scores
 def versions() -> dict[str, str]:
     """What a result depends on."""
     return {
-        "napari-msd": napari_msd.__version__,
+        "napari-msd": VERSION,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

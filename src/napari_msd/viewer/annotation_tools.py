@@ -11,23 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
+from napari_msd.session.classes import FOUND_CLASSES
 from napari_msd.viewer.colors import label_colormap
+from napari_msd.viewer.key_bindings import KeyBindings, bind_class_keys
 from napari_msd.viewer.layers import pixels
-from napari_msd.viewer.shortcuts import KeyBindings, bind_class_keys
 
 if TYPE_CHECKING:
     from napari_msd.document import StrokeSnapshot
     from napari_msd.session.classes import ClassTable
 
-FRESH = {1: "background", 2: "foreground"}
-"""Classes of a new annotation: two are needed to learn anything."""
-FOUND = {1: "class 1", 2: "class 2"}
-"""Classes of an annotation that was there before: we do not know what they mean."""
-
 _SPARE_COLORS = 9
 
 
-class AnnotationDesk(QObject):
+class AnnotationTools(QObject):
     """Holds one annotation layer at a time; `picked` tells its selected class."""
 
     picked = Signal(int)
@@ -55,7 +51,7 @@ class AnnotationDesk(QObject):
             return True
         found = self._table.load_from(layer)
         if not found:
-            self._table.reset(dict(FOUND))
+            self._table.reset(dict(FOUND_CLASSES))
         self.layer = layer
         self._colormap = layer.colormap
         self._keys = bind_class_keys(layer, self.pick)

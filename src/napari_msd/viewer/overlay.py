@@ -52,7 +52,7 @@ class Overlay(QObject):
         The napari viewer (or its proxy).
     screen
         Tells which plane is on screen: blocks of others need no repaint.
-    hand_at_work
+    brush_moving
         Tells whether a brush is moving: blocks are shown less often then.
     """
 
@@ -67,12 +67,12 @@ class Overlay(QObject):
         self,
         viewer: Any,
         screen: ViewWatcher,
-        hand_at_work: Callable[[], bool],
+        brush_moving: Callable[[], bool],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._viewer, self._screen = viewer, screen
-        self._hand_at_work = hand_at_work
+        self._brush_moving = brush_moving
         self._pending: dict[tuple[PlaneKey, Region], OverlayBlock] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -219,7 +219,7 @@ class Overlay(QObject):
         """Take a predicted block; it is shown with the next flush."""
         self._pending[block.plane, block.region] = block
         if not self._timer.isActive():
-            pause = self._interval * (_PATIENCE if self._hand_at_work() else 1)
+            pause = self._interval * (_PATIENCE if self._brush_moving() else 1)
             due = self._began + max(pause, _SHARE * self.cost)
             self._timer.start(max(0, round(1000 * (due - perf_counter()))))
 

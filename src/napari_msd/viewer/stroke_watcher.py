@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _BUDGET_S = 0.003
 """Time that comparing may take of one turn of the event loop."""
-_HAND_S = 0.25
-"""So long after a brush step the hand still counts as painting."""
+_BRUSH_S = 0.25
+"""So long after a brush step a brush still counts as moving."""
 _PRESS_S = 0.03
 """Time that it may take once, when a person starts work."""
 _PIECE = 1 << 17
@@ -74,9 +74,9 @@ class StrokeWatcher(QObject):
         return bool(self._timer.isActive())
 
     @property
-    def hand_at_work(self) -> bool:
+    def brush_moving(self) -> bool:
         """Whether a brush is moving now: what only has to be looked at can wait."""
-        return perf_counter() - self._brushed < _HAND_S
+        return perf_counter() - self._brushed < _BRUSH_S
 
     def watch(self, layer: Any) -> None:
         """Follow this layer (``None``: none); all it holds already is reported too."""

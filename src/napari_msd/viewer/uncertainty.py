@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
+from psygnal import Signal
 
 from napari_msd.core.errors import ImageError
 from napari_msd.viewer.layers import MAX_PIXELS_IN_MEMORY, free_name, placement, spatial_shape
@@ -28,8 +29,12 @@ class UncertaintyLayer:
         Tells which plane is on screen: blocks of others need no repaint.
     """
 
+    removed = Signal()
+    """The person deleted the layer."""
+
     def __init__(self, viewer: Any, screen: ViewWatcher) -> None:
         self._viewer, self._screen = viewer, screen
+        viewer.layers.events.removed.connect(self._on_removed)
         self._pending: dict[tuple[PlaneKey, Region], Any] = {}
         self._image: Any = None
         self.layer: Any = None
@@ -74,6 +79,15 @@ class UncertaintyLayer:
         if layer is not None and layer in self._viewer.layers:
             with undisturbed(self._viewer):
                 self._viewer.layers.remove(layer)
+
+    def close(self) -> None:
+        """Let go of the viewer; the layer, as it is, stays no longer than the session."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self.remove()
+
+    def _on_removed(self, event: Any = None) -> None:
+        if self.layer is not None and not self.present:
+            self.removed.emit()
 
     def put(self, block: OverlayBlock) -> None:
         """Take a block; it is shown with the next `flush`."""

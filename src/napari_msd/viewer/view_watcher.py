@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from napari_msd.trainer.messages import PlaneKey
 
 _INTERVAL_MS = 100
+_LEAST_SHARE = 0.25
+"""The place shown fills at least so much of what is visible, so that it is plain which is meant."""
 _LOOKS_AFTER_CHANGE = 3
 """napari works out the visible corners when it draws, a little after the camera moved."""
 
@@ -106,6 +108,34 @@ class ViewWatcher(QObject):
         """Whether the screen shows whole (Y, X) planes, and not a cut across them."""
         n = self._layer.ndim if self._layer is not None else 2
         return self._viewer.dims.ndisplay == 2 and set(self.displayed_axes()) == {n - 2, n - 1}
+
+    def show(self, image: Any, plane: PlaneKey, region: Region) -> bool:
+        """Bring a place of an image onto the screen; zooms in where it would be a speck.
+
+        Returns
+        -------
+        bool
+            False if the image has no such place: another image was here before.
+        """
+        if len(plane) != image.ndim - 2:
+            return False
+        viewer = self._viewer
+        self._zoom(region.shape)
+        middle = ((region.top + region.bottom - 1) / 2, (region.left + region.right - 1) / 2)
+        world = np.asarray(image.data_to_world((*plane, *middle)))
+        first = viewer.dims.ndim - len(world)  # the viewer may have axes the image lacks
+        for axis in viewer.dims.not_displayed:
+            if axis >= first:
+                viewer.dims.set_point(axis, world[axis - first])
+        centre = [float(world[axis - first]) for axis in viewer.dims.displayed if axis >= first]
+        viewer.scene.camera.center = (0.0,) * (3 - len(centre)) + tuple(centre)
+        return True
+
+    def _zoom(self, shape: tuple[int, int]) -> None:
+        seen = self.view().region.shape
+        share = max(n / max(all_of, 1) for n, all_of in zip(shape, seen, strict=True))
+        if share < _LEAST_SHARE and self.planes_lie_flat():
+            self._viewer.scene.camera.zoom *= _LEAST_SHARE / share
 
     def view(self) -> View:
         """The shown plane and its visible rectangle; the whole plane when nothing is drawn yet."""

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_msd.viewer.shortcuts import is_typed
+from napari_msd.widgets.keys import is_typed
 from napari_msd.widgets.plain_text import plain_tooltip
 
 if TYPE_CHECKING:

@@ -1,30 +1,28 @@
-"""The one big switch: from across the room it tells whether the network is learning."""
+"""The Live switch: large enough to tell at a glance whether the network is learning."""
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QPushButton, QSizePolicy, QWidget
 
+from napari_msd.session.work_state import LiveState
 from napari_msd.widgets.theme import GOOD, IDLE, WAITING
 
 if TYPE_CHECKING:
     from napari_msd.widgets.theme import Palette
 
 
-class LiveState(Enum):
-    """What the switch shows; the value is what it says under its name."""
-
-    OFF = "press to train while you paint"
-    STARTING = "starting the trainer …"
-    WAITING = "paint two classes to begin"
-    TRAINING = "training"
-    IDLE = "idle: waiting for strokes"
-    PAUSED = "waits until all is predicted"
-    STOPPING = "stopping …"
-
+_TEXT = {
+    LiveState.OFF: "press to train while you paint",
+    LiveState.STARTING: "starting the trainer …",
+    LiveState.WAITING: "paint two classes to begin",
+    LiveState.TRAINING: "training",
+    LiveState.IDLE: "idle: waiting for strokes",
+    LiveState.PAUSED: "waits until all is predicted",
+    LiveState.STOPPING: "stopping …",
+}
 
 _FILL = {
     LiveState.STARTING: WAITING,
@@ -60,7 +58,7 @@ class LiveButton(QPushButton):
         """Show another state."""
         self._state = state
         mark = "○" if state in (LiveState.OFF, LiveState.STOPPING) else "●"
-        self.setText(f"{mark}  LIVE\n{state.value}")
+        self.setText(f"{mark}  LIVE\n{_TEXT[state]}")
         self.setProperty("live_state", state.name.lower())
         self._restyle()
 

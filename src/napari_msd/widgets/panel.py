@@ -20,8 +20,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_msd.core.settings import DEVICE_CHOICES, PRESETS
-from napari_msd.viewer.shortcuts import HIDE_KEY, LIVE_KEY, NEXT_KEY, is_typed
+from napari_msd.session.keys import HIDE_KEY, LIVE_KEY, NEXT_KEY
 from napari_msd.widgets.class_list import ClassList
+from napari_msd.widgets.keys import is_typed
 from napari_msd.widgets.live_button import LiveButton
 from napari_msd.widgets.plain_text import plain_action, shortened
 from napari_msd.widgets.plots import LossPlot

@@ -1,11 +1,9 @@
-"""napari's theme for what no stylesheet reaches: plots, painted rows, icons."""
+"""The theme's colours for what no stylesheet reaches: plots, painted rows, icons."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QIcon, QPainter, QPixmap
 
@@ -37,15 +35,6 @@ class Palette:
     def muted(self) -> str:
         """Text that matters less."""
         return "#a0a5ac" if self.dark else "#5d6268"
-
-
-def palette(viewer: Any) -> Palette:
-    """The colours of the viewer's theme."""
-    theme = get_theme(viewer.theme)
-    names = ("background", "foreground", "primary", "highlight", "text", "current")
-    colors = {name: getattr(theme, name).as_hex(format="long") for name in names}
-    notes = {name: getattr(theme, name).as_hex(format="long") for name in ("warning", "error")}
-    return Palette(id=theme.id, dark=theme.type == "dark", **colors, **notes)
 
 
 def icon(name: str, colors: Palette) -> QIcon:

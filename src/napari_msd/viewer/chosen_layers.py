@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_msd.core.errors import ImageError, MSDError, StrokesError
-from napari_msd.viewer import layers as look
+from napari_msd.session.ports import ImageData
+from napari_msd.viewer import layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Subject(QObject):
+class ChosenLayers(QObject):
     """The chosen image and annotation; tells when they, or their pixels, are others."""
 
     changed = Signal(str)
@@ -37,7 +38,7 @@ class Subject(QObject):
         lost = self._lost_sentence(image, annotation)
         self._listen("disconnect")
         self.image, self.annotation = image, annotation
-        self._shape = () if annotation is None else look.spatial_shape(annotation)
+        self._shape = () if annotation is None else layers.spatial_shape(annotation)
         self._listen("connect")
         self.changed.emit(lost)
 
@@ -49,7 +50,17 @@ class Subject(QObject):
     @property
     def n_channels(self) -> int:
         """Channels of the image; one while there is none."""
-        return 1 if self.image is None else look.n_channels(self.image)
+        return 1 if self.image is None else layers.n_channels(self.image)
+
+    @property
+    def data(self) -> ImageData:
+        """Pixels of the image; there is one."""
+        return ImageData(
+            layers.pixels(self.image),
+            layers.spatial_shape(self.image),
+            layers.n_channels(self.image),
+            layers.plane_reader(self.image),
+        )
 
     @property
     def fitting(self) -> Any:
@@ -61,11 +72,11 @@ class Subject(QObject):
         try:
             if self.image is None:
                 raise ImageError("Open an image first, or choose one above.")
-            look.check_image(self.image)
+            layers.check_image(self.image)
             if need_annotation and self.annotation is None:
                 raise StrokesError("Press + to make an annotation layer, then paint on it.")
             if need_annotation:
-                look.check_pair(self.image, self.annotation)
+                layers.check_pair(self.image, self.annotation)
         except MSDError as error:
             return error
         return None
@@ -97,7 +108,7 @@ class Subject(QObject):
         self.changed.emit("")
 
     def _on_annotation_data(self, event: Any = None) -> None:
-        shape = look.spatial_shape(self.annotation)
+        shape = layers.spatial_shape(self.annotation)
         if shape == self._shape:
             self.repainted.emit()
         else:

@@ -10,24 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_msd.session.keys import HIDE_KEY, LIVE_KEY, NEXT_KEY
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from qtpy.QtGui import QKeyEvent
-
-LIVE_KEY = "T"
-NEXT_KEY = "N"
-HIDE_KEY = "H"
-
-
-def is_typed(event: QKeyEvent) -> bool:
-    """Whether a key press is a letter, digit or sign, and not space, Enter or an arrow.
-
-    A list or combo that has the focus would take it as a search. It has to ignore the key
-    instead: then the viewer gets it.
-    """
-    text = event.text()
-    return bool(text) and text.isprintable() and not text.isspace()
 
 
 class KeyBindings:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from napari_msd.document import match_by_name
-from napari_msd.images.model_file import ClassInfo, ModelRecord, parameter_shapes
+from napari_msd.core.checkpoint import ClassInfo
+from napari_msd.images.class_matching import match_by_name
+from napari_msd.images.model_file import ModelRecord, parameter_shapes
 
 
 def model(*names):

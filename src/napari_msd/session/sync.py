@@ -1,6 +1,6 @@
 """Keeps the trainer's session on the present image, strokes, view and settings.
 
-A request is sent only to a session that is *open* on all of them; `Feed.open` sees to
+A request is sent only to a session that is *open* on all of them; `TrainerSync.open` sees to
 that before any work, and from then on changes follow by themselves.
 """
 
@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from psygnal import Signal
 
 if TYPE_CHECKING:
-    from napari_msd.session.link import TrainerLink
+    from napari_msd.session.connection import TrainerConnection
     from napari_msd.session.network_choice import NetworkChoice
+    from napari_msd.session.ports import ChosenLayers, Screen, Strokes
     from napari_msd.trainer.messages import StrokeBlock, View
-    from napari_msd.viewer.stroke_watcher import StrokeWatcher
-    from napari_msd.viewer.subject import Subject
-    from napari_msd.viewer.view_watcher import ViewWatcher
 
 
-class Feed(QObject):
+class TrainerSync:
     """Sends what changed to the session that is open.
 
     Parameters
     ----------
-    link
+    connection
         To the trainer.
-    subject, strokes, view, network
+    chosen, strokes, screen, network
         What it is to be told of.
     """
 
@@ -37,21 +35,19 @@ class Feed(QObject):
 
     def __init__(
         self,
-        link: TrainerLink,
-        subject: Subject,
-        strokes: StrokeWatcher,
-        view: ViewWatcher,
+        connection: TrainerConnection,
+        chosen: ChosenLayers,
+        strokes: Strokes,
+        screen: Screen,
         network: NetworkChoice,
-        parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._link, self._subject, self._network = link, subject, network
-        self._strokes, self._view = strokes, view
+        self._connection, self._chosen, self._network = connection, chosen, network
+        self._strokes, self._screen = strokes, screen
         self.uncertainty = False
         """Whether the trainer is to tell how unsure it is."""
         strokes.changed.connect(self._on_strokes)
         strokes.scanned.connect(self._on_scanned)
-        view.changed.connect(self._on_view)
+        screen.changed.connect(self._on_view)
 
     def open(self, *, need_annotation: bool = True) -> bool:
         """Make sure that the trainer's session is on what is chosen now.
@@ -66,27 +62,27 @@ class Feed(QObject):
         MSDError
             With the sentence for the person, when nothing can be done with it.
         """
-        problem = self._subject.problem(need_annotation=need_annotation)
+        problem = self._chosen.problem(need_annotation=need_annotation)
         if problem is not None:
             raise problem
         self._strokes.finish()
-        subject, network = self._subject, self._network
+        network = self._network
         kept = network.kept
-        opened = self._link.open(
+        opened = self._connection.open(
             network.settings,
             network.image_number,
-            subject.image,
-            subject.fitting,
+            self._chosen.data,
+            self._chosen.fitting,
             kept.model if kept is not None else None,
             fit_normalisation=kept is not None and kept.fit_normalisation,
         )
         if opened:
             blocks = self._strokes.snapshot.blocks()
             if blocks:
-                self._link.client.set_strokes(blocks)
-            self._link.client.set_view(self._view.view())
+                self._connection.client.set_strokes(blocks)
+            self._connection.client.set_view(self._screen.view())
             if self.uncertainty:
-                self._link.client.set_uncertainty(True)
+                self._connection.client.set_uncertainty(True)
         return opened
 
     def count(self) -> None:
@@ -94,9 +90,9 @@ class Feed(QObject):
         self.counted.emit(self._strokes.snapshot.counts)
 
     def _on_strokes(self, blocks: list[StrokeBlock]) -> None:
-        opened = self._link.opened
-        if opened is not None and opened.annotation is self._subject.annotation:
-            self._link.client.set_strokes(blocks)
+        opened = self._connection.opened
+        if opened is not None and opened.annotation is self._chosen.annotation:
+            self._connection.client.set_strokes(blocks)
         self.count()
 
     def _on_scanned(self) -> None:
@@ -105,5 +101,5 @@ class Feed(QObject):
             self.unusable.emit()
 
     def _on_view(self, view: View) -> None:
-        if self._link.opened is not None:
-            self._link.client.set_view(view)
+        if self._connection.opened is not None:
+            self._connection.client.set_view(view)

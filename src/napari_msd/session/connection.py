@@ -1,32 +1,38 @@
-"""The Qt end of the process boundary: events hop onto the Qt thread, sessions are (re)opened.
+"""The session's end of the trainer: events hop onto the session's thread, sessions are opened.
 
-The trainer's client calls back from a background thread. Events are collected there and
-fetched on the Qt thread, so that a burst of them costs the event loop one turn.
+The trainer's client calls back from a background thread. Events are collected there and fetched on
+the session's thread, so that a burst of them costs its event loop one turn.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Qt, Signal
+from psygnal import Signal
 
 from napari_msd.trainer.messages import Event, Finished
-from napari_msd.viewer.layers import n_channels, pixels, plane_reader, plane_shape, spatial_shape
 
 if TYPE_CHECKING:
     from napari_msd.core.settings import Settings
+    from napari_msd.session.ports import ImageData, Layer
 
 
 OnEvent = Callable[[int, Event], None]
 """Takes the number of the session that an event belongs to (0: of none), and the event."""
 
+MakeTrainer = Callable[[OnEvent], Any]
+"""Makes a trainer that tells its events to a function, on any thread."""
 
-def _default_client(on_event: OnEvent) -> Any:
+CallSoon = Callable[[Callable[[], None]], None]
+"""Runs a function on the session's thread, soon; may be called from any thread."""
+
+
+def child_process_trainer(on_event: OnEvent) -> Any:
+    """The trainer in a process of its own."""
     from napari_msd.trainer.client import TrainerClient
 
     return TrainerClient(on_event)
@@ -36,24 +42,22 @@ def _default_client(on_event: OnEvent) -> Any:
 class Opened:
     """What the trainer's session is on. Arrays are compared by identity: they are large.
 
-    `image` is the number of the image layer (see `ViewerMemory.number`).
+    `image` is the number of the image layer (see `SessionMemory.number`).
     """
 
     settings: Settings
     image: int
-    pixels: Any
-    shape: tuple[int, ...]
-    channels: int
-    annotation: Any
+    data: ImageData
+    annotation: Layer | None
 
     def same(self, other: Opened | None) -> bool:
         """Whether nothing has to be opened anew."""
         return (
             other is not None
-            and self.pixels is other.pixels
+            and self.data.array is other.data.array
             and self.annotation is other.annotation
-            and (self.settings, self.image, self.shape, self.channels)
-            == (other.settings, other.image, other.shape, other.channels)
+            and (self.settings, self.image, self.data.shape, self.data.n_channels)
+            == (other.settings, other.image, other.data.shape, other.data.n_channels)
         )
 
 
@@ -91,52 +95,42 @@ class _Inbox:
             self._events.clear()
 
 
-class TrainerLink(QObject):
-    """Owns the trainer's client; `heard` carries what it says, on the Qt thread.
+class TrainerConnection:
+    """Owns the trainer's client; `heard` carries what it says, on the session's thread.
 
     Only events of the session that is open are told. What still waits on its way from an
     earlier one (another image, preset or version) is dropped.
 
     Parameters
     ----------
-    make_client
-        Called with the function that takes events; the real client unless a test
-        says otherwise.
+    make_trainer
+        Called with the function that takes events.
+    call_soon
+        Brings events onto the session's thread.
     """
 
     heard = Signal(object)
-    _wake = Signal()
 
-    def __init__(
-        self,
-        make_client: Callable[[OnEvent], Any] | None = None,
-        parent: QObject | None = None,
-    ) -> None:
-        super().__init__(parent)
-        self._make_client = make_client or _default_client
-        self._wake.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+    def __init__(self, make_trainer: MakeTrainer, call_soon: CallSoon) -> None:
+        self._make_trainer, self._call_soon = make_trainer, call_soon
         self.client: Any = None
         self.opened: Opened | None = None
         self._session = 0
         self._inbox: _Inbox | None = None
-        self._shut: Any = None
 
     def start(self) -> None:
         """Start a trainer; one that is there already is ended first."""
         self.close()
-        self._inbox = inbox = _Inbox(self._wake.emit)
-        self.client = client = self._make_client(inbox.put)
-        # whatever way this object goes, the process must go with it
-        self._shut = weakref.finalize(self, _end, inbox, client)
-        self.destroyed.connect(self._shut)
-        client.start()
+        self._inbox = inbox = _Inbox(lambda: self._call_soon(self._deliver))
+        self.client = self._make_trainer(inbox.put)
+        self.client.start()
 
     def open(
         self,
         settings: Settings,
         number: int,
-        image: Any,
-        annotation: Any,
+        data: ImageData,
+        annotation: Layer | None,
         model: bytes | None,
         *,
         fit_normalisation: bool = False,
@@ -149,23 +143,23 @@ class TrainerLink(QObject):
             Network and training.
         number
             Stands for the image layer.
-        image, annotation
-            The layers; the annotation may be ``None``.
+        data
+            Its pixels.
+        annotation
+            The annotation's layer.
         model
             Weights to go on from, as a model file's bytes.
         fit_normalisation
             They are of another image: measure grey values anew.
         """
-        wanted = Opened(
-            settings, number, pixels(image), spatial_shape(image), n_channels(image), annotation
-        )
+        wanted = Opened(settings, number, data, annotation)
         if wanted.same(self.opened):
             return False
         self._session = self.client.open(
             settings,
-            plane_shape(image),
-            wanted.channels,
-            plane_reader(image),
+            data.plane_shape,
+            data.n_channels,
+            data.read,
             model,
             fit_normalisation=fit_normalisation,
         )
@@ -179,10 +173,11 @@ class TrainerLink(QObject):
 
     def close(self) -> None:
         """End the trainer; after this no event comes."""
-        if self._shut is not None:
-            self.destroyed.disconnect(self._shut)
-            self._shut()
-        self._shut = self._inbox = self.client = None
+        inbox, self._inbox = self._inbox, None
+        client, self.client = self.client, None
+        if inbox is not None:
+            inbox.close()
+            client.close()
         self.leave()
 
     def _deliver(self) -> None:
@@ -193,8 +188,3 @@ class TrainerLink(QObject):
             # the end of work that was stopped counts, whatever is open by then
             if session in (0, self._session) or event == Finished("stop"):
                 self.heard.emit(event)
-
-
-def _end(inbox: _Inbox, client: Any) -> None:
-    inbox.close()
-    client.close()

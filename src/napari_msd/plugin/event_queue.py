@@ -1,0 +1,27 @@
+"""Functions that other threads want to be called on Qt's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Qt, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class EventQueue(QObject):
+    """Calls functions on the thread that made it, in order, from its event loop."""
+
+    _called = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._called.connect(self._call, Qt.ConnectionType.QueuedConnection)
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call `function` soon; from any thread, while this object lives."""
+        self._called.emit(function)
+
+    def _call(self, function: Callable[[], None]) -> None:
+        function()

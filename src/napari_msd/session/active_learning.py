@@ -1,0 +1,150 @@
+"""Where to paint next: the uncertainty layer, and Show me's jump to a place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_msd.core.errors import MSDError
+from napari_msd.session.keys import NEXT_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_msd.session.connection import TrainerConnection
+    from napari_msd.session.network_choice import NetworkChoice
+    from napari_msd.session.notices import Notices
+    from napari_msd.session.ports import Viewer
+    from napari_msd.session.sync import TrainerSync
+    from napari_msd.trainer.messages import LookHere, OverlayBlock
+
+LOOKING = "Looking for the place where strokes teach most …"
+COMPUTING = "Computing how unsure the network is about what is on screen …"
+
+
+class ActiveLearning:
+    """Shows where the network is unsure, at a person's wish.
+
+    Parameters
+    ----------
+    viewer
+        Image, view and uncertainty layer.
+    sync, connection
+        To the trainer.
+    network
+        Tells whether there is one.
+    notices
+        What is said.
+    attach_overlay
+        Makes the segmentation's layer.
+    """
+
+    switched = Signal(bool)
+    """Whether the uncertainty layer is wanted, whoever changed that."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        sync: TrainerSync,
+        connection: TrainerConnection,
+        network: NetworkChoice,
+        notices: Notices,
+        attach_overlay: Callable[[], None],
+    ) -> None:
+        self._viewer, self._sync, self._connection = viewer, sync, connection
+        self._network, self._notices = network, notices
+        self._attach_overlay = attach_overlay
+        self.on = False
+        self._looking = False
+        """Whether a person waits for Show me, and has not painted since."""
+        viewer.strokes.edited.connect(self._on_edited)
+        viewer.uncertainty.removed.connect(self._on_removed)
+
+    # --- the layer -----------------------------------------------------------------------
+
+    def switch(self, on: bool) -> None:
+        """Show how unsure the network is, or no longer.
+
+        Raises
+        ------
+        MSDError
+            When there is no image that it could be shown for.
+        """
+        if on == self.on:
+            return
+        try:
+            if on:
+                self._sync.open(need_annotation=False)
+                self._attach_overlay()
+                self._attach()
+        except MSDError:
+            self.switched.emit(False)
+            raise
+        self.on = self._sync.uncertainty = on
+        if not on:
+            self._viewer.uncertainty.remove()
+        self._connection.client.set_uncertainty(on)
+        self.switched.emit(on)
+        if on and self._network.kept is None:
+            self._notices.info("Uncertainty shows as soon as the network has learned: press Live.")
+        elif on:
+            self._notices.info(COMPUTING)
+
+    def put(self, block: OverlayBlock) -> None:
+        """Take what a predicted block tells of uncertainty."""
+        if block.uncertainty is not None:
+            self._viewer.uncertainty.put(block)
+            self._notices.past.emit(COMPUTING)
+
+    def layers_changed(self) -> None:
+        """Another image, or another shape: the layer is of use no longer."""
+        self._looking = False
+        self._viewer.uncertainty.remove()
+        if self.on and self._viewer.chosen.problem(need_annotation=False) is None:
+            try:
+                self._attach()
+            except MSDError as error:  # too large an image
+                self.switch(False)
+                self._notices.warn(str(error))
+
+    def _attach(self) -> None:
+        chosen = self._viewer.chosen
+        assert chosen.image is not None  # a session is open on it
+        self._viewer.uncertainty.attach(chosen.image, chosen.fitting)
+
+    def _on_removed(self) -> None:
+        if self.on:
+            self.switch(False)
+
+    # --- Show me -------------------------------------------------------------------------
+
+    def show_me(self) -> None:
+        """Ask the trainer where labels would teach most.
+
+        Raises
+        ------
+        MSDError
+            When there is nothing to ask.
+        """
+        self._sync.open(need_annotation=False)
+        if self._network.kept is None:
+            raise MSDError("There is no network yet to be unsure: paint strokes and press Live.")
+        self._connection.client.show_me()
+        self._looking = True
+        self._notices.info(LOOKING)
+
+    def _on_edited(self) -> None:
+        self._looking = False  # who paints wants to see what is being painted
+
+    def look(self, here: LookHere) -> None:
+        """Bring a place onto the screen, if the person still waits for one."""
+        wanted, self._looking = self._looking, False
+        image = self._viewer.chosen.image
+        if not wanted or image is None:
+            return
+        if self._viewer.screen.show(image, here.plane, here.region):
+            self._notices.info(
+                f"Unsure here (uncertainty {here.uncertainty:.0%}): paint what you see in the "
+                f"middle. {NEXT_KEY} shows another place."
+            )

@@ -1,0 +1,109 @@
+"""What a person does with networks: load one, go on from another's, go back, start over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_msd.document import Coverage, Version
+    from napari_msd.images.model_file import ModelRecord
+    from napari_msd.session.connection import TrainerConnection
+    from napari_msd.session.network_choice import NetworkChoice
+    from napari_msd.session.notices import Notices
+    from napari_msd.session.ports import Labels, Overlay
+    from napari_msd.trainer.messages import ModelKept
+
+
+class Weights:
+    """Changes which weights the session goes on from.
+
+    Parameters
+    ----------
+    network
+        Where weights are kept.
+    connection
+        To the trainer.
+    overlay
+        Emptied when the network is forgotten.
+    notices
+        What is said.
+    go_on
+        Ends all work and goes on from the present weights; with True it also shows what they
+        predict.
+    """
+
+    kept = Signal()
+    """Newer best weights came."""
+
+    def __init__(
+        self,
+        network: NetworkChoice,
+        connection: TrainerConnection,
+        overlay: Overlay,
+        notices: Notices,
+        go_on: Callable[[bool], None],
+    ) -> None:
+        self._network, self._connection = network, connection
+        self._overlay, self._notices = overlay, notices
+        self._go_on = go_on
+
+    @property
+    def model(self) -> bytes | None:
+        """The best weights for the present image and preset, as a model file's bytes."""
+        kept = self._network.kept
+        return kept.model if kept is not None else None
+
+    def keep(self, kept: ModelKept) -> None:
+        """Newer best weights came from the trainer."""
+        if self._connection.opened is not None:
+            self._network.keep(kept, self._connection.opened)
+            self.kept.emit()
+
+    def start_from(self, record: ModelRecord, source: str) -> None:
+        """Go on from a saved model; `source` is the file's name."""
+        self._network.load(record, source)
+        self._go_on(True)
+
+    def continue_from_another_image(self) -> None:
+        """Go on from the network of the image before, with this image's grey values."""
+        self._notices.acted.emit()
+        kept = self._network.of_another_image
+        if kept is None:
+            return
+        self._network.take(kept)
+        self._go_on(True)
+        self._notices.info(
+            f"Goes on from the network of “{kept.source}”, with this image's grey values. "
+            "Start over begins anew."
+        )
+
+    def go_back(self, version: Version) -> None:
+        """Go on from an earlier version of the network; the others stay to be gone back to."""
+        self._notices.acted.emit()
+        self._network.go_back(version)
+        self._go_on(True)
+
+    def bring_back(self) -> None:
+        """Undo `start_over`."""
+        self._notices.acted.emit()
+        self._network.bring_back()
+        self._go_on(True)
+
+    def start_over(self) -> tuple[bool, tuple[Labels, Coverage] | None]:
+        """Forget the network, keep the strokes.
+
+        Returns
+        -------
+        forgotten
+            Whether there was a network.
+        labels
+            What it had predicted, for `Overlay.restore`.
+        """
+        self._notices.acted.emit()
+        forgotten, labels = self._network.forget(), self._overlay.clear()
+        self._go_on(False)
+        return forgotten, labels

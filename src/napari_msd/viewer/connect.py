@@ -1,0 +1,60 @@
+"""Everything of a viewer that a session needs, made and connected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_msd.session.ports import Viewer
+from napari_msd.viewer.annotation_tools import AnnotationTools
+from napari_msd.viewer.chosen_layers import ChosenLayers
+from napari_msd.viewer.overlay import Overlay
+from napari_msd.viewer.stroke_watcher import StrokeWatcher
+from napari_msd.viewer.uncertainty import UncertaintyLayer
+from napari_msd.viewer.view_watcher import ViewWatcher
+
+if TYPE_CHECKING:
+    from qtpy.QtCore import QObject
+
+    from napari_msd.session.classes import ClassTable
+
+
+@dataclass(frozen=True)
+class ConnectedViewer:
+    """The parts by their own types: the window shows more of them than a session needs."""
+
+    chosen: ChosenLayers
+    strokes: StrokeWatcher
+    screen: ViewWatcher
+    annotation_tools: AnnotationTools
+    overlay: Overlay
+    uncertainty: UncertaintyLayer
+
+    @property
+    def ports(self) -> Viewer:
+        """The same for a session."""
+        return Viewer(
+            self.chosen,
+            self.strokes,
+            self.screen,
+            self.annotation_tools,
+            self.overlay,
+            self.uncertainty,
+        )
+
+
+def connect_viewer(viewer: Any, classes: ClassTable, parent: QObject) -> ConnectedViewer:
+    """Make the parts; each lives as long as `parent` and lets go of the viewer when closed."""
+    screen = ViewWatcher(viewer, parent)
+    strokes = StrokeWatcher(screen, parent)
+    overlay = Overlay(viewer, screen, lambda: strokes.brush_moving, parent)
+    uncertainty = UncertaintyLayer(viewer, screen)
+    overlay.flushing.connect(uncertainty.flush)
+    return ConnectedViewer(
+        ChosenLayers(viewer, parent),
+        strokes,
+        screen,
+        AnnotationTools(viewer, classes, parent),
+        overlay,
+        uncertainty,
+    )
