@@ -444,7 +444,7 @@ def test_deleted_while_live(painted, viewer, qtbot, what):
     painted.panel.live_button.click()
     painted.client.predict(1)
     qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
-    layer = getattr(painted.controller, what)
+    layer = getattr(painted.controller.chosen, what)
     viewer.layers.remove(layer)
     assert "was deleted" in painted.status
     assert "Live is off" in painted.status
