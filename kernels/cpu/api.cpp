@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstring>
+#include <exception>
 #include <initializer_list>
 #include <new>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "check_problem.h"
 #include "dispatch.h"
 #include "huge_pages.h"
+#include "last_error.h"
 #include "passes.h"
 #include "thread_pool.h"
 
@@ -25,10 +27,14 @@ msd_error check(const msd_problem *problem) {
 
 template <class Call>
 int32_t guarded(Call &&call) {
+  keep_last_error("");
   try {
     return call();
   } catch (const std::bad_alloc &) {
     return MSD_OUT_OF_MEMORY;
+  } catch (const std::exception &error) {
+    keep_last_error(error.what());
+    return MSD_INTERNAL;
   } catch (...) {
     return MSD_INTERNAL;
   }
@@ -81,6 +87,7 @@ const char *msd_version(void) { return NAPARI_MSD_VERSION; }
 const char *msd_kind(void) { return "cpu"; }
 const char *msd_variant(void) { return variant_name(); }
 const char *msd_error_text(int32_t error) { return error_text(error); }
+const char *msd_last_error(void) { return last_error_text; }
 int32_t msd_probe(int32_t) { return MSD_OK; }
 
 int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {

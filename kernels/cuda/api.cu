@@ -5,11 +5,13 @@
 // workspace: that table, the partial sums of parameter gradients, the gradients of one block's maps, and as many
 // deltas as there are hidden maps.
 #include <cstddef>
+#include <exception>
 #include <new>
 #include <type_traits>
 #include <vector>
 
 #include "check_problem.h"
+#include "last_error.h"
 #include "network.cuh"
 
 namespace {
@@ -109,16 +111,29 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
 
 template <class Call>
 int32_t guarded(Call &&call) {
+  keep_last_error("");
   try {
     return call();
   } catch (const std::bad_alloc &) {
     return MSD_OUT_OF_MEMORY;
+  } catch (const std::exception &error) {
+    keep_last_error(error.what());
+    return MSD_INTERNAL;
   } catch (...) {
     return MSD_INTERNAL;
   }
 }
 
-int32_t launch_result() { return cudaGetLastError() == cudaSuccess ? MSD_OK : MSD_DEVICE_FAILED; }
+// The code for what CUDA answered; its name is kept.
+int32_t named(cudaError_t result, int32_t code) {
+  if (result != cudaSuccess) keep_last_error(cudaGetErrorName(result));
+  return code;
+}
+
+int32_t launch_result() {
+  const cudaError_t result = cudaGetLastError();
+  return named(result, result == cudaSuccess ? MSD_OK : MSD_DEVICE_FAILED);
+}
 
 template <class S>
 int32_t forward(const Pass &pass, const Compute<S> *input, const Compute<S> *weight, const Compute<S> *bias,
@@ -229,20 +244,25 @@ const char *msd_error_text(int32_t error) {
   if (error == MSD_OLD_DEVICE) return "it has no code for this GPU; compute capability 7.5 (Turing, 2018) or newer is needed";
   return error_text(error);
 }
+const char *msd_last_error(void) { return last_error_text; }
 
 int32_t msd_probe(int32_t device) {
+  keep_last_error("");
   int driver = 0, devices = 0, current = 0;
   if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return MSD_NO_DEVICE;
   const cudaError_t counted = cudaGetDeviceCount(&devices);
   if (counted == cudaErrorInsufficientDriver) return MSD_OLD_DRIVER;
   if (counted != cudaSuccess || device < 0 || device >= devices) return MSD_NO_DEVICE;
-  if (cudaGetDevice(&current) != cudaSuccess || cudaSetDevice(device) != cudaSuccess) return MSD_DEVICE_FAILED;
+  cudaError_t result = cudaGetDevice(&current);
+  if (result == cudaSuccess) result = cudaSetDevice(device);
+  if (result != cudaSuccess) return named(result, MSD_DEVICE_FAILED);
   // The driver also lists GPUs that this library was not compiled for.
   const cudaError_t code = find_code();
-  const bool back = cudaSetDevice(current) == cudaSuccess;
+  result = cudaSetDevice(current);
   (void)cudaGetLastError();  // so that no later pass takes this failure for its own
   if (code == cudaErrorNoKernelImageForDevice || code == cudaErrorInvalidDeviceFunction) return MSD_OLD_DEVICE;
-  return code == cudaSuccess && back ? MSD_OK : MSD_DEVICE_FAILED;
+  if (code != cudaSuccess) result = code;
+  return named(result, result == cudaSuccess ? MSD_OK : MSD_DEVICE_FAILED);
 }
 
 int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
@@ -301,6 +321,7 @@ int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const 
 }
 
 int32_t msd_fma_work(int32_t dtype, int32_t, int64_t rounds, double *flops, void *sink, void *stream) {
+  keep_last_error("");
   if (rounds < 0 || !flops || !sink) return MSD_BAD_ARGUMENT;
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
   *flops = dtype == MSD_FLOAT64 ? fma_work(rounds, static_cast<double *>(sink), on)

@@ -47,7 +47,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a layout below changes: Python refuses another number. */
-#define MSD_ABI_VERSION 5
+#define MSD_ABI_VERSION 6
 
 typedef enum msd_boundary {
   MSD_REFLECT = 0,   /* mirror about the edge pixel: ... 2 1 [0 1 2] 1 0 ... */
@@ -106,6 +106,9 @@ MSD_API const char *msd_kind(void);
 MSD_API const char *msd_variant(void);
 /* English for an error code; never NULL. */
 MSD_API const char *msd_error_text(int32_t error);
+/* What this thread's last call failed on, in the machine's own words (the name of the CUDA error, the text of an
+ * exception); "" where it did not fail or nothing more is known. Never NULL; good until the thread's next call. */
+MSD_API const char *msd_last_error(void);
 /* MSD_OK when this library can run on that device now: the GPU is there, its driver is new enough, the library has
  * code for it. (CUDA: makes the device's context, as a first allocation would.) A CPU core ignores the number. */
 MSD_API int32_t msd_probe(int32_t device);

@@ -80,6 +80,16 @@ def test_what_a_core_does_not_serve_is_refused_with_the_sizes(cpu_core, make_net
         cpu_core._check(abi.UNSUPPORTED, problem)
 
 
+def test_a_failure_carries_the_name_that_the_gpu_gave_it(shim_case, make_net, monkeypatch):
+    net, image = make_net(depth=2), torch.zeros(1, 1, 4, 5, dtype=torch.float64)
+    monkeypatch.setenv("NAPARI_MSD_SHIM_MACHINE", "refusing")
+    with pytest.raises(MSDError, match=r"4 x 5 pixels.*failure \(cudaErrorLaunchOutOfResources\)"):
+        shim_case.logits(net, image)
+    monkeypatch.delenv("NAPARI_MSD_SHIM_MACHINE")
+    shim_case.logits(net, image)
+    assert shim_case.core.library.error_text(abi.DEVICE_FAILED) == "the GPU reported a failure"
+
+
 @pytest.mark.parametrize(
     ("shape", "depth", "training"),
     [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_void_p
 
-ABI_VERSION = 5
+ABI_VERSION = 6
 
 BOUNDARY = {"reflect": 0, "symmetric": 1, "zeros": 2}
 FLOAT32, FLOAT64 = 0, 1
@@ -54,6 +54,7 @@ _SIGNATURES: dict[str, tuple[type, list[type]]] = {
     "msd_kind": (c_char_p, []),
     "msd_variant": (c_char_p, []),
     "msd_error_text": (c_char_p, [c_int32]),
+    "msd_last_error": (c_char_p, []),
     "msd_probe": (c_int32, [c_int32]),
     "msd_memory_needed": (c_int32, [POINTER(Problem), POINTER(Memory)]),
     # input, weight, bias, output_weight, output_bias -> maps, logits; workspace, stream

@@ -63,8 +63,13 @@ class Library:
         return str(self.functions.msd_variant().decode())
 
     def error_text(self, code: int) -> str:
-        """English for an error code."""
-        return str(self.functions.msd_error_text(code).decode())
+        """English for an error code that this thread's last call returned.
+
+        Where the library knows more, that stands behind it in brackets: the name of the CUDA error.
+        """
+        text = str(self.functions.msd_error_text(code).decode())
+        name = str(self.functions.msd_last_error().decode(errors="replace"))
+        return f"{text} ({name})" if name else text
 
 
 class LibraryError(Exception):
