@@ -2,9 +2,15 @@
 
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <numeric>
+#include <random>
 #include <vector>
 
 dim3 blockIdx, blockDim, gridDim, threadIdx;
@@ -20,7 +26,31 @@ struct Fiber {
   bool done;
 };
 
+// In which order threads run between two barriers, and blocks one after another: as numbered, or, as
+// NAPARI_MSD_SHIM_ORDER says, "reverse" or "shuffle:<seed>", anew for each barrier. Results must not depend on it.
+class Order {
+ public:
+  Order() {
+    const char *wanted = std::getenv("NAPARI_MSD_SHIM_ORDER");
+    reversed_ = wanted && std::strcmp(wanted, "reverse") == 0;
+    shuffled_ = wanted && std::strncmp(wanted, "shuffle:", 8) == 0;
+    if (shuffled_) random_.seed(static_cast<uint32_t>(std::strtoul(wanted + 8, nullptr, 10)));
+  }
+
+  void arrange(std::vector<uint32_t> &numbers, size_t count) {
+    numbers.resize(count);
+    std::iota(numbers.begin(), numbers.end(), 0u);
+    if (reversed_) std::reverse(numbers.begin(), numbers.end());
+    if (shuffled_) std::shuffle(numbers.begin(), numbers.end(), random_);
+  }
+
+ private:
+  bool reversed_, shuffled_;
+  std::mt19937 random_;
+};
+
 std::vector<Fiber> fibers;
+std::vector<uint32_t> threads_in_order, blocks_in_order;
 ucontext_t scheduler;
 unsigned current;
 void (*thread_body)(void *);
@@ -31,7 +61,7 @@ void fiber_main() {
   fibers[current].done = true;
 }
 
-void run_block() {
+void run_block(Order &order) {
   for (Fiber &fiber : fibers) {
     fiber.done = false;
     getcontext(&fiber.context);
@@ -40,13 +70,18 @@ void run_block() {
     fiber.context.uc_link = &scheduler;
     makecontext(&fiber.context, fiber_main, 0);
   }
-  for (bool busy = true; busy;) {  // one round per barrier
-    busy = false;
-    for (current = 0; current < fibers.size(); ++current) {
-      if (fibers[current].done) continue;
+  for (size_t waiting = fibers.size(); waiting > 0;) {  // one round per barrier
+    waiting = 0;
+    order.arrange(threads_in_order, fibers.size());
+    for (const uint32_t thread : threads_in_order) {
+      current = thread;
       threadIdx = dim3(current);
       swapcontext(&scheduler, &fibers[current].context);
-      busy = busy || !fibers[current].done;
+      if (!fibers[current].done) ++waiting;
+    }
+    if (waiting > 0 && waiting < fibers.size()) {
+      std::fprintf(stderr, "%zu of %zu threads wait at a barrier that the others never reach\n", waiting, fibers.size());
+      std::abort();
     }
   }
 }
@@ -99,12 +134,10 @@ void napari_msd::run_grid(dim3 grid, unsigned block, void (*body)(void *), void 
   thread_context = context;
   gridDim = grid;
   blockDim = dim3(block);
-  for (unsigned z = 0; z < grid.z; ++z) {
-    for (unsigned y = 0; y < grid.y; ++y) {
-      for (unsigned x = 0; x < grid.x; ++x) {
-        blockIdx = dim3(x, y, z);
-        run_block();
-      }
-    }
+  Order order;
+  order.arrange(blocks_in_order, size_t{grid.x} * grid.y * grid.z);
+  for (const uint32_t number : blocks_in_order) {
+    blockIdx = dim3(number % grid.x, number / grid.x % grid.y, number / grid.x / grid.y);
+    run_block(order);
   }
 }

@@ -3,8 +3,9 @@
 // of memory races between threads.
 //
 // A block's threads are fibers (ucontext) on one thread: each runs until __syncthreads or its end, then the
-// next; blocks run one after another, so `__shared__` can be static memory. A thread that ends before others
-// wait simply no longer takes part, as on the GPU.
+// next; blocks run one after another, so `__shared__` can be static memory. NAPARI_MSD_SHIM_ORDER changes the order of
+// both. A barrier that some threads of a block wait at when the others have ended aborts: all kernels here
+// reach each barrier with the whole block.
 #pragma once
 
 #include <cstddef>
