@@ -1,9 +1,9 @@
 // The C ABI of the CUDA core: checks, memory plan, and the order of launches. Nothing here waits for the GPU.
 //
 // Memory: maps (batch, all maps, plane) in their storage type; without a backward pass only as many images' maps
-// as fill the card. Forward workspace: the table of dilations and the rows of one block of layers. Backward
-// workspace: that table, the partial sums of parameter gradients, the gradients of one block's maps, and as many
-// deltas as there are hidden maps.
+// as fill the card. Forward workspace: the packed weights and the rows of one block of layers. Backward workspace: the
+// packed weights, the table of dilations, the partial sums of parameter gradients, the gradients of one block's
+// maps, and as many deltas as there are hidden maps.
 #include <cstddef>
 #include <exception>
 #include <new>
@@ -33,6 +33,9 @@ struct Pass {
   SumPlan sums;
   bool blocked;
   int64_t images_together;
+  std::vector<Block> blocks;
+  // Packed weights, in both passes, and of 16-bit maps forward, and backward.
+  int64_t forward_bytes, matrices_bytes, backward_bytes;
   int64_t steps_bytes, rows_bytes, partials_bytes, gradients_bytes, deltas_bytes, maps_bytes;
   std::vector<Step> steps;
 
@@ -78,16 +81,15 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   g.height = static_cast<int32_t>(problem->sizes[1]);
   g.width = static_cast<int32_t>(problem->sizes[2]);
   g.boundary = problem->boundary;
-  g.reach_z = g.reach_y = g.reach_x = 0;
+  // Blocks of threads for each row, and for pieces of it.
+  if (g.batch * g.depth * g.height > max_grid_x || g.width > max_grid_yz * warp_pixels) return MSD_UNSUPPORTED;
+  g.by_depth = Divisor(g.depth);
+  g.by_height = Divisor(g.height);
+  g.by_width = Divisor(g.width);
   for (int64_t q = 0; q < network.channels(); ++q) {
     const Step step = {problem->ndim == 3 ? reduced_dilation(problem->dilations[q], g.depth, g.boundary) : 0,
                        reduced_dilation(problem->dilations[q], g.height, g.boundary),
                        reduced_dilation(problem->dilations[q], g.width, g.boundary)};
-    const int32_t reach_y = step.y < 0 ? -step.y : step.y, reach_x = step.x < 0 ? -step.x : step.x;
-    const int32_t reach_z = step.z < 0 ? -step.z : step.z;
-    if (reach_z > g.reach_z) g.reach_z = reach_z;
-    if (reach_y > g.reach_y) g.reach_y = reach_y;
-    if (reach_x > g.reach_x) g.reach_x = reach_x;
     pass.steps.push_back(step);
   }
   const bool wide = problem->dtype == MSD_FLOAT64;
@@ -96,10 +98,24 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   const int64_t fit = pixels_together / g.plane > 1 ? pixels_together / g.plane : 1;
   pass.images_together = problem->keep_maps || g.batch < fit ? g.batch : fit;
   pass.sums = plan_sums(network);
-  const int64_t block_plane = pass.blocked ? most_block_channels(network) * g.plane * 4 : 0;
+  int64_t most_channels = 0;
+  pass.blocks.push_back(first_block(network));
+  while (pass.blocks.back().first_layer + pass.blocks.back().layers < network.depth) {
+    pass.blocks.push_back(next_block(network, pass.blocks.back()));
+  }
+  for (const Block &block : pass.blocks) {
+    if (block.channels > most_channels) most_channels = block.channels;
+  }
+  const int64_t forward_rows = forward_end(network, pass.blocks.back());
+  const int64_t backward_rows = pass.blocked ? backward_end(network, pass.blocks.back()) : 0;
+  if (forward_rows + backward_rows > max_grid_x) return MSD_UNSUPPORTED;
+  pass.forward_bytes = aligned(forward_rows * packed_channels * (wide ? 8 : 4));
+  pass.matrices_bytes = item == 2 ? aligned(forward_rows * packed_matrix * item) : 0;
+  pass.backward_bytes = aligned(backward_rows * network.taps * block_channels * 4);
+  const int64_t block_plane = pass.blocked ? most_channels * g.plane * 4 : 0;
   pass.steps_bytes = aligned(network.channels() * static_cast<int64_t>(sizeof(Step)));
   pass.rows_bytes = 0;
-  if (network.depth > layers_per_block(network)) {
+  if (pass.blocked && pass.blocks.size() > 1) {
     pass.rows_bytes = aligned(product({pass.images_together, network.taps / 3, block_plane}));
   }
   pass.maps_bytes = product({pass.images_together, network.maps(), g.plane, item});
@@ -139,23 +155,27 @@ template <class S>
 int32_t forward(const Pass &pass, const Compute<S> *input, const Compute<S> *weight, const Compute<S> *bias,
                 const Compute<S> *output_weight, const Compute<S> *output_bias, S *maps, Compute<S> *logits,
                 void *workspace, cudaStream_t stream) {
-  Step *steps = static_cast<Step *>(workspace);
-  float *rows = reinterpret_cast<float *>(static_cast<char *>(workspace) + pass.steps_bytes);
-  upload_steps(pass.steps.data(), pass.network.channels(), steps, stream);
+  char *memory = static_cast<char *>(workspace);
+  PackedWeights<S> weights = {};
+  weights.forward = reinterpret_cast<Compute<S> *>(memory);
+  memory += pass.forward_bytes;
+  if (pass.matrices_bytes) weights.matrices = reinterpret_cast<S *>(memory);
+  float *rows = reinterpret_cast<float *>(memory + pass.matrices_bytes);
+  const Step *steps = pass.steps.data();
+  pack_weights(pass.network, weight, weights, stream);
   for (int64_t image = 0; image < pass.network.geometry.batch; image += pass.images_together) {
     Network network = pass.network;
     Geometry &g = network.geometry;
     g.batch = g.batch - image < pass.images_together ? g.batch - image : pass.images_together;
     copy_input(network, input + image * network.in_channels * g.plane, maps, stream);
-    for (int32_t first = 0; first < network.depth; first += layers_per_block(network)) {
-      const Block block = block_of(network, first);
+    for (const Block &block : pass.blocks) {
       bool swept = false;
       if constexpr (!std::is_same_v<S, double>) {
-        swept = first > 0 && network.maps_before(first) >= least_to_sweep &&
-                forward_sweep(network, block, pass.reach_x(block), weight, steps, maps, rows, stream);
+        swept = block.first_layer > 0 && block.maps_outside >= least_to_sweep &&
+                forward_sweep(network, block, pass.reach_x(block), weights, steps, maps, rows, stream);
       }
-      for (int32_t layer = first; layer < first + block.layers; ++layer) {
-        forward_layer(network, block, layer, weight, bias, steps, swept ? rows : nullptr, maps, stream);
+      for (int32_t layer = block.first_layer; layer < block.first_layer + block.layers; ++layer) {
+        forward_layer(network, block, layer, weights, bias, steps, swept ? rows : nullptr, maps, stream);
       }
     }
     output_layer(network, maps, output_weight, output_bias, logits + image * network.n_classes * g.plane, stream);
@@ -172,32 +192,37 @@ int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps,
   const int64_t weights = network.weights(), channels = network.channels();
   const int64_t output_weights = network.n_classes * network.maps();
   char *memory = static_cast<char *>(workspace);
-  Step *steps = reinterpret_cast<Step *>(memory);
+  PackedWeights<S> weights_packed = {};
+  weights_packed.forward = reinterpret_cast<Compute<S> *>(memory);
+  memory += pass.forward_bytes;
+  if (pass.blocked) weights_packed.backward = reinterpret_cast<float *>(memory);
+  Step *steps = reinterpret_cast<Step *>(memory += pass.backward_bytes);
   double *partials = reinterpret_cast<double *>(memory += pass.steps_bytes);
   float *gradients = reinterpret_cast<float *>(memory += pass.partials_bytes);
   S *deltas = reinterpret_cast<S *>(memory += pass.gradients_bytes);
   if (network.geometry.batch > 0) {
     upload_steps(pass.steps.data(), channels, steps, stream);
+    pack_weights(network, weight, weights_packed, stream);
     // Gradients of n maps from everything at and behind `channel`, where there is enough of it.
-    const auto sweep = [&](int64_t first_map, int32_t n, int64_t channel, auto *into) {
+    const auto sweep = [&](int64_t first_map, int32_t n, int64_t channel, int64_t start, auto *into) {
       if constexpr (!std::is_same_v<S, double>) {
         if (channels - channel < least_to_sweep) return false;
-        backward_sweep(network, first_map, n, channel, grad_logits, output_weight, weight, steps, deltas, into, stream);
+        const float *packed = weights_packed.backward + start * network.taps * block_channels;
+        backward_sweep(network, first_map, n, channel, grad_logits, output_weight, packed, steps, deltas, into, stream);
         return true;
       }
       return false;
     };
-    const int32_t step = layers_per_block(network);
-    for (int32_t first = (network.depth - 1) / step * step; first >= 0; first -= step) {
-      const Block block = block_of(network, first);
-      const bool swept = sweep(network.maps_before(first), block.channels, block.end_channel(), gradients);
-      for (int32_t layer = first + block.layers - 1; layer >= first; --layer) {
-        backward_layer(network, block, layer, grad_logits, output_weight, weight, steps, maps,
+    for (size_t i = pass.blocks.size(); i-- > 0;) {
+      const Block &block = pass.blocks[i];
+      const bool swept = sweep(block.maps_outside, block.channels, block.end_channel(), block.backward_start, gradients);
+      for (int32_t layer = block.first_layer + block.layers - 1; layer >= block.first_layer; --layer) {
+        backward_layer(network, block, layer, grad_logits, output_weight, weights_packed, steps, maps,
                        swept ? gradients : nullptr, deltas, grad_input, stream);
       }
     }
-    if (grad_input && !sweep(0, network.in_channels, 0, grad_input)) {
-      backward_layer(network, block_of(network, 0), -1, grad_logits, output_weight, weight, steps, maps,
+    if (grad_input && !sweep(0, network.in_channels, 0, 0, grad_input)) {
+      backward_layer(network, pass.blocks.front(), -1, grad_logits, output_weight, weights_packed, steps, maps,
                      static_cast<const float *>(nullptr), deltas, grad_input, stream);
     }
     backward_weights(network, pass.sums, maps, static_cast<const S *>(deltas), steps, partials, stream);
@@ -271,9 +296,11 @@ int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
     const msd_error wrong = plan_pass(problem, pass);
     if (wrong != MSD_OK || !memory) return wrong != MSD_OK ? wrong : MSD_BAD_ARGUMENT;
     memory->maps = pass.maps_bytes;
-    memory->forward_workspace = pass.steps_bytes + pass.rows_bytes;
+    memory->forward_workspace = pass.forward_bytes + pass.matrices_bytes + pass.rows_bytes;
     memory->backward_workspace =
-        problem->keep_maps ? pass.steps_bytes + pass.partials_bytes + pass.gradients_bytes + pass.deltas_bytes : 0;
+        problem->keep_maps ? pass.forward_bytes + pass.backward_bytes + pass.steps_bytes + pass.partials_bytes +
+                                 pass.gradients_bytes + pass.deltas_bytes
+                           : 0;
     return MSD_OK;
   });
 }

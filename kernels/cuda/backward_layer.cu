@@ -1,84 +1,133 @@
 // Gradients of the maps of one layer, resolved, in gather form: every thread sums what later channels send to its
-// pixel, so nothing is added to memory twice and no order is left to chance.
+// pixels, so nothing is added to memory twice and no order is left to chance.
 //
 //   G[l](p) = gradients[l](p)                                    (backward_sweep.cu: the logits, channels outside)
 //           + sum over channels q of the block after this layer and taps t of weight[q][l][t] * Q[q][t](p)
 //   delta[l] = G[l] where z[l] > 0, else 0
 //
-// with Q the adjoint of the gather (adjoint_taps). Without gradients (null) all later channels and the logits are
-// summed here: the direct form, and that of the input (layer -1), whose G is written as it is.
+// with Q the adjoint of the gather. Without gradients (null) all later channels and the logits are summed here: the
+// direct form, and that of the input (layer -1), whose G is written as it is.
+//
+// A block of threads takes a row, or a piece of one, as in forward_layer.cu: which rows send to it is the same for all
+// its threads. Far from the edges that are 9 pixels per channel; near them each tap has up to two readers per axis.
 #include "network.cuh"
 
 namespace napari_msd {
 namespace {
 
-constexpr int weights_per_chunk = 288;
+constexpr int sent_pixels = 2;
 
-template <class S>
-__global__ void __launch_bounds__(block_threads, 6)
-backward_layer_kernel(Network network, int64_t end_channel, Block block, int32_t layer, const Compute<S> *grad_logits,
-                      const Compute<S> *output_weight, const Compute<S> *weight, const Step *steps, const S *maps,
+template <class S, int nz>
+__global__ void __launch_bounds__(block_threads, nz == 3 ? 3 : sizeof(S) == 8 ? 4 : 7)
+backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t layer, const Compute<S> *grad_logits,
+                      const Compute<S> *output_weight, const Compute<S> *weights, const Step *steps, const S *maps,
                       const float *gradients, S *deltas, Compute<S> *grad_input) {
   using T = Compute<S>;
-  __shared__ T chunk[weights_per_chunk];
   const Geometry &g = network.geometry;
-  const int taps = network.taps, channels_per_chunk = weights_per_chunk / taps;
   const int64_t channels = network.channels(), n_maps = network.maps();
-  const int64_t l = (layer < 0 ? 0 : network.maps_before(layer)) + blockIdx.y;
-  const Place place = place_of_thread(g);
-
-  T sum = T(0);
-  if (place.inside && gradients) {
-    const int64_t j = l - network.in_channels - block.first_channel;
-    sum = static_cast<T>(gradients[(place.image * block.channels + j) * g.plane + place.pixel]);
-  } else if (place.inside) {
-    const T *gradient = grad_logits + place.image * network.n_classes * g.plane + place.pixel;
-    for (int k = 0; k < network.n_classes; ++k) sum += output_weight[k * n_maps + l] * gradient[k * g.plane];
-  }
-  const S *image_deltas = deltas + place.image * channels * g.plane;
-  for (int64_t first = static_cast<int64_t>(layer + 1) * network.width; first < end_channel;
-       first += channels_per_chunk) {
-    const int n = static_cast<int>(end_channel - first < channels_per_chunk ? end_channel - first : channels_per_chunk);
-    __syncthreads();
-    for (int i = static_cast<int>(threadIdx.x); i < taps * n; i += static_cast<int>(blockDim.x)) {
-      chunk[i] = weight[network.weight_offset(first + i / taps) + taps * l + i % taps];
-    }
-    __syncthreads();
-    if (!place.inside) continue;
-    for (int i = 0; i < n; ++i) {
-      for (int a = 0; a < taps / 9; ++a) {
-        T sent[9];
-        adjoint_taps(g, steps[first + i], taps == 9 ? 0 : a - 1, place, image_deltas + (first + i) * g.plane, sent);
+  const int64_t l = (layer < 0 ? 0 : network.maps_before(layer)) + blockIdx.z;
+  const Row row = row_of(g, blockIdx.x);
+  const int32_t offset = row.offset(g);
+  const Columns columns = columns_of_thread(sent_pixels);
+  int32_t x[sent_pixels];
+  T sums[sent_pixels];
 #pragma unroll
-        for (int t = 0; t < 9; ++t) sum += chunk[taps * i + 9 * a + t] * sent[t];
+  for (int i = 0; i < sent_pixels; ++i) {
+    // Beyond the row's end the last pixel once more, which is not written.
+    x[i] = min(columns.of_thread(i), g.width - 1);
+    sums[i] = T(0);
+  }
+  if (gradients) {
+    const int64_t j = l - network.in_channels - block.first_channel;
+    const float *gradient = gradients + (row.image * block.channels + j) * g.plane + offset;
+#pragma unroll
+    for (int i = 0; i < sent_pixels; ++i) sums[i] = static_cast<T>(gradient[x[i]]);
+  } else {
+    const T *gradient = grad_logits + row.image * network.n_classes * g.plane + offset;
+    for (int k = 0; k < network.n_classes; ++k, gradient += g.plane) {
+#pragma unroll
+      for (int i = 0; i < sent_pixels; ++i) sums[i] += output_weight[k * n_maps + l] * gradient[x[i]];
+    }
+  }
+
+  int32_t q = (layer + 1) * network.width;
+  const S *delta = deltas + (row.image * channels + q) * g.plane;
+  Step next_step = q < end_channel ? steps[q] : Step{};
+#pragma unroll 1
+  for (Block sender = block; q < end_channel; ++q, delta += g.plane) {
+    const Step step = next_step;
+    if (q + 1 < end_channel) next_step = steps[q + 1];
+    while (q >= sender.end_channel()) sender = next_block(network, sender);
+    const int32_t j = q - sender.first_channel;
+    const int64_t first_row = sender.forward_start + j / block_channels * nz * sender.packed_maps + l;
+    const T *w = weights + first_row * packed_channels + j % block_channels * 12;
+    const int64_t plane_weights = sender.packed_maps * packed_channels;
+
+    if (far_from_edges(columns.first, columns.last, g.width, step.x) &&
+        far_from_edges(row.y, row.y, g.height, step.y) &&
+        (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z))) {
+#pragma unroll
+      for (int a = 0; a < nz; ++a) {
+        const Taps<T> taps = *reinterpret_cast<const Taps<T> *>(w + a * plane_weights);
+        const S *centre = delta + (nz / 2 - a) * step.z * g.height * g.width + offset;
+#pragma unroll
+        for (int i = 0; i < sent_pixels; ++i) {
+          T sent[9];
+          load_taps(g, step, centre + x[0] + warp_pixels * i, sent);
+#pragma unroll
+          for (int t = 0; t < 9; ++t) sums[i] += taps.of[t] * sent[t];
+        }
+      }
+      continue;
+    }
+
+#pragma unroll 1
+    for (int a = 0; a < nz; ++a) {
+      const Taps<T> taps = *reinterpret_cast<const Taps<T> *>(w + a * plane_weights);
+      const Readers planes = readers(row.z, g.depth, (nz / 2 - a) * step.z, g.boundary);
+      const ReaderRows rows = reader_rows(g, step, max(planes.direct, 0), row.y);
+#pragma unroll
+      for (int i = 0; i < sent_pixels; ++i) {
+        T sent[9] = {};
+        if (nz == 1 || planes.direct >= 0) add_taps(g, rows, x[i], step.x, delta, sent);
+        if (nz > 1 && planes.mirrored >= 0) {
+          add_taps(g, reader_rows(g, step, planes.mirrored, row.y), x[i], step.x, delta, sent);
+        }
+#pragma unroll
+        for (int t = 0; t < 9; ++t) sums[i] += taps.of[t] * sent[t];
       }
     }
   }
-  if (!place.inside) return;
-  if (layer < 0) {
-    grad_input[(place.image * network.in_channels + l) * g.plane + place.pixel] = sum;
-    return;
+
+#pragma unroll
+  for (int i = 0; i < sent_pixels; ++i) {
+    if (columns.of_thread(i) >= g.width) continue;
+    const int32_t pixel = offset + x[i];
+    if (layer < 0) {
+      grad_input[(row.image * network.in_channels + l) * g.plane + pixel] = sums[i];
+    } else {
+      const T value = load(maps + (row.image * n_maps + l) * g.plane + pixel);
+      store(deltas + (row.image * channels + l - network.in_channels) * g.plane + pixel, value <= T(0) ? T(0) : sums[i]);
+    }
   }
-  const T value = load(maps + (place.image * n_maps + l) * g.plane + place.pixel);
-  store(deltas + (place.image * channels + l - network.in_channels) * g.plane + place.pixel, value <= T(0) ? T(0) : sum);
 }
 
 }  // namespace
 
 template <class S>
 void backward_layer(const Network &network, const Block &block, int32_t layer, const Compute<S> *grad_logits,
-                    const Compute<S> *output_weight, const Compute<S> *weight, const Step *steps, const S *maps,
+                    const Compute<S> *output_weight, const PackedWeights<S> &weights, const Step *steps, const S *maps,
                     const float *gradients, S *deltas, Compute<S> *grad_input, cudaStream_t stream) {
-  const dim3 grid(blocks_for(network.geometry.batch * network.geometry.plane),
-                  static_cast<unsigned>(layer < 0 ? network.in_channels : network.width));
-  const int64_t end_channel = gradients ? block.end_channel() : network.channels();
-  launch(backward_layer_kernel<S>, grid, block_threads, stream, network, end_channel, block, layer, grad_logits,
-         output_weight, weight, steps, maps, gradients, deltas, grad_input);
+  const RowGrid grid = row_grid(network.geometry, sent_pixels, layer < 0 ? network.in_channels : network.width);
+  const int32_t end_channel = gradients ? block.end_channel() : static_cast<int32_t>(network.channels());
+  const Compute<S> *packed = weights.forward;
+  launch(network.taps == 9 ? backward_layer_kernel<S, 1> : backward_layer_kernel<S, 3>, grid.blocks, grid.threads, stream,
+         network, end_channel, block, layer, grad_logits, output_weight, packed, steps, maps, gradients, deltas, grad_input);
 }
 
-#define NAPARI_MSD_INSTANTIATE(S)                                                                                   \
-  template void backward_layer(const Network &, const Block &, int32_t, const Compute<S> *, const Compute<S> *,     \
-                               const Compute<S> *, const Step *, const S *, const float *, S *, Compute<S> *,       \
+#define NAPARI_MSD_INSTANTIATE(S)                                                                                     \
+  template void backward_layer(const Network &, const Block &, int32_t, const Compute<S> *, const Compute<S> *,       \
+                               const PackedWeights<S> &, const Step *, const S *, const float *, S *, Compute<S> *,   \
                                cudaStream_t);
 NAPARI_MSD_FOR_EACH_STORAGE(NAPARI_MSD_INSTANTIATE)
 #undef NAPARI_MSD_INSTANTIATE

@@ -3,8 +3,12 @@
 //   G[l](p) = sum over classes k of output_weight[k][l] * grad_logits[k](p)
 //           + sum over channels q >= first_channel and taps t of weight[q][l][t] * Q[q][t](p)
 //
-// with Q the adjoint of the gather (adjoint_taps), made in registers: 9 loads serve 9 x 8 multiply-adds. A thread
-// takes 2 pixels and 8 maps, so that one read of the weights (staged in shared memory, by broadcast) serves both.
+// with Q the adjoint of the gather, made in registers: 9 loads serve 9 x 8 multiply-adds. A thread takes 4 pixels and 8
+// maps, so that one read of the weights (from shared memory, by broadcast) serves four; while one chunk of channels is
+// summed, the weights of the next are copied.
+//
+// A block of threads takes a row, or a piece of one. Far from the edges a tap has one reader; near the row's ends a run
+// of 32 pixels, and near the image's other edges a whole row, takes the slower way that knows mirror images.
 //
 // Pull, not push: the sums of a block are written once, instead of adding to the gradients of all earlier maps
 // after every block. The matrix units would not win here: with 8 maps at a time they save multiply-adds, but
@@ -16,63 +20,112 @@
 namespace napari_msd {
 namespace {
 
-constexpr int maps_together = 8, pixels_per_thread = 2, channels_per_chunk = 8;
+constexpr int maps_together = 8, sweep_pixels = 4, channels_per_chunk = 8;
 
-struct alignas(16) Weights {
-  float of[channels_per_chunk][27][maps_together];
+template <int nz>
+struct alignas(16) Stage {
+  float weights[channels_per_chunk][taps_of<nz>][maps_together];
+  Step steps[channels_per_chunk];
 };
 
-template <class S>
-__global__ void __launch_bounds__(block_threads, 3)
+template <class S, int nz>
+__global__ void __launch_bounds__(block_threads, nz == 1 ? 4 : 3)
 backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_t first_channel,
-                      const float *grad_logits, const float *output_weight, const float *weight, const Step *steps,
+                      const float *grad_logits, const float *output_weight, const float *weights, const Step *steps,
                       const S *deltas, float *gradients) {
-  __shared__ Weights chunk;
+  __shared__ Stage<nz> stages[2];
+  constexpr int channel_weights = taps_of<nz> * maps_together;
   const Geometry &g = network.geometry;
-  const int taps = network.taps, thread = static_cast<int>(threadIdx.x);
-  const int64_t channels = network.channels(), all_maps = network.maps();
-  const int first_m = static_cast<int>(blockIdx.y) * maps_together;
+  const int thread = static_cast<int>(threadIdx.x);
+  const int64_t channels = network.channels();
+  const int first_m = static_cast<int>(blockIdx.z) * maps_together;
   const int n = n_maps - first_m < maps_together ? n_maps - first_m : maps_together;
-  const int64_t l = first_map + first_m;
-  Place places[pixels_per_thread];
-  float sums[pixels_per_thread][maps_together];
+  const Row row = row_of(g, blockIdx.x);
+  const int32_t offset = row.offset(g);
+  const Columns columns = columns_of_thread(sweep_pixels);
+
+  const float *group_weights = weights + blockIdx.z * (channels - first_channel) * channel_weights;
+  const auto fetch = [&](int64_t first, Stage<nz> &stage) {
+    const int64_t left = channels - first;
+    const int n_channels = static_cast<int>(left < channels_per_chunk ? left : channels_per_chunk);
+    const float *from = group_weights + (first - first_channel) * channel_weights;
+    for (int e = thread; e < n_channels * channel_weights / 4; e += static_cast<int>(blockDim.x)) {
+      copy_16_bytes(&stage.weights[0][0][0] + 4 * e, from + 4 * e);
+    }
+    if (thread < 3 * n_channels) {
+      copy_4_bytes(reinterpret_cast<int32_t *>(stage.steps) + thread, reinterpret_cast<const int32_t *>(steps + first) + thread);
+    }
+  };
+  fetch(first_channel, stages[0]);
+
+  int32_t x[sweep_pixels];
+  float sums[sweep_pixels][maps_together];
 #pragma unroll
-  for (int i = 0; i < pixels_per_thread; ++i) {
-    places[i] = place_in_batch(g, (static_cast<int64_t>(blockIdx.x) * pixels_per_thread + i) * block_threads + thread);
+  for (int i = 0; i < sweep_pixels; ++i) {
+    // Beyond the row's end the last pixel once more, which is not written.
+    x[i] = min(columns.of_thread(i), g.width - 1);
 #pragma unroll
     for (int m = 0; m < maps_together; ++m) sums[i][m] = 0;
-    const float *gradient = grad_logits + places[i].image * network.n_classes * g.plane + places[i].pixel;
-    for (int k = 0; k < network.n_classes; ++k) {
-      const float value = gradient[k * g.plane];
+  }
+  const float *gradient = grad_logits + row.image * network.n_classes * g.plane + offset;
+  const float *map_weights = output_weight + first_map + first_m;
+  for (int k = 0; k < network.n_classes; ++k, gradient += g.plane, map_weights += network.maps()) {
+    float w[maps_together];
 #pragma unroll
-      for (int m = 0; m < maps_together; ++m) {
-        if (m < n) sums[i][m] += output_weight[k * all_maps + l + m] * value;
-      }
+    for (int m = 0; m < maps_together; ++m) w[m] = m < n ? map_weights[m] : 0.0f;
+#pragma unroll
+    for (int i = 0; i < sweep_pixels; ++i) {
+      const float value = gradient[x[i]];
+#pragma unroll
+      for (int m = 0; m < maps_together; ++m) sums[i][m] += w[m] * value;
     }
   }
-  for (int64_t first = first_channel; first < channels; first += channels_per_chunk) {
+
+  const S *delta = deltas + (row.image * channels + first_channel) * g.plane;
+  int current = 0;
+  for (int64_t first = first_channel; first < channels; first += channels_per_chunk, current ^= 1) {
+    wait_for_copies();
+    __syncthreads();
+    if (first + channels_per_chunk < channels) fetch(first + channels_per_chunk, stages[current ^ 1]);
+    const Stage<nz> &stage = stages[current];
     const int n_channels = static_cast<int>(channels - first < channels_per_chunk ? channels - first : channels_per_chunk);
-    __syncthreads();
-    for (int e = thread; e < n_channels * maps_together * taps; e += static_cast<int>(block_threads)) {
-      const int q = e / (maps_together * taps), m = e / taps % maps_together, t = e % taps;
-      chunk.of[q][t][m] = m < n ? weight[network.weight_offset(first + q) + taps * (l + m) + t] : 0.0f;
-    }
-    __syncthreads();
-    for (int q = 0; q < n_channels; ++q) {
-      const Step step = steps[first + q];
-      for (int a = 0; a < taps / 9; ++a) {
-        float sent[pixels_per_thread][9];
+    for (int q = 0; q < n_channels; ++q, delta += g.plane) {
+      const Step step = stage.steps[q];
+      const bool plain_row = far_from_edges(row.y, row.y, g.height, step.y) &&
+                             (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
+      const bool plain = plain_row && far_from_edges(columns.first, columns.last, g.width, step.x);
+#pragma unroll 1
+      for (int a = 0; a < nz; ++a) {
+        float sent[sweep_pixels][9];
+        const int32_t step_z = nz == 1 ? 0 : (1 - a) * step.z;
+        const S *centre = delta + step_z * g.height * g.width + offset;
+        if (plain) {
 #pragma unroll
-        for (int i = 0; i < pixels_per_thread; ++i) {
-          const S *delta = deltas + (places[i].image * channels + first + q) * g.plane;
-          adjoint_taps(g, step, taps == 9 ? 0 : a - 1, places[i], delta, sent[i]);
+          for (int i = 0; i < sweep_pixels; ++i) load_taps(g, step, centre + x[0] + warp_pixels * i, sent[i]);
+        } else {
+          const Readers planes = readers(row.z, g.depth, step_z, g.boundary);
+          const ReaderRows rows = reader_rows(g, step, max(planes.direct, 0), row.y);
+#pragma unroll
+          for (int i = 0; i < sweep_pixels; ++i) {
+            const int32_t run = columns.first + warp_pixels * i;
+            if (plain_row && far_from_edges(run, run + warp_pixels - 1, g.width, step.x)) {
+              load_taps(g, step, centre + x[i], sent[i]);
+              continue;
+            }
+#pragma unroll
+            for (int t = 0; t < 9; ++t) sent[i][t] = 0;
+            if (nz == 1 || planes.direct >= 0) add_taps(g, rows, x[i], step.x, delta, sent[i]);
+            if (nz > 1 && planes.mirrored >= 0) {
+              add_taps(g, reader_rows(g, step, planes.mirrored, row.y), x[i], step.x, delta, sent[i]);
+            }
+          }
         }
 #pragma unroll
         for (int t = 0; t < 9; ++t) {
-          const float4 *w = reinterpret_cast<const float4 *>(chunk.of[q][9 * a + t]);
+          const float4 *w = reinterpret_cast<const float4 *>(stage.weights[q][9 * a + t]);
           const float4 low = w[0], high = w[1];
 #pragma unroll
-          for (int i = 0; i < pixels_per_thread; ++i) {
+          for (int i = 0; i < sweep_pixels; ++i) {
             sums[i][0] += low.x * sent[i][t];
             sums[i][1] += low.y * sent[i][t];
             sums[i][2] += low.z * sent[i][t];
@@ -86,13 +139,13 @@ backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_
       }
     }
   }
+
+  float *out = gradients + (row.image * n_maps + first_m) * g.plane + offset;
 #pragma unroll
-  for (int i = 0; i < pixels_per_thread; ++i) {
-    if (!places[i].inside) continue;
-    float *out = gradients + (places[i].image * n_maps + first_m) * g.plane + places[i].pixel;
+  for (int m = 0; m < maps_together; ++m, out += g.plane) {
 #pragma unroll
-    for (int m = 0; m < maps_together; ++m) {
-      if (m < n) out[m * g.plane] = sums[i][m];
+    for (int i = 0; i < sweep_pixels; ++i) {
+      if (m < n && columns.of_thread(i) < g.width) out[x[i]] = sums[i][m];
     }
   }
 }
@@ -101,13 +154,11 @@ backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_
 
 template <class S>
 void backward_sweep(const Network &network, int64_t first_map, int32_t n_maps, int64_t first_channel,
-                    const float *grad_logits, const float *output_weight, const float *weight, const Step *steps,
+                    const float *grad_logits, const float *output_weight, const float *weights, const Step *steps,
                     const S *deltas, float *gradients, cudaStream_t stream) {
-  const int64_t pixels = network.geometry.batch * network.geometry.plane;
-  const dim3 grid(blocks_for((pixels + pixels_per_thread - 1) / pixels_per_thread),
-                  static_cast<unsigned>((n_maps + maps_together - 1) / maps_together));
-  launch(backward_sweep_kernel<S>, grid, block_threads, stream, network, first_map, n_maps, first_channel,
-         grad_logits, output_weight, weight, steps, deltas, gradients);
+  const RowGrid grid = row_grid(network.geometry, sweep_pixels, eights(n_maps));
+  launch(network.taps == 9 ? backward_sweep_kernel<S, 1> : backward_sweep_kernel<S, 3>, grid.blocks, grid.threads, stream,
+         network, first_map, n_maps, first_channel, grad_logits, output_weight, weights, steps, deltas, gradients);
 }
 
 #define NAPARI_MSD_INSTANTIATE(S)                                                                                  \

@@ -159,12 +159,12 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
     for (int32_t first = unit.first; first < unit.end; first += C::pixels) {
       const int column = thread % C::pixels;
       const bool inside = first + column < unit.end;
-      const Place place = place_of(g, unit.image, inside ? first + column : unit.first, inside);
+      const Place place = place_of(g, inside ? first + column : unit.first);
       __syncthreads();
       for (int j = thread / C::pixels; j < block_channels; j += threads_per_pixel) {
         float sent[9] = {};
         if (inside && j < n_channels) {
-          adjoint_taps(g, steps[first_q + j], nz == 1 ? 0 : a - 1, place,
+          adjoint_taps(g, steps[first_q + j], nz == 1 ? 1 : a, place,
                        deltas + (unit.image * channels + first_q + j) * g.plane, sent);
         }
 #pragma unroll

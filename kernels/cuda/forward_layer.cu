@@ -7,78 +7,126 @@
 // rows hold what all maps outside the block give (forward_sweep.cu). Without them (null) all earlier maps are
 // summed here: the direct form, for float64, for blocks that see few maps or reach too far.
 //
-// One thread per pixel of the whole batch; the read positions are the same for all maps and stay in registers; a
-// chunk of weights is staged in shared memory, read by broadcast. Reads each map once per tap (neighbouring
-// threads share them in L1), each row plane once per tap row, writes the new map once.
+// A block of threads takes a row, or a piece of one: the rows that taps read are then the same for all its threads, and
+// a thread's columns the same for all maps. Weights (packed) are read by all threads at once, from the first-level
+// cache. Reads each map once per tap (neighbouring threads share them in L1), each row plane once per tap row, writes
+// the new map once.
 #include "network.cuh"
 
 namespace napari_msd {
 namespace {
 
-constexpr int staged_weights = 576;
+// Per thread; in 3-D the columns of two would not fit in registers beside 9 rows.
+template <int nz>
+constexpr int layer_pixels = nz == 1 ? 2 : 1;
 
 template <class S, int nz>
-__global__ void __launch_bounds__(block_threads)
-forward_layer_kernel(Network network, Block block, int32_t layer, const Compute<S> *weight, const Compute<S> *bias,
-                     const Step *steps, const float *rows, S *maps) {
+__global__ void __launch_bounds__(block_threads, sizeof(S) == 8 ? 4 : nz == 1 ? 6 : 3)
+forward_layer_kernel(Network network, Block block, int32_t layer, int32_t first_q, const __grid_constant__ Steps steps, const Compute<S> *weights,
+                     const Compute<S> *bias, const float *rows, S *maps) {
   using T = Compute<S>;
-  constexpr int taps = taps_of<nz>, maps_per_chunk = staged_weights / taps;
-  __shared__ T chunk[maps_per_chunk * taps];
+  constexpr int n_pixels = layer_pixels<nz>;
   const Geometry &g = network.geometry;
-  const int64_t q = static_cast<int64_t>(layer) * network.width + blockIdx.y;
-  const int64_t maps_before = network.maps_before(layer);
-  const T *channel_weight = weight + network.weight_offset(q);
-  const Place place = place_of_thread(g);
-  const Step step = steps[q];
-  int32_t offsets[taps];
-  tap_offsets<nz>(g, step, place.z, place.y, place.x, offsets);
-  S *image = maps + place.image * network.maps() * g.plane;
+  const Row row = row_of(g, blockIdx.x);
+  const int32_t q = first_q + static_cast<int32_t>(blockIdx.z), j = q - block.first_channel;
+  const Step step = steps.of[blockIdx.z];
+  const Columns columns = columns_of_thread(n_pixels);
 
-  T sum = bias[q];
-  if (rows && place.inside) {
-    const float *plane = rows + (place.image * 3 * nz * block.channels + (q - block.first_channel)) * g.plane + place.x;
+  int32_t from[3 * nz];  // rows that taps read, as offsets in an image; -1: zero
 #pragma unroll
-    for (int a = 0; a < nz; ++a) {
-      const int32_t z = nz == 1 ? 0 : fold(place.z + (a - 1) * step.z, g.depth, g.boundary);
+  for (int a = 0; a < nz; ++a) {
+    const int32_t z = nz == 1 ? 0 : fold(row.z + (a - 1) * step.z, g.depth, g.boundary);
 #pragma unroll
-      for (int b = 0; b < 3; ++b) {
-        const int32_t y = fold(place.y + (b - 1) * step.y, g.height, g.boundary);
-        if (z >= 0 && y >= 0) {
-          sum += static_cast<T>(plane[(3 * a + b) * block.channels * g.plane + (z * g.height + y) * g.width]);
+    for (int b = 0; b < 3; ++b) {
+      const int32_t y = fold(row.y + (b - 1) * step.y, g.height, g.boundary);
+      from[3 * a + b] = z >= 0 && y >= 0 ? (z * g.height + y) * g.width : -1;
+    }
+  }
+  int32_t column[n_pixels][3];
+  T sums[n_pixels];
+#pragma unroll
+  for (int i = 0; i < n_pixels; ++i) {
+    // Beyond the row's end the last pixel once more, which is not written.
+    const int32_t x = min(columns.of_thread(i), g.width - 1);
+#pragma unroll
+    for (int c = 0; c < 3; ++c) column[i][c] = fold(x + (c - 1) * step.x, g.width, g.boundary);
+    sums[i] = bias[q];
+  }
+
+  if (rows) {
+    const float *plane = rows + (row.image * 3 * nz * block.channels + j) * g.plane;
+#pragma unroll
+    for (int r = 0; r < 3 * nz; ++r, plane += block.channels * g.plane) {
+      if (from[r] < 0) continue;
+#pragma unroll
+      for (int i = 0; i < n_pixels; ++i) sums[i] += static_cast<T>(plane[from[r] + column[i][1]]);
+    }
+  }
+
+  S *image = maps + row.image * network.maps() * g.plane;
+  const int64_t first = rows ? block.maps_outside : 0;
+  const T *channel_weights = weights + (j / block_channels * nz * block.packed_maps + first) * packed_channels + j % block_channels * 12;
+  // far: no tap of this warp is folded along x; checked: some may be zero
+  const auto add_maps = [&](auto far, auto checked) {
+    const S *map = image + first * g.plane;
+    const T *w = channel_weights;
+    for (int64_t n = network.maps_before(layer) - first; n > 0; --n, map += g.plane, w += packed_channels) {
+#pragma unroll
+      for (int a = 0; a < nz; ++a) {
+        const Taps<T> taps = *reinterpret_cast<const Taps<T> *>(w + a * block.packed_maps * packed_channels);
+#pragma unroll
+        for (int b = 0; b < 3; ++b) {
+          const int32_t offset = from[3 * a + b];
+#pragma unroll
+          for (int i = 0; i < n_pixels; ++i) {
+#pragma unroll
+            for (int c = 0; c < 3; ++c) {
+              const bool zero = checked.value && (offset < 0 || column[i][c] < 0);
+              const S *from = map + offset + (far.value ? column[0][c] : column[i][c]) + (far.value ? warp_pixels * i : 0);
+              sums[i] += taps.of[3 * b + c] * (zero ? T(0) : load(from));
+            }
+          }
         }
       }
     }
+  };
+  const bool far_x = far_from_edges(columns.first, columns.last, g.width, step.x);
+  const bool far_yz = far_from_edges(row.y, row.y, g.height, step.y) &&
+                      (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
+  if (g.boundary == MSD_ZEROS && !(far_x && far_yz)) {
+    add_maps(std::false_type(), std::true_type());
+  } else if (far_x) {
+    add_maps(std::true_type(), std::false_type());
+  } else {
+    add_maps(std::false_type(), std::false_type());
   }
-  for (int64_t first = rows ? network.maps_before(block.first_layer) : 0; first < maps_before; first += maps_per_chunk) {
-    const int n = static_cast<int>(maps_before - first < maps_per_chunk ? maps_before - first : maps_per_chunk);
-    __syncthreads();
-    for (int i = static_cast<int>(threadIdx.x); i < taps * n; i += static_cast<int>(blockDim.x)) {
-      chunk[i] = channel_weight[taps * first + i];
-    }
-    __syncthreads();
-    if (!place.inside) continue;
-    for (int l = 0; l < n; ++l) {
-      const S *map = image + (first + l) * g.plane;
+
+  S *out = image + (network.in_channels + q) * g.plane + row.offset(g);
 #pragma unroll
-      for (int t = 0; t < taps; ++t) sum += chunk[taps * l + t] * (offsets[t] >= 0 ? load(map + offsets[t]) : T(0));
-    }
+  for (int i = 0; i < n_pixels; ++i) {
+    const int32_t x = columns.of_thread(i);
+    // Written so that NaN stays NaN.
+    if (x < g.width) store(out + x, sums[i] < T(0) ? T(0) : sums[i]);
   }
-  // Written so that NaN stays NaN.
-  if (place.inside) store(image + (network.in_channels + q) * g.plane + place.pixel, sum < T(0) ? T(0) : sum);
 }
 
 }  // namespace
 
 template <class S>
-void forward_layer(const Network &network, const Block &block, int32_t layer, const Compute<S> *weight,
+void forward_layer(const Network &network, const Block &block, int32_t layer, const PackedWeights<S> &weights,
                    const Compute<S> *bias, const Step *steps, const float *rows, S *maps, cudaStream_t stream) {
-  const dim3 grid(blocks_for(network.geometry.batch * network.geometry.plane), static_cast<unsigned>(network.width));
-  launch(network.taps == 9 ? forward_layer_kernel<S, 1> : forward_layer_kernel<S, 3>, grid, block_threads, stream,
-         network, block, layer, weight, bias, steps, rows, maps);
+  const Compute<S> *packed = weights.forward + packed_channels * block.forward_start;
+  for (int32_t j = 0; j < network.width; j += block_channels) {
+    const int32_t n = network.width - j < block_channels ? network.width - j : block_channels;
+    const int32_t q = layer * network.width + j;
+    const RowGrid grid = row_grid(network.geometry, network.taps == 9 ? layer_pixels<1> : layer_pixels<3>, n);
+    launch(network.taps == 9 ? forward_layer_kernel<S, 1> : forward_layer_kernel<S, 3>, grid.blocks, grid.threads, stream,
+           network, block, layer, q, steps_of(steps + q, n), packed, bias, rows, maps);
+  }
 }
 
-#define NAPARI_MSD_INSTANTIATE(S)                                                                                  \
-  template void forward_layer(const Network &, const Block &, int32_t, const Compute<S> *, const Compute<S> *,     \
+#define NAPARI_MSD_INSTANTIATE(S)                                                                                     \
+  template void forward_layer(const Network &, const Block &, int32_t, const PackedWeights<S> &, const Compute<S> *,  \
                               const Step *, const float *, S *, cudaStream_t);
 NAPARI_MSD_FOR_EACH_STORAGE(NAPARI_MSD_INSTANTIATE)
 #undef NAPARI_MSD_INSTANTIATE

@@ -9,22 +9,25 @@
 // and 3 numbers per channel and pixel are written instead of 9. In 3-D a block of threads does one plane a of the
 // filter.
 //
-// Reads each map once per 8 channels (3-D: three times), writes rows (image, 3 a + b, channel of the block, pixel)
-// in float32. 16-bit maps are multiplied on the matrix units, with 16-bit weights; float32 on the scalar units.
-// While a chunk of maps is multiplied, the next is on its way to registers: one barrier per chunk.
+// Reads each map once per 4 or 8 channels (3-D: three times), writes rows (image, 3 a + b, channel of the block, pixel)
+// in float32. 16-bit maps are multiplied on the matrix units, with 16-bit weights, 8 channels at a time; float32 on the scalar
+// units, 4 channels at a time, so that two blocks fit on a multiprocessor and one sums up rows while the other multiplies.
+// While a chunk of maps is multiplied, the next is copied to shared memory: one barrier per chunk.
 #include "matrix_units.cuh"
 #include "network.cuh"
 
 namespace napari_msd {
 namespace {
 
-constexpr int sweep_threads = 512, tile_pixels = 512;
+constexpr int tile_pixels = 512;
+constexpr int32_t aligned_pixels = 8;  // 16 bytes of 16-bit maps, 32 of others
 
 // A block's share of one image's pixels, as a run of neighbours: columns first .. end of `rows` whole rows, or of
 // one piece of a row, of which pixels x_first .. x_end - 1 are written.
 struct Tiles {
   int32_t rows, pieces, piece_pixels, halo;
-  int64_t per_image;
+  int32_t per_image;
+  Divisor by_image, by_piece;
 };
 
 struct Tile {
@@ -33,48 +36,55 @@ struct Tile {
 
 // False where pieces of a row would be mostly halo.
 bool plan_tiles(const Geometry &g, int32_t reach_x, Tiles &tiles) {
-  const int64_t rows = static_cast<int64_t>(g.depth) * g.height;
+  const int32_t rows = g.depth * g.height;
   if (g.width <= tile_pixels) {
-    tiles = {tile_pixels / g.width, 1, g.width, 0, 0};
-    tiles.per_image = (rows + tiles.rows - 1) / tiles.rows;
+    const int32_t together = tile_pixels / g.width, n = (rows + together - 1) / together;
+    tiles = {together, 1, g.width, 0, n, Divisor(n), Divisor(1)};
     return true;
   }
-  const int32_t most = tile_pixels - 2 * reach_x;
+  const int32_t halo = (reach_x + aligned_pixels - 1) / aligned_pixels * aligned_pixels;
+  const int32_t most = tile_pixels - 2 * halo;
   if (most < tile_pixels / 2) return false;
-  const int32_t pieces = (g.width + most - 1) / most;
-  tiles = {1, pieces, (g.width + pieces - 1) / pieces, reach_x, rows * pieces};
+  const int32_t least = (g.width + most - 1) / most;
+  const int32_t pixels = ((g.width + least - 1) / least + aligned_pixels - 1) / aligned_pixels * aligned_pixels;
+  const int32_t pieces = (g.width + pixels - 1) / pixels;
+  tiles = {1, pieces, pixels, halo, rows * pieces, Divisor(rows * pieces), Divisor(pieces)};
   return true;
 }
 
-__device__ inline Tile tile_of(const Geometry &g, const Tiles &tiles, int64_t index) {
-  const int64_t row = index / tiles.pieces * tiles.rows;
-  const int32_t x_first = static_cast<int32_t>(index % tiles.pieces) * tiles.piece_pixels;
-  const int32_t x_end = x_first + tiles.piece_pixels < g.width ? x_first + tiles.piece_pixels : g.width;
-  if (tiles.pieces == 1) {
-    const int64_t left = static_cast<int64_t>(g.depth) * g.height - row;
-    const int32_t rows = static_cast<int32_t>(left < tiles.rows ? left : tiles.rows);
-    return {static_cast<int32_t>(row * g.width), rows * g.width, 0, g.width};
-  }
-  const int32_t from = x_first > tiles.halo ? x_first - tiles.halo : 0;
-  const int32_t to = x_end + tiles.halo < g.width ? x_end + tiles.halo : g.width;
-  return {static_cast<int32_t>(row * g.width) + from, to - from, x_first, x_end};
+__device__ inline Tile tile_of(const Geometry &g, const Tiles &tiles, int32_t index) {
+  int32_t piece;
+  const int32_t row = tiles.by_piece.divide(index, piece) * tiles.rows;
+  const int32_t x_first = piece * tiles.piece_pixels, x_end = min(x_first + tiles.piece_pixels, g.width);
+  if (tiles.pieces == 1) return {row * g.width, min(tiles.rows, g.depth * g.height - row) * g.width, 0, g.width};
+  const int32_t from = max(x_first - tiles.halo, 0), to = min(x_end + tiles.halo, g.width);
+  return {row * g.width + from, to - from, x_first, x_end};
 }
 
 // Tap products of float32 maps: a warp takes one channel and half of the tile, a thread 8 of its pixels.
 template <class S>
 struct Products {
+  static constexpr int channels = 4, threads = 256, blocks_per_multiprocessor = 2;
   static constexpr int depth = 8;  // maps per chunk
   struct alignas(16) Stage {
     float maps[depth][tile_pixels];
-    float weights[depth][block_channels][12];  // 9 taps, padded to whole float4
-
-    __device__ void put_map(int k, int column, float value) { maps[k][column] = value; }
-    __device__ void put_weight(int k, int channel, int tap, float value) { weights[k][channel][tap] = value; }
+    float weights[depth][channels][12];  // 9 taps, padded to whole float4
   };
   float sums[9][8];
 
   __device__ static int channel() { return static_cast<int>(threadIdx.x) / 64; }
   __device__ static int column() { return static_cast<int>(threadIdx.x) / 32 % 2 * 256 + static_cast<int>(threadIdx.x) % 32 * 4; }
+  __device__ static float *map(Stage &stage, int k) { return stage.maps[k]; }
+
+  // Weights of maps first .. first + depth - 1 for the 4 channels, from where those of the 8 begin.
+  __device__ static void copy_weights(Stage &stage, const PackedWeights<S> &weights, int64_t start, int32_t first, int first_j) {
+    constexpr int pieces = channels * 12 / 4;
+    const int thread = static_cast<int>(threadIdx.x);
+    if (thread >= depth * pieces) return;
+    const int k = thread / pieces, piece = thread % pieces;
+    copy_16_bytes(stage.weights[k][0] + 4 * piece,
+                  weights.forward + (start + first + k) * packed_channels + first_j % block_channels * 12 + 4 * piece);
+  }
 
   __device__ void clear() {
 #pragma unroll
@@ -100,7 +110,7 @@ struct Products {
     }
   }
 
-  __device__ void deposit(int b, float (*row)[block_channels][tile_pixels]) const {
+  __device__ void deposit(int b, float (*row)[channels][tile_pixels]) const {
 #pragma unroll
     for (int i = 0; i < 3; ++i) {
       if (i != b) continue;  // registers have no index
@@ -119,20 +129,27 @@ struct Products {
 // Tap products of 16-bit maps on the matrix units: a warp takes 32 pixels for all 8 channels and 9 taps.
 template <class S>
 struct MatrixProducts {
+  static constexpr int channels = 8, threads = 512, blocks_per_multiprocessor = 1;
   static constexpr int depth = tile_depth;
   static constexpr int map_stride = tile_pixels + 8, weight_stride = depth + 8;  // rows on different banks
   struct alignas(128) Stage {
     S maps[depth * map_stride];
     S weights[9][block_channels * weight_stride];
-
-    __device__ void put_map(int k, int column, S value) { maps[k * map_stride + column] = value; }
-    __device__ void put_weight(int k, int channel, int tap, float value) {
-      store(weights[tap] + channel * weight_stride + k, value);
-    }
   };
   Sums sums[9];
 
   __device__ static int column() { return static_cast<int>(threadIdx.x) / 32 * tile_columns; }
+  __device__ static S *map(Stage &stage, int k) { return stage.maps + k * map_stride; }
+
+  __device__ static void copy_weights(Stage &stage, const PackedWeights<S> &weights, int64_t start, int32_t first, int) {
+    static_assert(depth == map_padding);
+    constexpr int pieces = depth * sizeof(S) / 16;
+    const int thread = static_cast<int>(threadIdx.x);
+    if (thread >= packed_matrix * pieces) return;
+    const int row = thread / pieces, piece = thread % pieces;  // row: 8 t + channel
+    copy_16_bytes(stage.weights[0] + row * weight_stride + 8 * piece,
+                  weights.matrices + (start + first) * packed_matrix + row * depth + 8 * piece);
+  }
 
   __device__ void clear() {
 #pragma unroll
@@ -150,7 +167,7 @@ struct MatrixProducts {
     }
   }
 
-  __device__ void deposit(int b, float (*row)[block_channels][tile_pixels]) const {
+  __device__ void deposit(int b, float (*row)[channels][tile_pixels]) const {
 #pragma unroll
     for (int i = 0; i < 3; ++i) {
       if (i != b) continue;
@@ -169,92 +186,110 @@ struct ProductsOf<float> {
   using type = Products<float>;
 };
 
+// Pixels of `n` maps to shared memory, and zeros for the rest of the chunk (not what lies there: zero weights times NaN
+// is NaN). Columns behind the tile's end are nobody's: their sums are never used.
+template <class P, class S>
+__device__ inline void copy_maps(typename P::Stage &stage, const S *first, int64_t plane, int32_t pixels, int n, bool aligned) {
+  constexpr int in_16_bytes = 16 / sizeof(S), pieces = tile_pixels / in_16_bytes;
+  const int thread = static_cast<int>(threadIdx.x);
+  if (aligned) {
+    constexpr int maps_at_once = P::threads / pieces;
+    static_assert(P::threads % pieces == 0 && P::depth % maps_at_once == 0);
+    const int column = thread % pieces * in_16_bytes;
+    if (column >= pixels) return;
+#pragma unroll
+    for (int k = thread / pieces; k < P::depth; k += maps_at_once) {
+      S *to = P::map(stage, k) + column;
+      if (k < n) {
+        copy_16_bytes(to, first + k * plane + column);
+      } else {
+        *reinterpret_cast<float4 *>(to) = float4{0, 0, 0, 0};
+      }
+    }
+    return;
+  }
+  for (int column = thread; column < pixels; column += P::threads) {
+#pragma unroll
+    for (int k = 0; k < P::depth; ++k) {
+      S *to = P::map(stage, k) + column;
+      if (k >= n) {
+        *to = S{};
+      } else if constexpr (sizeof(S) == 4) {
+        copy_4_bytes(to, first + k * plane + column);
+      } else {
+        *to = first[k * plane + column];
+      }
+    }
+  }
+}
+
 template <class S>
-__global__ void __launch_bounds__(sweep_threads)
-forward_sweep_kernel(Network network, Block block, Tiles tiles, const float *weight, const Step *steps, const S *maps,
-                     float *rows) {
+__global__ void __launch_bounds__(ProductsOf<S>::type::threads, ProductsOf<S>::type::blocks_per_multiprocessor)
+forward_sweep_kernel(Network network, Block block, Tiles tiles, PackedWeights<S> weights, const __grid_constant__ Steps steps, int32_t first_group,
+                     const S *maps, float *rows) {
   using P = typename ProductsOf<S>::type;
-  constexpr int threads_per_channel = sweep_threads / block_channels;
-  constexpr int weights_per_thread = (9 * P::depth + threads_per_channel - 1) / threads_per_channel;
   union alignas(128) Shared {
     typename P::Stage stages[2];
-    float row[3][block_channels][tile_pixels];
+    float row[3][P::channels][tile_pixels];
     __device__ Shared() {}
   };
   __shared__ Shared shared;
 
   const Geometry &g = network.geometry;
   const int thread = static_cast<int>(threadIdx.x);
-  const int64_t image = blockIdx.x / tiles.per_image;
-  const Tile tile = tile_of(g, tiles, blockIdx.x - image * tiles.per_image);
   const int a = static_cast<int>(blockIdx.y);
-  const int first_j = static_cast<int>(blockIdx.z) * block_channels;
-  const int n_channels = block.channels - first_j < block_channels ? block.channels - first_j : block_channels;
-  const int32_t n_maps = static_cast<int32_t>(network.maps_before(block.first_layer));
+  const int32_t n_maps = static_cast<int32_t>(block.maps_outside);
+  int32_t index;
+  const int64_t image = tiles.by_image.divide(static_cast<int32_t>(blockIdx.x), index);
+  const Tile tile = tile_of(g, tiles, index);
+  const int first_j = first_group * block_channels + static_cast<int>(blockIdx.z) * P::channels;
 
-  // Thread i brings pixel i of every map, and a few weights of channel i / 64.
-  const bool in_tile = thread < tile.pixels;
-  const S *pixel = maps + image * network.maps() * g.plane + tile.first_pixel + (in_tile ? thread : 0);
-  const int weight_j = thread / threads_per_channel, weight_e = thread % threads_per_channel;
-  const bool has_weights = weight_j < n_channels;
-  const float *channel_weight =
-      weight + network.weight_offset(block.first_channel + first_j + (has_weights ? weight_j : 0)) + 9 * a;
-  S next_map[P::depth];
-  float next_weight[weights_per_thread];
-  const auto fetch = [&](int32_t first) {
-#pragma unroll
-    for (int k = 0; k < P::depth; ++k, pixel += g.plane) {
-      next_map[k] = in_tile && first + k < n_maps ? *pixel : S{};
-    }
-#pragma unroll
-    for (int i = 0; i < weights_per_thread; ++i) {
-      const int e = weight_e + i * threads_per_channel, k = first + e / 9;
-      next_weight[i] = has_weights && k < n_maps ? channel_weight[k * network.taps + e % 9] : 0.0f;
-    }
+  const S *pixel = maps + image * network.maps() * g.plane + tile.first_pixel;
+  const bool aligned = g.width % (16 / static_cast<int>(sizeof(S))) == 0;
+  const int64_t start = block.forward_start + (first_group * (network.taps / 9) + a) * block.packed_maps;
+  const auto fetch = [&](int32_t first, typename P::Stage &stage) {
+    copy_maps<P>(stage, pixel, g.plane, tile.pixels, n_maps - first, aligned);
+    P::copy_weights(stage, weights, start, first, first_j);
+    pixel += P::depth * g.plane;
   };
 
   P products;
   products.clear();
-  fetch(0);
+  fetch(0, shared.stages[0]);
   int current = 0;
   for (int32_t first = 0; first < n_maps; first += P::depth, current ^= 1) {
-    typename P::Stage &stage = shared.stages[current];
-#pragma unroll
-    for (int k = 0; k < P::depth; ++k) stage.put_map(k, thread, next_map[k]);
-#pragma unroll
-    for (int i = 0; i < weights_per_thread; ++i) {
-      const int e = weight_e + i * threads_per_channel;
-      if (e < 9 * P::depth) stage.put_weight(e / 9, weight_j, e % 9, next_weight[i]);
-    }
+    wait_for_copies();
     __syncthreads();
-    if (first + P::depth < n_maps) fetch(first + P::depth);
-    products.multiply(stage);
+    if (first + P::depth < n_maps) fetch(first + P::depth, shared.stages[current ^ 1]);
+    products.multiply(shared.stages[current]);
   }
 
   // Worked out anew: kept through the products, these would take the registers that the sums need.
-  const unsigned index = forgotten(blockIdx.x);
-  const int64_t to_image = index / tiles.per_image;
-  const Tile to = tile_of(g, tiles, index - to_image * tiles.per_image);
-  const int32_t p = to.first_pixel + thread, x = p % g.width;
-  const bool written = thread < to.pixels && x >= to.x_first && x < to.x_end;
-  const int to_j = static_cast<int>(forgotten(blockIdx.z)) * block_channels;
-  const int to_channels = block.channels - to_j < block_channels ? block.channels - to_j : block_channels;
-  for (int b = 0; b < 3; ++b) {
+  const int32_t to_image = tiles.by_image.divide(static_cast<int32_t>(forgotten(blockIdx.x)), index);
+  const Tile to = tile_of(g, tiles, index);
+  const int to_j = first_group * block_channels + static_cast<int>(forgotten(blockIdx.z)) * P::channels;
+  const int to_channels = block.channels - to_j < P::channels ? block.channels - to_j : P::channels;
+  float *out = rows + ((static_cast<int64_t>(to_image) * (network.taps / 9) + forgotten(blockIdx.y)) * 3 * block.channels + to_j) * g.plane;
+  for (int b = 0; b < 3; ++b, out += block.channels * g.plane) {
     __syncthreads();
     products.deposit(b, shared.row);
     __syncthreads();
-    if (!written) continue;
-    const int64_t row = (to_image * (network.taps / 9) + forgotten(blockIdx.y)) * 3 + b;
-    float *out = rows + (row * block.channels + to_j) * g.plane + p;
-    for (int j = 0; j < to_channels; ++j) {
-      const int32_t step = steps[block.first_channel + to_j + j].x;
-      float sum = 0;
+    for (int column = thread; column < to.pixels; column += P::threads) {
+      const int32_t p = to.first_pixel + column;
+      int32_t x;
+      g.by_width.divide(p, x);
+      if (x < to.x_first || x >= to.x_end) continue;
 #pragma unroll
-      for (int c = 0; c < 3; ++c) {
-        const int32_t from = fold(x + (c - 1) * step, g.width, g.boundary);
-        if (from >= 0) sum += shared.row[c][j][thread + from - x];
+      for (int j = 0; j < P::channels; ++j) {
+        if (j >= to_channels) break;
+        const int32_t step = steps.of[to_j % block_channels + j].x;
+        const float (*row)[P::channels][tile_pixels] = shared.row;
+        const int32_t left = fold(x - step, g.width, g.boundary), right = fold(x + step, g.width, g.boundary);
+        float sum = left >= 0 ? row[0][j][column + left - x] : 0.0f;
+        sum += row[1][j][column];
+        sum += right >= 0 ? row[2][j][column + right - x] : 0.0f;
+        out[j * g.plane + p] = sum;
       }
-      out[j * g.plane] = sum;
     }
   }
 }
@@ -262,20 +297,25 @@ forward_sweep_kernel(Network network, Block block, Tiles tiles, const float *wei
 }  // namespace
 
 template <class S>
-bool forward_sweep(const Network &network, const Block &block, int32_t reach_x, const float *weight,
+bool forward_sweep(const Network &network, const Block &block, int32_t reach_x, const PackedWeights<S> &weights,
                    const Step *steps, const S *maps, float *rows, cudaStream_t stream) {
+  using P = typename ProductsOf<S>::type;
   Tiles tiles;
   if (!plan_tiles(network.geometry, reach_x, tiles)) return false;
-  const dim3 grid(static_cast<unsigned>(network.geometry.batch * tiles.per_image),
-                  static_cast<unsigned>(network.taps / 9),
-                  static_cast<unsigned>((block.channels + block_channels - 1) / block_channels));
-  launch(forward_sweep_kernel<S>, grid, sweep_threads, stream, network, block, tiles, weight, steps, maps, rows);
+  for (int32_t group = 0; group < block.groups(); ++group) {
+    const int32_t first_j = group * block_channels;
+    const int32_t n = block.channels - first_j < block_channels ? block.channels - first_j : block_channels;
+    const dim3 grid(static_cast<unsigned>(network.geometry.batch * tiles.per_image), static_cast<unsigned>(network.taps / 9),
+                    static_cast<unsigned>((n + P::channels - 1) / P::channels));
+    launch(forward_sweep_kernel<S>, grid, static_cast<unsigned>(P::threads), stream, network, block, tiles, weights,
+           steps_of(steps + block.first_channel + first_j, n), group, maps, rows);
+  }
   return true;
 }
 
-#define NAPARI_MSD_INSTANTIATE(S)                                                                                 \
-  template bool forward_sweep(const Network &, const Block &, int32_t, const float *, const Step *, const S *,    \
-                              float *, cudaStream_t);
+#define NAPARI_MSD_INSTANTIATE(S)                                                                                     \
+  template bool forward_sweep(const Network &, const Block &, int32_t, const PackedWeights<S> &, const Step *,        \
+                              const S *, float *, cudaStream_t);
 NAPARI_MSD_FOR_EACH_BLOCKED_STORAGE(NAPARI_MSD_INSTANTIATE)
 #undef NAPARI_MSD_INSTANTIATE
 

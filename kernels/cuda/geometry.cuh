@@ -14,12 +14,39 @@
 
 namespace napari_msd {
 
+// Division of n in 0 .. 2^31 - 1 by a fixed number as one multiplication and a shift (Granlund & Montgomery 1994).
+class Divisor {
+ public:
+  Divisor() = default;
+  explicit Divisor(int32_t divisor) : divisor_(divisor) {
+    int32_t bits = 0;
+    while ((int64_t{1} << bits) < divisor) ++bits;
+    factor_ = static_cast<uint32_t>(((uint64_t{1} << (31 + bits)) + static_cast<uint32_t>(divisor) - 1) / static_cast<uint32_t>(divisor));
+    shift_ = bits - 1;
+  }
+
+  __device__ int32_t divide(int32_t n) const {
+    return divisor_ == 1 ? n : static_cast<int32_t>(__umulhi(static_cast<uint32_t>(n), factor_) >> shift_);
+  }
+  // n = quotient * divisor + rest
+  __device__ int32_t divide(int32_t n, int32_t &rest) const {
+    const int32_t quotient = divide(n);
+    rest = n - quotient * divisor_;
+    return quotient;
+  }
+
+ private:
+  int32_t divisor_;
+  uint32_t factor_;
+  int32_t shift_;
+};
+
 struct Geometry {
   int32_t depth, height, width;  // depth 1 in 2-D
   int32_t boundary;
-  int32_t reach_z, reach_y, reach_x;  // the largest |d'| of any channel
-  int64_t plane;                      // depth * height * width
+  int64_t plane;  // depth * height * width
   int64_t batch;
+  Divisor by_depth, by_height, by_width;
 };
 
 // A channel's dilation along z, y and x, reduced as above (signed); z is 0 in 2-D.
@@ -35,28 +62,37 @@ inline int32_t reduced_dilation(int32_t dilation, int32_t size, int32_t boundary
   return rest > period / 2 ? rest - period : rest;
 }
 
+// 0 where the mirror goes through the edge pixel, 1 where it goes behind it.
+__device__ inline int32_t edge_of(int32_t boundary) { return boundary == MSD_SYMMETRIC ? 1 : 0; }
+
 // The pixel that stands at `position`, at most one mirror image outside the row; -1 for none.
 __device__ inline int32_t fold(int32_t position, int32_t size, int32_t boundary) {
-  if (position >= 0 && position < size) return position;
-  if (boundary == MSD_ZEROS) return -1;
-  const int32_t edge = boundary == MSD_SYMMETRIC ? 1 : 0;
-  return position < 0 ? -position - edge : 2 * size - 2 + edge - position;
+  if (boundary == MSD_ZEROS) return position >= 0 && position < size ? position : -1;
+  const int32_t edge = edge_of(boundary);
+  const int32_t behind = max(position, -position - edge);
+  return min(behind, 2 * size - 2 + edge - behind);
 }
 
-// How many positions within `reach` of the row fold to `pixel`: itself and up to two mirror images.
-__device__ inline int count_positions(int32_t pixel, int32_t size, int32_t reach, int32_t boundary) {
-  if (boundary == MSD_ZEROS) return 1;
-  const int32_t edge = boundary == MSD_SYMMETRIC ? 1 : 0;
-  const int32_t before = -pixel - edge, after = 2 * size - 2 + edge - pixel;
-  return 1 + (before < 0 && before >= -reach) + (after >= size && after < size + reach);
+// What a tap reads, seen from the pixel that is read: the positions p in the row with fold(p - step) = pixel, that is the
+// one `step` behind the pixel and at most one `step` behind its mirror image; -1 for none.
+struct Readers {
+  int32_t direct, mirrored;
+};
+__device__ inline Readers readers(int32_t pixel, int32_t size, int32_t step, int32_t boundary) {
+  const int32_t position = pixel + step;
+  Readers result = {position >= 0 && position < size ? position : -1, -1};
+  if (boundary == MSD_ZEROS || step == 0) return result;
+  const int32_t edge = edge_of(boundary);
+  const int32_t image = step > 0 ? -pixel - edge : 2 * size - 2 + edge - pixel;
+  const int32_t reader = image + step;
+  if (image < 0 ? reader >= 0 : image >= size && reader < size) result.mirrored = reader;
+  return result;
 }
 
-// Position number `i` of these: the pixel itself, then the image before the row, then that after it.
-__device__ inline int32_t position(int i, int32_t pixel, int32_t size, int32_t reach, int32_t boundary) {
-  if (i == 0) return pixel;
-  const int32_t edge = boundary == MSD_SYMMETRIC ? 1 : 0;
-  const int32_t before = -pixel - edge, after = 2 * size - 2 + edge - pixel;
-  return i == 1 && before < 0 && before >= -reach ? before : after;
+// Whether pixels first .. last have, for every tap of this step, one reader, the direct one.
+__device__ inline bool far_from_edges(int32_t first, int32_t last, int32_t size, int32_t step) {
+  const int32_t margin = (step < 0 ? -step : step) + 1;
+  return first >= margin && last < size - margin;
 }
 
 // Taps along z: 1 in 2-D, 3 in 3-D; kernels are compiled for both.
@@ -82,80 +118,117 @@ __device__ inline void tap_offsets(const Geometry &g, Step step, int32_t z, int3
   }
 }
 
-// The thread's pixel, counted through the whole batch.
-struct Place {
-  bool inside;
+// A row of the batch. Kernels that work on rows have one block of threads per row (and piece of it), so that all that
+// depends on y and z alone is worked out once for all of them.
+struct Row {
   int64_t image;
+  int32_t z, y;
+
+  // Where it begins in its image.
+  __device__ int32_t offset(const Geometry &g) const { return (z * g.height + y) * g.width; }
+};
+
+__device__ inline Row row_of(const Geometry &g, unsigned number) {
+  Row row;
+  int32_t rest = g.by_height.divide(static_cast<int32_t>(number), row.y);
+  row.image = g.by_depth.divide(rest, row.z);
+  return row;
+}
+
+// A pixel of one image.
+struct Place {
   int32_t pixel, z, y, x;
 };
 
-__device__ inline Place place_of(const Geometry &g, int64_t image, int32_t pixel, bool inside) {
+__device__ inline Place place_of(const Geometry &g, int32_t pixel) {
   Place place;
-  place.inside = inside;
-  place.image = image;
   place.pixel = pixel;
-  const int32_t row = pixel / g.width;
-  place.x = pixel - row * g.width;
-  place.z = row / g.height;
-  place.y = row - place.z * g.height;
+  const int32_t row = g.by_width.divide(pixel, place.x);
+  place.z = g.by_height.divide(row, place.y);
   return place;
 }
 
-// Number i of the whole batch; the first pixel of all, but not inside, beyond it.
-__device__ inline Place place_in_batch(const Geometry &g, int64_t i) {
-  const bool inside = i < g.batch * g.plane;
-  const int64_t image = inside ? i / g.plane : 0;
-  return place_of(g, image, inside ? static_cast<int32_t>(i - image * g.plane) : 0, inside);
+// Rows that read one of 3 rows of taps, as offsets in an image: the direct and the mirrored readers; -1 for none.
+struct ReaderRows {
+  int32_t direct[3], mirrored[3];
+
+  __device__ bool any_mirrored() const { return mirrored[0] >= 0 || mirrored[2] >= 0; }
+};
+
+// Of the taps of a channel at row y of plane z; taps b = 0, 1, 2 have readers one step behind, here, one step before.
+__device__ inline ReaderRows reader_rows(const Geometry &g, Step step, int32_t z, int32_t y) {
+  ReaderRows rows;
+#pragma unroll
+  for (int b = 0; b < 3; ++b) {
+    const Readers from = readers(y, g.height, (1 - b) * step.y, g.boundary);
+    rows.direct[b] = from.direct < 0 ? -1 : (z * g.height + from.direct) * g.width;
+    rows.mirrored[b] = from.mirrored < 0 ? -1 : (z * g.height + from.mirrored) * g.width;
+  }
+  return rows;
 }
 
-__device__ inline Place place_of_thread(const Geometry &g) {
-  return place_in_batch(g, static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x);
+// Adds to q[3 b + c] what three rows send to pixel x; a row of -1 sends nothing. All loads first, then all sums: each
+// thread waits once.
+template <class S>
+__device__ inline void add_rows(const int32_t (&rows)[3], int32_t x, const Readers &left, const Readers &right, const S *delta,
+                                Compute<S> (&q)[9]) {
+  using T = Compute<S>;
+  T direct[3][3], mirrored[3][2];
+#pragma unroll
+  for (int b = 0; b < 3; ++b) {
+    const bool sends = rows[b] >= 0;
+    const S *row = delta + rows[b];
+    direct[b][0] = sends && left.direct >= 0 ? load(row + left.direct) : T(0);
+    direct[b][1] = sends ? load(row + x) : T(0);
+    direct[b][2] = sends && right.direct >= 0 ? load(row + right.direct) : T(0);
+    mirrored[b][0] = sends && left.mirrored >= 0 ? load(row + left.mirrored) : T(0);
+    mirrored[b][1] = sends && right.mirrored >= 0 ? load(row + right.mirrored) : T(0);
+  }
+#pragma unroll
+  for (int b = 0; b < 3; ++b) {
+    q[3 * b] += direct[b][0] + mirrored[b][0];
+    q[3 * b + 1] += direct[b][1];
+    q[3 * b + 2] += direct[b][2] + mirrored[b][1];
+  }
 }
 
-// Whether a step along a row neither leaves it from here nor brings a mirror image of this pixel into it.
-__device__ inline bool far_from_edges(int32_t pixel, int32_t size, int32_t step) {
-  const int32_t margin = (step < 0 ? -step : step) + 1;
-  return pixel >= margin && pixel < size - margin;
+// What the adjoint of a channel's gather sends to a pixel through its 9 taps in one plane of the filter:
+//   q[3 b + c] = sum of delta(P) over all positions P with fold(P + (b - 1, c - 1) step) = pixel
+// anywhere in the image: up to two readers per axis. Adds to q.
+template <class S>
+__device__ inline void add_taps(const Geometry &g, const ReaderRows &rows, int32_t x, int32_t step, const S *delta,
+                                Compute<S> (&q)[9]) {
+  const Readers left = readers(x, g.width, step, g.boundary), right = readers(x, g.width, -step, g.boundary);
+  add_rows(rows.direct, x, left, right, delta, q);
+  if (rows.any_mirrored()) add_rows(rows.mirrored, x, left, right, delta, q);
 }
 
-// What the adjoint of a channel's gather sends to a pixel through its 9 taps in plane a of the filter:
-//   q[3 b + c] = sum of delta(P - (a, b, c) step) over all positions P that fold to the pixel
-// where that is inside the image. Far from the edges there is one P and nothing to test.
+// The same far from all edges, where each tap has one reader: `delta` at the pixel itself.
+template <class S>
+__device__ inline void load_taps(const Geometry &g, Step step, const S *delta, Compute<S> (&q)[9]) {
+#pragma unroll
+  for (int b = 0; b < 3; ++b) {
+    const S *row = delta + (1 - b) * step.y * g.width;
+#pragma unroll
+    for (int c = 0; c < 3; ++c) q[3 * b + c] = load(row + (1 - c) * step.x);
+  }
+}
+
+// Either, for the taps in plane a of 3 (in 2-D of 1).
 template <class S>
 __device__ inline void adjoint_taps(const Geometry &g, Step step, int32_t a, const Place &place, const S *delta,
                                     Compute<S> (&q)[9]) {
-  if (far_from_edges(place.y, g.height, step.y) && far_from_edges(place.x, g.width, step.x) &&
-      (g.depth == 1 || far_from_edges(place.z, g.depth, step.z))) {
-    const S *centre = delta + place.pixel - a * step.z * g.height * g.width;
-#pragma unroll
-    for (int b = 0; b < 3; ++b) {
-#pragma unroll
-      for (int c = 0; c < 3; ++c) q[3 * b + c] = load(centre - (b - 1) * step.y * g.width - (c - 1) * step.x);
-    }
+  const int32_t step_z = (1 - a) * step.z;
+  if (far_from_edges(place.y, place.y, g.height, step.y) && far_from_edges(place.x, place.x, g.width, step.x) &&
+      (step.z == 0 || far_from_edges(place.z, place.z, g.depth, step.z))) {
+    load_taps(g, step, delta + place.pixel + step_z * g.height * g.width, q);
     return;
   }
 #pragma unroll
   for (int t = 0; t < 9; ++t) q[t] = 0;
-  const int n_z = count_positions(place.z, g.depth, g.reach_z, g.boundary);
-  const int n_y = count_positions(place.y, g.height, g.reach_y, g.boundary);
-  const int n_x = count_positions(place.x, g.width, g.reach_x, g.boundary);
-#pragma unroll 1
-  for (int i = 0; i < n_z * n_y * n_x; ++i) {
-    const int32_t z = position(i / (n_y * n_x), place.z, g.depth, g.reach_z, g.boundary) - a * step.z;
-    const int32_t at_y = position(i / n_x % n_y, place.y, g.height, g.reach_y, g.boundary);
-    const int32_t at_x = position(i % n_x, place.x, g.width, g.reach_x, g.boundary);
-    if (z < 0 || z >= g.depth) continue;
-#pragma unroll
-    for (int b = 0; b < 3; ++b) {
-      const int32_t y = at_y - (b - 1) * step.y;
-      const S *row = delta + (z * g.height + y) * g.width;
-#pragma unroll
-      for (int c = 0; c < 3; ++c) {
-        const int32_t x = at_x - (c - 1) * step.x;
-        if (y >= 0 && y < g.height && x >= 0 && x < g.width) q[3 * b + c] += load(row + x);
-      }
-    }
-  }
+  const Readers planes = readers(place.z, g.depth, step_z, g.boundary);
+  if (planes.direct >= 0) add_taps(g, reader_rows(g, step, planes.direct, place.y), place.x, step.x, delta, q);
+  if (planes.mirrored >= 0) add_taps(g, reader_rows(g, step, planes.mirrored, place.y), place.x, step.x, delta, q);
 }
 
 }  // namespace napari_msd

@@ -23,5 +23,27 @@ __device__ inline unsigned forgotten(unsigned value) {
   return value;
 }
 
+// Copies to shared memory that go on beside what follows, where the GPU can (compute capability 8.0); done, for this
+// thread, after wait_for_copies. Both addresses are multiples of the size.
+__device__ inline void copy_16_bytes(void *shared, const void *global) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))), "l"(global));
+#else
+  *static_cast<uint4 *>(shared) = *static_cast<const uint4 *>(global);
+#endif
+}
+__device__ inline void copy_4_bytes(void *shared, const void *global) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))), "l"(global));
+#else
+  *static_cast<unsigned *>(shared) = *static_cast<const unsigned *>(global);
+#endif
+}
+__device__ inline void wait_for_copies() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+}
+
 }  // namespace napari_msd
 #endif

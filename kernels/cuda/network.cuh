@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "geometry.cuh"
 #include "napari_msd.h"
@@ -21,7 +22,7 @@ struct Network {
   __host__ __device__ int64_t maps() const { return in_channels + channels(); }
   // Maps that layer i sees; also the number of its first map.
   __host__ __device__ int64_t maps_before(int64_t i) const { return in_channels + i * width; }
-  // Where the packed weights of hidden channel q begin.
+  // Where the weights of hidden channel q begin.
   __host__ __device__ int64_t weight_offset(int64_t q) const {
     const int64_t i = q / width, w = width;
     return taps * (w * (i * in_channels + w * (i * (i - 1) / 2)) + (q - i * w) * maps_before(i));
@@ -32,23 +33,118 @@ struct Network {
 
 // Whole layers that are resolved together after one sweep over all maps outside: 8 channels, or one wide layer.
 constexpr int block_channels = 8;
+// Packed weights of a block go on to a whole number of chunks of maps, with zeros.
+constexpr int map_padding = 16;
 
 struct Block {
   int32_t first_layer, layers;
   int32_t first_channel, channels;
+  int64_t maps_outside;  // that all its layers see; also the number of its first map
+  int64_t packed_maps;   // that its last layer sees, padded
+  // Where its packed weights begin (pack_weights.cu), counted in `packed_channels` x 1 map, and in channels x 8 maps.
+  int64_t forward_start, backward_start;
 
   __host__ __device__ int32_t end_channel() const { return first_channel + channels; }
+  // Eights of channels, each with weights of its own.
+  __host__ __device__ int32_t groups() const { return (channels + block_channels - 1) / block_channels; }
 };
 
-inline int32_t layers_per_block(const Network &network) {
+__host__ __device__ inline int32_t eights(int64_t n) { return static_cast<int32_t>((n + block_channels - 1) / block_channels); }
+
+__host__ __device__ inline int32_t layers_per_block(const Network &network) {
   return network.width < block_channels ? block_channels / network.width : 1;
 }
-inline Block block_of(const Network &network, int32_t first_layer) {
-  const int32_t most = layers_per_block(network), left = network.depth - first_layer;
-  const int32_t layers = most < left ? most : left;
-  return {first_layer, layers, first_layer * network.width, layers * network.width};
+
+__host__ __device__ inline Block block_from(const Network &network, int32_t first_layer, int32_t layers, int64_t forward_start,
+                                            int64_t backward_start) {
+  if (layers > network.depth - first_layer) layers = network.depth - first_layer;
+  Block block;
+  block.first_layer = first_layer;
+  block.layers = layers;
+  block.first_channel = first_layer * network.width;
+  block.channels = layers * network.width;
+  block.maps_outside = network.maps_before(first_layer);
+  block.packed_maps = (network.maps_before(first_layer + layers - 1) + map_padding - 1) / map_padding * map_padding;
+  block.forward_start = forward_start;
+  block.backward_start = backward_start;
+  return block;
 }
-inline int64_t most_block_channels(const Network &network) { return block_of(network, 0).channels; }
+
+__host__ __device__ inline Block first_block(const Network &network) {
+  // Backward weights of the image's own maps come first: every channel sends to them.
+  return block_from(network, 0, layers_per_block(network), 0, eights(network.in_channels) * network.channels());
+}
+
+// What the packed weights of all blocks up to this one take; equally, where the next one's begin.
+__host__ __device__ inline int64_t forward_end(const Network &network, const Block &block) {
+  return block.forward_start + block.groups() * (network.taps / 9) * block.packed_maps;
+}
+__host__ __device__ inline int64_t backward_end(const Network &network, const Block &block) {
+  return block.backward_start + block.groups() * (network.channels() - block.end_channel());
+}
+
+__host__ __device__ inline Block next_block(const Network &network, const Block &block) {
+  return block_from(network, block.first_layer + block.layers, layers_per_block(network), forward_end(network, block),
+                    backward_end(network, block));
+}
+
+// Weights in the order in which kernels read them (pack_weights.cu).
+//   forward   for each block, 8 of its channels, plane of the filter and map: 8 channels x 12, of which 9 are taps
+//   matrices  the same in 16 bits, per 16 maps: 9 taps x 8 channels x 16 maps
+//   backward  for each 8 maps that receive and each channel that sends: taps x 8 maps
+template <class S>
+struct PackedWeights {
+  Compute<S> *forward;
+  S *matrices;      // 16-bit maps only
+  float *backward;  // for the backward pass only, and not in float64
+};
+constexpr int packed_channels = 12 * block_channels, packed_matrix = 9 * block_channels;
+
+// One channel's weights for one map, in one plane of the filter.
+template <class T>
+struct alignas(16) Taps {
+  T of[12];  // 9, padded
+};
+
+// Dilations of the channels of one launch, as kernel arguments: no thread waits for them.
+struct Steps {
+  Step of[block_channels];
+};
+inline Steps steps_of(const Step *first, int32_t n) {
+  Steps steps = {};
+  for (int32_t j = 0; j < n; ++j) steps.of[j] = first[j];
+  return steps;
+}
+
+// How kernels that work on rows are launched: a block of threads per row of the batch and piece of it. A warp takes runs
+// of 32 neighbouring pixels, one after another, so that it reads whole cache lines.
+struct RowGrid {
+  dim3 blocks;
+  unsigned threads;
+};
+constexpr int32_t warp_pixels = 32;
+
+inline RowGrid row_grid(const Geometry &g, int32_t pixels_per_thread, int32_t z) {
+  const int32_t warps = (g.width + warp_pixels * pixels_per_thread - 1) / (warp_pixels * pixels_per_thread);
+  const int32_t most = static_cast<int32_t>(block_threads) / warp_pixels, together = warps < most ? warps : most;
+  RowGrid grid;
+  grid.threads = static_cast<unsigned>(together * warp_pixels);
+  grid.blocks = dim3(static_cast<unsigned>(g.batch * g.depth * g.height), static_cast<unsigned>((warps + together - 1) / together),
+                     static_cast<unsigned>(z));
+  return grid;
+}
+
+// A thread's pixels in its row, and the run of all its warp's.
+struct Columns {
+  int32_t first, last, lane;
+  __device__ int32_t of_thread(int i) const { return first + warp_pixels * i + lane; }
+};
+__device__ inline Columns columns_of_thread(int pixels_per_thread) {
+  const int32_t thread = static_cast<int32_t>(threadIdx.x), warp = thread / warp_pixels;
+  const int32_t run = warp_pixels * pixels_per_thread;
+  const int32_t first = static_cast<int32_t>(blockIdx.y * blockDim.x) * pixels_per_thread + warp * run;
+  return {first, first + run - 1, thread % warp_pixels};
+}
 
 // How pixels are dealt out to blocks that sum over them: runs of pixels of one image, taken in turn. Floats are
 // summed over at most one run, runs in double.
@@ -89,18 +185,22 @@ __device__ inline Unit unit_of(const Geometry &g, const SumPlan &plan, int64_t u
 // upload_steps.cu: host values to device memory as kernel arguments; safe in a captured graph.
 void upload_steps(const Step *host, int64_t count, Step *device, cudaStream_t stream);
 
+// pack_weights.cu: arrays that are null are left out.
+template <class S>
+void pack_weights(const Network &network, const Compute<S> *weight, const PackedWeights<S> &packed, cudaStream_t stream);
+
 // copy_input.cu
 template <class S>
 void copy_input(const Network &network, const Compute<S> *input, S *maps, cudaStream_t stream);
 
 // forward_sweep.cu: false where a block's dilations reach too far for its tiles; then rows are not written.
 template <class S>
-bool forward_sweep(const Network &network, const Block &block, int32_t reach_x, const float *weight,
+bool forward_sweep(const Network &network, const Block &block, int32_t reach_x, const PackedWeights<S> &weights,
                    const Step *steps, const S *maps, float *rows, cudaStream_t stream);
 
 // forward_layer.cu: rows as the sweep of the layer's block left them, or null: then all maps are read here.
 template <class S>
-void forward_layer(const Network &network, const Block &block, int32_t layer, const Compute<S> *weight,
+void forward_layer(const Network &network, const Block &block, int32_t layer, const PackedWeights<S> &weights,
                    const Compute<S> *bias, const Step *steps, const float *rows, S *maps, cudaStream_t stream);
 
 // output_layer.cu
@@ -108,16 +208,17 @@ template <class S>
 void output_layer(const Network &network, const S *maps, const Compute<S> *weight, const Compute<S> *bias,
                   Compute<S> *logits, cudaStream_t stream);
 
-// backward_sweep.cu: gradients of n_maps maps from the logits and the channels from first_channel on.
+// backward_sweep.cu: gradients of n_maps maps from the logits and the channels from first_channel on; weights: those of
+// these maps.
 template <class S>
 void backward_sweep(const Network &network, int64_t first_map, int32_t n_maps, int64_t first_channel,
-                    const float *grad_logits, const float *output_weight, const float *weight, const Step *steps,
+                    const float *grad_logits, const float *output_weight, const float *weights, const Step *steps,
                     const S *deltas, float *gradients, cudaStream_t stream);
 
 // backward_layer.cu: layer -1 is the input; gradients as the sweep of the layer's block left them, or null.
 template <class S>
 void backward_layer(const Network &network, const Block &block, int32_t layer, const Compute<S> *grad_logits,
-                    const Compute<S> *output_weight, const Compute<S> *weight, const Step *steps, const S *maps,
+                    const Compute<S> *output_weight, const PackedWeights<S> &weights, const Step *steps, const S *maps,
                     const float *gradients, S *deltas, Compute<S> *grad_input, cudaStream_t stream);
 
 // backward_weights.cu, and for float64 backward_weights_direct.cu

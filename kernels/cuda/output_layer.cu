@@ -14,13 +14,14 @@ output_layer_kernel(Network network, const S *maps, const Compute<S> *weight, co
                     Compute<S> *logits) {
   using T = Compute<S>;
   const Geometry &g = network.geometry;
-  const Place place = place_of_thread(g);
-  if (!place.inside) return;
-  const int first = static_cast<int>(blockIdx.y) * classes_per_thread;
+  const Row row = row_of(g, blockIdx.x);
+  const int32_t x = columns_of_thread(1).of_thread(0);
+  if (x >= g.width) return;
+  const int first = static_cast<int>(blockIdx.z) * classes_per_thread;
   const int left = network.n_classes - first;
   const int n = left < classes_per_thread ? left : classes_per_thread;
   const int64_t n_maps = network.maps();
-  const S *map = maps + place.image * n_maps * g.plane + place.pixel;
+  const S *map = maps + row.image * n_maps * g.plane + row.offset(g) + x;
   T sums[classes_per_thread];
 #pragma unroll
   for (int k = 0; k < classes_per_thread; ++k) sums[k] = k < n ? bias[first + k] : T(0);
@@ -31,7 +32,7 @@ output_layer_kernel(Network network, const S *maps, const Compute<S> *weight, co
       if (k < n) sums[k] += weight[(first + k) * n_maps + l] * value;
     }
   }
-  T *out = logits + (place.image * network.n_classes + first) * g.plane + place.pixel;
+  T *out = logits + (row.image * network.n_classes + first) * g.plane + row.offset(g) + x;
 #pragma unroll
   for (int k = 0; k < classes_per_thread; ++k) {
     if (k < n) out[k * g.plane] = sums[k];
@@ -43,9 +44,8 @@ output_layer_kernel(Network network, const S *maps, const Compute<S> *weight, co
 template <class S>
 void output_layer(const Network &network, const S *maps, const Compute<S> *weight, const Compute<S> *bias,
                   Compute<S> *logits, cudaStream_t stream) {
-  const dim3 grid(blocks_for(network.geometry.batch * network.geometry.plane),
-                  static_cast<unsigned>((network.n_classes + classes_per_thread - 1) / classes_per_thread));
-  launch(output_layer_kernel<S>, grid, block_threads, stream, network, maps, weight, bias, logits);
+  const RowGrid grid = row_grid(network.geometry, 1, (network.n_classes + classes_per_thread - 1) / classes_per_thread);
+  launch(output_layer_kernel<S>, grid.blocks, grid.threads, stream, network, maps, weight, bias, logits);
 }
 
 #define NAPARI_MSD_INSTANTIATE(S)                                                                             \

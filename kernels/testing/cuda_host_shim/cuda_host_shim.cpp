@@ -20,9 +20,16 @@ namespace {
 
 constexpr size_t stack_bytes = 64 * 1024;
 
+struct Copy {
+  void *to;
+  const void *from;
+  size_t bytes;
+};
+
 struct Fiber {
   ucontext_t context;
   std::vector<char> stack;
+  std::vector<Copy> copies;
   bool done;
 };
 
@@ -64,6 +71,7 @@ void fiber_main() {
 void run_block(Order &order) {
   for (Fiber &fiber : fibers) {
     fiber.done = false;
+    fiber.copies.clear();
     getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack.data();
     fiber.context.uc_stack.ss_size = fiber.stack.size();
@@ -123,6 +131,16 @@ __half __float2half(float value) {
   // In units of the last place; a fraction that rounds up to 2048 carries into the exponent by itself.
   const int fraction = static_cast<int>(std::nearbyint(std::ldexp(size, 11 - exponent)));
   return {static_cast<uint16_t>(sign | (size == 0 ? 0 : (exponent + 13) * 1024 + fraction))};
+}
+
+void napari_msd::copy_later(void *shared, const void *global, size_t bytes) {
+  std::memset(shared, 0xff, bytes);
+  fibers[current].copies.push_back({shared, global, bytes});
+}
+
+void napari_msd::wait_for_copies() {
+  for (const Copy &copy : fibers[current].copies) std::memcpy(copy.to, copy.from, copy.bytes);
+  fibers[current].copies.clear();
 }
 
 void napari_msd::run_grid(dim3 grid, unsigned block, void (*body)(void *), void *context) {

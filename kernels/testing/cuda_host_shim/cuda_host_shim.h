@@ -16,6 +16,7 @@
 #define __global__
 #define __device__
 #define __host__
+#define __grid_constant__
 #define __shared__ static
 #define __launch_bounds__(...)
 
@@ -76,6 +77,10 @@ inline cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr, int) {
   return cudaSuccess;
 }
 
+inline int32_t min(int32_t a, int32_t b) { return a < b ? a : b; }
+inline int32_t max(int32_t a, int32_t b) { return a > b ? a : b; }
+inline uint32_t __umulhi(uint32_t a, uint32_t b) { return static_cast<uint32_t>(uint64_t{a} * b >> 32); }
+
 struct alignas(16) float4 {
   float x, y, z, w;
 };
@@ -95,6 +100,12 @@ __half __float2half(float value);
 namespace napari_msd {
 
 inline unsigned forgotten(unsigned value) { return value; }
+
+// Copies are made as late as the GPU may make them; until then their destination holds NaN.
+void copy_later(void *shared, const void *global, size_t bytes);
+inline void copy_16_bytes(void *shared, const void *global) { copy_later(shared, global, 16); }
+inline void copy_4_bytes(void *shared, const void *global) { copy_later(shared, global, 4); }
+void wait_for_copies();
 
 // Runs body(context) once per thread of the grid.
 void run_grid(dim3 grid, unsigned block, void (*body)(void *), void *context);
