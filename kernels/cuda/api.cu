@@ -189,8 +189,7 @@ int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps,
                  Compute<S> *grad_bias, Compute<S> *grad_output_weight, Compute<S> *grad_output_bias, void *workspace,
                  cudaStream_t stream) {
   const Network &network = pass.network;
-  const int64_t weights = network.weights(), channels = network.channels();
-  const int64_t output_weights = network.n_classes * network.maps();
+  const int64_t channels = network.channels();
   char *memory = static_cast<char *>(workspace);
   PackedWeights<S> weights_packed = {};
   weights_packed.forward = reinterpret_cast<Compute<S> *>(memory);
@@ -228,14 +227,10 @@ int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps,
     backward_weights(network, pass.sums, maps, static_cast<const S *>(deltas), steps, partials, stream);
     backward_output_weights(network, pass.sums, maps, grad_logits, partials, stream);
   }
-  const auto reduce = [&](int64_t first, int64_t count, auto *gradient) {
-    reduce_partials(static_cast<const double *>(partials), pass.sums.partials, network.parameters(), first, count,
-                    gradient, stream);
-  };
-  reduce(0, weights, grad_weight);
-  reduce(weights, channels, grad_bias);
-  reduce(weights + channels, output_weights, grad_output_weight);
-  reduce(weights + channels + output_weights, network.n_classes, grad_output_bias);
+  const ParameterGradients<Compute<S>> gradients_of_parameters = {
+      {grad_weight, grad_bias, grad_output_weight, grad_output_bias},
+      {network.weights(), channels, network.n_classes * network.maps(), network.n_classes}};
+  reduce_partials(static_cast<const double *>(partials), pass.sums.partials, network.parameters(), gradients_of_parameters, stream);
   return launch_result();
 }
 

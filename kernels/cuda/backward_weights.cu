@@ -1,13 +1,14 @@
 // Gradients of the filters and biases:
 //
 //   grad_weight[q][l][t] = sum over images and pixels p of Q[q][t](p) * z[l](p),   Q the adjoint of the gather
-//   grad_bias[q]         = the same for a map of ones and the filter's centre
+//   grad_bias[q]         = sum over images and pixels p of delta[q](p), which is Q of the filter's centre
 //
-// A matrix product over pixels: (channels and taps) x (maps). A block of threads takes 8 channels, 9 taps (in 3-D
-// one plane a of the filter), 64 maps and every `partials`-th run of pixels of the batch. Chunk by chunk of pixels,
-// the adjoint taps are gathered once for all 64 maps; the sums stay in registers for one run (1024 pixels) and are
-// then added to the block's own partial result, in double; reduce_partials adds those up. No atomics, a fixed
-// order everywhere: the same input gives the same bits.
+// A matrix product over pixels: (channels and taps) x (maps). A block of threads takes 16 channels, 9 taps (in 3-D
+// one plane a of the filter), 64 maps and every `partials`-th run of pixels of the batch; of its 4 warps each takes 8
+// channels and 32 maps, or nothing where no channel sees these maps. Chunk by chunk of pixels, the adjoint taps are
+// gathered once for all 64 maps; the sums stay in registers for one run (1024 pixels) and are then added to the block's
+// own partial result, in double; reduce_partials adds those up. No atomics, a fixed order everywhere: the same input
+// gives the same bits.
 //
 // 16-bit maps on the matrix units (Q is rounded to 16 bits, too), float32 on the scalar units.
 #include "matrix_units.cuh"
@@ -16,79 +17,85 @@
 namespace napari_msd {
 namespace {
 
-constexpr int correlated_maps = 64;
+constexpr int correlated_channels = 16, correlated_maps = 64;
+constexpr int warp_channels = 8, warp_maps = 32;
 
-using SumTile = float[block_channels][9][correlated_maps];
+constexpr int sum_stride = correlated_maps + 8;  // taps on different banks
+using SumTile = float[correlated_channels][9][sum_stride];
 
-// float32: a warp takes 8 channels, 9 taps and 16 maps, a thread one channel and 4 maps.
+__device__ inline int warp_channel() { return static_cast<int>(threadIdx.x) / 64 * warp_channels; }
+__device__ inline int warp_map() { return static_cast<int>(threadIdx.x) / 32 % 2 * warp_maps; }
+
+// float32: a thread takes one channel, 9 taps and 8 maps.
 template <class S>
 struct Correlation {
   static constexpr int pixels = 32;  // per chunk
-  static constexpr int parts = 1;    // sums of so many shares of the pixels are deposited one after another
+  // Rows of pixels, 36 apart: the 8 channels and the 4 maps that a warp reads at once are on different banks.
+  static constexpr int stride = pixels + 4;
   struct alignas(16) Stage {
-    float taps[pixels][100];  // channel by channel, 9 taps padded to 12; 100 and 68: less bank conflicts
-    float maps[pixels][correlated_maps + 4];
+    float taps[correlated_channels][9][stride];
+    float maps[correlated_maps][stride];
 
-    __device__ void put_tap(int channel, int tap, int pixel, float value) { taps[pixel][12 * channel + tap] = value; }
-    __device__ void put_map(int map, int pixel, float value) { maps[pixel][map] = value; }
+    __device__ void put_tap(int channel, int tap, int pixel, float value) { taps[channel][tap][pixel] = value; }
+    __device__ float *map(int m) { return maps[m]; }
   };
-  float sums[9][4];
+  float sums[9][8];
 
-  __device__ static int channel() { return static_cast<int>(threadIdx.x) % 32 / 4; }
-  __device__ static int warp_map() { return static_cast<int>(threadIdx.x) / 32 * 16; }
-  __device__ static int first_map() { return warp_map() + static_cast<int>(threadIdx.x) % 4 * 4; }
+  __device__ static int channel() { return warp_channel() + static_cast<int>(threadIdx.x) % 32 / 4; }
+  __device__ static int map(int i) { return warp_map() + static_cast<int>(threadIdx.x) % 4 + 4 * i; }
 
   __device__ void clear() {
 #pragma unroll
     for (int t = 0; t < 9; ++t) {
 #pragma unroll
-      for (int m = 0; m < 4; ++m) sums[t][m] = 0;
+      for (int m = 0; m < 8; ++m) sums[t][m] = 0;
     }
   }
 
   __device__ void multiply(const Stage &stage) {
-#pragma unroll 4
-    for (int p = 0; p < pixels; ++p) {
-      const float4 *taps = reinterpret_cast<const float4 *>(stage.taps[p] + 12 * channel());
-      const float4 q0 = taps[0], q1 = taps[1], q2 = taps[2];
-      const float4 z4 = *reinterpret_cast<const float4 *>(stage.maps[p] + first_map());
-      const float q[9] = {q0.x, q0.y, q0.z, q0.w, q1.x, q1.y, q1.z, q1.w, q2.x};
-      const float z[4] = {z4.x, z4.y, z4.z, z4.w};
+#pragma unroll 1
+    for (int p = 0; p < pixels; p += 4) {
+      float4 z[8];
+#pragma unroll
+      for (int m = 0; m < 8; ++m) z[m] = *reinterpret_cast<const float4 *>(stage.maps[map(m)] + p);
 #pragma unroll
       for (int t = 0; t < 9; ++t) {
+        const float4 q = *reinterpret_cast<const float4 *>(stage.taps[channel()][t] + p);
 #pragma unroll
-        for (int m = 0; m < 4; ++m) sums[t][m] += q[t] * z[m];
+        for (int m = 0; m < 8; ++m) {
+          sums[t][m] += q.x * z[m].x;
+          sums[t][m] += q.y * z[m].y;
+          sums[t][m] += q.z * z[m].z;
+          sums[t][m] += q.w * z[m].w;
+        }
       }
     }
   }
 
-  __device__ void deposit(int, SumTile &tile) const {
+  __device__ void deposit(SumTile &tile) const {
 #pragma unroll
     for (int t = 0; t < 9; ++t) {
-      float *to = tile[channel()][t] + first_map();
-      *reinterpret_cast<float4 *>(to) = float4{sums[t][0], sums[t][1], sums[t][2], sums[t][3]};
+#pragma unroll
+      for (int m = 0; m < 8; ++m) tile[channel()][t][map(m)] = sums[t][m];
     }
   }
 };
 
-// 16-bit: a warp takes 8 channels, 9 taps, 32 maps and half of the chunk's pixels.
+// 16-bit: one tile of the matrix units per tap.
 template <class S>
 struct MatrixCorrelation {
-  static constexpr int pixels = 64, parts = 2;
+  static constexpr int pixels = 64;
   static constexpr int stride = pixels + 8;  // rows on different banks
   struct alignas(128) Stage {
-    S taps[9][block_channels * stride];
+    S taps[9][correlated_channels * stride];
     S maps[correlated_maps * stride];
 
     __device__ void put_tap(int channel, int tap, int pixel, float value) {
       store(taps[tap] + channel * stride + pixel, value);
     }
-    __device__ void put_map(int map, int pixel, S value) { maps[map * stride + pixel] = value; }
+    __device__ S *map(int m) { return maps + m * stride; }
   };
   Sums sums[9];
-
-  __device__ static int part() { return static_cast<int>(threadIdx.x) / 64; }
-  __device__ static int warp_map() { return static_cast<int>(threadIdx.x) / 32 % 2 * tile_columns; }
 
   __device__ void clear() {
 #pragma unroll
@@ -96,25 +103,22 @@ struct MatrixCorrelation {
   }
 
   __device__ void multiply(const Stage &stage) {
-    constexpr int share = pixels / parts;
-#pragma unroll
-    for (int k = 0; k < share; k += tile_depth) {
-      const int pixel = part() * share + k;
+#pragma unroll 1
+    for (int pixel = 0; pixel < pixels; pixel += tile_depth) {
       Right<S, false> map;
       load_right(map, stage.maps + warp_map() * stride + pixel, stride);
 #pragma unroll
       for (int t = 0; t < 9; ++t) {
         Left<S> taps;
-        load_left(taps, stage.taps[t] + pixel, stride);
+        load_left(taps, stage.taps[t] + warp_channel() * stride + pixel, stride);
         multiply_add(sums[t], taps, map);
       }
     }
   }
 
-  __device__ void deposit(int wanted, SumTile &tile) const {
-    if (wanted != part()) return;
+  __device__ void deposit(SumTile &tile) const {
 #pragma unroll
-    for (int t = 0; t < 9; ++t) store_sums(tile[0][t] + warp_map(), sums[t], 9 * correlated_maps);
+    for (int t = 0; t < 9; ++t) store_sums(tile[warp_channel()][t] + warp_map(), sums[t], 9 * sum_stride);
   }
 };
 
@@ -127,77 +131,131 @@ struct CorrelationOf<float> {
   using type = Correlation<float>;
 };
 
+// A chunk of pixels of `n` maps to shared memory; zeros behind the n-th and behind the run's end (not what lies there:
+// zero times NaN is NaN). `first` is the first map's first pixel of the chunk.
+template <class C, class S>
+__device__ inline void copy_chunk(typename C::Stage &stage, const S *first, int64_t plane, int32_t pixels, int64_t n, bool aligned) {
+  const int thread = static_cast<int>(threadIdx.x);
+  if (aligned && pixels >= C::pixels) {
+    constexpr int in_16_bytes = 16 / sizeof(S), pieces = C::pixels / in_16_bytes;
+    constexpr int maps_at_once = static_cast<int>(block_threads) / pieces;
+    const int column = thread % pieces * in_16_bytes;
+#pragma unroll
+    for (int m = thread / pieces; m < correlated_maps; m += maps_at_once) {
+      S *to = stage.map(m) + column;
+      if (m < n) {
+        copy_16_bytes(to, first + m * plane + column);
+      } else {
+        *reinterpret_cast<float4 *>(to) = float4{0, 0, 0, 0};
+      }
+    }
+    return;
+  }
+  const int column = thread % C::pixels;
+#pragma unroll 8
+  for (int m = thread / C::pixels; m < correlated_maps; m += static_cast<int>(block_threads) / C::pixels) {
+    stage.map(m)[column] = m < n && column < pixels ? first[m * plane + column] : S{};
+  }
+}
+
 template <class S>
 __global__ void __launch_bounds__(block_threads, 3)
 backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *deltas, const Step *steps,
                         double *partials, int64_t stride) {
   using C = typename CorrelationOf<S>::type;
-  constexpr int threads_per_pixel = static_cast<int>(block_threads) / C::pixels;
+  constexpr int channels_at_once = static_cast<int>(block_threads) / C::pixels;
+  // A thread gathers one pixel of so many channels, 2 of them at once: it waits once for both.
+  constexpr int gathered = correlated_channels / channels_at_once, together = 2;
   union alignas(128) Shared {
     typename C::Stage stage;
     SumTile tile;
     __device__ Shared() {}
   };
   __shared__ Shared shared;
+  __shared__ float bias[correlated_channels][C::pixels];  // each number one thread's own, until a run's end
 
   const Geometry &g = network.geometry;
   const int thread = static_cast<int>(threadIdx.x), taps = network.taps, nz = taps / 9;
-  const int64_t first_q = blockIdx.x / nz * block_channels, channels = network.channels();
+  const int64_t first_q = blockIdx.x / nz * correlated_channels, channels = network.channels();
   const int a = static_cast<int>(blockIdx.x % nz);
-  const int n_channels = static_cast<int>(channels - first_q < block_channels ? channels - first_q : block_channels);
+  const int n_channels = static_cast<int>(channels - first_q < correlated_channels ? channels - first_q : correlated_channels);
   const int64_t first_map = static_cast<int64_t>(blockIdx.y) * correlated_maps;
-  // All maps that one of the channels sees, and behind them the map of ones.
-  const int64_t ones = network.maps_before((first_q + n_channels - 1) / network.width);
-  if (first_map > ones) return;  // the whole block
+  // All maps that one of the channels sees.
+  const int64_t most_seen = network.maps_before((first_q + n_channels - 1) / network.width);
+  if (first_map >= most_seen) return;  // the whole block
+  const int warp_end = n_channels - warp_channel() < warp_channels ? n_channels : warp_channel() + warp_channels;
+  const bool busy = warp_channel() < n_channels &&
+                    first_map + warp_map() < network.maps_before((first_q + warp_end - 1) / network.width);
+  const bool has_bias = first_map == 0 && a == nz / 2;
+  const bool aligned = g.plane % (16 / static_cast<int>(sizeof(S))) == 0;
   double *partial = partials + blockIdx.z * stride;
+  const int column = thread % C::pixels, first_j = thread / C::pixels;
 
   C correlation;
   bool started = false;
-  for (int64_t u = blockIdx.z; u < plan.units; u += plan.partials) {
+  for (int64_t u = blockIdx.z; u < plan.units; u += plan.partials, started = true) {
     const Unit unit = unit_of(g, plan, u);
     correlation.clear();
+    for (int j = first_j; j < correlated_channels; j += channels_at_once) bias[j][column] = 0;
     for (int32_t first = unit.first; first < unit.end; first += C::pixels) {
-      const int column = thread % C::pixels;
       const bool inside = first + column < unit.end;
       const Place place = place_of(g, inside ? first + column : unit.first);
       __syncthreads();
-      for (int j = thread / C::pixels; j < block_channels; j += threads_per_pixel) {
-        float sent[9] = {};
-        if (inside && j < n_channels) {
-          adjoint_taps(g, steps[first_q + j], nz == 1 ? 1 : a, place,
-                       deltas + (unit.image * channels + first_q + j) * g.plane, sent);
-        }
+      copy_chunk<C>(shared.stage, maps + (unit.image * network.maps() + first_map) * g.plane + first, g.plane, unit.end - first,
+                    most_seen - first_map, aligned);
+#pragma unroll 1
+      for (int k = 0; k < gathered; k += together) {
+        const S *delta = deltas + (unit.image * channels + first_q + first_j + k * channels_at_once) * g.plane;
+        float sent[together][9];
+        bool slow[together];
 #pragma unroll
-        for (int t = 0; t < 9; ++t) shared.stage.put_tap(j, t, column, sent[t]);
-      }
-      const S *pixel = maps + (unit.image * network.maps() + first_map) * g.plane + place.pixel;
-#pragma unroll 8
-      for (int m = thread / C::pixels; m < correlated_maps; m += threads_per_pixel) {
-        const int64_t l = first_map + m;
-        const bool a_map = inside && l < ones;
-        shared.stage.put_map(m, column, a_map ? pixel[m * g.plane] : rounded<S>(inside && l == ones ? 1.0f : 0.0f));
-      }
-      __syncthreads();
-      if (first_map + C::warp_map() <= ones) correlation.multiply(shared.stage);
-    }
-    for (int part = 0; part < C::parts; ++part, started = true) {
-      __syncthreads();
-      correlation.deposit(part, shared.tile);
-      __syncthreads();
-      for (int j = 0; j < n_channels; ++j) {
-        const int64_t q = first_q + j, seen = network.maps_before(q / network.width), offset = network.weight_offset(q);
-        for (int e = thread; e < 9 * correlated_maps; e += static_cast<int>(block_threads)) {
-          const int t = e / correlated_maps;
-          const int64_t l = first_map + e % correlated_maps;
-          const double sum = static_cast<double>(shared.tile[j][t][e % correlated_maps]);
-          if (l < seen) {
-            double *to = partial + offset + taps * l + 9 * a + t;
-            *to = started ? *to + sum : sum;
-          } else if (l == ones && t == 4 && a == nz / 2) {
-            double *to = partial + network.weights() + q;
-            *to = started ? *to + sum : sum;
+        for (int i = 0; i < together; ++i) {
+          const int j = first_j + (k + i) * channels_at_once;
+          const bool wanted = inside && j < n_channels;
+          const Step step = steps[wanted ? first_q + j : first_q];
+          const bool far = far_from_edges(place.y, place.y, g.height, step.y) &&
+                           far_from_edges(place.x, place.x, g.width, step.x) &&
+                           (step.z == 0 || far_from_edges(place.z, place.z, g.depth, step.z));
+          slow[i] = wanted && !far;
+          if (wanted && far) {
+            load_taps(g, step, delta + i * channels_at_once * g.plane + place.pixel + (nz == 1 ? 0 : (1 - a) * step.z * g.height * g.width), sent[i]);
+          } else {
+#pragma unroll
+            for (int t = 0; t < 9; ++t) sent[i][t] = 0;
           }
         }
+#pragma unroll
+        for (int i = 0; i < together; ++i) {
+          const int j = first_j + (k + i) * channels_at_once;
+          if (slow[i]) add_all_taps(g, steps[first_q + j], nz == 1 ? 1 : a, place, delta + i * channels_at_once * g.plane, sent[i]);
+#pragma unroll
+          for (int t = 0; t < 9; ++t) shared.stage.put_tap(j, t, column, sent[i][t]);
+          bias[j][column] += sent[i][4];
+        }
+      }
+      wait_for_copies();
+      __syncthreads();
+      if (busy) correlation.multiply(shared.stage);
+    }
+
+    __syncthreads();
+    if (has_bias && thread < n_channels) {
+      double sum = 0;
+      for (int p = 0; p < C::pixels; ++p) sum += static_cast<double>(bias[thread][p]);
+      double *to = partial + network.weights() + first_q + thread;
+      *to = started ? *to + sum : sum;
+    }
+    if (busy) correlation.deposit(shared.tile);
+    __syncthreads();
+    for (int j = 0; j < n_channels; ++j) {
+      const int64_t q = first_q + j, seen = network.maps_before(q / network.width);
+      const int n = static_cast<int>(seen - first_map < correlated_maps ? seen - first_map : correlated_maps);
+      double *to = partial + network.weight_offset(q) + taps * first_map + 9 * a;
+      for (int e = thread; e < 9 * correlated_maps; e += static_cast<int>(block_threads)) {
+        const int m = e / 9, t = e - 9 * m;
+        if (m >= n) break;
+        const double sum = static_cast<double>(shared.tile[j][t][m]);
+        to[taps * m + t] = started ? to[taps * m + t] + sum : sum;
       }
     }
   }
@@ -208,8 +266,8 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
 template <class S>
 void backward_weights(const Network &network, const SumPlan &sums, const S *maps, const S *deltas, const Step *steps,
                       double *partials, cudaStream_t stream) {
-  const int64_t groups = (network.channels() + block_channels - 1) / block_channels;
-  const int64_t most_maps = network.maps_before(network.depth - 1) + 1;
+  const int64_t groups = (network.channels() + correlated_channels - 1) / correlated_channels;
+  const int64_t most_maps = network.maps_before(network.depth - 1);
   const dim3 grid(static_cast<unsigned>(groups * (network.taps / 9)),
                   static_cast<unsigned>((most_maps + correlated_maps - 1) / correlated_maps),
                   static_cast<unsigned>(sums.partials));

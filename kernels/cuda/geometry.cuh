@@ -214,21 +214,15 @@ __device__ inline void load_taps(const Geometry &g, Step step, const S *delta, C
   }
 }
 
-// Either, for the taps in plane a of 3 (in 2-D of 1).
+// What all rows and planes send to a pixel anywhere through the taps in plane a of 3 (in 2-D 1). Adds to q.
 template <class S>
-__device__ inline void adjoint_taps(const Geometry &g, Step step, int32_t a, const Place &place, const S *delta,
-                                    Compute<S> (&q)[9]) {
-  const int32_t step_z = (1 - a) * step.z;
-  if (far_from_edges(place.y, place.y, g.height, step.y) && far_from_edges(place.x, place.x, g.width, step.x) &&
-      (step.z == 0 || far_from_edges(place.z, place.z, g.depth, step.z))) {
-    load_taps(g, step, delta + place.pixel + step_z * g.height * g.width, q);
-    return;
+__device__ inline void add_all_taps(const Geometry &g, Step step, int32_t a, const Place &place, const S *delta, Compute<S> (&q)[9]) {
+  const Readers planes = readers(place.z, g.depth, (1 - a) * step.z, g.boundary);
+#pragma unroll 1
+  for (int i = 0; i < 2; ++i) {
+    const int32_t z = i == 0 ? planes.direct : planes.mirrored;
+    if (z >= 0) add_taps(g, reader_rows(g, step, z, place.y), place.x, step.x, delta, q);
   }
-#pragma unroll
-  for (int t = 0; t < 9; ++t) q[t] = 0;
-  const Readers planes = readers(place.z, g.depth, step_z, g.boundary);
-  if (planes.direct >= 0) add_taps(g, reader_rows(g, step, planes.direct, place.y), place.x, step.x, delta, q);
-  if (planes.mirrored >= 0) add_taps(g, reader_rows(g, step, planes.mirrored, place.y), place.x, step.x, delta, q);
 }
 
 }  // namespace napari_msd

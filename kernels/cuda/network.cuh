@@ -158,7 +158,8 @@ struct SumPlan {
 
 inline SumPlan plan_sums(const Network &network) {
   // Enough blocks to fill the card; fewer where partial results are so large that their traffic would show.
-  const int64_t most = network.parameters() > (int64_t{1} << 14) ? 64 : 256;
+  const int64_t parameters = network.parameters();
+  const int64_t most = parameters > (int64_t{1} << 17) ? 64 : parameters > (int64_t{1} << 14) ? 128 : 256;
   SumPlan plan;
   plan.units_per_image = static_cast<int32_t>((network.geometry.plane + unit_pixels - 1) / unit_pixels);
   plan.units = network.geometry.batch * plan.units_per_image;
@@ -231,10 +232,17 @@ template <class S>
 void backward_output_weights(const Network &network, const SumPlan &sums, const S *maps,
                              const Compute<S> *grad_logits, double *partials, cudaStream_t stream);
 
-// reduce_partials.cu
+// Where the gradients of all parameters go, in the order in which partial sums hold them.
 template <class T>
-void reduce_partials(const double *partials, int32_t n_partials, int64_t stride, int64_t first, int64_t count,
-                     T *gradient, cudaStream_t stream);
+struct ParameterGradients {
+  T *arrays[4];
+  int64_t counts[4];
+};
+
+// reduce_partials.cu: `stride` is the number of parameters.
+template <class T>
+void reduce_partials(const double *partials, int32_t n_partials, int64_t stride, const ParameterGradients<T> &gradients,
+                     cudaStream_t stream);
 
 // find_code.cu
 cudaError_t find_code();
