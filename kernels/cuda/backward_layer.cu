@@ -85,16 +85,19 @@ backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t
     for (int a = 0; a < nz; ++a) {
       const Taps<T> taps = *reinterpret_cast<const Taps<T> *>(w + a * plane_weights);
       const Readers planes = readers(row.z, g.depth, (nz / 2 - a) * step.z, g.boundary);
-      const ReaderRows rows = reader_rows(g, step, max(planes.direct, 0), row.y);
+      T sent[sent_pixels][9] = {};
+      if (nz == 1 || planes.direct >= 0) {
+        gather_taps(g, reader_rows(g, step, nz == 1 ? 0 : planes.direct, row.y), columns, step.x, delta, sent);
+      }
+      if (nz > 1 && planes.mirrored >= 0) {
+        const ReaderRows rows = reader_rows(g, step, planes.mirrored, row.y);
+#pragma unroll
+        for (int i = 0; i < sent_pixels; ++i) add_taps(g, rows, x[i], step.x, delta, sent[i]);
+      }
 #pragma unroll
       for (int i = 0; i < sent_pixels; ++i) {
-        T sent[9] = {};
-        if (nz == 1 || planes.direct >= 0) add_taps(g, rows, x[i], step.x, delta, sent);
-        if (nz > 1 && planes.mirrored >= 0) {
-          add_taps(g, reader_rows(g, step, planes.mirrored, row.y), x[i], step.x, delta, sent);
-        }
 #pragma unroll
-        for (int t = 0; t < 9; ++t) sums[i] += taps.of[t] * sent[t];
+        for (int t = 0; t < 9; ++t) sums[i] += taps.of[t] * sent[i][t];
       }
     }
   }

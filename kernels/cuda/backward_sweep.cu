@@ -91,9 +91,9 @@ backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_
     const int n_channels = static_cast<int>(channels - first < channels_per_chunk ? channels - first : channels_per_chunk);
     for (int q = 0; q < n_channels; ++q, delta += g.plane) {
       const Step step = stage.steps[q];
-      const bool plain_row = far_from_edges(row.y, row.y, g.height, step.y) &&
-                             (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
-      const bool plain = plain_row && far_from_edges(columns.first, columns.last, g.width, step.x);
+      const bool plain = far_from_edges(columns.first, columns.last, g.width, step.x) &&
+                         far_from_edges(row.y, row.y, g.height, step.y) &&
+                         (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
 #pragma unroll 1
       for (int a = 0; a < nz; ++a) {
         float sent[sweep_pixels][9];
@@ -104,20 +104,19 @@ backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_
           for (int i = 0; i < sweep_pixels; ++i) load_taps(g, step, centre + x[0] + warp_pixels * i, sent[i]);
         } else {
           const Readers planes = readers(row.z, g.depth, step_z, g.boundary);
-          const ReaderRows rows = reader_rows(g, step, max(planes.direct, 0), row.y);
+          if (nz == 1 || planes.direct >= 0) {
+            gather_taps(g, reader_rows(g, step, nz == 1 ? 0 : planes.direct, row.y), columns, step.x, delta, sent);
+          } else {
 #pragma unroll
-          for (int i = 0; i < sweep_pixels; ++i) {
-            const int32_t run = columns.first + warp_pixels * i;
-            if (plain_row && far_from_edges(run, run + warp_pixels - 1, g.width, step.x)) {
-              load_taps(g, step, centre + x[i], sent[i]);
-              continue;
-            }
+            for (int i = 0; i < sweep_pixels; ++i) {
 #pragma unroll
-            for (int t = 0; t < 9; ++t) sent[i][t] = 0;
-            if (nz == 1 || planes.direct >= 0) add_taps(g, rows, x[i], step.x, delta, sent[i]);
-            if (nz > 1 && planes.mirrored >= 0) {
-              add_taps(g, reader_rows(g, step, planes.mirrored, row.y), x[i], step.x, delta, sent[i]);
+              for (int t = 0; t < 9; ++t) sent[i][t] = 0;
             }
+          }
+          if (nz > 1 && planes.mirrored >= 0) {
+            const ReaderRows rows = reader_rows(g, step, planes.mirrored, row.y);
+#pragma unroll
+            for (int i = 0; i < sweep_pixels; ++i) add_taps(g, rows, x[i], step.x, delta, sent[i]);
           }
         }
 #pragma unroll

@@ -21,7 +21,7 @@ template <int nz>
 constexpr int layer_pixels = nz == 1 ? 2 : 1;
 
 template <class S, int nz>
-__global__ void __launch_bounds__(block_threads, sizeof(S) == 8 ? 4 : nz == 1 ? 6 : 3)
+__global__ void __launch_bounds__(block_threads, sizeof(S) == 8 ? 4 : nz == 1 ? 8 : 3)
 forward_layer_kernel(Network network, Block block, int32_t layer, int32_t first_q, const __grid_constant__ Steps steps, const Compute<S> *weights,
                      const Compute<S> *bias, const float *rows, S *maps) {
   using T = Compute<S>;
@@ -53,13 +53,15 @@ forward_layer_kernel(Network network, Block block, int32_t layer, int32_t first_
     sums[i] = bias[q];
   }
 
+  // Added at the end, so that nothing waits for them before the maps are asked for.
+  float outside[3 * nz][n_pixels] = {};
   if (rows) {
     const float *plane = rows + (row.image * 3 * nz * block.channels + j) * g.plane;
 #pragma unroll
     for (int r = 0; r < 3 * nz; ++r, plane += block.channels * g.plane) {
       if (from[r] < 0) continue;
 #pragma unroll
-      for (int i = 0; i < n_pixels; ++i) sums[i] += static_cast<T>(plane[from[r] + column[i][1]]);
+      for (int i = 0; i < n_pixels; ++i) outside[r][i] = plane[from[r] + column[i][1]];
     }
   }
 
@@ -70,7 +72,8 @@ forward_layer_kernel(Network network, Block block, int32_t layer, int32_t first_
   const auto add_maps = [&](auto far, auto checked) {
     const S *map = image + first * g.plane;
     const T *w = channel_weights;
-    for (int64_t n = network.maps_before(layer) - first; n > 0; --n, map += g.plane, w += packed_channels) {
+#pragma unroll 1
+    for (int32_t n = static_cast<int32_t>(network.maps_before(layer) - first); n > 0; --n, map += g.plane, w += packed_channels) {
 #pragma unroll
       for (int a = 0; a < nz; ++a) {
         const Taps<T> taps = *reinterpret_cast<const Taps<T> *>(w + a * block.packed_maps * packed_channels);
@@ -105,6 +108,8 @@ forward_layer_kernel(Network network, Block block, int32_t layer, int32_t first_
 #pragma unroll
   for (int i = 0; i < n_pixels; ++i) {
     const int32_t x = columns.of_thread(i);
+#pragma unroll
+    for (int r = 0; r < 3 * nz; ++r) sums[i] += static_cast<T>(outside[r][i]);
     // Written so that NaN stays NaN.
     if (x < g.width) store(out + x, sums[i] < T(0) ? T(0) : sums[i]);
   }

@@ -41,6 +41,8 @@ class Divisor {
   int32_t shift_;
 };
 
+constexpr unsigned block_threads = 128;
+
 struct Geometry {
   int32_t depth, height, width;  // depth 1 in 2-D
   int32_t boundary;
@@ -135,6 +137,36 @@ __device__ inline Row row_of(const Geometry &g, unsigned number) {
   return row;
 }
 
+// How kernels that work on rows are launched: a block of threads per row of the batch and piece of it. A warp takes runs
+// of 32 neighbouring pixels, one after another, so that it reads whole cache lines.
+struct RowGrid {
+  dim3 blocks;
+  unsigned threads;
+};
+constexpr int32_t warp_pixels = 32;
+
+inline RowGrid row_grid(const Geometry &g, int32_t pixels_per_thread, int32_t z) {
+  const int32_t warps = (g.width + warp_pixels * pixels_per_thread - 1) / (warp_pixels * pixels_per_thread);
+  const int32_t most = static_cast<int32_t>(block_threads) / warp_pixels, together = warps < most ? warps : most;
+  RowGrid grid;
+  grid.threads = static_cast<unsigned>(together * warp_pixels);
+  grid.blocks = dim3(static_cast<unsigned>(g.batch * g.depth * g.height), static_cast<unsigned>((warps + together - 1) / together),
+                     static_cast<unsigned>(z));
+  return grid;
+}
+
+// A thread's pixels in its row, and the run of all its warp's.
+struct Columns {
+  int32_t first, last, lane;
+  __device__ int32_t of_thread(int i) const { return first + warp_pixels * i + lane; }
+};
+__device__ inline Columns columns_of_thread(int pixels_per_thread) {
+  const int32_t thread = static_cast<int32_t>(threadIdx.x), warp = thread / warp_pixels;
+  const int32_t run = warp_pixels * pixels_per_thread;
+  const int32_t first = static_cast<int32_t>(blockIdx.y * blockDim.x) * pixels_per_thread + warp * run;
+  return {first, first + run - 1, thread % warp_pixels};
+}
+
 // A pixel of one image.
 struct Place {
   int32_t pixel, z, y, x;
@@ -211,6 +243,90 @@ __device__ inline void load_taps(const Geometry &g, Step step, const S *delta, C
     const S *row = delta + (1 - b) * step.y * g.width;
 #pragma unroll
     for (int c = 0; c < 3; ++c) q[3 * b + c] = load(row + (1 - c) * step.x);
+  }
+}
+
+// Q of a thread's pixels in one row, columns.of_thread(0 .. n - 1): what rows of one plane send through 9 taps. All loads of a
+// kind stand together, so that a warp waits once for those that every pixel needs, and near edges once or twice more
+// (blocks end when their slowest warp does, launches when their slowest block does).
+template <int n, class S>
+__device__ inline void gather_taps(const Geometry &g, const ReaderRows &rows, const Columns &columns, int32_t step, const S *delta,
+                                   Compute<S> (&q)[n][9]) {
+  using T = Compute<S>;
+  bool far[n];
+  S direct[n][9], mirrored[n][6];
+#pragma unroll
+  for (int i = 0; i < n; ++i) {
+    const int32_t run = columns.first + warp_pixels * i;
+    far[i] = far_from_edges(run, run + warp_pixels - 1, g.width, step);
+  }
+#pragma unroll
+  for (int b = 0; b < 3; ++b) {
+    const S *row = delta + rows.direct[b] + columns.of_thread(0);
+#pragma unroll
+    for (int i = 0; i < n; ++i) {
+      const int32_t x = columns.of_thread(i);
+      if (rows.direct[b] < 0) {
+#pragma unroll
+        for (int c = 0; c < 3; ++c) direct[i][3 * b + c] = S{};
+      } else if (far[i]) {
+#pragma unroll
+        for (int c = 0; c < 3; ++c) direct[i][3 * b + c] = row[(1 - c) * step + warp_pixels * i];
+      } else {
+#pragma unroll
+        for (int c = 0; c < 3; ++c) {
+          const int32_t reader = x + (1 - c) * step;
+          const bool sends = x < g.width && reader >= 0 && reader < g.width;
+          direct[i][3 * b + c] = sends ? row[(1 - c) * step + warp_pixels * i] : S{};
+        }
+      }
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < n; ++i) {
+    if (far[i]) continue;
+    const int32_t x = min(columns.of_thread(i), g.width - 1);
+    const int32_t left = readers(x, g.width, step, g.boundary).mirrored;
+    const int32_t right = readers(x, g.width, -step, g.boundary).mirrored;
+#pragma unroll
+    for (int b = 0; b < 3; ++b) {
+      const S *row = delta + rows.direct[b];
+      mirrored[i][2 * b] = rows.direct[b] >= 0 && left >= 0 ? row[left] : S{};
+      mirrored[i][2 * b + 1] = rows.direct[b] >= 0 && right >= 0 ? row[right] : S{};
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < n; ++i) {
+#pragma unroll
+    for (int t = 0; t < 9; ++t) q[i][t] = load(&direct[i][t]);
+    if (far[i]) continue;
+#pragma unroll
+    for (int b = 0; b < 3; ++b) {
+      q[i][3 * b] += load(&mirrored[i][2 * b]);
+      q[i][3 * b + 2] += load(&mirrored[i][2 * b + 1]);
+    }
+  }
+#pragma unroll
+  for (int b = 0; b < 3; b += 2) {
+    if (rows.mirrored[b] < 0) continue;
+    const S *row = delta + rows.mirrored[b];
+    T sent[n][5];
+#pragma unroll
+    for (int i = 0; i < n; ++i) {
+      const int32_t x = min(columns.of_thread(i), g.width - 1);
+      const Readers left = readers(x, g.width, step, g.boundary), right = readers(x, g.width, -step, g.boundary);
+      sent[i][0] = left.direct >= 0 ? load(row + left.direct) : T(0);
+      sent[i][1] = load(row + x);
+      sent[i][2] = right.direct >= 0 ? load(row + right.direct) : T(0);
+      sent[i][3] = left.mirrored >= 0 ? load(row + left.mirrored) : T(0);
+      sent[i][4] = right.mirrored >= 0 ? load(row + right.mirrored) : T(0);
+    }
+#pragma unroll
+    for (int i = 0; i < n; ++i) {
+      q[i][3 * b] += sent[i][0] + sent[i][3];
+      q[i][3 * b + 1] += sent[i][1];
+      q[i][3 * b + 2] += sent[i][2] + sent[i][4];
+    }
   }
 }
 

@@ -11,8 +11,6 @@
 
 namespace napari_msd {
 
-constexpr unsigned block_threads = 128;
-
 struct Network {
   Geometry geometry;
   int32_t in_channels, depth, width, n_classes;
@@ -71,8 +69,17 @@ __host__ __device__ inline Block block_from(const Network &network, int32_t firs
 }
 
 __host__ __device__ inline Block first_block(const Network &network) {
+  // As many layers as make the maps before the next block a whole number of chunks, if any do: one map more costs a
+  // sweep as much as eight.
+  int32_t layers = layers_per_block(network);
+  for (int32_t n = layers; n > 0; --n) {
+    if (network.maps_before(n) % block_channels == 0) {
+      layers = n;
+      break;
+    }
+  }
   // Backward weights of the image's own maps come first: every channel sends to them.
-  return block_from(network, 0, layers_per_block(network), 0, eights(network.in_channels) * network.channels());
+  return block_from(network, 0, layers, 0, eights(network.in_channels) * network.channels());
 }
 
 // What the packed weights of all blocks up to this one take; equally, where the next one's begin.
@@ -114,36 +121,6 @@ inline Steps steps_of(const Step *first, int32_t n) {
   Steps steps = {};
   for (int32_t j = 0; j < n; ++j) steps.of[j] = first[j];
   return steps;
-}
-
-// How kernels that work on rows are launched: a block of threads per row of the batch and piece of it. A warp takes runs
-// of 32 neighbouring pixels, one after another, so that it reads whole cache lines.
-struct RowGrid {
-  dim3 blocks;
-  unsigned threads;
-};
-constexpr int32_t warp_pixels = 32;
-
-inline RowGrid row_grid(const Geometry &g, int32_t pixels_per_thread, int32_t z) {
-  const int32_t warps = (g.width + warp_pixels * pixels_per_thread - 1) / (warp_pixels * pixels_per_thread);
-  const int32_t most = static_cast<int32_t>(block_threads) / warp_pixels, together = warps < most ? warps : most;
-  RowGrid grid;
-  grid.threads = static_cast<unsigned>(together * warp_pixels);
-  grid.blocks = dim3(static_cast<unsigned>(g.batch * g.depth * g.height), static_cast<unsigned>((warps + together - 1) / together),
-                     static_cast<unsigned>(z));
-  return grid;
-}
-
-// A thread's pixels in its row, and the run of all its warp's.
-struct Columns {
-  int32_t first, last, lane;
-  __device__ int32_t of_thread(int i) const { return first + warp_pixels * i + lane; }
-};
-__device__ inline Columns columns_of_thread(int pixels_per_thread) {
-  const int32_t thread = static_cast<int32_t>(threadIdx.x), warp = thread / warp_pixels;
-  const int32_t run = warp_pixels * pixels_per_thread;
-  const int32_t first = static_cast<int32_t>(blockIdx.y * blockDim.x) * pixels_per_thread + warp * run;
-  return {first, first + run - 1, thread % warp_pixels};
 }
 
 // How pixels are dealt out to blocks that sum over them: runs of pixels of one image, taken in turn. Floats are
