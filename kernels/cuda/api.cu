@@ -216,12 +216,12 @@ int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps,
       const Block &block = pass.blocks[i];
       const bool swept = sweep(block.maps_outside, block.channels, block.end_channel(), block.backward_start, gradients);
       for (int32_t layer = block.first_layer + block.layers - 1; layer >= block.first_layer; --layer) {
-        backward_layer(network, block, layer, grad_logits, output_weight, weights_packed, steps, maps,
+        backward_layer(network, block, layer, grad_logits, output_weight, weights_packed, pass.steps.data(), steps, maps,
                        swept ? gradients : nullptr, deltas, grad_input, stream);
       }
     }
     if (grad_input && !sweep(0, network.in_channels, 0, 0, grad_input)) {
-      backward_layer(network, pass.blocks.front(), -1, grad_logits, output_weight, weights_packed, steps, maps,
+      backward_layer(network, pass.blocks.front(), -1, grad_logits, output_weight, weights_packed, pass.steps.data(), steps, maps,
                      static_cast<const float *>(nullptr), deltas, grad_input, stream);
     }
     backward_weights(network, pass.sums, maps, static_cast<const S *>(deltas), steps, partials, stream);

@@ -20,8 +20,8 @@ constexpr int sent_pixels = 2;
 template <class S, int nz>
 __global__ void __launch_bounds__(block_threads, nz == 3 ? 3 : sizeof(S) == 8 ? 4 : 7)
 backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t layer, const Compute<S> *grad_logits,
-                      const Compute<S> *output_weight, const Compute<S> *weights, const Step *steps, const S *maps,
-                      const float *gradients, S *deltas, Compute<S> *grad_input) {
+                      const Compute<S> *output_weight, const Compute<S> *weights, const __grid_constant__ Steps block_steps,
+                      const Step *steps, const S *maps, const float *gradients, S *deltas, Compute<S> *grad_input) {
   using T = Compute<S>;
   const Geometry &g = network.geometry;
   const int64_t channels = network.channels(), n_maps = network.maps();
@@ -52,15 +52,20 @@ backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t
 
   int32_t q = (layer + 1) * network.width;
   const S *delta = deltas + (row.image * channels + q) * g.plane;
-  Step next_step = q < end_channel ? steps[q] : Step{};
+  Block sender = block;
+  int32_t group_end = 0;  // of the 8 channels whose weights lie beside one another
+  const T *w = nullptr;
 #pragma unroll 1
-  for (Block sender = block; q < end_channel; ++q, delta += g.plane) {
-    const Step step = next_step;
-    if (q + 1 < end_channel) next_step = steps[q + 1];
-    while (q >= sender.end_channel()) sender = next_block(network, sender);
-    const int32_t j = q - sender.first_channel;
-    const int64_t first_row = sender.forward_start + j / block_channels * nz * sender.packed_maps + l;
-    const T *w = weights + first_row * packed_channels + j % block_channels * 12;
+  for (; q < end_channel; ++q, delta += g.plane, w += 12) {
+    if (q >= group_end) {
+      while (q >= sender.end_channel()) sender = next_block(network, sender);
+      const int32_t j = q - sender.first_channel, first_j = j / block_channels * block_channels;
+      const int64_t first_row = sender.forward_start + first_j / block_channels * nz * sender.packed_maps + l;
+      w = weights + first_row * packed_channels + (j - first_j) * 12;
+      group_end = min(sender.first_channel + first_j + block_channels, sender.end_channel());
+    }
+    // Of a block of narrow layers, known at once; of others, from memory.
+    const Step step = gradients ? block_steps.of[(q - block.first_channel) % block_channels] : steps[q];
     const int64_t plane_weights = sender.packed_maps * packed_channels;
 
     if (far_from_edges(columns.first, columns.last, g.width, step.x) &&
@@ -119,19 +124,22 @@ backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t
 
 template <class S>
 void backward_layer(const Network &network, const Block &block, int32_t layer, const Compute<S> *grad_logits,
-                    const Compute<S> *output_weight, const PackedWeights<S> &weights, const Step *steps, const S *maps,
-                    const float *gradients, S *deltas, Compute<S> *grad_input, cudaStream_t stream) {
+                    const Compute<S> *output_weight, const PackedWeights<S> &weights, const Step *host_steps, const Step *steps,
+                    const S *maps, const float *gradients, S *deltas, Compute<S> *grad_input, cudaStream_t stream) {
   const RowGrid grid = row_grid(network.geometry, sent_pixels, layer < 0 ? network.in_channels : network.width);
   const int32_t end_channel = gradients ? block.end_channel() : static_cast<int32_t>(network.channels());
   const Compute<S> *packed = weights.forward;
+  // A block of more than 8 channels is one layer: none of its channels sends to another.
+  const int32_t n = block.channels < block_channels ? block.channels : block_channels;
   launch(network.taps == 9 ? backward_layer_kernel<S, 1> : backward_layer_kernel<S, 3>, grid.blocks, grid.threads, stream,
-         network, end_channel, block, layer, grad_logits, output_weight, packed, steps, maps, gradients, deltas, grad_input);
+         network, end_channel, block, layer, grad_logits, output_weight, packed, steps_of(host_steps + block.first_channel, n),
+         steps, maps, gradients, deltas, grad_input);
 }
 
 #define NAPARI_MSD_INSTANTIATE(S)                                                                                     \
   template void backward_layer(const Network &, const Block &, int32_t, const Compute<S> *, const Compute<S> *,       \
-                               const PackedWeights<S> &, const Step *, const S *, const float *, S *, Compute<S> *,   \
-                               cudaStream_t);
+                               const PackedWeights<S> &, const Step *, const Step *, const S *, const float *, S *,   \
+                               Compute<S> *, cudaStream_t);
 NAPARI_MSD_FOR_EACH_STORAGE(NAPARI_MSD_INSTANTIATE)
 #undef NAPARI_MSD_INSTANTIATE
 

@@ -196,8 +196,8 @@ void backward_sweep(const Network &network, int64_t first_map, int32_t n_maps, i
 // backward_layer.cu: layer -1 is the input; gradients as the sweep of the layer's block left them, or null.
 template <class S>
 void backward_layer(const Network &network, const Block &block, int32_t layer, const Compute<S> *grad_logits,
-                    const Compute<S> *output_weight, const PackedWeights<S> &weights, const Step *steps, const S *maps,
-                    const float *gradients, S *deltas, Compute<S> *grad_input, cudaStream_t stream);
+                    const Compute<S> *output_weight, const PackedWeights<S> &weights, const Step *host_steps, const Step *steps,
+                    const S *maps, const float *gradients, S *deltas, Compute<S> *grad_input, cudaStream_t stream);
 
 // backward_weights.cu, and for float64 backward_weights_direct.cu
 template <class S>

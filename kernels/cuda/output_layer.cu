@@ -6,7 +6,7 @@
 namespace napari_msd {
 namespace {
 
-constexpr int classes_per_thread = 8;
+constexpr int classes_per_thread = 8, maps_at_once = 8;
 
 template <class S>
 __global__ void __launch_bounds__(block_threads)
@@ -25,11 +25,19 @@ output_layer_kernel(Network network, const S *maps, const Compute<S> *weight, co
   T sums[classes_per_thread];
 #pragma unroll
   for (int k = 0; k < classes_per_thread; ++k) sums[k] = k < n ? bias[first + k] : T(0);
-  for (int64_t l = 0; l < n_maps; ++l) {
-    const T value = load(map + l * g.plane);
+  // Several maps are asked for before the first is used.
+  for (int64_t first_l = 0; first_l < n_maps; first_l += maps_at_once) {
+    T values[maps_at_once];
+#pragma unroll
+    for (int i = 0; i < maps_at_once; ++i, map += g.plane) values[i] = first_l + i < n_maps ? load(map) : T(0);
 #pragma unroll
     for (int k = 0; k < classes_per_thread; ++k) {
-      if (k < n) sums[k] += weight[(first + k) * n_maps + l] * value;
+      if (k >= n) break;
+      const T *w = weight + (first + k) * n_maps + first_l;
+#pragma unroll
+      for (int i = 0; i < maps_at_once; ++i) {
+        if (first_l + i < n_maps) sums[k] += w[i] * values[i];
+      }
     }
   }
   T *out = logits + (row.image * network.n_classes + first) * g.plane + row.offset(g) + x;
