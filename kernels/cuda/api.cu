@@ -50,18 +50,18 @@ struct Pass {
   }
 };
 
-// Compute capability 7.5 has no bfloat16 matrix units.
-bool multiplies_bfloat16() {
+// Of the current card: 7 has no bfloat16 matrix units, from 9 on launches overlap. Where there is none, a later call says so.
+int compute_capability() {
   int device = 0, major = 0;
-  if (cudaGetDevice(&device) != cudaSuccess) return true;  // no card: a later call says so
-  if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess) return true;
-  return major >= 8;
+  const bool known = cudaGetDevice(&device) == cudaSuccess &&
+                     cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess;
+  return known ? major : 8;
 }
 
 msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   const msd_error wrong = check_problem(problem);
   if (wrong != MSD_OK) return wrong;
-  if (problem->map_dtype == MSD_MAPS_BFLOAT16 && !multiplies_bfloat16()) return MSD_UNSUPPORTED;
+  if (problem->map_dtype == MSD_MAPS_BFLOAT16 && compute_capability() < 8) return MSD_UNSUPPORTED;
   Network &network = pass.network;
   network.in_channels = problem->in_channels;
   network.depth = problem->depth;
@@ -306,6 +306,7 @@ int32_t msd_forward(const msd_problem *problem, const void *input, const void *w
   return guarded([&]() -> int32_t {
     Pass pass;
     const msd_error wrong = plan_pass(problem, pass);
+    launches_overlap = compute_capability() >= 9;
     if (wrong != MSD_OK || problem->batch == 0) return wrong;
     if (!input || !weight || !bias || !output_weight || !output_bias || !maps || !logits || !workspace) {
       return MSD_BAD_ARGUMENT;
@@ -326,6 +327,7 @@ int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const 
   return guarded([&]() -> int32_t {
     Pass pass;
     const msd_error wrong = plan_pass(problem, pass);
+    launches_overlap = compute_capability() >= 9;
     if (wrong != MSD_OK) return wrong;
     if (!weight || !output_weight || !grad_weight || !grad_bias || !grad_output_weight || !grad_output_bias ||
         !workspace || (problem->batch > 0 && (!grad_logits || !maps))) {

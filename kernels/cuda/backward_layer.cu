@@ -37,6 +37,7 @@ backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t
     x[i] = min(columns.of_thread(i), g.width - 1);
     sums[i] = T(0);
   }
+  wait_for_earlier_launches();
   if (gradients) {
     const int64_t j = l - network.in_channels - block.first_channel;
     const float *gradient = gradients + (row.image * block.channels + j) * g.plane + offset;

@@ -18,6 +18,7 @@ template <class S>
 __global__ void __launch_bounds__(block_threads)
 backward_output_weights_kernel(Network network, SumPlan plan, const S *maps, const Compute<S> *grad_logits,
                                double *partials, int64_t stride) {
+  wait_for_earlier_launches();
   using T = Compute<S>;
   __shared__ T shared[values][block_threads + 1];
   __shared__ double of_runs[values][runs];

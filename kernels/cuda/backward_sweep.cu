@@ -56,6 +56,7 @@ backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_
       copy_4_bytes(reinterpret_cast<int32_t *>(stage.steps) + thread, reinterpret_cast<const int32_t *>(steps + first) + thread);
     }
   };
+  wait_for_earlier_launches();
   fetch(first_channel, stages[0]);
 
   int32_t x[sweep_pixels];

@@ -162,6 +162,7 @@ template <class S>
 __global__ void __launch_bounds__(block_threads, 3)
 backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *deltas, const Step *steps,
                         double *partials, int64_t stride) {
+  wait_for_earlier_launches();
   using C = typename CorrelationOf<S>::type;
   constexpr int channels_at_once = static_cast<int>(block_threads) / C::pixels;
   // A thread gathers one pixel of so many channels, 2 of them at once: it waits once for both.

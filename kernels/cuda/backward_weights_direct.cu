@@ -19,6 +19,7 @@ template <int nz>
 __global__ void __launch_bounds__(block_threads)
 backward_weights_direct_kernel(Network network, SumPlan plan, const double *maps, const double *deltas,
                                const Step *steps, double *partials, int64_t stride) {
+  wait_for_earlier_launches();
   constexpr int taps = taps_of<nz>, n_maps = maps_per_block<nz>, values = n_maps * taps + 1;
   __shared__ double shared[values * (block_threads + 1)];
   const Geometry &g = network.geometry;

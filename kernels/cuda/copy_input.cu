@@ -7,6 +7,7 @@ namespace {
 template <class S>
 __global__ void __launch_bounds__(block_threads)
 copy_input_kernel(Network network, const Compute<S> *input, S *maps) {
+  wait_for_earlier_launches();
   const int64_t image_numbers = network.in_channels * network.geometry.plane;
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= network.geometry.batch * image_numbers) return;

@@ -10,6 +10,7 @@ constexpr unsigned fma_blocks = 4096;
 
 template <class T>
 __global__ void __launch_bounds__(block_threads) fma_kernel(int64_t rounds, T factor, T *sink) {
+  wait_for_earlier_launches();
   T sums[fma_sums];
 #pragma unroll
   for (int i = 0; i < fma_sums; ++i) sums[i] = static_cast<T>(threadIdx.x + static_cast<unsigned>(i));

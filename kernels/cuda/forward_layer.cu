@@ -42,6 +42,7 @@ forward_layer_kernel(Network network, Block block, int32_t layer, int32_t first_
       from[3 * a + b] = z >= 0 && y >= 0 ? (z * g.height + y) * g.width : -1;
     }
   }
+  wait_for_earlier_launches();
   int32_t column[n_pixels][3];
   T sums[n_pixels];
 #pragma unroll

@@ -255,6 +255,7 @@ forward_sweep_kernel(Network network, Block block, Tiles tiles, PackedWeights<S>
 
   P products;
   products.clear();
+  wait_for_earlier_launches();
   fetch(0, shared.stages[0]);
   int current = 0;
   for (int32_t first = 0; first < n_maps; first += P::depth, current ^= 1) {

@@ -11,10 +11,32 @@
 
 namespace napari_msd {
 
+// Whether a launch may be set up while the one before it on the stream still runs (compute capability 9.0): some 200 short
+// launches in a row, each needing the one before, make up a pass. Set for each pass by api.cu.
+inline thread_local bool launches_overlap = false;
+
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, unsigned block, cudaStream_t stream,
             Arguments... arguments) {
-  kernel<<<grid, block, 0, stream>>>(arguments...);
+  cudaLaunchAttribute overlap = {};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = dim3(block);
+  config.stream = stream;
+  config.attrs = &overlap;
+  config.numAttrs = launches_overlap ? 1 : 0;
+  (void)cudaLaunchKernelEx(&config, kernel, arguments...);  // a failure is kept for cudaGetLastError
+}
+
+// Every kernel calls this before it reads or writes any memory of the device: it waits until all before it on the
+// stream has ended, and lets the next launch be set up.
+__device__ inline void wait_for_earlier_launches() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
 }
 
 // The same value, but the compiler cannot know: what follows from it is worked out here, not kept from before.

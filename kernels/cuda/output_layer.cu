@@ -12,6 +12,7 @@ template <class S>
 __global__ void __launch_bounds__(block_threads)
 output_layer_kernel(Network network, const S *maps, const Compute<S> *weight, const Compute<S> *bias,
                     Compute<S> *logits) {
+  wait_for_earlier_launches();
   using T = Compute<S>;
   const Geometry &g = network.geometry;
   const Row row = row_of(g, blockIdx.x);

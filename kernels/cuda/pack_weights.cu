@@ -10,6 +10,7 @@ namespace {
 template <class S>
 __global__ void __launch_bounds__(block_threads)
 pack_weights_kernel(Network network, const Compute<S> *weight, PackedWeights<S> packed, int64_t forward_rows) {
+  wait_for_earlier_launches();
   using T = Compute<S>;
   const int thread = static_cast<int>(threadIdx.x), taps = network.taps, nz = taps / 9;
   Block block = first_block(network);

@@ -12,6 +12,7 @@ constexpr int lanes = 32, warps = static_cast<int>(block_threads) / lanes;
 template <class T>
 __global__ void __launch_bounds__(block_threads)
 reduce_partials_kernel(const double *partials, int32_t n_partials, int64_t stride, ParameterGradients<T> gradients) {
+  wait_for_earlier_launches();
   __shared__ double sums[warps][lanes];
   const int thread = static_cast<int>(threadIdx.x), lane = thread % lanes, warp = thread / lanes;
   int64_t i = static_cast<int64_t>(blockIdx.x) * lanes + lane;

@@ -14,6 +14,7 @@ struct Chunk {
 };
 
 __global__ void upload_kernel(Chunk chunk, int count, Step *device) {
+  wait_for_earlier_launches();
   for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) {
     device[i] = chunk.steps[i];
   }

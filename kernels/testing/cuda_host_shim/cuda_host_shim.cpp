@@ -30,7 +30,7 @@ struct Fiber {
   ucontext_t context;
   std::vector<char> stack;
   std::vector<Copy> copies;
-  bool done;
+  bool done, waited;
 };
 
 // In which order threads run between two barriers, and blocks one after another: as numbered, or, as
@@ -65,12 +65,16 @@ void *thread_context;
 
 void fiber_main() {
   thread_body(thread_context);
+  if (!fibers[current].waited) {
+    std::fprintf(stderr, "a kernel did not call wait_for_earlier_launches\n");
+    std::abort();
+  }
   fibers[current].done = true;
 }
 
 void run_block(Order &order) {
   for (Fiber &fiber : fibers) {
-    fiber.done = false;
+    fiber.done = fiber.waited = false;
     fiber.copies.clear();
     getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack.data();
@@ -132,6 +136,8 @@ __half __float2half(float value) {
   const int fraction = static_cast<int>(std::nearbyint(std::ldexp(size, 11 - exponent)));
   return {static_cast<uint16_t>(sign | (size == 0 ? 0 : (exponent + 13) * 1024 + fraction))};
 }
+
+void napari_msd::wait_for_earlier_launches() { fibers[current].waited = true; }
 
 void napari_msd::copy_later(void *shared, const void *global, size_t bytes) {
   std::memset(shared, 0xff, bytes);

@@ -101,6 +101,10 @@ namespace napari_msd {
 
 inline unsigned forgotten(unsigned value) { return value; }
 
+inline bool launches_overlap = false;
+// A thread that ends without having called this ends the tests.
+void wait_for_earlier_launches();
+
 // Copies are made as late as the GPU may make them; until then their destination holds NaN.
 void copy_later(void *shared, const void *global, size_t bytes);
 inline void copy_16_bytes(void *shared, const void *global) { copy_later(shared, global, 16); }
