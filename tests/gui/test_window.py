@@ -459,7 +459,7 @@ def test_deleted_while_live(painted, viewer, qtbot, what):
 
 @pytest.mark.parametrize("what", ["image", "annotation"])
 def test_deleted_while_nothing_runs_is_said(painted, viewer, what):
-    viewer.layers.remove(getattr(painted.controller, what))
+    viewer.layers.remove(getattr(painted.controller.chosen, what))
     assert "was deleted" in painted.status
 
 
