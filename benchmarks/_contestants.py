@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from _cases import Array, Case, Labels
 
-from napari_msd.core.planes import whole
+from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
 from napari_msd.inference import channels_first
 from napari_msd.training import Trainer
@@ -45,7 +45,7 @@ class Network:
         self._case, self._measure = case, measure
         began = time.perf_counter()
         self._trainer = Trainer(settings, 1 if image.ndim == 2 else image.shape[2])
-        self._trainer.set_plane((), image)
+        self._trainer.set_pixels(Box.whole(0, image.shape[:2]), image)
         self._seconds = time.perf_counter() - began
         self._answering = 0.0
 
@@ -57,7 +57,7 @@ class Network:
     def paint(self, strokes: Labels) -> None:
         """All strokes, old and new."""
         began = time.perf_counter()
-        self._trainer.write_strokes((), whole(strokes.shape), strokes)
+        self._trainer.paint(Box.whole(0, strokes.shape), strokes)
         self._seconds += time.perf_counter() - began
 
     def answer(self, mark: float) -> Answer:
@@ -84,4 +84,4 @@ class Network:
 
     def _predict(self, half: tuple[Array, Labels]) -> Labels:
         image, truth = half
-        return self._trainer.predictor().labels(channels_first(image), whole(truth.shape))
+        return self._trainer.predictor().labels(channels_first(image), Box.whole(0, truth.shape))

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from napari_msd.core.axes import COLOUR_SAMPLES, Stack
 from napari_msd.core.errors import ImageError, ImageWarning, StrokesError
-from napari_msd.core.planes import PlaneKey, whole
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import Slab
 from napari_msd.document.annotation_checks import TWO_CLASSES, checked_annotation
 from napari_msd.images.model_file import require_savable
 from napari_msd.inference import Normalisation
@@ -97,9 +97,7 @@ def require_learnable(pairs: Sequence[Pair], settings: Settings, known: set[int]
 
 
 def hand_over(pairs: Sequence[Pair], trainer: Trainer) -> None:
-    """Give a trainer these images and strokes, and no others.
-
-    Plane keys are (image number, plane ...).
+    """Give a trainer these images and annotations, and no others; they are sources 0, 1, ...
 
     Raises
     ------
@@ -107,24 +105,21 @@ def hand_over(pairs: Sequence[Pair], trainer: Trainer) -> None:
         For an image that is constant, has no number in it, has other channels than the network, or
         values too large to compute with.
     """
-    for key in set(trainer.planes) | trainer.strokes.planes:
-        trainer.forget_plane(key)
-    for number, pair in enumerate(pairs):
-        stack = pair.image
-        painted = Stack(pair.annotation, stack.label_axes)
-        for key in stack.plane_keys():
-            strokes = painted.plane(key)
-            if strokes.any():
-                trainer.set_plane((number, *key), stack.plane(key))
-                _require_finite(trainer, (number, *key))
-                trainer.write_strokes(
-                    (number, *key), whole(stack.plane_shape), strokes.astype(np.uint8)
-                )
+    trainer.forget()
+    for source, pair in enumerate(pairs):
+        painted = Stack(pair.annotation, pair.image.label_axes)
+        for box in pair.image.space.slabs(source):
+            slab = Slab.of(box, trainer.annotation.convolved)
+            labels = painted.plane(slab.index)
+            if labels.any():
+                trainer.set_pixels(box, pair.image.plane(slab.index))
+                _require_finite(trainer, slab)
+                trainer.paint(box, labels.astype(np.uint8).reshape(box.shape))
 
 
-def _require_finite(trainer: Trainer, key: PlaneKey) -> None:
+def _require_finite(trainer: Trainer, slab: Slab) -> None:
     assert trainer.normalisation is not None
-    found = trainer.normalisation.for_plane(trainer.planes[key])
+    found = trainer.normalisation.for_plane(trainer.slabs[slab])
     if not np.isfinite([found.mean, found.std]).all():
         raise ImageError("The image's values are too large to compute with; divide them first.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import warnings
@@ -16,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_msd.core.axes import Stack
+from napari_msd.core.box import Box
 from napari_msd.core.class_names import class_name_or_number
 from napari_msd.core.errors import ModelFileError, SettingsError, shown
-from napari_msd.core.planes import PlaneKey, Region, whole
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import Slab
 from napari_msd.images import model_file
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.images.model_settings import settings_of
@@ -269,8 +271,8 @@ class MSDSegmenter:
         stack, trainer = self._stack(image, axes)
         out = np.empty(stack.label_shape, np.uint8)
         target, predictor = Stack(out, stack.label_axes), trainer.predictor()
-        for key, region, plane in _tiles(stack, callback):
-            target.plane(key)[region.slices] = predictor.labels(plane, region)
+        for index, tile, pixels in _tiles(stack, callback):
+            target.plane(index)[tile.slices] = predictor.labels(pixels, tile)
         return out
 
     def predict_proba(
@@ -287,9 +289,9 @@ class MSDSegmenter:
         stack, trainer = self._stack(image, axes)
         out = np.empty((len(self.classes_), *stack.label_shape), np.float32)
         predictor = trainer.predictor()
-        for key, region, plane in _tiles(stack, callback):
-            for k, probability in enumerate(predictor.probabilities(plane, region)):
-                Stack(out[k], stack.label_axes).plane(key)[region.slices] = probability
+        for index, tile, pixels in _tiles(stack, callback):
+            for k, probability in enumerate(predictor.probabilities(pixels, tile)):
+                Stack(out[k], stack.label_axes).plane(index)[tile.slices] = probability
         return out
 
     def _stack(self, image: Array, axes: str | None) -> tuple[Stack, Trainer]:
@@ -353,13 +355,20 @@ class MSDSegmenter:
 
 def _tiles(
     stack: Stack, callback: Callable[[float], object] | None
-) -> Iterator[tuple[PlaneKey, Region, Plane]]:
-    """Go through all parts of all planes, telling the fraction done after each."""
-    keys = list(stack.plane_keys())
-    regions = tiles_of(whole(stack.plane_shape), TILE)
-    for i, key in enumerate(keys):
-        plane = channels_first(stack.plane(key))
-        for j, region in enumerate(regions):
-            yield key, region, plane
+) -> Iterator[tuple[tuple[int, ...], Box, Plane]]:
+    """Go through all tiles of all slabs, telling the fraction done after each.
+
+    Each comes with the slab's index, the tile along the slab's axes, and the slab's pixels
+    (C, Y, X).
+    """
+    space = stack.space
+    n_slabs, done = math.prod(space.leading), 0
+    tiles = tiles_of(Box.whole(0, space.spatial), TILE)
+    for slab in space.slabs(0):
+        index = Slab.of(slab, space.convolved).index
+        pixels = channels_first(stack.plane(index), space.convolved)
+        for tile in tiles:
+            yield index, tile, pixels
+            done += 1
             if callback is not None:
-                callback((i * len(regions) + j + 1) / (len(keys) * len(regions)))
+                callback(done / (n_slabs * len(tiles)))

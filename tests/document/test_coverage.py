@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from napari_msd.core.planes import Region, whole
+from napari_msd.core.box import Box
 from napari_msd.document import Coverage
 
 SHAPE = (40, 60)
@@ -18,9 +18,9 @@ def test_a_new_image_is_not_segmented():
 
 def test_all_of_it_by_one_network_is_complete():
     coverage = Coverage(2, SHAPE)
-    for plane in ((0,), (1,)):
-        coverage.write(plane, Region(0, 0, 40, 25), "a")
-        coverage.write(plane, Region(0, 25, 40, 60), "a")
+    for index in (0, 1):
+        coverage.write(Box(0, (index, 0, 0), (index + 1, 40, 25)), "a")
+        coverage.write(Box(0, (index, 0, 25), (index + 1, 40, 60)), "a")
     assert coverage.completeness.complete
     assert coverage.completeness.sentence == ""
 
@@ -28,28 +28,28 @@ def test_all_of_it_by_one_network_is_complete():
 def test_planes_that_are_missing_are_counted():
     coverage = Coverage(30, SHAPE)
     for plane in (4, 5, 6):
-        coverage.write((plane,), whole(SHAPE), "a")
+        coverage.write(Box(0, (plane, 0, 0), (plane + 1, *SHAPE)), "a")
     assert coverage.completeness.sentence == "27 of 30 planes are not segmented."
-    coverage.write((7,), Region(0, 0, 10, 10), "a")
+    coverage.write(Box(0, (7, 0, 0), (8, 10, 10)), "a")
     assert coverage.completeness.sentence == "26 of 30 planes are not segmented, 1 only in part."
 
 
 def test_of_one_plane_the_share_is_told():
     coverage = Coverage(1, SHAPE)
-    coverage.write((), Region(0, 0, 40, 15), "a")
+    coverage.write(Box(0, (0, 0), (40, 15)), "a")
     assert coverage.completeness.sentence == "75% of the image is not segmented."
-    coverage.write((), Region(0, 0, 40, 60), "a")
+    coverage.write(Box(0, (0, 0), (40, 60)), "a")
     assert coverage.completeness.complete
 
 
 def test_two_networks_are_never_unsaid():
     coverage = Coverage(1, SHAPE)
-    coverage.write((), whole(SHAPE), "old")
-    coverage.write((), Region(3, 3, 20, 20), "new")
+    coverage.write(Box.whole(0, SHAPE), "old")
+    coverage.write(Box(0, (3, 3), (20, 20)), "new")
     now = coverage.completeness
     assert not now.complete
     assert now.sentence == "The segmentation comes from 2 different networks."
-    coverage.write((), whole(SHAPE), "new")
+    coverage.write(Box.whole(0, SHAPE), "new")
     assert coverage.completeness.complete
 
 
@@ -60,8 +60,8 @@ def test_overlapping_rectangles_are_counted_as_an_array_would():
         top, left = random.integers(0, (38, 58))
         bottom, right = random.integers((top + 1, left + 1), (41, 61))
         network = str(random.choice(["a", "b", "c"]))
-        region = Region(int(top), int(left), int(bottom), int(right))
-        coverage.write((), region, network)
+        region = Box(0, (int(top), int(left)), (int(bottom), int(right)))
+        coverage.write(region, network)
         painted[region.slices] = network
         now = coverage.completeness
         assert np.isclose(now.missing, (painted == "").mean())
@@ -70,6 +70,6 @@ def test_overlapping_rectangles_are_counted_as_an_array_would():
 
 def test_a_fresh_one_is_of_the_same_image():
     coverage = Coverage(3, SHAPE)
-    coverage.write((0,), whole(SHAPE), "a")
+    coverage.write(Box(0, (0, 0, 0), (1, *SHAPE)), "a")
     assert coverage.fresh().empty
     assert coverage.fresh().completeness.planes == 3

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from napari_msd.document import BLOCK, StrokeSnapshot
+from napari_msd.core.box import Box
+from napari_msd.document import Annotation, AnnotationSnapshot, StrokeSnapshot
+from napari_msd.document.annotation import CHUNK
 from napari_msd.trainer.messages import Region
 
 SHAPE = (300, 200)
@@ -49,7 +51,7 @@ def test_erasing_is_a_difference_too_and_counts_go_down():
 
 def test_a_stroke_over_block_borders_is_remembered_whole():
     snapshot = StrokeSnapshot(SHAPE)
-    rows, columns = slice(BLOCK - 3, BLOCK + 3), slice(BLOCK - 9, BLOCK + 9)
+    rows, columns = slice(CHUNK[2] - 3, CHUNK[2] + 3), slice(CHUNK[2] - 9, CHUNK[2] + 9)
     plane = painted((7, rows, columns))
     snapshot.compare((), WHOLE, plane)
     np.testing.assert_array_equal(snapshot.read((), WHOLE), plane)
@@ -129,3 +131,26 @@ def test_random_painting_ends_in_equality():
     np.testing.assert_array_equal(mirror, plane)
     expected = {v: int((plane == v).sum()) for v in (1, 2, 3)}
     assert snapshot.counts == {v: n for v, n in expected.items() if n}
+
+
+def test_in_n_dimensions_the_difference_is_the_smallest_box():
+    shape = (4, 30, 200)
+    snapshot, layer = AnnotationSnapshot(shape), np.zeros(shape, np.int64)
+    layer[1:3, 5:9, 100:150] = 2
+    whole = Box.whole(7, shape)
+    found = snapshot.compare(whole, layer)
+    assert found.box == Box(7, (1, 5, 100), (3, 9, 150))
+    assert (found.values == 2).all()
+    assert snapshot.compare(whole, layer) is None
+    assert snapshot.compare(Box(7, (-3, 0, 0), (0, 9, 9)), np.ones((3, 9, 9))) is None
+
+
+def test_what_is_painted_brings_another_annotation_to_the_same():
+    shape = (2, 100, 90)
+    snapshot, copy = AnnotationSnapshot(shape), Annotation()
+    layer = np.random.default_rng(0).integers(0, 3, shape)
+    snapshot.compare(Box.whole(0, shape), layer)
+    for painted in snapshot.painted():
+        assert painted.box == painted.box.clip(shape)
+        copy.write(painted.box, painted.values)
+    assert copy == snapshot.annotation

@@ -11,9 +11,9 @@ import pytest
 import safetensors.numpy
 import torch
 
+from napari_msd.core.box import Box
 from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.errors import ModelFileError
-from napari_msd.core.planes import whole
 from napari_msd.core.settings import Settings
 from napari_msd.images import model_file
 from napari_msd.images.model_file import ModelRecord, TreesRecord, parameter_shapes
@@ -153,7 +153,7 @@ def test_trees_of_a_file_answer_as_those_that_were_written():
     for trees in (record.trees, ModelRecord.from_bytes(GOOD).trees):
         mix = ensemble_of(trees, CHANNELS, EachPlane(), CPU)
         assert mix.trees.values == (4, 1, 9)
-        answers.append(mix.trees.probabilities(plane, whole((40, 50))))
+        answers.append(mix.trees.probabilities(plane, Box.whole(0, (40, 50))))
         assert_same_trees(trees_record(mix), record.trees)
     np.testing.assert_array_equal(answers[0], answers[1])
     assert np.ptp(answers[0]) > 0.3
@@ -211,9 +211,9 @@ def test_an_old_file_answers_as_it_always_did():
     )
     fixed = Normalisation((100.0, 7.0), (20.0, 3.0))
     plane = np.random.default_rng(2).normal([[[90]], [[9]]], 10, (CHANNELS, 40, 50))
-    expected = Predictor(network, fixed, [1, 4, 7]).probabilities(plane, whole((40, 50)))
+    expected = Predictor(network, fixed, [1, 4, 7]).probabilities(plane, Box.whole(0, (40, 50)))
     trainer = Trainer(Settings.from_preset(device="cpu"), CHANNELS, record)
-    found = trainer.predictor().probabilities(plane, whole((40, 50)))
+    found = trainer.predictor().probabilities(plane, Box.whole(0, (40, 50)))
     np.testing.assert_array_equal(found, expected)
     again = ModelRecord.from_bytes(trainer.record().to_bytes())
     assert (again.trees, again.normalise, again.mean) == (None, "fixed", (100.0, 7.0))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_msd.core.planes import Region, whole
+from napari_msd.core.box import Box
 from napari_msd.inference import EachPlane, Predictor, ensemble, features
 from napari_msd.inference.ensemble import FLOOR, Ensemble, Trees
 from napari_msd.inference.features import PixelFeatures
@@ -14,7 +14,7 @@ from napari_msd.network import MSDNet
 from napari_msd.trees import Forest, grow
 
 SHAPE = (70, 90)
-EVERYTHING = whole(SHAPE)
+EVERYTHING = Box.whole(0, SHAPE)
 
 
 def network_of(channels: int, outputs: int, seed: int = 0, scale: float = 0.4) -> MSDNet:
@@ -157,7 +157,12 @@ def test_answers_of_any_rectangle_equal_those_of_the_whole(trees, plane, monkeyp
     assert at_once[1, :, 70:].mean() > 0.9
     monkeypatch.setattr(features, "TILE", 32)
     again = Trees(trees.forest, trees.values, PixelFeatures(trees.features.bank, EachPlane()))
-    for region in (Region(0, 0, 1, 1), Region(20, 25, 51, 66), EVERYTHING, Region(69, 0, 70, 90)):
+    for region in (
+        Box(0, (0, 0), (1, 1)),
+        Box(0, (20, 25), (51, 66)),
+        EVERYTHING,
+        Box(0, (69, 0), (70, 90)),
+    ):
         found = again.probabilities(plane, region)
         np.testing.assert_array_equal(found, at_once[(slice(None), *region.slices)])
 
@@ -174,10 +179,10 @@ def test_trees_are_asked_once_for_each_tile(trees, plane, monkeypatch):
     monkeypatch.setattr(
         Forest, "probabilities", lambda self, rows: asked.append(1) or probabilities(self, rows)
     )
-    for region in (EVERYTHING, Region(3, 3, 40, 40), EVERYTHING):
+    for region in (EVERYTHING, Box(0, (3, 3), (40, 40)), EVERYTHING):
         trees.probabilities(plane, region)
     assert len(asked) == 1
-    trees.probabilities(plane.copy(), Region(3, 3, 40, 40))
+    trees.probabilities(plane.copy(), Box(0, (3, 3), (40, 40)))
     assert len(asked) == 2
 
 
@@ -276,11 +281,13 @@ def test_logits_at_pixels_agree_with_the_whole(predictor, plane):
 def test_logits_at_pixels_see_the_patch_and_no_more(predictor, plane, with_trees):
     """The trees see the whole plane, but there they are of the same mind."""
     asked = predictor if with_trees else without_trees(predictor)
-    patch = Region(20, 24, 52, 56)
+    patch = Box(0, (20, 24), (52, 56))
     pixels = np.array([[20, 24], [51, 55], [30, 40]], np.int32)
     normalised = EachPlane().for_plane(plane)
     cut = plane[(slice(None), *patch.slices)]
-    alone = Predictor(predictor.network, normalised, [5, 1, 2]).probabilities(cut, whole((32, 32)))
+    alone = Predictor(predictor.network, normalised, [5, 1, 2]).probabilities(
+        cut, Box.whole(0, (32, 32))
+    )
     expected = alone[:, *(pixels - [20, 24]).T]
     if with_trees:
         answers = predictor._ensemble.trees.at(plane, pixels)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_msd.core.planes import Region, whole
+from napari_msd.core.box import Box
 from napari_msd.inference import EachPlane, Normalisation, features
 from napari_msd.inference.features import MANY_CHANNELS, PixelFeatures, PlaneCache, tiles_of_plane
 from napari_msd.inference.responses import PER_SCALE, SCALES, n_responses
@@ -58,7 +58,7 @@ def assert_same(pixel_features: PixelFeatures, found: np.ndarray, expected: np.n
 def test_tiles_equal_the_whole_plane(pixel_features, channels):
     plane = plane_of(channels)
     expected = at_once(pixel_features, plane)
-    tiles = tiles_of_plane(plane, whole(SHAPE))
+    tiles = tiles_of_plane(plane, Box.whole(0, SHAPE))
     assert len(tiles) == 12
     for tile in tiles:
         found = pixel_features.tile(plane, tile)
@@ -82,7 +82,7 @@ def test_only_tiles_with_such_pixels_are_computed(pixel_features, monkeypatch):
     monkeypatch.setattr(pixel_features, "tile", lambda p, t: asked.append(t) or tile(p, t))
     pixels = np.array([[1, 1], [98, 88]], np.int32)
     pixel_features.at(plane, pixels)
-    assert sorted((t.top, t.left) for t in asked) == [(0, 0), (75, 60)]
+    assert sorted(t.start for t in asked) == [(0, 0), (75, 60)]
     pixel_features.at(plane, pixels.copy())
     assert len(asked) == 2
     pixel_features.at(plane, pixels[:1])
@@ -110,7 +110,7 @@ def test_many_channels_are_filtered_in_their_mean(pixel_features):
 def test_planes_are_normalised_first(pixel_features):
     plane = plane_of()
     darker = plane.astype(np.float32) / 4 - 7
-    tile = whole(SHAPE)
+    tile = Box.whole(0, SHAPE)
     np.testing.assert_allclose(
         pixel_features.tile(darker, tile), pixel_features.tile(plane, tile), atol=2e-4
     )
@@ -123,7 +123,7 @@ def test_planes_are_normalised_first(pixel_features):
 
 def test_a_plane_of_the_same_content_is_another_plane(pixel_features):
     plane = plane_of()
-    tile = whole(SHAPE)
+    tile = Box.whole(0, SHAPE)
     first = pixel_features.tile(plane, tile)
     assert pixel_features.tile(plane, tile) is first
     assert pixel_features.tile(plane.copy(), tile) is not first
@@ -196,12 +196,12 @@ def test_an_array_that_is_gone_is_forgotten_and_makes_room():
 
 
 def test_parts_of_one_plane_are_apart():
-    cache = PlaneCache[Region, str](100)
+    cache = PlaneCache[Box, str](100)
     plane = np.zeros((1, 2, 2))
-    cache.put(plane, Region(0, 0, 1, 1), "one", 10)
-    cache.put(plane, Region(0, 1, 1, 2), "other", 10)
-    assert cache.get(plane, Region(0, 0, 1, 1)) == "one"
-    assert cache.get(plane, Region(1, 1, 2, 2)) is None
+    cache.put(plane, Box(0, (0, 0), (1, 1)), "one", 10)
+    cache.put(plane, Box(0, (0, 1), (1, 2)), "other", 10)
+    assert cache.get(plane, Box(0, (0, 0), (1, 1))) == "one"
+    assert cache.get(plane, Box(0, (1, 1), (2, 2))) is None
 
 
 @pytest.mark.usefixtures("small_tiles")
@@ -215,7 +215,7 @@ def test_features_of_many_planes_take_bounded_memory(monkeypatch):
     pixel_features.at(planes[0], pixels)  # whatever is made once
     tracemalloc.start()
     for plane in planes:
-        for tile in tiles_of_plane(plane, whole(SHAPE)):
+        for tile in tiles_of_plane(plane, Box.whole(0, SHAPE)):
             pixel_features.tile(plane, tile)
         pixel_features.at(plane, pixels)
     kept = tracemalloc.get_traced_memory()[0]

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from napari_msd import MSDNet
+from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError, OutOfMemoryError
-from napari_msd.core.planes import Region, whole
 from napari_msd.inference import Normalisation, Predictor, tiles_of
 from napari_msd.inference.normalisation import require_channels
 
@@ -32,29 +32,29 @@ def plane():
 
 def test_tiles_equal_the_whole(network, plane):
     predictor = Predictor(network, NORMALISATION, [1, 2, 5])
-    at_once = predictor.probabilities(plane, whole(SHAPE))
+    at_once = predictor.probabilities(plane, Box.whole(0, SHAPE))
     assert at_once.shape == (3, *SHAPE)
     assert np.allclose(at_once.sum(axis=0), 1, atol=1e-5)
-    for tile in tiles_of(whole(SHAPE), 20):
+    for tile in tiles_of(Box.whole(0, SHAPE), 20):
         part = predictor.probabilities(plane, tile)
         # Only the order of additions differs between the two.
         assert np.allclose(part, at_once[(slice(None), *tile.slices)], atol=1e-5)
 
 
 def test_labels_are_annotation_values_of_active_classes(network, plane):
-    all_of_it = whole(SHAPE)
+    all_of_it = Box.whole(0, SHAPE)
     labels = Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, all_of_it)
     assert labels.dtype == np.uint8
     assert set(np.unique(labels)) <= {1, 2, 5}
     without = Predictor(network, NORMALISATION, [1, 2, 5], active=[1, 5]).labels(
-        plane, whole(SHAPE)
+        plane, Box.whole(0, SHAPE)
     )
     assert 2 in labels
     assert set(np.unique(without)) <= {1, 5}
 
 
 def test_on_too_little_memory_the_tile_is_halved(network, plane, monkeypatch):
-    whole_answer = Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, whole(SHAPE))
+    whole_answer = Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, Box.whole(0, SHAPE))
     real = MSDNet.forward
 
     def small_only(self, image):
@@ -63,7 +63,7 @@ def test_on_too_little_memory_the_tile_is_halved(network, plane, monkeypatch):
         return real(self, image)
 
     monkeypatch.setattr(MSDNet, "forward", small_only)
-    labels = Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, whole(SHAPE))
+    labels = Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, Box.whole(0, SHAPE))
     assert np.array_equal(labels, whole_answer)
 
 
@@ -73,12 +73,12 @@ def test_memory_for_nothing_is_said(network, plane, monkeypatch):
 
     monkeypatch.setattr(MSDNet, "forward", never)
     with pytest.raises(OutOfMemoryError, match="too little memory"):
-        Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, whole(SHAPE))
+        Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, Box.whole(0, SHAPE))
 
 
 @pytest.mark.parametrize("side", [1, 7, 20, 500])
 def test_tiles_cover_once_and_start_in_the_middle(side):
-    region = Region(3, 5, 43, 95)
+    region = Box(0, (3, 5), (43, 95))
     count = np.zeros((50, 100), int)
     tiles = tiles_of(region, side)
     for tile in tiles:
@@ -87,7 +87,7 @@ def test_tiles_cover_once_and_start_in_the_middle(side):
     expected = np.zeros((50, 100), int)
     expected[region.slices] = 1
     assert np.array_equal(count, expected)
-    assert tiles_of(Region(0, 0, 0, 9), side) == []
+    assert tiles_of(Box(0, (0, 0), (0, 9)), side) == []
 
 
 def test_normalisation_leaves_out_what_is_no_number():

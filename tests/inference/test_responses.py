@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_msd.core.planes import Region, whole
+from napari_msd.core.box import Box
 from napari_msd.inference.responses import (
     PER_SCALE,
     REACH,
@@ -26,17 +26,17 @@ def noise(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize(
     "tile",
     [
-        Region(0, 0, 30, 40),  # a corner
-        Region(90, 80, 120, 110),  # no edge within reach
-        Region(150, 170, 200, 190),  # two edges
-        Region(100, 0, 101, 190),  # one row
+        Box(0, (0, 0), (30, 40)),  # a corner
+        Box(0, (90, 80), (120, 110)),  # no edge within reach
+        Box(0, (150, 170), (200, 190)),  # two edges
+        Box(0, (100, 0), (101, 190)),  # one row
     ],
 )
 def test_a_tile_with_its_halo_equals_the_whole_bit_for_bit(tile):
     image = noise(2, 200, 190)
     at_once = filter_responses(image)
-    read = tile.grow(REACH).intersect(whole((200, 190)))
-    inner = tile.shift(-read.top, -read.left)
+    read = tile.grow((REACH, REACH)).clip((200, 190))
+    inner = tile.within(read)
     part = filter_responses(image[(slice(None), *read.slices)])
     np.testing.assert_array_equal(
         part[(slice(None), *inner.slices)], at_once[(slice(None), *tile.slices)]

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_msd.core.box import Box
 from napari_msd.core.errors import ModelFileError, OutOfMemoryError
-from napari_msd.core.planes import Region, whole
+from napari_msd.core.planes import Region, box_of, whole
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.trainer.engine import TrainerLoop
 from napari_msd.trainer.limits import SLOT_BYTES
@@ -240,7 +241,7 @@ def test_show_me_goes_to_one_place_after_another():
     assert len(regions) >= 3
     for i, one in enumerate(regions):
         assert all(one.intersect(other).empty for other in regions[:i])
-        assert not session.loop._trainer.strokes.read((), one).all()
+        assert not session.loop._trainer.annotation.read(box_of((), one)).all()
     assert session.all(Notice)[-1].level == "info"
 
 
@@ -362,7 +363,7 @@ def test_the_normalisation_can_be_fitted_anew(trained_on_grey_values):
 
 
 def test_models_are_compared_on_the_held_out_strokes_of_now(trained):
-    trained.loop._trainer.planes.clear()  # they are asked for
+    trained.loop._trainer.slabs.clear()  # they are asked for
     good = model_of(trained)
     colour = Session(pixels=np.repeat(image()[..., None], 3, 2), channels=3)
     colour.paint(painted(1, 2, 3))
@@ -584,6 +585,6 @@ def test_strokes_are_obeyed_between_any_two_units_of_work(trained):
     for row in range(30):  # one request, one unit of work: nothing waits for more than that
         values = np.full((1, 1), 3, np.uint8)
         trained.paint([StrokeBlock((), Region(row, 0, row + 1, 1), values)])
-        assert trained.loop._trainer.strokes.read((), Region(row, 0, row + 1, 1)).item() == 3
+        assert trained.loop._trainer.annotation.read(Box(0, (row, 0), (row + 1, 1))).item() == 3
         trained.work()
     assert trained.all(Measured)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_msd.core.box import Box
 from napari_msd.core.errors import ModelFileError
-from napari_msd.core.planes import Region, whole
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import Slab
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.inference import EachPlane, Normalisation, Predictor
 from napari_msd.inference.ensemble import FLOOR
@@ -19,7 +20,8 @@ from napari_msd.training.trainer import MEASURE_EVERY, REGROW_EVERY, SHARE_PATCH
 from napari_msd.training.validation import answers_of
 
 SHAPE = (96, 96)
-EVERYTHING = whole(SHAPE)
+EVERYTHING = Box.whole(0, SHAPE)
+SLAB = Slab(0, ())
 SMALL = Settings.from_preset(depth=3, patch_size=32, device="cpu")
 FIELDS = ("feature", "threshold", "child", "answers", "roots")
 
@@ -43,10 +45,15 @@ def truth(*classes: int) -> np.ndarray:
     return np.broadcast_to(np.repeat(classes, 32)[None, :], SHAPE)
 
 
+def slice_of(index: int) -> Box:
+    """A slab of a stack."""
+    return Slab(0, (index,)).box((0, 0), SHAPE)
+
+
 def trainer_for(*classes: int, settings: Settings = SMALL, start=None, seed: int = 0) -> Trainer:
     trainer = Trainer(settings, 1, start)
-    trainer.set_plane((), image(seed))
-    trainer.write_strokes((), EVERYTHING, strokes(*classes))
+    trainer.set_pixels(EVERYTHING, image(seed))
+    trainer.paint(EVERYTHING, strokes(*classes))
     return trainer
 
 
@@ -57,12 +64,12 @@ def learn(trainer: Trainer, steps: int) -> Trainer:
 
 
 def probabilities_of(trainer: Trainer, plane: np.ndarray | None = None) -> np.ndarray:
-    pixels = trainer.planes[()] if plane is None else plane[None]
+    pixels = trainer.slabs[SLAB] if plane is None else plane[None]
     return trainer.predictor().probabilities(pixels, EVERYTHING)
 
 
 def labels_of(trainer: Trainer, plane: np.ndarray | None = None) -> np.ndarray:
-    pixels = trainer.planes[()] if plane is None else plane[None]
+    pixels = trainer.slabs[SLAB] if plane is None else plane[None]
     return trainer.predictor().labels(pixels, EVERYTHING)
 
 
@@ -86,7 +93,7 @@ def test_the_first_step_shows_trees_already():
     assert (labels_of(trainer) == truth(1, 2, 3)).mean() > 0.9
 
 
-DAB = Region(40, 4, 46, 10)
+DAB = Box(0, (40, 4), (46, 10))
 """On dark ground, of class 1."""
 
 
@@ -101,7 +108,7 @@ def test_a_new_stroke_is_in_the_answer_after_a_few_steps(since_measured):
     trainer = learn(trainer_for(1, 2, 3), MEASURE_EVERY + since_measured)
     assert trainer.measured_steps == MEASURE_EVERY
     before, shown = dab_probability(trainer), trainer.weights_shown
-    trainer.write_strokes((), DAB, np.full(DAB.shape, 2, np.uint8))
+    trainer.paint(DAB, np.full(DAB.shape, 2, np.uint8))
     taken = 0
     while trainer.weights_shown == shown:
         trainer.step()
@@ -110,13 +117,13 @@ def test_a_new_stroke_is_in_the_answer_after_a_few_steps(since_measured):
     assert taken == max(1, REGROW_EVERY + 1 - since_measured)
     assert dab_probability(trainer) > before + 0.2
     trees = trainer.predictor()._ensemble.trees
-    answers = trees.probabilities(trainer.planes[()], DAB)
+    answers = trees.probabilities(trainer.slabs[SLAB], DAB)
     assert (np.array(trees.values)[answers.argmax(axis=0)] == 2).all()
 
 
 def test_without_a_new_stroke_nothing_is_measured_in_between():
     trainer = learn(trainer_for(1, 2, 3), MEASURE_EVERY)
-    trainer.set_plane((3,), image(3))  # looked at, not painted on
+    trainer.set_pixels(slice_of(3), image(3))  # looked at, not painted on
     shown = trainer.weights_shown
     for _ in range(MEASURE_EVERY - 1):
         trainer.step()
@@ -127,14 +134,14 @@ def test_without_a_new_stroke_nothing_is_measured_in_between():
 def test_a_new_class_is_answered_with_after_a_few_steps():
     trainer = learn(trainer_for(1, 3), MEASURE_EVERY + 1)
     assert set(np.unique(labels_of(trainer))) == {1, 3}
-    trainer.write_strokes((), EVERYTHING, strokes(1, 2, 3))
+    trainer.paint(EVERYTHING, strokes(1, 2, 3))
     learn(trainer, REGROW_EVERY)
     assert (labels_of(trainer) == truth(1, 2, 3)).mean() > 0.8
 
 
 def test_a_class_whose_strokes_are_gone_is_not_answered_with_at_once():
     trainer = learn(trainer_for(1, 2, 3), 5)
-    trainer.write_strokes((), EVERYTHING, strokes(1, 3))
+    trainer.paint(EVERYTHING, strokes(1, 3))
     assert set(np.unique(labels_of(trainer))) == {1, 3}
     learn(trainer, REGROW_EVERY + 1)
     assert set(np.unique(labels_of(trainer))) == {1, 3}
@@ -159,21 +166,21 @@ def test_without_trees_the_network_answers_alone():
 
 
 def test_trees_do_not_depend_on_the_order_of_planes_or_strokes():
-    planes = {(0,): (image(0), strokes(1, 2)), (1,): (image(1), strokes(3, 2))}
+    planes = {0: (image(0), strokes(1, 2)), 1: (image(1), strokes(3, 2))}
 
     def forest(keys: list, planes_first: bool):
         trainer = Trainer(SMALL, 1)
         if planes_first:
             for key in keys:
-                trainer.set_plane(key, planes[key][0])
+                trainer.set_pixels(slice_of(key), planes[key][0])
         for key in reversed(keys):
-            trainer.write_strokes(key, EVERYTHING, planes[key][1])
+            trainer.paint(slice_of(key), planes[key][1][None])
         for key in keys:
-            trainer.set_plane(key, planes[key][0])
+            trainer.set_pixels(slice_of(key), planes[key][0])
         return learn(trainer, 1).record().trees.forest
 
-    first = forest([(0,), (1,)], True)
-    for other in (forest([(1,), (0,)], True), forest([(0,), (1,)], False)):
+    first = forest([0, 1], True)
+    for other in (forest([1, 0], True), forest([0, 1], False)):
         assert_equal_forests(other, first)
 
 
@@ -187,10 +194,10 @@ def test_class_shares_do_not_depend_on_the_plane_that_is_looked_at():
     before = share_offsets_of(trainer)
     assert np.abs(before).max() > 0
     name = trainer.network_id
-    trainer.set_plane((5,), np.random.default_rng(5).integers(0, 4000, SHAPE))
+    trainer.set_pixels(slice_of(5), np.random.default_rng(5).integers(0, 4000, SHAPE))
     np.testing.assert_array_equal(share_offsets_of(trainer), before)
     assert trainer.network_id == name
-    trainer.drop_plane((5,))
+    trainer.drop_pixels(Slab(0, (5,)))
     np.testing.assert_array_equal(share_offsets_of(trainer), before)
 
 
@@ -243,8 +250,8 @@ def test_a_models_trees_are_not_measured_where_they_were_grown():
 
     def made(start=None) -> Trainer:
         trainer = Trainer(SMALL, 1, start)
-        trainer.set_plane((), noise)
-        trainer.write_strokes((), EVERYTHING, labels)
+        trainer.set_pixels(EVERYTHING, noise)
+        trainer.paint(EVERYTHING, labels)
         return learn(trainer, 1)
 
     trainer = made()
@@ -297,8 +304,8 @@ def test_a_model_whose_normalisation_is_not_used_learns_on(normalise):
     record = reopened(learn(trainer_for(1, 2, 3, settings=settings), 12))
     again = Trainer(settings, 1, record, fit_normalisation=True)
     other = 7.0 * image() + 1000
-    again.set_plane((), other)
-    again.write_strokes((), EVERYTHING, strokes(1, 2, 3))
+    again.set_pixels(EVERYTHING, other)
+    again.paint(EVERYTHING, strokes(1, 2, 3))
     learn(again, 5)
     assert (labels_of(again, other) == truth(1, 2, 3)).mean() > 0.9
     assert again.record().trees.forest.n_trees == EARLIER_TREES + N_TREES
@@ -356,16 +363,16 @@ def test_plain_torch_gives_nearly_the_same_answers():
 
 def test_a_correction_is_answered_right_at_once_and_far_away_little_moves():
     trainer = learn(trainer_for(1, 2, 3), 2)
-    before = trainer.predictor().probabilities(trainer.planes[()], EVERYTHING)
-    corrected = Region(40, 42, 46, 48)  # in the middle of class 2: it is class 3 here
-    trainer.write_strokes((), corrected, np.full((6, 6), 3, np.uint8))
+    before = trainer.predictor().probabilities(trainer.slabs[SLAB], EVERYTHING)
+    corrected = Box(0, (40, 42), (46, 48))  # in the middle of class 2: it is class 3 here
+    trainer.paint(corrected, np.full((6, 6), 3, np.uint8))
     trainer._learner._optimiser.param_groups[0]["lr"] = 0.0  # what the trees do alone
     for _ in range(REGROW_EVERY + 1):
         trainer.step()
     trees = trainer._mixing.trees.shown
-    answer = trees.probabilities(trainer.planes[()], corrected)
+    answer = trees.probabilities(trainer.slabs[SLAB], corrected)
     assert (np.array(trees.values)[answer.argmax(axis=0)] == 3).mean() > 0.9
-    after = trainer.predictor().probabilities(trainer.planes[()], EVERYTHING)
+    after = trainer.predictor().probabilities(trainer.slabs[SLAB], EVERYTHING)
     assert np.abs(after - before)[:, :, 70:].mean() < 0.05
 
 

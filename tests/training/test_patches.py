@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from napari_msd.core.planes import Region, whole
-from napari_msd.document import StrokeStore, ValidationSplit
+from napari_msd.core.space import Slab
+from napari_msd.document import Annotation, ValidationSplit
 from napari_msd.inference import Normalisation
 from napari_msd.training.patches import PatchSampler
 
@@ -11,13 +11,13 @@ SHAPE = (64, 64)
 AS_IT_IS = Normalisation((0.0,), (1.0,))
 
 
-def sampler_of(planes: dict, *painted: tuple) -> PatchSampler:
+def sampler_of(planes: dict, *painted: Slab) -> PatchSampler:
     """Both classes are painted on each of the `painted` planes, nothing is held out."""
-    store = StrokeStore()
-    for key in painted:
+    store = Annotation()
+    for slab in painted:
         for value in (1, 2):
-            region = Region(20 * value, 0, 20 * value + 4, 64)
-            store.write(key, region, np.full(region.shape, value, np.uint8))
+            region = slab.box((20 * value, 0), (20 * value + 4, 64))
+            store.write(region, np.full(region.shape, value, np.uint8))
     split = ValidationSplit(store, 0.0, 0)
     return PatchSampler(planes, store, split, 16, np.random.default_rng(0))
 
@@ -31,14 +31,14 @@ def seen(sampler: PatchSampler) -> set[float]:
 
 
 def test_a_painted_plane_that_comes_when_another_goes_is_drawn_from():
-    planes = {(0,): plane_of(0), (9,): plane_of(9)}
-    sampler = sampler_of(planes, (0,), (1,))
+    planes = {Slab(0, (0,)): plane_of(0), Slab(0, (9,)): plane_of(9)}
+    sampler = sampler_of(planes, Slab(0, (0,)), Slab(0, (1,)))
     assert seen(sampler) == {0}
-    del planes[(9,)]
-    planes[(1,)] = plane_of(1)
+    del planes[Slab(0, (9,))]
+    planes[Slab(0, (1,))] = plane_of(1)
     assert seen(sampler) == {0, 1}
-    del planes[(0,)]
-    planes[(9,)] = plane_of(9)
+    del planes[Slab(0, (0,))]
+    planes[Slab(0, (9,))] = plane_of(9)
     assert seen(sampler) == {1}
 
 
@@ -47,18 +47,20 @@ def everywhere(sampler: PatchSampler) -> set[float]:
 
 
 def test_everywhere_means_painted_planes_in_whatever_order_they_came():
-    planes = {(9,): plane_of(9), (1,): plane_of(1), (0,): plane_of(0)}
-    sampler = sampler_of(planes, (0,), (1,))
+    planes = {Slab(0, (9,)): plane_of(9), Slab(0, (1,)): plane_of(1), Slab(0, (0,)): plane_of(0)}
+    sampler = sampler_of(planes, Slab(0, (0,)), Slab(0, (1,)))
     assert everywhere(sampler) == {0, 1}
     patches = sampler.everywhere(12, AS_IT_IS)
-    other = sampler_of({key: planes[key] for key in sorted(planes)}, (1,), (0,))
+    other = sampler_of({key: planes[key] for key in sorted(planes)}, Slab(0, (1,)), Slab(0, (0,)))
     np.testing.assert_array_equal(other.everywhere(12, AS_IT_IS), patches)
-    del planes[(9,)]
+    del planes[Slab(0, (9,))]
     np.testing.assert_array_equal(sampler.everywhere(12, AS_IT_IS), patches)
 
 
 def test_everywhere_is_all_planes_where_none_is_painted():
-    assert everywhere(sampler_of({(9,): plane_of(9), (1,): plane_of(1)}, (5,))) == {1, 9}
+    assert everywhere(
+        sampler_of({Slab(0, (9,)): plane_of(9), Slab(0, (1,)): plane_of(1)}, Slab(0, (5,)))
+    ) == {1, 9}
 
 
 def test_each_plane_is_normalised_as_a_whole():
@@ -72,9 +74,9 @@ def test_each_plane_is_normalised_as_a_whole():
             asked.append(plane.shape)
             return Normalisation((float(plane.mean()),), (1.0,))
 
-    sampler = sampler_of({(0,): plane}, (0,))
+    sampler = sampler_of({Slab(0, (0,)): plane}, Slab(0, (0,)))
     images = sampler.everywhere(12, Own((0.0,), (1.0,)))
     assert {float(v) for v in np.unique(images)} == {-50, 50}
     drawn = sampler.draw(8, [1, 2], Own((0.0,), (1.0,))).images
     assert {float(v) for v in np.unique(drawn)} == {-50, 50}
-    assert set(asked) == {(1, *whole(SHAPE).shape)}
+    assert set(asked) == {(1, *SHAPE)}

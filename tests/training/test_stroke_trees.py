@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_msd.core.planes import Region, whole
-from napari_msd.document import StrokeStore, ValidationSplit
+from napari_msd.core.box import Box
+from napari_msd.core.space import Slab
+from napari_msd.document import Annotation, ValidationSplit
 from napari_msd.inference import EachPlane, channels_first
 from napari_msd.inference.ensemble import Trees
 from napari_msd.inference.features import PixelFeatures
@@ -22,6 +23,7 @@ from napari_msd.training.stroke_trees import (
 from napari_msd.trees import Forest, grow
 
 SHAPE = (96, 96)
+SLAB = Slab(0, ())
 FIELDS = ("feature", "threshold", "child", "answers", "roots")
 
 
@@ -57,16 +59,21 @@ class World:
     """Planes with strokes, and trees in step with them."""
 
     def __init__(self, planes, labels=None, *, fraction=0.2, seed=0, earlier=None):
-        self.planes = dict(planes)
-        self.store = StrokeStore()
-        for key, values in (labels or {}).items():
-            self.store.write(key, whole(SHAPE), values)
+        self.planes = {Slab(0, index): pixels for index, pixels in planes.items()}
+        self.store = Annotation()
+        for index, values in (labels or {}).items():
+            self.write(index, Box.whole(0, SHAPE), values)
         self.split = ValidationSplit(self.store, fraction, seed)
         features = PixelFeatures(BANK, EachPlane())
         self.trees = StrokeTrees(self.planes, self.store, self.split, features, seed, earlier)
 
-    def paint(self, region: Region, value: int, key=()):
-        self.store.write(key, region, np.full(region.shape, value, np.uint8))
+    def write(self, index, box: Box, values: np.ndarray):
+        """Paint a box of the slab at `index`."""
+        whole = Slab(0, index).box(box.start, box.stop)
+        self.store.write(whole, values.reshape(whole.shape))
+
+    def paint(self, box: Box, value: int, index=()):
+        self.write(index, box, np.full(box.shape, value, np.uint8))
 
     def update(self) -> bool:
         return self.trees.update(self.split.classes)
@@ -85,16 +92,16 @@ class World:
         """Class values at pixels (n, 2)."""
         shown = self.shown
         values = np.array(shown.values)
-        return values[shown.at(self.planes[key], pixels.astype(np.int32)).argmax(axis=0)]
+        return values[shown.at(self.planes[Slab(0, key)], pixels.astype(np.int32)).argmax(axis=0)]
 
 
 def world(*classes: int, **options) -> World:
     return World({(): image()}, {(): strokes(*classes)}, **options)
 
 
-def pixels_of(region: Region) -> np.ndarray:
+def pixels_of(region: Box) -> np.ndarray:
     """Every pixel of a region, (n, 2)."""
-    return np.argwhere(np.ones(region.shape, bool)) + np.array([region.top, region.left])
+    return np.argwhere(np.ones(region.shape, bool)) + np.array(region.start)
 
 
 def assert_equal(one: Forest, other: Forest) -> None:
@@ -156,7 +163,7 @@ def test_what_was_painted_is_answered():
 def test_a_correction_is_answered_right_at_once(corner):
     """Held-out blocks are no exception: `shown` has seen everything."""
     painted = world(1, 2, 3)
-    dab = Region(*corner, corner[0] + 4, corner[1] + 4)
+    dab = Box(0, corner, (corner[0] + 4, corner[1] + 4))
     assert (painted.answer(pixels_of(dab)) != 2).all()
     painted.paint(dab, 2)
     assert painted.trees.due
@@ -166,7 +173,7 @@ def test_a_correction_is_answered_right_at_once(corner):
 def test_a_removed_stroke_is_forgotten():
     painted = world(1, 2, 3)
     before = painted.shown.forest, painted.measuring.forest
-    dab = Region(40, 4, 50, 12)
+    dab = Box(0, (40, 4), (50, 12))
     painted.paint(dab, 2)
     assert differ(painted.shown.forest, before[0])
     painted.paint(dab, 0)
@@ -177,7 +184,7 @@ def test_a_removed_stroke_is_forgotten():
 def test_a_removed_class_is_no_class_of_the_forest():
     painted = world(1, 2, 3)
     assert painted.shown.values == (1, 2, 3)
-    painted.paint(Region(0, 32, 96, 64), 0)
+    painted.paint(Box(0, (0, 32), (96, 64)), 0)
     assert painted.shown.values == (1, 3)
     assert_equal(painted.shown.forest, world(1, 3).shown.forest)
 
@@ -196,17 +203,17 @@ def test_a_plane_that_nobody_painted_on_changes_nothing():
     """Looking through a stack would otherwise grow all trees anew at every plane."""
     painted = world(1, 2)
     painted.update()
-    painted.planes[(7,)] = image(7)
+    painted.planes[Slab(0, (7,))] = image(7)
     assert not painted.trees.due
     assert not painted.update()
 
 
 def test_strokes_on_a_plane_that_is_not_here_wait_for_it():
     painted = world(1, 2)
-    painted.store.write((1,), whole(SHAPE), strokes(3, 2))
+    painted.write((1,), Box.whole(0, SHAPE), strokes(3, 2))
     before = painted.trees.update([1, 2]) and painted.trees.shown.forest
     assert_equal(before, world(1, 2).shown.forest)
-    painted.planes[(1,)] = image(1)
+    painted.planes[Slab(0, (1,))] = image(1)
     assert painted.trees.due
     assert painted.shown.values == (1, 2, 3)
 
@@ -218,8 +225,8 @@ def test_other_pixels_in_a_planes_place_are_learned(drop_first):
     painted = World({(): channels_first(first)}, {(): strokes(1, 2)})
     before = painted.shown.forest
     if drop_first:
-        del painted.planes[()]
-    painted.planes[()] = channels_first(second)
+        del painted.planes[SLAB]
+    painted.planes[SLAB] = channels_first(second)
     assert painted.trees.due
     assert differ(painted.shown.forest, before)
     expected = World({(): image(2)}, {(): strokes(1, 2)}).shown.forest
@@ -231,7 +238,7 @@ def test_planes_that_change_places_are_learned_anew():
     one, other = image(1), image(2)[:, :, ::-1].copy()
     painted = World({(0,): one, (1,): other}, labels)
     painted.update()
-    painted.planes[(0,)], painted.planes[(1,)] = other, one
+    painted.planes[Slab(0, (0,))], painted.planes[Slab(0, (1,))] = other, one
     assert painted.trees.due
     assert_equal(painted.shown.forest, World({(0,): other, (1,): one}, labels).shown.forest)
 
@@ -246,11 +253,11 @@ def test_the_order_of_strokes_and_planes_does_not_matter():
     by_bits = World(dict(reversed(planes.items())))
     for key in ((1,), (0,)):
         for top in range(91, -1, -13):  # from below, in bits
-            region = Region(max(top - 12, 0), 0, top + 1, 96)
-            by_bits.store.write(key, region, labels[key][region.slices])
+            region = Box(0, (max(top - 12, 0), 0), (top + 1, 96))
+            by_bits.write(key, region, labels[key][region.slices])
             if len(by_bits.split.classes) > 1:
                 by_bits.update()
-        by_bits.store.write(key, whole(SHAPE), labels[key])
+        by_bits.write(key, Box.whole(0, SHAPE), labels[key])
     assert_equal(by_bits.shown.forest, at_once.shown.forest)
     assert_equal(by_bits.measuring.forest, at_once.measuring.forest)
 
@@ -277,7 +284,7 @@ def grown_on(painted: World, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
 def test_very_many_painted_pixels_are_thinned_the_same_way_each_time(monkeypatch):
     def painted() -> World:
         made = world(1, 2)
-        made.paint(Region(0, 0, 96, 30), 1)  # 2880 pixels, and 352 of the other
+        made.paint(Box(0, (0, 0), (96, 30)), 1)  # 2880 pixels, and 352 of the other
         return made
 
     everything, labels = grown_on(painted(), monkeypatch)
@@ -296,16 +303,16 @@ def test_thinning_leaves_something_of_each_piece_and_of_each_part(monkeypatch):
     """A short correction among very many pixels is not lost."""
     monkeypatch.setattr(stroke_trees, "MOST_SAMPLES", 60)
     painted = world(1, 2)
-    painted.paint(Region(0, 0, 96, 30), 1)
-    painted.paint(Region(80, 80, 81, 81), 1)
+    painted.paint(Box(0, (0, 0), (96, 30)), 1)
+    painted.paint(Box(0, (80, 80), (81, 81)), 1)
     samples, labels = grown_on(painted, monkeypatch)
-    dab = painted.trees.features.at(painted.planes[()], np.array([[80, 80]], np.int32))[0]
+    dab = painted.trees.features.at(painted.planes[SLAB], np.array([[80, 80]], np.int32))[0]
     assert (samples[labels == 0] == dab).all(axis=1).sum() == 1
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9])
 def test_what_is_drawn_is_spread_over_rows_and_columns(share):
-    piece = stroke_trees.Piece((), pixels_of(Region(300, 700, 500, 900)).astype(np.int32))
+    piece = stroke_trees.Piece((), pixels_of(Box(0, (300, 700), (500, 900))).astype(np.int32))
     drawn = stroke_trees._drawn(piece, share).reshape(200, 200)
     assert drawn.mean() == pytest.approx(share, rel=0.1)
     quarters = [part.mean() for rows in np.split(drawn, 2) for part in np.split(rows, 2, axis=1)]
@@ -318,7 +325,7 @@ def test_rare_classes_count_as_much_as_others(monkeypatch):
         stroke_trees, "grow", lambda *a, **options: seen.append(options) or grow(*a, **options)
     )
     painted = world(1, 2)
-    painted.paint(Region(0, 33, 96, 63), 2)
+    painted.paint(Box(0, (0, 33), (96, 63)), 2)
     painted.update()
     counts = np.array([painted.store.count(1), painted.store.count(2)])
     assert counts[1] > 5 * counts[0]
@@ -343,11 +350,10 @@ def test_the_measuring_forest_never_saw_what_is_held_out():
     painted, without = world(1, 2, 3), world(1, 2, 3)
     assert held_out(painted)
     for value in (1, 2, 3):
-        for piece in list(painted.store.pieces(value).values()):
-            (row, column) = piece.pixels[0] // 16
-            if painted.split.holds_out(int(row), int(column), value):
+        for piece in painted.split.pieces(value):
+            if painted.split.holds_out(piece.block, value):
                 for y, x in piece.pixels:
-                    without.paint(Region(int(y), int(x), int(y) + 1, int(x) + 1), 0)
+                    without.paint(Box(0, (int(y), int(x)), (int(y) + 1, int(x) + 1)), 0)
     assert not held_out(without)
     expected = first_trees(without.measuring.forest, EVIDENCE_TREES)
     assert_equal(painted.measuring.forest, expected)
@@ -362,13 +368,13 @@ def test_it_never_saw_them_either_where_a_class_has_nothing_else():
             (row, column)
             for row in range(6)
             for column in range(2 * value - 2, 2 * value)
-            if painted.split.holds_out(row, column, value)
+            if painted.split.holds_out((row, column), value)
         )
         for made in (painted, without):
-            made.paint(Region(16 * row, 16 * column, 16 * row + 8, 16 * column + 16), value)
+            made.paint(Box(0, (16 * row, 16 * column), (16 * row + 8, 16 * column + 16)), value)
     assert {value for _, _, value in held_out(painted)} == {1, 2}
     for y, x, _ in held_out(painted):
-        without.paint(Region(y, x, y + 1, x + 1), 0)
+        without.paint(Box(0, (y, x), (y + 1, x + 1)), 0)
     assert not held_out(without)
     expected = first_trees(without.measuring.forest, EVIDENCE_TREES)
     assert_equal(painted.measuring.forest, expected)
@@ -389,7 +395,7 @@ def test_earlier_trees_go_on_having_a_say():
     assert painted.shown.values == (1, 2, 3)
     assert painted.shown.forest.n_trees == EARLIER_TREES + N_TREES
     pixels = np.stack([np.full(6, 50), [8, 24, 40, 56, 72, 88]], axis=1).astype(np.int32)
-    answers = painted.shown.at(painted.planes[()], pixels)
+    answers = painted.shown.at(painted.planes[SLAB], pixels)
     assert (answers[0, :2] > 0.15).all()  # a third of the trees know class 1
     assert (answers[0, 4:] < 0.1).all()
 
@@ -405,7 +411,7 @@ def test_earlier_trees_do_not_speak_where_is_measured():
 def test_strokes_are_not_added_to_the_earlier_trees_again_and_again():
     painted = world(1, 2, earlier=world(1, 3).shown)
     for column in (4, 8):
-        painted.paint(Region(40, column, 44, column + 4), 2)
+        painted.paint(Box(0, (40, column), (44, column + 4)), 2)
         assert painted.shown.forest.n_trees == EARLIER_TREES + N_TREES
 
 

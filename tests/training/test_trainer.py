@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from napari_msd.core.box import Box
 from napari_msd.core.errors import ModelFileError, StrokesError
-from napari_msd.core.planes import Region, whole
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import Slab
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.inference import Normalisation
 from napari_msd.training import Trainer
@@ -14,6 +15,8 @@ from napari_msd.training.prior_correction import share_offsets
 from napari_msd.training.scores import Scores
 
 SHAPE = (96, 96)
+EVERYTHING = Box.whole(0, SHAPE)
+SLAB = Slab(0, ())
 AS_IT_IS = Normalisation((0.0,), (1.0,))
 SMALL = Settings.from_preset(depth=3, patch_size=32, learning_rate=0.02)
 ALONE = Settings.from_preset(depth=3, patch_size=32, learning_rate=0.02, trees=False)
@@ -37,8 +40,8 @@ def strokes(*classes: int) -> np.ndarray:
 
 def trainer_for(*classes: int, settings: Settings = SMALL) -> Trainer:
     trainer = Trainer(settings, n_channels=1)
-    trainer.set_plane((), image())
-    trainer.write_strokes((), whole(SHAPE), strokes(*classes))
+    trainer.set_pixels(EVERYTHING, image())
+    trainer.paint(EVERYTHING, strokes(*classes))
     return trainer
 
 
@@ -49,7 +52,7 @@ def learn(trainer: Trainer, steps: int) -> None:
 
 
 def labels_of(trainer: Trainer) -> np.ndarray:
-    return trainer.predictor().labels(trainer.planes[()], whole(SHAPE))
+    return trainer.predictor().labels(trainer.slabs[SLAB], EVERYTHING)
 
 
 def truth(*classes: int) -> np.ndarray:
@@ -69,11 +72,11 @@ def test_a_new_class_and_its_removal_need_no_restart():
     learn(trainer, 60)
     assert set(np.unique(labels_of(trainer))) == {1, 3}
     steps = trainer.steps
-    trainer.write_strokes((), whole(SHAPE), strokes(1, 2, 3))
+    trainer.paint(EVERYTHING, strokes(1, 2, 3))
     learn(trainer, 100)
     assert trainer.steps == steps + 100
     assert (labels_of(trainer) == truth(1, 2, 3)).mean() > 0.9
-    trainer.write_strokes((), whole(SHAPE), strokes(1, 3))
+    trainer.paint(EVERYTHING, strokes(1, 3))
     assert set(np.unique(labels_of(trainer))) == {1, 3}
     learn(trainer, 20)
     assert np.isfinite(trainer.loss)
@@ -85,7 +88,7 @@ def test_the_optimiser_remembers_the_old_weights_when_a_class_comes():
     learn(trainer, 10)
     state = trainer._learner._optimiser.state_dict()["state"]
     largest = max(float(s["exp_avg"].abs().max()) for s in state.values())
-    trainer.write_strokes((), whole(SHAPE), strokes(1, 2, 3))
+    trainer.paint(EVERYTHING, strokes(1, 2, 3))
     trainer._make_room_for_classes()
     kept = trainer._learner._optimiser.state_dict()["state"]
     assert kept
@@ -130,7 +133,7 @@ def test_best_weights_are_kept_while_the_strokes_stay():
 def test_newer_weights_are_kept_unless_clearly_worse_than_the_best(monkeypatch):
     trainer = trainer_for(1, 2, 3, settings=ALONE)
     learn(trainer, 5)
-    trainer.write_strokes((), Region(0, 0, 1, 1), np.ones((1, 1), np.uint8))  # a new question
+    trainer.paint(Box(0, (0, 0), (1, 1)), np.ones((1, 1), np.uint8))  # a new question
     kept = []
     for score in (0.9, 0.89, 0.87, 0.885, 0.95, 0.92):
         scores = Scores({1: score})
@@ -145,19 +148,19 @@ def test_a_model_gone_on_from_is_measured_first_and_kept_while_it_is_best():
     trainer = trainer_for(1, 2, 3)
     learn(trainer, 100)
     again = Trainer(SMALL, 1, trainer.record())
-    again.set_plane((), image())
-    again.write_strokes((), whole(SHAPE), strokes(1, 2, 3))
+    again.set_pixels(EVERYTHING, image())
+    again.paint(EVERYTHING, strokes(1, 2, 3))
     again.step()
     assert again.kept_scores.mean == pytest.approx(trainer.kept_scores.mean)
     assert again.kept_steps == trainer.kept_steps
-    assert again.kept_amount == again.strokes.amount
+    assert again.kept_amount == again._split.amount
 
 
 def test_the_temperature_takes_back_overconfidence():
     trainer = trainer_for(1, 2, 3, settings=ALONE)
     learn(trainer, 100)
     before = trainer.temperature
-    plane, everything = trainer.planes[()], whole(SHAPE)
+    plane, everything = trainer.slabs[SLAB], EVERYTHING
     labels, unsure = trainer.predictor().labels_and_uncertainty(plane, everything, before)
     assert np.array_equal(labels, labels_of(trainer))
     assert unsure[:, 28:36].mean() > unsure[:, 12:20].mean()
@@ -173,7 +176,7 @@ def test_the_temperature_takes_back_overconfidence():
 def test_after_a_new_stroke_the_newest_weights_count():
     trainer = trainer_for(1, 2, 3)
     learn(trainer, 40)
-    trainer.write_strokes((), Region(0, 0, 3, 3), np.ones((3, 3), np.uint8))
+    trainer.paint(Box(0, (0, 0), (3, 3)), np.ones((3, 3), np.uint8))
     learn(trainer, 7)
     assert trainer.kept_steps == trainer.steps
 
@@ -187,7 +190,7 @@ def test_held_out_strokes_reach_no_batch():
         for y, x in piece.pixels
     }
     assert measured
-    marked = trainer.planes[()]
+    marked = trainer.slabs[SLAB]
     marked[...] = 0
     for y, x in measured:
         marked[0, y, x] = 1
@@ -205,9 +208,8 @@ def test_weights_do_not_depend_on_held_out_strokes():
             measured = [piece for v in (1, 2, 3) for piece in trainer._split.measured(v)]
             assert measured
             for y, x in (pixel for piece in measured for pixel in piece.pixels):
-                trainer.write_strokes(
-                    (), Region(int(y), int(x), int(y) + 1, int(x) + 1), np.zeros((1, 1), np.uint8)
-                )
+                pixel = Box(0, (int(y), int(x)), (int(y) + 1, int(x) + 1))
+                trainer.paint(pixel, np.zeros((1, 1), np.uint8))
         for _ in range(12):
             trainer.step()
         state = trainer._learner.network.state_dict().values()
@@ -219,15 +221,15 @@ def test_weights_do_not_depend_on_held_out_strokes():
 def test_strokes_sent_again_to_a_trained_model_are_not_measured_where_it_was_trained():
     """Another device, an earlier checkpoint, a restart: all strokes come again, in one piece."""
     trainer = Trainer(SMALL, n_channels=1)
-    trainer.set_plane((), image())
+    trainer.set_pixels(EVERYTHING, image())
     painted = strokes(1, 2, 3)
     for top in range(0, 96, 7):  # stroke by stroke
-        region = Region(top, 0, min(top + 7, 96), 96)
-        trainer.write_strokes((), region, painted[region.slices])
+        region = Box(0, (top, 0), (min(top + 7, 96), 96))
+        trainer.paint(region, painted[region.slices])
     learn(trainer, 10)
     again = Trainer(SMALL, 1, trainer.record())
-    again.set_plane((), image())
-    again.write_strokes((), whole(SHAPE), painted)
+    again.set_pixels(EVERYTHING, image())
+    again.paint(EVERYTHING, painted)
 
     def pixels(pieces) -> set[tuple[int, int]]:
         return {(int(y), int(x)) for piece in pieces for y, x in piece.pixels}
@@ -240,15 +242,15 @@ def test_strokes_sent_again_to_a_trained_model_are_not_measured_where_it_was_tra
 @pytest.mark.parametrize("side", [8, 16, 32])
 def test_small_patches_are_measured_on_the_right_pixels(side):
     trainer = trainer_for(1, 2, settings=Settings.from_preset(depth=3, patch_size=side))
-    plane = trainer.planes[()]
+    plane = trainer.slabs[SLAB]
     plane[0] = np.arange(96 * 96).reshape(SHAPE)  # each pixel tells where it is
     for value, seen, patch, pixels in trainer._question.patches():
         rows, columns = pixels.T
         assert seen is plane
-        assert (rows >= patch.top).all()
-        assert (rows < patch.bottom).all()
-        assert (columns >= patch.left).all()
-        assert (columns < patch.right).all()
+        assert (rows >= patch.start[0]).all()
+        assert (rows < patch.stop[0]).all()
+        assert (columns >= patch.start[1]).all()
+        assert (columns < patch.stop[1]).all()
         assert (strokes(1, 2).ravel()[plane[0, rows, columns]] == value).all()
     trainer.step()
     assert trainer.measure().mean is not None
@@ -256,23 +258,23 @@ def test_small_patches_are_measured_on_the_right_pixels(side):
 
 def test_a_speck_of_a_second_class_asks_for_a_little_more():
     trainer = Trainer(SMALL, n_channels=1)
-    trainer.set_plane((), image())
+    trainer.set_pixels(EVERYTHING, image())
     row, column = next(
         (row, column)
         for row in range(6)
         for column in range(6)
-        if trainer._split.holds_out(row, column, 2)
+        if trainer._split.holds_out((row, column), 2)
     )
     painted = np.zeros(SHAPE, np.uint8)
     painted[16 * row, 16 * column] = 2
     painted[:, 90:] = 1
-    trainer.write_strokes((), whole(SHAPE), painted)
+    trainer.paint(EVERYTHING, painted)
     assert "Paint a little more" in trainer.needs()
 
 
 def test_patches_everywhere_are_the_same_every_time_and_leave_no_part_out():
     trainer = trainer_for(1, 2)
-    trainer.planes[()] = np.arange(96 * 96).reshape(1, *SHAPE)
+    trainer.slabs[SLAB] = np.arange(96 * 96).reshape(1, *SHAPE)
     patches = trainer._sampler.everywhere(24, AS_IT_IS)
     np.testing.assert_array_equal(patches, trainer._sampler.everywhere(24, AS_IT_IS))
     corners = patches[:, 0, 0, 0].astype(int)
@@ -282,7 +284,7 @@ def test_patches_everywhere_are_the_same_every_time_and_leave_no_part_out():
 
 def test_patches_are_balanced_over_classes():
     trainer = trainer_for(1, 2, 3)
-    trainer.write_strokes((), Region(0, 0, 96, 40), np.full((96, 40), 1, np.uint8))
+    trainer.paint(Box(0, (0, 0), (96, 40)), np.full((96, 40), 1, np.uint8))
     batch = trainer._sampler.draw(6, [1, 2, 3], AS_IT_IS)
     seen = [set(np.unique(labels)) - {-1} for labels in batch.labels]
     assert sum(1 in s for s in seen) >= 2
@@ -293,12 +295,13 @@ def test_patches_are_balanced_over_classes():
 @pytest.mark.parametrize("shape", [(96, 20), (5, 96), (3, 2)])
 def test_planes_smaller_than_a_patch(shape):
     trainer = Trainer(SMALL, n_channels=1)
-    trainer.set_plane((), np.random.default_rng(0).random(shape))
+    everything = Box.whole(0, shape)
+    trainer.set_pixels(everything, np.random.default_rng(0).random(shape))
     labels = np.ones(shape, np.uint8)
     labels[0] = 2
-    trainer.write_strokes((), whole(shape), labels)
+    trainer.paint(everything, labels)
     learn(trainer, 3)
-    assert trainer.predictor().labels(trainer.planes[()], whole(shape)).shape == shape
+    assert trainer.predictor().labels(trainer.slabs[SLAB], everything).shape == shape
 
 
 def test_a_record_continues_where_it_stopped():
@@ -306,10 +309,10 @@ def test_a_record_continues_where_it_stopped():
     learn(trainer, 60)
     record = ModelRecord.from_bytes(trainer.record().to_bytes())
     second = Trainer(SMALL, 1, record)
-    second.set_plane((), image())
+    second.set_pixels(EVERYTHING, image())
     assert second.learned
     assert np.array_equal(labels_of(second), labels_of(trainer))
-    second.write_strokes((), whole(SHAPE), strokes(1, 2, 3))
+    second.paint(EVERYTHING, strokes(1, 2, 3))
     learn(second, 10)
     assert second.steps == record.steps + 10
 
@@ -319,8 +322,8 @@ def test_class_shares_are_put_into_a_model_once_however_often_it_is_continued():
     learn(trainer, 60)
     record = ModelRecord.from_bytes(trainer.record().to_bytes())
     second = Trainer(ALONE, 1, record)
-    second.set_plane((), image())
-    second.write_strokes((), whole(SHAPE), strokes(1, 2))
+    second.set_pixels(EVERYTHING, image())
+    second.paint(EVERYTHING, strokes(1, 2))
     second._begin_on_a_model()
     offsets = second._share_offsets(share_offsets)
     assert offsets[1] - offsets[0] > 0.15
@@ -335,9 +338,31 @@ def test_a_model_for_other_channels_is_refused():
         Trainer(SMALL, 3, trainer.record())
 
 
-def test_strokes_on_a_plane_that_is_not_here_are_asked_for():
+def test_painted_slabs_that_are_not_here_are_asked_for():
     trainer = trainer_for(1, 2)
-    trainer.write_strokes((4,), Region(0, 0, 2, 2), np.ones((2, 2), np.uint8))
-    assert trainer.missing_planes() == {(4,)}
-    trainer.forget_plane((4,))
-    assert trainer.missing_planes() == set()
+    trainer.paint(Box(1, (4, 0, 0), (5, 2, 2)), np.ones((1, 2, 2), np.uint8))
+    assert trainer.missing() == {Slab(1, (4,))}
+    trainer.forget()
+    assert trainer.missing() == set()
+    assert not trainer.slabs
+
+
+def test_pixels_of_another_shape_than_their_box_are_refused():
+    trainer = Trainer(SMALL, n_channels=1)
+    with pytest.raises(ValueError, match="no slab"):
+        trainer.set_pixels(Box.whole(0, (96, 95)), image())
+    with pytest.raises(ValueError, match="no slab"):
+        trainer.set_pixels(Box.whole(0, (2, *SHAPE)), image())
+
+
+def test_several_sources_are_learned_together():
+    """Each class is painted on one source only; both are answered right on either."""
+    trainer = Trainer(ALONE, n_channels=1)
+    for source, value in ((0, 1), (1, 3)):
+        box = Box.whole(source, SHAPE)
+        trainer.set_pixels(box, image())
+        trainer.paint(box, strokes(value))
+    learn(trainer, 60)
+    labels = labels_of(trainer)
+    assert (labels[:, :32] == 1).mean() > 0.9
+    assert (labels[:, 64:] == 3).mean() > 0.9

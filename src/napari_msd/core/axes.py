@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_msd.core.errors import ImageError, shown
-from napari_msd.core.planes import PlaneKey
+from napari_msd.core.space import Space
 
 COLOUR_SAMPLES = (3, 4)
 """Lengths of a last axis that is taken for colours when nobody names the axes."""
@@ -90,6 +90,12 @@ class Stack:
         return self._size("C") if "C" in self.axes else 1
 
     @property
+    def space(self) -> Space:
+        """Its axes, those that number the planes first, then Y and X."""
+        axes = self.leading + "YX"
+        return Space(axes, tuple(map(self._size, axes)), n_channels=self.n_channels)
+
+    @property
     def label_axes(self) -> str:
         """Axes of this image's labels: its own without C."""
         return self.axes.replace("C", "")
@@ -99,11 +105,11 @@ class Stack:
         """Shape of this image's labels."""
         return tuple(self._size(letter) for letter in self.label_axes)
 
-    def plane_keys(self) -> Iterator[PlaneKey]:
+    def plane_keys(self) -> Iterator[tuple[int, ...]]:
         """All planes, in order."""
         return product(*(range(self._size(letter)) for letter in self.leading))
 
-    def plane(self, key: PlaneKey) -> npt.NDArray[np.generic]:
+    def plane(self, key: tuple[int, ...]) -> npt.NDArray[np.generic]:
         """Pixels of a plane, (Y, X) or (Y, X, C), a view."""
         order = self.leading + "YX" + ("C" if "C" in self.axes else "")
         moved: npt.NDArray[np.generic] = np.transpose(

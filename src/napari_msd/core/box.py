@@ -127,6 +127,10 @@ class Box:
             rest = rest.along(axis, hole.start[axis], hole.stop[axis])
         return parts
 
+    def last(self, n: int) -> Box:
+        """The box along its last `n` axes only."""
+        return Box(self.source, self.start[-n:], self.stop[-n:])
+
     def along(self, axis: int, start: int, stop: int) -> Box:
         """The box with other ends along one axis."""
         starts, stops = list(self.start), list(self.stop)

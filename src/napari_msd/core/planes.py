@@ -1,4 +1,4 @@
-"""Planes and rectangles: how every package names a place in the image.
+"""Planes and rectangles, for what does not speak of boxes yet (`napari_msd.core.box`).
 
 A *plane* is one 2-D image of a stack. Positions and sizes are in pixels, (Y, X).
 """
@@ -6,6 +6,9 @@ A *plane* is one 2-D image of a stack. Positions and sizes are in pixels, (Y, X)
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from napari_msd.core.box import Box, SourceId
+from napari_msd.core.space import Slab
 
 PlaneKey = tuple[int, ...]
 """Indices of the leading axes: ``()`` for a plain 2-D image, ``(7,)`` for slice 7."""
@@ -85,3 +88,13 @@ class Region:
 def whole(shape: tuple[int, int]) -> Region:
     """The rectangle that covers a plane of `shape`."""
     return Region(0, 0, *shape)
+
+
+def box_of(plane: PlaneKey, region: Region, source: SourceId = 0) -> Box:
+    """The box of a rectangle of a plane."""
+    return Slab(source, plane).box((region.top, region.left), (region.bottom, region.right))
+
+
+def plane_and_region(box: Box) -> tuple[PlaneKey, Region]:
+    """The reverse of `box_of`."""
+    return box.start[:-2], Region(*box.start[-2:], *box.stop[-2:])

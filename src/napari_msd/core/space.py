@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING
 
 from napari_msd.core.box import Box, SourceId
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+
+@dataclass(frozen=True, order=True, slots=True)
+class Slab:
+    """What a network sees as one image: all of a source's convolved axes at one index.
+
+    Parameters
+    ----------
+    source
+        Number of the source.
+    index
+        Of the axes that are not convolved over: ``()`` for a plain 2-D image, ``(7,)`` for
+        slice 7 of a stack.
+    """
+
+    source: SourceId
+    index: tuple[int, ...]
+
+    @classmethod
+    def of(cls, box: Box, convolved: int) -> Slab:
+        """The slab in which `box` lies, or begins; so many of its last axes are convolved over."""
+        return cls(box.source, box.start[: box.ndim - convolved])
+
+    @classmethod
+    def all_of(cls, box: Box, convolved: int) -> Iterator[Slab]:
+        """Every slab that `box` reaches into, in order."""
+        leading = slice(box.ndim - convolved)
+        for index in product(*map(range, box.start[leading], box.stop[leading])):
+            yield cls(box.source, index)
+
+    def box(self, start: Sequence[int], stop: Sequence[int]) -> Box:
+        """The part of it from `start` to `stop` along the convolved axes."""
+        after = (i + 1 for i in self.index)
+        return Box(self.source, (*self.index, *start), (*after, *stop))
 
 
 @dataclass(frozen=True)
@@ -71,9 +101,7 @@ class Space:
 
     def slab(self, source: SourceId, index: Sequence[int]) -> Box:
         """What the network sees as one image: all of the convolved axes at one `index`."""
-        first = tuple(index)
-        zeros = (0,) * self.convolved
-        return Box(source, (*first, *zeros), (*(i + 1 for i in first), *self.spatial))
+        return Slab(source, tuple(index)).box((0,) * self.convolved, self.spatial)
 
     def slabs(self, source: SourceId) -> Iterator[Box]:
         """Every one of them, in order."""
@@ -82,4 +110,4 @@ class Space:
 
     def slab_of(self, box: Box) -> Box:
         """The slab in which a box lies; its leading axes have length 1."""
-        return self.slab(box.source, box.start[: self.ndim - self.convolved])
+        return self.slab(box.source, Slab.of(box, self.convolved).index)

@@ -3,17 +3,20 @@
 Knows NumPy only; neither Qt, napari nor torch. The durable journal belongs here, too.
 """
 
-from napari_msd.document.annotation import Amount, Piece, PieceKey, StrokeStore
+from napari_msd.document.annotation import Annotation
 from napari_msd.document.checkpoints import History, Version
 from napari_msd.document.coverage import Completeness, Coverage
 from napari_msd.document.kept_models import NO_IMAGE, KeptModel, KeptModels, Kind
-from napari_msd.document.snapshot import BLOCK, StrokeSnapshot
+from napari_msd.document.pieces import BLOCK, Amount, Piece
+from napari_msd.document.snapshot import AnnotationSnapshot, StrokeSnapshot
 from napari_msd.document.validation_split import ValidationSplit
 
 __all__ = [
     "BLOCK",
     "NO_IMAGE",
     "Amount",
+    "Annotation",
+    "AnnotationSnapshot",
     "Completeness",
     "Coverage",
     "History",
@@ -21,9 +24,7 @@ __all__ = [
     "KeptModels",
     "Kind",
     "Piece",
-    "PieceKey",
     "StrokeSnapshot",
-    "StrokeStore",
     "ValidationSplit",
     "Version",
 ]

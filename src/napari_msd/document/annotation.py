@@ -1,193 +1,214 @@
-"""What is painted, kept in small blocks so that a stroke costs its own size.
+"""What is painted: one sparse n-D store for both processes.
 
-A *piece* is the painted pixels of one class in one block: the unit that is
-sampled, balanced and held out. A long stroke is a row of pieces.
+Values are kept in chunks, and only where something is painted: memory and work follow the strokes,
+never the image.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.planes import PlaneKey, Region
+from napari_msd.core.box import Box
+from napari_msd.core.settings import MAX_CLASSES
+from napari_msd.core.space import Slab
 
 Labels = npt.NDArray[np.uint8]
 
-BLOCK = 16
-"""Side of a block in pixels: a short stroke is several pieces, so some can be held out."""
+CHUNK = {2: 64, 3: 16}
+"""Side of a chunk in pixels along the convolved axes, by their number: 4 kB for a small dab."""
+
+_Chunks = dict[tuple[int, ...], Labels]
 
 
-class BlockKey(NamedTuple):
-    """A block of a plane: rows ``row*BLOCK...``, columns ``column*BLOCK...``."""
+class Annotation:
+    """The painted values of any number of sources, uint8: 0 is "nothing painted", classes 1..255.
 
-    plane: PlaneKey
-    row: int
-    column: int
-
-
-class PieceKey(NamedTuple):
-    """The painted pixels of one class in one block."""
-
-    block: BlockKey
-    value: int
-
-
-class Amount(NamedTuple):
-    """How much is painted: pieces, and pixels."""
-
-    pieces: int
-    pixels: int
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Where a piece's pixels lie.
-
-    `pixels` is (n, 2) int32, (Y, X) in the plane; `plane` its plane.
+    Parameters
+    ----------
+    convolved
+        How many of the last axes the network convolves over: 2 (Y and X) or 3. Chunks are one
+        pixel long along the others.
     """
 
-    plane: PlaneKey
-    pixels: npt.NDArray[np.int32]
-
-
-def block_keys(plane: PlaneKey, region: Region) -> Iterator[BlockKey]:
-    """The blocks that `region` of `plane` touches."""
-    if region.empty:
-        return
-    for row in range(region.top // BLOCK, (region.bottom - 1) // BLOCK + 1):
-        for column in range(region.left // BLOCK, (region.right - 1) // BLOCK + 1):
-            yield BlockKey(plane, row, column)
-
-
-def _overlap(key: BlockKey, region: Region) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where a block and `region` meet: slices inside the block, slices in the region."""
-    top, left = key.row * BLOCK, key.column * BLOCK
-    shared = Region(top, left, top + BLOCK, left + BLOCK).intersect(region)
-    return shared.shift(-top, -left).slices, shared.shift(-region.top, -region.left).slices
-
-
-class StrokeStore:
-    """The painted pixels of all planes, by block and class.
-
-    0 means "nothing painted"; classes are 1..255.
-    """
-
-    def __init__(self) -> None:
-        self._blocks: dict[BlockKey, Labels] = {}
-        self._pieces: dict[int, dict[PieceKey, Piece]] = {}
-        self._planes: Counter[PlaneKey] = Counter()
+    def __init__(self, convolved: int = 2) -> None:
+        self.convolved = convolved
+        self._side = CHUNK[convolved]
         self.revision = 0
-        """Rises with every change, so that what is derived from strokes can be kept."""
+        """Rises with every change, so that what is derived from the annotation can be kept."""
+        self._slabs: dict[Slab, _Chunks] = {}
+        self._counts = np.zeros(MAX_CLASSES + 1, np.int64)
+        self._followers: list[Callable[[Box], None]] = []
 
-    def write(self, plane: PlaneKey, region: Region, values: Labels) -> set[PieceKey]:
-        """Replace the painted values of `region` by `values`, uint8 of its shape.
+    def __eq__(self, other: object) -> bool:
+        """Whether the same is painted."""
+        if not isinstance(other, Annotation):
+            return NotImplemented
+        mine, its = dict(self.chunks()), dict(other.chunks())
+        return mine.keys() == its.keys() and all(np.array_equal(mine[k], its[k]) for k in mine)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def follow(self, follower: Callable[[Box], None]) -> None:
+        """Call `follower` after every change, with a box that holds all changed pixels."""
+        self._followers.append(follower)
+
+    # --- writing and reading -------------------------------------------------------------
+
+    def write(self, box: Box, values: Labels) -> Box | None:
+        """Replace the painted values of `box` by `values`, uint8 of its shape.
 
         Returns
         -------
-        set of PieceKey
-            Pieces that came, went or changed: empty if nothing did.
+        Box or None
+            The smallest box that holds every changed pixel; None if none is.
         """
-        changed: set[PieceKey] = set()
-        for key in block_keys(plane, region):
-            inside, within = _overlap(key, region)
-            old = self._blocks.get(key)
-            part = values[within]
-            if old is None:
-                if not part.any():
-                    continue
-                old = np.zeros((BLOCK, BLOCK), np.uint8)
-            elif np.array_equal(old[inside], part):
-                continue
-            new = old.copy()
-            new[inside] = part
-            changed |= self._replace(key, old, new)
-        self.revision += bool(changed)
+        changed: Box | None = None
+        for slab, part, index in self._parts(box):
+            found = self._write(slab, part, values[index])
+            if found is not None:
+                changed = found if changed is None else changed.hull(found)
+        if changed is not None:
+            self.revision += 1
+            for follower in self._followers:
+                follower(changed)
         return changed
 
-    def read(
-        self,
-        plane: PlaneKey,
-        region: Region,
-        look: Callable[[BlockKey, Labels], Labels] | None = None,
-    ) -> Labels:
-        """Painted values of `region`, uint8 of its shape.
-
-        `look`, if given, is handed each block with its key and answers with what to read
-        instead; it must not change the block.
-        """
-        out = np.zeros(region.shape, np.uint8)
-        for key in self.blocks_in(plane, region):
-            inside, within = _overlap(key, region)
-            block = self._blocks[key]
-            out[within] = (block if look is None else look(key, block))[inside]
+    def read(self, box: Box) -> Labels:
+        """Painted values of `box`, uint8 of its shape."""
+        out = np.zeros(box.shape, np.uint8)
+        for slab, part, index in self._parts(box):
+            target = out[index]
+            chunks = self._slabs.get(slab, {})
+            for at in self._touched(chunks, part):
+                chunk = self._box(slab, at).last(self.convolved)
+                shared = chunk.intersect(part)
+                target[shared.within(part).slices] = chunks[at][shared.within(chunk).slices]
         return out
 
-    def blocks_in(self, plane: PlaneKey, region: Region) -> Iterator[BlockKey]:
-        """The blocks with strokes that `region` touches."""
-        return (key for key in block_keys(plane, region) if key in self._blocks)
+    def chunks(self) -> Iterator[tuple[Box, Labels]]:
+        """Everything painted, as arguments for the `write` of another store.
 
-    def pieces(self, value: int) -> dict[PieceKey, Piece]:
-        """The pieces of class `value`, in the order in which they were first painted."""
-        return self._pieces.get(value, {})
+        Chunks are whole: they may reach beyond the source, where nothing is painted.
+        """
+        for slab, chunks in self._slabs.items():
+            for at, values in chunks.items():
+                box = self._box(slab, at)
+                yield box, values.reshape(box.shape).copy()
+
+    # --- what there is -------------------------------------------------------------------
+
+    @property
+    def slabs(self) -> set[Slab]:
+        """Slabs with anything painted."""
+        return set(self._slabs)
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Painted pixels of each class value that has any, ascending by value."""
+        return {int(v): int(self._counts[v]) for v in np.flatnonzero(self._counts)}
 
     @property
     def classes(self) -> list[int]:
         """Values painted anywhere, ascending."""
-        return sorted(value for value, pieces in self._pieces.items() if pieces)
-
-    @property
-    def planes(self) -> set[PlaneKey]:
-        """Planes with anything painted."""
-        return set(self._planes)
-
-    def painted_blocks(self, plane: PlaneKey, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-        """Which of the first `shape` (rows, columns) blocks of a plane hold strokes."""
-        painted = np.zeros(shape, np.bool_)
-        for key in self._blocks:
-            if key.plane == plane and key.row < shape[0] and key.column < shape[1]:
-                painted[key.row, key.column] = True
-        return painted
+        return list(self.counts)
 
     def count(self, value: int) -> int:
         """Painted pixels of class `value`."""
-        return sum(len(piece.pixels) for piece in self.pieces(value).values())
+        return int(self._counts[value])
 
-    @property
-    def amount(self) -> Amount:
-        """How much is painted, of all classes together."""
-        pieces = sum(map(len, self._pieces.values()))
-        return Amount(pieces, sum(map(self.count, self._pieces)))
+    def where(self, value: int) -> Iterator[tuple[Slab, npt.NDArray[np.intp]]]:
+        """Pixels of class `value`, by slab: (n, convolved), along the convolved axes."""
+        for slab, chunks in self._slabs.items():
+            for at, values in chunks.items():
+                pixels = np.argwhere(values == value)
+                if len(pixels):
+                    yield slab, pixels + np.array(at) * self._side
 
-    def blocks(self) -> Iterator[tuple[PlaneKey, Region, Labels]]:
-        """Everything painted, as arguments for the `write` of another store."""
-        for key, block in self._blocks.items():
-            top, left = key.row * BLOCK, key.column * BLOCK
-            region = Region(top, left, top + BLOCK, left + BLOCK)
-            yield key.plane, region, block
+    def painted_blocks(
+        self, slab: Slab, shape: tuple[int, ...], side: int
+    ) -> npt.NDArray[np.bool_]:
+        """Which of the first `shape` blocks of a slab, of `side` pixels each, hold strokes.
 
-    def _replace(self, key: BlockKey, old: Labels, new: Labels) -> set[PieceKey]:
-        """Put block `new` in place of `old` and bring its pieces up to date."""
-        if new.any():
-            self._planes[key.plane] += key not in self._blocks
-            self._blocks[key] = new
-        elif self._blocks.pop(key, None) is not None:
-            self._planes[key.plane] -= 1
-            if not self._planes[key.plane]:
-                del self._planes[key.plane]
-        differs = old != new
-        touched = {int(v) for v in np.union1d(old[differs], new[differs]) if v}
-        origin = np.array([key.row * BLOCK, key.column * BLOCK], np.int32)
-        for value in touched:
-            pieces = self._pieces.setdefault(value, {})
-            pixels = np.argwhere(new == value).astype(np.int32) + origin
-            piece_key = PieceKey(key, value)
-            if len(pixels):
-                pieces[piece_key] = Piece(key.plane, pixels)
-            else:
-                pieces.pop(piece_key, None)
-        return {PieceKey(key, value) for value in touched}
+        `side` divides that of a chunk.
+        """
+        painted = np.zeros(shape, np.bool_)
+        n = self._side // side
+        for at, values in self._slabs.get(slab, {}).items():
+            blocks = values.reshape((n, side) * self.convolved)
+            any_in_block = np.asarray(blocks.any(axis=tuple(range(1, blocks.ndim, 2))))
+            chunk = Box(slab.source, tuple(i * n for i in at), tuple((i + 1) * n for i in at))
+            shared = chunk.clip(shape)
+            painted[shared.slices] = any_in_block[shared.within(chunk).slices]
+        return painted
+
+    # --- inside --------------------------------------------------------------------------
+
+    def _parts(self, box: Box) -> Iterator[tuple[Slab, Box, tuple[int, ...]]]:
+        """The slabs of `box`; what it holds of each; index of that in an array of `box`."""
+        if box.empty:
+            return
+        first = box.start[: box.ndim - self.convolved]
+        for slab in Slab.all_of(box, self.convolved):
+            index = tuple(i - f for i, f in zip(slab.index, first, strict=True))
+            yield slab, box.last(self.convolved), index
+
+    def _box(self, slab: Slab, at: tuple[int, ...]) -> Box:
+        return slab.box([i * self._side for i in at], [(i + 1) * self._side for i in at])
+
+    def _touched(self, chunks: _Chunks, part: Box) -> Iterator[tuple[int, ...]]:
+        """Which of these chunks `part` touches."""
+        ranges = self._ranges(part)
+        if np.prod([len(r) for r in ranges]) <= len(chunks):
+            return (at for at in product(*ranges) if at in chunks)
+        return (at for at in chunks if all(i in r for i, r in zip(at, ranges, strict=True)))
+
+    def _write(self, slab: Slab, part: Box, values: Labels) -> Box | None:
+        chunks = self._slabs.get(slab)
+        if chunks is None:
+            if not values.any():
+                return None  # the usual case of a scan: nothing there, nothing known
+            chunks = self._slabs[slab] = {}
+        changed: Box | None = None
+        for at in product(*self._ranges(part)):
+            chunk = self._box(slab, at).last(self.convolved)
+            shared = chunk.intersect(part)
+            found = self._write_chunk(
+                chunks, at, shared.within(chunk).slices, values[shared.within(part).slices]
+            )
+            if found is not None:
+                start, stop = found
+                box = slab.box(start, stop).shift((0,) * len(slab.index) + shared.start)
+                changed = box if changed is None else changed.hull(box)
+        if not chunks:
+            del self._slabs[slab]
+        return changed
+
+    def _write_chunk(
+        self, chunks: _Chunks, at: tuple[int, ...], inside: tuple[slice, ...], new: Labels
+    ) -> tuple[list[int], list[int]] | None:
+        """Write a part of a chunk; the bounds of what changed, counted in that part."""
+        chunk = chunks.get(at)
+        if chunk is None:
+            if not new.any():
+                return None
+            chunk = chunks[at] = np.zeros((self._side,) * self.convolved, np.uint8)
+        differs = chunk[inside] != new
+        if not differs.any():
+            return None
+        self._counts += np.bincount(new[differs], minlength=MAX_CLASSES + 1)
+        self._counts -= np.bincount(chunk[inside][differs], minlength=MAX_CLASSES + 1)
+        self._counts[0] = 0
+        chunk[inside] = new
+        if not chunk.any():
+            del chunks[at]
+        pixels = np.nonzero(differs)
+        return [int(p.min()) for p in pixels], [int(p.max()) + 1 for p in pixels]
+
+    def _ranges(self, part: Box) -> list[range]:
+        """Indices of the chunks that a box touches, by axis."""
+        ends = zip(part.start, part.stop, strict=True)
+        return [range(a // self._side, (b - 1) // self._side + 1) for a, b in ends]

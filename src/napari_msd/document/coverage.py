@@ -1,15 +1,15 @@
 """Which parts of an image are segmented, and which network segmented each.
 
-Rectangles of one plane never overlap, so that areas simply add up.
+Boxes never overlap, so that sizes simply add up.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import prod
 
-if TYPE_CHECKING:
-    from napari_msd.core.planes import PlaneKey, Region
+from napari_msd.core.box import Box
+from napari_msd.core.space import Slab
 
 
 @dataclass(frozen=True)
@@ -59,53 +59,49 @@ class Completeness:
 
 
 class Coverage:
-    """Remembers which network predicted which rectangle.
+    """Remembers which network predicted which box of an image.
 
     Parameters
     ----------
-    n_planes
-        Planes of the image.
-    plane_shape
-        (Y, X) of each.
+    n_slabs
+        Slabs (planes, or volumes) of the image.
+    slab_shape
+        Lengths of the axes that the network convolves over, of each.
     """
 
-    def __init__(self, n_planes: int, plane_shape: tuple[int, int]) -> None:
-        self._n_planes, self._plane_shape = n_planes, plane_shape
-        self._plane_pixels = plane_shape[0] * plane_shape[1]
-        self._planes: dict[PlaneKey, list[tuple[Region, str]]] = {}
+    def __init__(self, n_slabs: int, slab_shape: tuple[int, ...]) -> None:
+        self._n_slabs, self._slab_shape = n_slabs, slab_shape
+        self._slabs: dict[Slab, list[tuple[Box, str]]] = {}
 
-    def write(self, plane: PlaneKey, region: Region, network: str) -> None:
-        """`network` has predicted `region`, which lies inside the plane."""
+    def write(self, box: Box, network: str) -> None:
+        """`network` has predicted `box`, which lies inside one slab."""
+        slab = Slab.of(box, len(self._slab_shape))
         kept = [
-            (part, other)
-            for old, other in self._planes.get(plane, [])
-            for part in old.without(region)
+            (part, other) for old, other in self._slabs.get(slab, []) for part in old.without(box)
         ]
-        self._planes[plane] = [*kept, (region, network)]
+        self._slabs[slab] = [*kept, (box, network)]
 
     def fresh(self) -> Coverage:
         """One for the same image, of which nothing is segmented."""
-        return Coverage(self._n_planes, self._plane_shape)
+        return Coverage(self._n_slabs, self._slab_shape)
 
     @property
     def empty(self) -> bool:
         """Whether nothing is segmented."""
-        return not self._planes
+        return not self._slabs
 
     @property
     def completeness(self) -> Completeness:
         """How much is segmented now."""
-        areas = {
-            plane: sum(part.area for part, _ in parts) for plane, parts in self._planes.items()
-        }
-        full = sum(area == self._plane_pixels for area in areas.values())
-        total = self._n_planes * self._plane_pixels
+        sizes = [sum(part.size for part, _ in parts) for parts in self._slabs.values()]
+        slab_size = prod(self._slab_shape)
+        full, total = sizes.count(slab_size), self._n_slabs * slab_size
         return Completeness(
-            self._n_planes,
-            self._n_planes - len(areas),
-            len(areas) - full,
-            1 - sum(areas.values()) / total if total else 0.0,
-            len({network for parts in self._planes.values() for _, network in parts}),
+            self._n_slabs,
+            self._n_slabs - len(sizes),
+            len(sizes) - full,
+            1 - sum(sizes) / total if total else 0.0,
+            len({network for parts in self._slabs.values() for _, network in parts}),
         )
 
 

@@ -1,20 +1,22 @@
-"""The strokes as the trainer knows them, and what changed since.
+"""The annotation as the trainer knows it, and what changed since.
 
 napari tells where a brush painted, but not what undo, redo or a script changed. So
-whoever suspects a change hands the present values of a rectangle to `StrokeSnapshot`,
+whoever suspects a change hands the present values of a box to `AnnotationSnapshot`,
 which compares them with what it remembers and answers with the difference, ready to
-be sent. Only blocks that hold strokes are stored: the memory follows the strokes,
-never the image.
+be sent.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_msd.core.planes import PlaneKey, Region
+from napari_msd.core.box import Box
+from napari_msd.core.planes import PlaneKey, Region, box_of, plane_and_region
 from napari_msd.core.settings import MAX_CLASSES
+from napari_msd.document.annotation import Annotation, Labels
 from napari_msd.trainer.messages import StrokeBlock
 
 if TYPE_CHECKING:
@@ -22,117 +24,69 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BLOCK = 128
-"""Side of a stored block in pixels: small enough that one brush step touches few bytes."""
 
-_Index = tuple[int, int]
+@dataclass(frozen=True)
+class Painted:
+    """Values, uint8 of the shape of `box`, that its pixels have now."""
+
+    box: Box
+    values: Labels
 
 
-class StrokeSnapshot:
-    """Sparse, block-wise memory of painted values.
+class AnnotationSnapshot:
+    """What is known of the annotation of one source.
 
     Parameters
     ----------
-    plane_shape
-        (Y, X) of every plane; values outside it are not looked at.
+    shape
+        Of the source; values outside it are not looked at.
+    convolved
+        How many of its last axes the network convolves over.
 
     Notes
     -----
-    The cost of `compare` follows the size of the rectangle compared, never that of
-    the image. Counts of painted pixels are kept by difference.
+    The cost of `compare` follows the size of the box compared, never that of the image.
     """
 
-    def __init__(self, plane_shape: tuple[int, int]) -> None:
-        self.plane_shape = plane_shape
-        self._planes: dict[PlaneKey, dict[_Index, NDArray[np.uint8]]] = {}
-        self._counts = np.zeros(MAX_CLASSES + 1, np.int64)
+    def __init__(self, shape: tuple[int, ...], convolved: int = 2) -> None:
+        self.shape = shape
+        self.annotation = Annotation(convolved)
         self.unusable = False
         """Whether a value that cannot be a class (negative, above 255) was met."""
 
-    # --- what is known -----------------------------------------------------------------
-
-    @property
-    def counts(self) -> dict[int, int]:
-        """Painted pixels per class value, for those that have any."""
-        values = np.flatnonzero(self._counts[1:]) + 1
-        return {int(v): int(self._counts[v]) for v in values}
-
-    @property
-    def planes(self) -> list[PlaneKey]:
-        """Planes that have, or had, strokes."""
-        return list(self._planes)
-
-    def blocks(self) -> list[StrokeBlock]:
-        """Everything painted, block by block: what a new session has to be told."""
-        return [
-            StrokeBlock(plane, self._block_region(index), block.copy())
-            for plane, blocks in self._planes.items()
-            for index, block in blocks.items()
-            if block.any()
-        ]
-
-    def where(self, value: int) -> Iterator[tuple[PlaneKey, NDArray[np.intp], NDArray[np.intp]]]:
-        """(plane, rows, columns) of the pixels painted with `value`."""
-        for plane, blocks in self._planes.items():
-            for index, block in blocks.items():
-                rows, columns = np.nonzero(block == value)
-                if len(rows):
-                    region = self._block_region(index)
-                    yield plane, rows + region.top, columns + region.left
-
-    def read(self, plane: PlaneKey, region: Region) -> NDArray[np.uint8]:
-        """Remembered values of a rectangle."""
-        out = np.zeros(region.shape, np.uint8)
-        for index, part in self._overlaps(plane, region):
-            block, whole = self._planes[plane][index], self._block_region(index)
-            out[_inside(part, region)] = block[_inside(part, whole)]
-        return out
-
-    # --- what changed ------------------------------------------------------------------
-
-    def compare(
-        self, plane: PlaneKey, region: Region, values: NDArray[np.generic]
-    ) -> StrokeBlock | None:
-        """Take note of the present `values` of a rectangle.
+    def compare(self, box: Box, values: NDArray[np.generic]) -> Painted | None:
+        """Take note of the present `values` of a box.
 
         Parameters
         ----------
-        plane, region
-            Where; clipped to the plane.
+        box
+            Where; clipped to the source.
         values
-            Integers of ``region.shape``. What cannot be a class (negative, above 255)
+            Integers of ``box.shape``. What cannot be a class (negative, above 255)
             counts as not painted and sets `unusable`.
 
         Returns
         -------
-        StrokeBlock or None
-            The smallest rectangle that holds every changed pixel, or ``None``.
+        Painted or None
+            The smallest box that holds every changed pixel, with copies of its values, or
+            ``None``.
         """
-        clipped = region.clip(self.plane_shape)
+        clipped = box.clip(self.shape)
         if clipped.empty:
             return None
-        values = values[_inside(clipped, region)]
-        known = plane in self._planes and any(True for _ in self._overlaps(plane, clipped))
-        if not known and not values.any():
-            return None  # the usual case of a scan: nothing there, nothing known
-        new = self._to_uint8(values)
-        changed = new != self.read(plane, clipped) if known else new != 0
-        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-        if not len(rows):
+        new = self._to_uint8(values[clipped.within(box).slices])
+        changed = self.annotation.write(clipped, new)
+        if changed is None:
             return None
-        box = Region(
-            clipped.top + int(rows[0]),
-            clipped.left + int(columns[0]),
-            clipped.top + int(rows[-1]) + 1,
-            clipped.left + int(columns[-1]) + 1,
-        )
-        inner = new[_inside(box, clipped)].copy()  # never a view of the layer
-        self._counts += np.bincount(inner.ravel(), minlength=MAX_CLASSES + 1)
-        self._counts -= np.bincount(self.read(plane, box).ravel(), minlength=MAX_CLASSES + 1)
-        self._store(plane, box, inner)
-        return StrokeBlock(plane, box, inner)
+        return Painted(changed, new[changed.within(clipped).slices].copy())
 
-    def _to_uint8(self, values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    def painted(self) -> Iterator[Painted]:
+        """Everything painted: what a new trainer has to be told."""
+        for box, values in self.annotation.chunks():
+            inside = box.clip(self.shape)
+            yield Painted(inside, values[inside.within(box).slices])
+
+    def _to_uint8(self, values: NDArray[np.generic]) -> Labels:
         if values.dtype == np.uint8:
             return values.astype(np.uint8, copy=False)
         if values.dtype == np.bool_:
@@ -143,39 +97,66 @@ class StrokeSnapshot:
             integers = np.where((integers > MAX_CLASSES) | (integers < 0), 0, integers)
         return integers.astype(np.uint8)
 
-    def _store(self, plane: PlaneKey, box: Region, values: NDArray[np.uint8]) -> None:
-        blocks = self._planes.setdefault(plane, {})
-        for index in _indices(box):
-            whole = self._block_region(index)
-            part = whole.intersect(box)
-            block = blocks.get(index)
-            if block is None:
-                new = values[_inside(part, box)]
-                if not new.any():
-                    continue
-                block = blocks[index] = np.zeros(whole.shape, np.uint8)
-            block[_inside(part, whole)] = values[_inside(part, box)]
 
-    def _overlaps(self, plane: PlaneKey, region: Region) -> Iterator[tuple[_Index, Region]]:
-        blocks = self._planes.get(plane, {})
-        for index in _indices(region):
-            if index in blocks:
-                yield index, self._block_region(index).intersect(region)
+class StrokeSnapshot:
+    """`AnnotationSnapshot` for a viewer that speaks of planes and rectangles.
 
-    def _block_region(self, index: _Index) -> Region:
-        top, left = index[0] * BLOCK, index[1] * BLOCK
-        return Region(top, left, top + BLOCK, left + BLOCK).clip(self.plane_shape)
+    Parameters
+    ----------
+    plane_shape
+        (Y, X) of every plane; values outside it are not looked at.
+    """
 
+    def __init__(self, plane_shape: tuple[int, int]) -> None:
+        self.plane_shape = plane_shape
+        self._snapshot = AnnotationSnapshot(plane_shape)
 
-def _indices(region: Region) -> Iterator[_Index]:
-    for row in range(region.top // BLOCK, (region.bottom - 1) // BLOCK + 1):
-        for column in range(region.left // BLOCK, (region.right - 1) // BLOCK + 1):
-            yield row, column
+    @property
+    def unusable(self) -> bool:
+        """Whether a value that cannot be a class (negative, above 255) was met."""
+        return self._snapshot.unusable
 
+    @unusable.setter
+    def unusable(self, unusable: bool) -> None:
+        self._snapshot.unusable = unusable
 
-def _inside(part: Region, whole: Region) -> tuple[slice, slice]:
-    """Index of `part` in an array that covers `whole`."""
-    return (
-        slice(part.top - whole.top, part.bottom - whole.top),
-        slice(part.left - whole.left, part.right - whole.left),
-    )
+    @property
+    def counts(self) -> dict[int, int]:
+        """Painted pixels per class value, for those that have any."""
+        return self._snapshot.annotation.counts
+
+    @property
+    def planes(self) -> list[PlaneKey]:
+        """Planes that have strokes."""
+        return sorted(slab.index for slab in self._snapshot.annotation.slabs)
+
+    def blocks(self) -> list[StrokeBlock]:
+        """Everything painted, block by block: what a new session has to be told."""
+        return [
+            self._block(Painted(box, values)) for box, values in self._snapshot.annotation.chunks()
+        ]
+
+    def where(self, value: int) -> Iterator[tuple[PlaneKey, NDArray[np.intp], NDArray[np.intp]]]:
+        """(plane, rows, columns) of the pixels painted with `value`."""
+        for slab, pixels in self._snapshot.annotation.where(value):
+            yield slab.index, *pixels.T
+
+    def read(self, plane: PlaneKey, region: Region) -> Labels:
+        """Remembered values of a rectangle."""
+        return self._snapshot.annotation.read(box_of(plane, region)).reshape(region.shape)
+
+    def compare(
+        self, plane: PlaneKey, region: Region, values: NDArray[np.generic]
+    ) -> StrokeBlock | None:
+        """As `AnnotationSnapshot.compare`."""
+        box = box_of(plane, region)
+        self._snapshot.shape = (*box.stop[:-2], *self.plane_shape)
+        found = self._snapshot.compare(box, values.reshape(box.shape))
+        return self._block(found) if found is not None else None
+
+    def _block(self, painted: Painted) -> StrokeBlock:
+        plane, region = plane_and_region(painted.box)
+        inside = region.clip(self.plane_shape)
+        values = painted.values.reshape(region.shape)
+        part = inside.shift(-region.top, -region.left)
+        return StrokeBlock(plane, inside, values[part.slices])

@@ -1,29 +1,31 @@
 """Which painted pixels are kept from training, to measure the IoU on them.
 
-The split is a pure function of (seed, block, class). It needs no memory, so it is the same
+The split is a pure function of (seed, source, block, class). It needs no memory, so it is the same
 after strokes are sent again: another device, an earlier checkpoint, a restarted trainer, a
 session opened again. No pixel that was ever trained on is ever measured on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.planes import PlaneKey, Region
-from napari_msd.document.annotation import BLOCK, BlockKey, Labels, Piece, StrokeStore
+from napari_msd.core.box import Box
+from napari_msd.document.annotation import Annotation, Labels
+from napari_msd.document.pieces import BLOCK, Amount, Piece, Pieces
 
 _TURN = 1 << 32
-_ROW, _COLUMN = 3242174889, 2447445414
-"""Steps, in parts of `_TURN`, from a block to the one below and to the one on its right.
+_STEPS = {2: (3242174889, 2447445414), 3: (3518319155, 2882110345, 2360945575)}
+"""By number of axes: steps, in parts of `_TURN`, from a block to its neighbour along each axis.
 
-They are 1/g and 1/g² for g³ = g + 1. Their multiples spread evenly over a turn (M. Roberts,
-*The unreasonable effectiveness of quasirandom sequences*, 2018): along any stroke the share
-of held-out blocks is close to the one asked for, and up to a share of 0.24 no two neighbours
-in a row or column are both held out.
+They are 1/g, 1/g², ... for g^(d + 1) = g + 1 in d axes. Their multiples spread evenly over a turn
+(M. Roberts, *The unreasonable effectiveness of quasirandom sequences*, 2018): along any stroke the
+share of held-out blocks is close to the one asked for, and in 2-D, up to a share of 0.24, no two
+neighbours in a row or column are both held out.
 """
 
 _CELL = 4
@@ -31,8 +33,8 @@ _CELL = 4
 
 
 @dataclass(frozen=True)
-class _Pieces:
-    """The two sides of one class, as they were at a revision of the strokes."""
+class _Sides:
+    """The two sides of one class, as they were at a revision of the annotation."""
 
     revision: int
     training: list[Piece]
@@ -42,11 +44,11 @@ class _Pieces:
 
 
 class ValidationSplit:
-    """The split of a `StrokeStore` into pixels to train on and pixels to measure on.
+    """The split of an annotation into pixels to train on and pixels to measure on.
 
     Parameters
     ----------
-    strokes
+    annotation
         What is painted.
     fraction
         Share of the blocks to hold out for each class, 0..0.5.
@@ -60,35 +62,53 @@ class ValidationSplit:
     checkerboard. Its white cells are spare: they are trained on while their class has no
     other pixels. A dab wider than a cell always has both.
 
-    The same blocks are held out in all planes: a neighbouring slice, often nearly the same
-    image, would otherwise give the answer away.
+    The same blocks are held out in all slabs of all sources: a neighbouring slice, or another
+    recording of the same field, would otherwise give the answer away.
     """
 
-    def __init__(self, strokes: StrokeStore, fraction: float, seed: int) -> None:
-        self._strokes = strokes
+    def __init__(self, annotation: Annotation, fraction: float, seed: int) -> None:
+        self._annotation = annotation
+        self._all = Pieces(annotation)
+        self._steps = np.array(_STEPS[annotation.convolved], np.int64)
         self._threshold = round(fraction * _TURN)
         self._seed = seed
         self._offsets: dict[int, int] = {}
-        self._known: dict[int, _Pieces] = {}
-        self._blocks: dict[BlockKey, tuple[Labels, frozenset[int], Labels]] = {}
+        self._known: dict[int, _Sides] = {}
 
-    def holds_out(self, row: int, column: int, value: int) -> bool:
-        """Whether the block in this row and column of blocks is held out for class `value`."""
-        at = self._offset(value) + row * _ROW + column * _COLUMN
+    def holds_out(self, block: tuple[int, ...], value: int) -> bool:
+        """Whether a block is held out for class `value`.
+
+        Parameters
+        ----------
+        block
+            Its index along the convolved axes, in blocks; the same in all slabs of all sources.
+        value
+            Class value.
+        """
+        at = self._offset(value) + int(np.dot(block, self._steps))
         return at % _TURN < self._threshold
+
+    def pieces(self, value: int) -> list[Piece]:
+        """All pieces of class `value`, in the order in which they were first painted."""
+        return self._all.of(value)
+
+    @property
+    def amount(self) -> Amount:
+        """How much is painted, held out or not."""
+        return self._all.amount
 
     def training(self, value: int) -> list[Piece]:
         """Pieces of class `value` to train on; empty only if nothing of it may be trained on."""
-        return self._pieces(value).training
+        return self._sides(value).training
 
     def measured(self, value: int) -> list[Piece]:
         """Held-out pieces of class `value`: never trained on."""
-        return self._pieces(value).measured
+        return self._sides(value).measured
 
     @property
     def classes(self) -> list[int]:
         """Class values that can be trained on, ascending."""
-        return [value for value in self._strokes.classes if self.training(value)]
+        return [value for value in self._annotation.classes if self.training(value)]
 
     @property
     def unmeasured(self) -> dict[int, int]:
@@ -96,14 +116,36 @@ class ValidationSplit:
         if not self._threshold:
             return {}
         return {
-            value: len(self._strokes.pieces(value))
-            for value in self._strokes.classes
+            value: len(self.pieces(value))
+            for value in self._annotation.classes
             if not self.measured(value)
         }
 
-    def training_labels(self, plane: PlaneKey, region: Region) -> Labels:
-        """Painted values of `region` that may be trained on, uint8 of its shape, 0 elsewhere."""
-        return self._strokes.read(plane, region, self._training_block)
+    def training_labels(self, box: Box) -> Labels:
+        """Painted values of `box` that may be trained on, uint8 of its shape, 0 elsewhere."""
+        labels = self._annotation.read(box)
+        part = box.last(self._annotation.convolved)
+        if not self._threshold:
+            return labels
+        for value in (int(v) for v in np.flatnonzero(np.bincount(labels.ravel())) if v):
+            hidden = self._held_out(part, value)
+            if self._sides(value).spare:
+                hidden &= _black(part)
+            labels[(labels == value) & hidden] = 0
+        return labels
+
+    def _held_out(self, part: Box, value: int) -> npt.NDArray[np.bool_]:
+        """Which pixels of a box along the convolved axes lie in blocks held out for a class."""
+        blocks = [np.arange(a, b) // BLOCK for a, b in zip(part.start, part.stop, strict=True)]
+        first = [int(along[0]) for along in blocks]
+        turns = [
+            step * np.arange(along[0], along[-1] + 1)
+            for along, step in zip(blocks, self._steps, strict=True)
+        ]
+        at = _sum_over_grid(turns) + self._offset(value)
+        inside = [along - start for along, start in zip(blocks, first, strict=True)]
+        held: npt.NDArray[np.bool_] = (at % _TURN < self._threshold)[np.ix_(*inside)]
+        return held
 
     def _offset(self, value: int) -> int:
         offset = self._offsets.get(value)
@@ -112,54 +154,39 @@ class ValidationSplit:
             offset = self._offsets[value] = int.from_bytes(digest, "little")
         return offset
 
-    def _pieces(self, value: int) -> _Pieces:
+    def _sides(self, value: int) -> _Sides:
         known = self._known.get(value)
-        if known is None or known.revision != self._strokes.revision:
+        if known is None or known.revision != self._annotation.revision:
             training: list[Piece] = []
             held_out: list[Piece] = []
-            for key, piece in self._strokes.pieces(value).items():
-                held = self.holds_out(key.block.row, key.block.column, value)
-                (held_out if held else training).append(piece)
+            for piece in self.pieces(value):
+                (held_out if self.holds_out(piece.block, value) else training).append(piece)
             measured = [part for piece in held_out if (part := _cells(piece, black=True))]
             spare = not training
             if spare:
                 training = [part for piece in held_out if (part := _cells(piece, black=False))]
-            known = _Pieces(self._strokes.revision, training, measured, spare)
+            known = _Sides(self._annotation.revision, training, measured, spare)
             self._known[value] = known
         return known
 
-    def _training_block(self, key: BlockKey, block: Labels) -> Labels:
-        """A block without the pixels that may not be trained on."""
-        values = [int(value) for value in np.unique(block) if value]
-        held = [value for value in values if self.holds_out(key.row, key.column, value)]
-        if not held:
-            return block
-        spare = frozenset(value for value in held if self._pieces(value).spare)
-        known = self._blocks.get(key)
-        if known is not None and known[0] is block and known[1] == spare:
-            return known[2]
-        allowed = block.copy()
-        for value in held:
-            hidden = block == value
-            if value in spare:
-                hidden &= _BLACK
-            allowed[hidden] = 0
-        self._blocks[key] = (block, spare, allowed)
-        return allowed
 
-
-def _checkerboard() -> npt.NDArray[np.bool_]:
-    cells = np.arange(BLOCK) // _CELL
-    black: npt.NDArray[np.bool_] = (cells[:, None] + cells[None, :]) % 2 == 0
+def _black(part: Box) -> npt.NDArray[np.bool_]:
+    """Pixels of a box along the convolved axes that are measured on, where they are held out."""
+    cells = [np.arange(a, b) // _CELL for a, b in zip(part.start, part.stop, strict=True)]
+    black: npt.NDArray[np.bool_] = _sum_over_grid(cells) % 2 == 0
     return black
 
 
-_BLACK = _checkerboard()
-"""Pixels of a held-out block that are measured on."""
+def _sum_over_grid(along: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Sums of one value per axis, at every point of the grid that the axes span."""
+    total = along[0]
+    for more in along[1:]:
+        total = np.add.outer(total, more)
+    return total
 
 
 def _cells(piece: Piece, *, black: bool) -> Piece | None:
     """The part of a piece on the black (measured) or the white (spare) cells, if any."""
-    rows, columns = (piece.pixels % BLOCK).T
-    pixels = piece.pixels[_BLACK[rows, columns] == black]
-    return Piece(piece.plane, pixels) if len(pixels) else None
+    there = (piece.pixels // _CELL).sum(axis=1) % 2 == 0
+    pixels = piece.pixels[there == black]
+    return Piece(piece.slab, pixels) if len(pixels) else None

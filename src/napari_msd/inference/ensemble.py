@@ -8,12 +8,12 @@ either (docs/learning.md).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.planes import Region
+from napari_msd.core.box import Box
 from napari_msd.inference.features import PixelFeatures, PlaneCache, tiles_of_plane
 from napari_msd.inference.normalisation import Pixels, Plane
 from napari_msd.trees import Forest
@@ -44,31 +44,31 @@ class Trees:
         self.forest = forest
         self.values = tuple(int(value) for value in values)
         self.features = features
-        self._cache = PlaneCache[Region, Pixels](ANSWER_BYTES)
+        self._cache = PlaneCache[Box, Pixels](ANSWER_BYTES)
 
-    def probabilities(self, plane: Plane, region: Region) -> Pixels:
-        """Of each class of `values` in `region`: (k, rows, columns) float32.
+    def probabilities(self, plane: Plane, box: Box) -> Pixels:
+        """Of each class of `values` in `box`: (k, rows, columns) float32.
 
         Parameters
         ----------
         plane
-            The whole plane as it is in the image, (C, Y, X).
-        region
-            Rectangle to answer for.
+            The whole slab as it is in the image, (C, Y, X).
+        box
+            What to answer for, along the slab's axes; axes before these are not looked at.
         """
-        out = np.empty((len(self.values), *region.shape), np.float32)
-        for tile in tiles_of_plane(plane, region):
-            part = tile.intersect(region)
-            there = part.shift(-region.top, -region.left).slices
-            inner = part.shift(-tile.top, -tile.left).slices
+        box = replace(box.last(plane.ndim - 1), source=0)  # the slab is the array, whosever it is
+        out = np.empty((len(self.values), *box.shape), np.float32)
+        for tile in tiles_of_plane(plane, box):
+            part = tile.intersect(box)
+            there, inner = part.within(box).slices, part.within(tile).slices
             out[(slice(None), *there)] = self._tile(plane, tile)[(slice(None), *inner)]
         return out
 
     def at(self, plane: Plane, pixels: npt.NDArray[np.int32]) -> Numbers:
-        """Of each class of `values` at single pixels (n, 2), (Y, X) in the plane: (k, n)."""
+        """Of each class of `values` at single pixels (n, 2), (Y, X) in the slab: (k, n)."""
         return self.forest.probabilities(self.features.at(plane, pixels).T)
 
-    def _tile(self, plane: Plane, tile: Region) -> Pixels:
+    def _tile(self, plane: Plane, tile: Box) -> Pixels:
         known = self._cache.get(plane, tile)
         if known is None:
             features = self.features.tile(plane, tile)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_msd.core.planes import Region, whole
+from napari_msd.core.box import Box
 from napari_msd.inference.normalisation import AnyNormalisation, Pixels, Plane
 from napari_msd.inference.responses import REACH, filter_responses, n_responses
 from napari_msd.inference.tiles import tiles_of
@@ -81,8 +81,8 @@ class PixelFeatures:
     def __init__(self, bank: MSDNet, normalisation: AnyNormalisation) -> None:
         self.bank = bank
         self.normalisation = normalisation
-        self._cache = PlaneCache[Region, Pixels](FEATURE_BYTES)
-        self._rows = PlaneCache[tuple[Region, bytes], npt.NDArray[np.float32]](ROW_BYTES)
+        self._cache = PlaneCache[Box, Pixels](FEATURE_BYTES)
+        self._rows = PlaneCache[tuple[Box, bytes], npt.NDArray[np.float32]](ROW_BYTES)
 
     def count(self, channels: int) -> int:
         """Features of each pixel of an image of so many channels."""
@@ -90,41 +90,38 @@ class PixelFeatures:
         raw = channels if channels > 1 else 0
         return n_responses(filtered) + raw + self.bank.n_classes
 
-    def tile(self, plane: Plane, tile: Region) -> Pixels:
+    def tile(self, plane: Plane, tile: Box) -> Pixels:
         """Features of one tile of `tiles_of_plane`: (count, rows, columns) float32.
 
         They equal those of the plane computed at once. Not to be written to.
         """
         known = self._cache.get(plane, tile)
         if known is None:
-            halo = max(self.bank.receptive_radius, REACH)
-            read = tile.grow(halo).intersect(whole((plane.shape[1], plane.shape[2])))
+            halo = (max(self.bank.receptive_radius, REACH),) * tile.ndim
+            read = tile.grow(halo).clip(plane.shape[1:])
             pixels = self.normalisation.for_plane(plane).apply(plane[(slice(None), *read.slices)])
-            inner = tile.shift(-read.top, -read.left)
-            known = np.ascontiguousarray(self.of(pixels)[(slice(None), *inner.slices)])
+            inner = tile.within(read).slices
+            known = np.ascontiguousarray(self.of(pixels)[(slice(None), *inner)])
             self._cache.put(plane, tile, known, known.nbytes)
         return known
 
     def at(self, plane: Plane, pixels: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """Features of single pixels, (n, count) float32; `pixels` is (n, 2), (Y, X) in the plane.
+        """Features of single pixels, (n, count) float32; `pixels` is (n, 2), (Y, X) in the slab.
 
         They are kept apart from whole tiles: painted pixels are asked for again and again,
         on more planes than there is memory for tiles. Not to be written to.
         """
-        (top, left), (bottom, right) = pixels.min(axis=0), pixels.max(axis=0) + 1
-        box = Region(int(top), int(left), int(bottom), int(right))
+        start, stop = pixels.min(axis=0).tolist(), (pixels.max(axis=0) + 1).tolist()
+        box = Box(0, tuple(start), tuple(stop))
         key = box, blake2b(pixels.tobytes(), digest_size=16).digest()
         known = self._rows.get(plane, key)
         if known is None:
             known = np.empty((len(pixels), self.count(len(plane))), np.float32)
-            rows, columns = pixels.T
             for tile in tiles_of_plane(plane, box):
-                inside = (rows >= tile.top) & (rows < tile.bottom)
-                inside &= (columns >= tile.left) & (columns < tile.right)
+                inside = ((pixels >= tile.start) & (pixels < tile.stop)).all(axis=1)
                 if inside.any():
-                    features = self.tile(plane, tile)
-                    at = features[:, rows[inside] - tile.top, columns[inside] - tile.left]
-                    known[inside] = at.T
+                    there = (pixels[inside] - tile.start).T
+                    known[inside] = self.tile(plane, tile)[(slice(None), *there)].T
             self._rows.put(plane, key, known, known.nbytes)
         return known
 
@@ -139,10 +136,10 @@ class PixelFeatures:
         return np.concatenate([filter_responses(filtered), *raw, maps])
 
 
-def tiles_of_plane(plane: Plane, region: Region) -> list[Region]:
-    """The tiles that features are computed for, as far as `region` touches them.
+def tiles_of_plane(plane: Plane, box: Box) -> list[Box]:
+    """The tiles that features are computed for, as far as `box` touches them.
 
-    They depend on the plane's shape only, so that each is computed once.
+    They depend on the slab's shape only, so that each is computed once.
     """
-    tiles = tiles_of(whole((plane.shape[1], plane.shape[2])), TILE)
-    return [tile for tile in tiles if not tile.intersect(region).empty]
+    tiles = tiles_of(Box.whole(box.source, plane.shape[1:]), TILE)
+    return [tile for tile in tiles if not tile.intersect(box).empty]

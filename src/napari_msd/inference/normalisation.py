@@ -19,7 +19,7 @@ from napari_msd.core.errors import ImageError
 
 Pixels = npt.NDArray[np.float32]
 Plane = npt.NDArray[np.generic]
-"""A plane's pixels as they are in the image, (C, Y, X)."""
+"""A slab's pixels as they are in the image: channels first, then the convolved axes, (C, Y, X)."""
 
 MEASURED = 2**20
 """About so many pixels of a plane are enough to know its mean and spread."""
@@ -42,9 +42,12 @@ _EXTREMES = 0.001
 """This share of the pixels at either end may be hot or dead; the deviation does not see them."""
 
 
-def channels_first(pixels: npt.NDArray[np.generic]) -> Plane:
-    """(Y, X) or (Y, X, C) pixels as (C, Y, X), a view."""
-    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+def channels_first(pixels: npt.NDArray[np.generic], convolved: int = 2) -> Plane:
+    """Pixels of a slab, (Y, X) or (Y, X, C), as (C, Y, X), a view.
+
+    `convolved` is the number of axes that are no channels.
+    """
+    return pixels[None] if pixels.ndim == convolved else np.moveaxis(pixels, -1, 0)
 
 
 def require_channels(plane: Plane, channels: int) -> None:

@@ -1,4 +1,4 @@
-"""Class probabilities and labels of any rectangle of a plane, exact at its seams."""
+"""Class probabilities and labels of any box, exact at its seams."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from napari_msd.core.box import Box
 from napari_msd.core.errors import OutOfMemoryError
-from napari_msd.core.planes import Region, whole
 from napari_msd.inference.ensemble import Ensemble
 from napari_msd.inference.normalisation import AnyNormalisation, Normalisation, Plane
 from napari_msd.inference.tiles import tiles_of
@@ -56,111 +56,114 @@ class Predictor:
         """Values that may be predicted, in the order of the network's outputs."""
         self._silenced = torch.from_numpy(~allowed)
 
-    def probabilities(self, plane: Plane, region: Region) -> npt.NDArray[np.float32]:
-        """Softmax over the classes in `region`, float32 (k, rows, columns).
+    def probabilities(self, plane: Plane, box: Box) -> npt.NDArray[np.float32]:
+        """Softmax over the classes in `box`, float32 (k, rows, columns).
 
         Parameters
         ----------
         plane
-            The whole plane as it is in the image, (C, Y, X); only what is needed
+            The whole slab as it is in the image, (C, Y, X); only what is needed
             of it is normalised and moved to the network's device.
-        region
-            Rectangle to predict. The result equals that of predicting the whole
-            plane at once: a halo of the receptive radius is read around it.
+        box
+            What to predict, along the slab's axes; leading axes of length 1, which say where the
+            slab lies in its source, are not looked at. The result equals that of predicting the
+            whole slab at once: a halo of the receptive radius is read around it.
 
         Raises
         ------
         OutOfMemoryError
             If even a small tile does not fit the device's memory.
         """
-        return torch.softmax(self._logits(plane, region), dim=0).cpu().numpy()
+        return torch.softmax(self._logits(plane, box), dim=0).cpu().numpy()
 
-    def labels(self, plane: Plane, region: Region) -> npt.NDArray[np.uint8]:
-        """The most probable class of each pixel of `region`, uint8 annotation values.
+    def labels(self, plane: Plane, box: Box) -> npt.NDArray[np.uint8]:
+        """The most probable class of each pixel of `box`, uint8 annotation values.
 
         Parameters and errors as in `probabilities`.
         """
-        winner = self._logits(plane, region).argmax(dim=0).cpu().numpy()
+        winner = self._logits(plane, box).argmax(dim=0).cpu().numpy()
         labels: npt.NDArray[np.uint8] = self.classes[winner]
         return labels
 
     def labels_and_uncertainty(
-        self, plane: Plane, region: Region, temperature: float
+        self, plane: Plane, box: Box, temperature: float
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """The labels of `region`, and how unsure they are: uint8, 0 (sure) to 255 (a guess).
+        """The labels of `box`, and how unsure they are: uint8, 0 (sure) to 255 (a guess).
 
         `temperature` divides the logits (see `napari_msd.inference.calibration`). Other
         parameters and errors as in `probabilities`.
         """
-        logits = self._logits(plane, region)
+        logits = self._logits(plane, box)
         labels: npt.NDArray[np.uint8] = self.classes[logits.argmax(dim=0).cpu().numpy()]
         return labels, uncertainty_of(logits, temperature).cpu().numpy()
 
     @torch.no_grad()
     def logits_at(
-        self, plane: Plane, patch: Region, pixels: npt.NDArray[np.int32]
+        self, plane: Plane, patch: Box, pixels: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.float32]:
         """Logits at single pixels, (k, n), at the price of a patch around them.
 
         Parameters
         ----------
         plane
-            The whole plane as it is in the image, (C, Y, X).
+            The whole slab as it is in the image, (C, Y, X).
         patch
-            The network sees this much of the plane, and its mirror image beyond.
+            The network sees this much of it, and its mirror image beyond; as `box` above.
         pixels
-            (n, 2), (Y, X) in the plane, all of them in the patch.
+            (n, 2), (Y, X) in the slab, all of them in the patch.
         """
+        patch = patch.last(plane.ndim - 1)
         cut = plane[(slice(None), *patch.slices)]
         normalisation = self._normalisation.for_plane(plane)
-        logits = self._network_logits(cut, whole(patch.shape), normalisation)
-        rows, columns = (pixels - np.array([patch.top, patch.left], np.int32)).T
-        at = logits[:, rows.astype(np.int64), columns.astype(np.int64)]
+        logits = self._network_logits(cut, Box.whole(patch.source, patch.shape), normalisation)
+        inside = (pixels - np.array(patch.start, np.int32)).T.astype(np.int64)
+        at = logits[(slice(None), *inside)]
         if self._ensemble is None:
             return at.cpu().numpy()
         network = torch.softmax(at, dim=0).cpu().numpy()
         answers = self._ensemble.trees.at(plane, pixels)
         return self._ensemble.logits(network, answers, self.classes.tolist(), self.active.tolist())
 
-    def _logits(self, plane: Plane, region: Region) -> Tensor:
-        """(k, rows, columns); on too little memory again in quarters."""
+    def _logits(self, plane: Plane, box: Box) -> Tensor:
+        """(k, rows, columns); on too little memory again in smaller tiles."""
+        box = box.last(plane.ndim - 1)
         try:
-            return self._logits_at_once(plane, region)
+            return self._logits_at_once(plane, box)
         except (OutOfMemoryError, torch.cuda.OutOfMemoryError) as error:
-            side = max(region.shape) // 2
+            side = max(box.shape) // 2
             if side < SMALLEST_TILE:
                 raise OutOfMemoryError(
                     "The device has too little memory for this network; "
                     "choose the CPU, or a preset of smaller depth."
                 ) from error
-        parts = tiles_of(region, side)
+        parts = tiles_of(box, side)
         first = self._logits(plane, parts[0])
-        out = first.new_empty((first.shape[0], *region.shape))
+        out = first.new_empty((first.shape[0], *box.shape))
         for part in parts:
             logits = first if part is parts[0] else self._logits(plane, part)
-            out[(slice(None), *part.shift(-region.top, -region.left).slices)] = logits
+            out[(slice(None), *part.within(box).slices)] = logits
         return out
 
     @torch.no_grad()
-    def _logits_at_once(self, plane: Plane, region: Region) -> Tensor:
-        logits = self._network_logits(plane, region, self._normalisation.for_plane(plane))
+    def _logits_at_once(self, plane: Plane, box: Box) -> Tensor:
+        logits = self._network_logits(plane, box, self._normalisation.for_plane(plane))
         if self._ensemble is None:
             return logits
         network = torch.softmax(logits, dim=0).cpu().numpy()
-        answers = self._ensemble.trees.probabilities(plane, region)
+        answers = self._ensemble.trees.probabilities(plane, box)
         mixed = self._ensemble.logits(network, answers, self.classes.tolist(), self.active.tolist())
         return torch.from_numpy(mixed)
 
     @torch.no_grad()
-    def _network_logits(self, plane: Plane, region: Region, normalisation: Normalisation) -> Tensor:
-        shape = (plane.shape[1], plane.shape[2])
-        read = region.grow(self.network.receptive_radius).intersect(whole(shape))
+    def _network_logits(self, plane: Plane, box: Box, normalisation: Normalisation) -> Tensor:
+        halo = (self.network.receptive_radius,) * box.ndim
+        read = box.grow(halo).clip(plane.shape[1:])
         device = next(self.network.parameters()).device
         pixels = normalisation.apply(plane[(slice(None), *read.slices)])
         image = torch.from_numpy(pixels).to(device)
         logits: Tensor = self.network(image[None])[0]
-        inner = region.shift(-read.top, -read.left)
-        logits = logits[(slice(None), *inner.slices)]
+        logits = logits[(slice(None), *box.within(read).slices)]
         if self._silenced.any():
-            logits = logits.masked_fill(self._silenced.to(device)[:, None, None], float("-inf"))
+            silenced = self._silenced.to(device).reshape(-1, *(1,) * box.ndim)
+            logits = logits.masked_fill(silenced, float("-inf"))
         return logits

@@ -1,39 +1,39 @@
-"""Cutting a rectangle into tiles, nearest to a point first."""
+"""Cutting a box into tiles, nearest to a point first."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import pairwise, product
 
-from napari_msd.core.planes import Region
+from napari_msd.core.box import Box
 
 
-def tiles_of(region: Region, side: int, centre: tuple[float, float] | None = None) -> list[Region]:
-    """Tiles of at most `side` x `side` pixels that cover `region` without overlap.
+def tiles_of(box: Box, side: int, centre: Sequence[float] | None = None) -> list[Box]:
+    """Tiles of at most `side` pixels along each axis that cover `box` without overlap.
 
     Tiles are of nearly equal size, so that no sliver is left over.
 
     Parameters
     ----------
-    region
+    box
         What to cover.
     side
         Largest side of a tile in pixels.
     centre
-        (Y, X): the tile nearest to it comes first; the middle of `region` if not given.
+        One position per axis: the tile nearest to it comes first; the middle of `box` if not
+        given.
     """
-    if region.empty:
+    if box.empty:
         return []
-    rows = _edges(region.top, region.bottom, side)
-    columns = _edges(region.left, region.right, side)
+    edges = [_edges(a, b, side) for a, b in zip(box.start, box.stop, strict=True)]
     tiles = [
-        Region(top, left, bottom, right)
-        for top, bottom in pairwise(rows)
-        for left, right in pairwise(columns)
+        Box(box.source, tuple(a for a, _ in ends), tuple(b for _, b in ends))
+        for ends in product(*map(pairwise, edges))
     ]
-    y, x = centre or ((region.top + region.bottom) / 2, (region.left + region.right) / 2)
+    middle = centre or box.centre
     return sorted(
         tiles,
-        key=lambda t: ((t.top + t.bottom) / 2 - y) ** 2 + ((t.left + t.right) / 2 - x) ** 2,
+        key=lambda tile: sum((a - b) ** 2 for a, b in zip(tile.centre, middle, strict=True)),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_msd.core.planes import PlaneKey
+from napari_msd.core.planes import PlaneKey, box_of
 from napari_msd.core.settings import Settings
 from napari_msd.trainer.connection import Connection
 from napari_msd.trainer.messages import Event, Finished, Measured, StrokeBlock, View
@@ -105,7 +105,8 @@ class TrainerClient:
             if self._connection.session is None:
                 return
             for block in blocks:
-                self._connection.session.strokes.write(block.plane, block.region, block.values)
+                box = box_of(block.plane, block.region)
+                self._connection.session.strokes.write(box, block.values.reshape(box.shape))
             self._connection.request(
                 "strokes", {"blocks": [pack_strokes(block) for block in blocks]}
             )

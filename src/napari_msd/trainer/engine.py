@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from napari_msd.core.errors import BadInputError, ImageError, MSDError
-from napari_msd.core.planes import PlaneKey, whole
+from napari_msd.core.planes import PlaneKey, box_of, whole
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import Slab
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.native import get_threads
 from napari_msd.native.device import choose_device
@@ -118,7 +119,8 @@ class TrainerLoop:
             inside = block.region.intersect(bounds)
             if not inside.empty:
                 part = inside.shift(-block.region.top, -block.region.left)
-                self._trainer.write_strokes(block.plane, inside, block.values[part.slices])
+                box = box_of(block.plane, inside)
+                self._trainer.paint(box, block.values[part.slices].reshape(box.shape))
 
     def _obey_plane(self, plane: list[int], pixels: Any) -> None:
         key = tuple(plane)
@@ -128,14 +130,14 @@ class TrainerLoop:
             return
         try:
             self._require_shape(pixels)
-            trainer.set_plane(key, pixels)
+            trainer.set_pixels(box_of(key, whole(self._plane_shape)), pixels)
         except ImageError as error:
             self._refuse(key, "used", str(error))
             return
         if self._refits:  # another network now, and a restarted trainer has to go on with it
             self._refits = False
             self._sender.send(trainer, now=True)
-        for notice in self._checks.remarks(trainer.planes[key]):
+        for notice in self._checks.remarks(trainer.slabs[Slab(0, key)]):
             self._emit(notice)
 
     def _require_shape(self, pixels: Any) -> None:
@@ -155,7 +157,7 @@ class TrainerLoop:
             return
         if self._all is not None and self._all.plane == key:
             return
-        if learning.on and key in self._trainer.missing_planes():
+        if learning.on and Slab(0, key) in self._trainer.missing():
             return
         if self._comparison is None and (learning.updating or not learning.live):
             raise BadInputError(refusal.sentence)
@@ -253,8 +255,8 @@ class TrainerLoop:
 
     def _compare_next(self, comparison: Comparison) -> bool:
         """Measure one model, once the painted planes are here."""
-        missing = self._trainer.missing_planes() if self._trainer is not None else set()
-        missing -= self._showing.refused.keys()
+        slabs = self._trainer.missing() if self._trainer is not None else set()
+        missing = {slab.index for slab in slabs} - self._showing.refused.keys()
         for plane in missing:
             self._showing.want(plane)
         if missing:

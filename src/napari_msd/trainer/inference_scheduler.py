@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from napari_msd.core.planes import PlaneKey, whole
+from napari_msd.core.planes import PlaneKey, box_of, plane_and_region, whole
+from napari_msd.core.space import Slab
 from napari_msd.inference import tiles_of
 from napari_msd.inference.suggestions import Suggestions
 from napari_msd.trainer.limits import SLOT_SIDE
@@ -39,7 +40,7 @@ class Showing:
         self.refused: dict[PlaneKey, Refusal] = {}
         """Planes that are not to be had; asked for again only after `ask_again`."""
         self._given_up = False
-        self._suggestions = Suggestions((0, 0))
+        self._suggestions = Suggestions({})
         self._survey: deque[Tile] | None = None
         self._surveyed: dict[Tile, int] = {}
 
@@ -54,7 +55,7 @@ class Showing:
         self._once = self._uncertain = False
         self._wanted.clear()
         self.ask_again()
-        self._suggestions = Suggestions(self._plane_shape)
+        self._suggestions = Suggestions({0: self._plane_shape})
         self._survey = None
         self._surveyed.clear()
 
@@ -102,8 +103,9 @@ class Showing:
                 )
             )
             return
-        tiles = tiles_of(whole(self._plane_shape), SLOT_SIDE, self.view.centre)
-        self._survey = deque((plane, tile) for tile in tiles[:MOST_SURVEYED])
+        centre = (*plane, *self.view.centre) if self.view.centre is not None else None
+        tiles = tiles_of(box_of(plane, whole(self._plane_shape)), SLOT_SIDE, centre)
+        self._survey = deque(map(plane_and_region, tiles[:MOST_SURVEYED]))
 
     def stop(self) -> None:
         """Drop what was asked for: the survey, and showing the view once."""
@@ -163,20 +165,21 @@ class Showing:
         if plane in self.refused:
             self._survey = None
             return False
-        if plane not in trainer.planes:
+        if Slab(0, plane) not in trainer.slabs:
             self.want(plane)
             return False
         _, uncertainty = trainer.predictor().labels_and_uncertainty(
-            trainer.planes[plane], region, trainer.temperature
+            trainer.slabs[Slab(0, plane)], box_of(plane, region), trainer.temperature
         )
-        self._suggestions.note(plane, region, uncertainty)
+        self._suggestions.note(box_of(plane, region), uncertainty)
         self._surveyed[self._survey.popleft()] = trainer.weights_shown
         return True
 
     def _suggest(self, trainer: Trainer) -> None:
-        found = self._suggestions.next(trainer.strokes, self.view.plane)
+        shown = Slab(0, self.view.plane) if self.view.plane is not None else None
+        found = self._suggestions.next(trainer.annotation, shown)
         if found is not None:
-            self._emit(LookHere(found.plane, found.region, found.uncertainty))
+            self._emit(LookHere(*plane_and_region(found.box), found.uncertainty))
             return
         self._emit(
             Notice(
@@ -188,7 +191,7 @@ class Showing:
 
     def can_send(self, trainer: Trainer, tile: Tile) -> bool:
         """Whether the tile's plane is here and the slot is free; asks for the plane."""
-        if tile[0] not in trainer.planes:
+        if Slab(0, tile[0]) not in trainer.slabs:
             self.want(tile[0])
             return False
         return self._slot is not None and self._slot.free
@@ -197,13 +200,14 @@ class Showing:
         """Predict a tile with the kept weights and hand it over."""
         assert self._slot is not None
         plane, region = tile
-        predictor, pixels = trainer.predictor(), trainer.planes[plane]
+        predictor, pixels = trainer.predictor(), trainer.slabs[Slab(0, plane)]
+        box = box_of(plane, region)
         what = plane, region, trainer.kept_steps, trainer.network_id
         if not self._uncertain:
-            self._slot.send(*what, predictor.labels(pixels, region))
+            self._slot.send(*what, predictor.labels(pixels, box))
             return
-        labels, uncertainty = predictor.labels_and_uncertainty(pixels, region, trainer.temperature)
-        self._suggestions.note(plane, region, uncertainty)
+        labels, uncertainty = predictor.labels_and_uncertainty(pixels, box, trainer.temperature)
+        self._suggestions.note(box, uncertainty)
         self._slot.send(*what, labels, uncertainty)
 
     # --- planes --------------------------------------------------------------------------
@@ -216,7 +220,7 @@ class Showing:
 
     def drop_unneeded_planes(self, trainer: Trainer, following: PlaneKey | None) -> None:
         """Keep in memory what is painted, on screen, or `following` in work on whole planes."""
-        needed = trainer.strokes.planes
-        needed |= {key for key in (self.view.plane, following) if key is not None}
-        for plane in set(trainer.planes) - needed:
-            trainer.drop_plane(plane)
+        needed = trainer.annotation.slabs
+        needed |= {Slab(0, key) for key in (self.view.plane, following) if key is not None}
+        for slab in set(trainer.slabs) - needed:
+            trainer.drop_pixels(slab)

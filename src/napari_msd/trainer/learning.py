@@ -144,7 +144,7 @@ class Learning:
             self._report()
         if needs:
             return True
-        missing = self._trainer.missing_planes()
+        missing = {slab.index for slab in self._trainer.missing()}
         for plane in missing:
             if refusal := self._showing.refused.get(plane):
                 raise BadInputError(refusal.sentence)

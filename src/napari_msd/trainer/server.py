@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_msd.core.planes import whole
+from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
 from napari_msd.trainer.engine import TrainerLoop
 from napari_msd.trainer.error_text import sentence_of
@@ -67,8 +67,8 @@ def warm_up() -> None:
     """Learn two steps on noise: torch and the cores load what they need before it is urgent."""
     noise = np.random.default_rng(0).standard_normal((32, 32)).astype(np.float32)
     trainer = Trainer(Settings.from_preset(depth=2, patch_size=16), n_channels=1)
-    trainer.set_plane((), noise)
-    trainer.write_strokes((), whole(noise.shape), np.where(noise > 0, 2, 1).astype(np.uint8))
+    trainer.set_pixels(Box.whole(0, noise.shape), noise)
+    trainer.paint(Box.whole(0, noise.shape), np.where(noise > 0, 2, 1).astype(np.uint8))
     for _ in range(2):
         trainer.step()
     trainer.measure()

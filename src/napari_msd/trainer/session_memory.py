@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.planes import PlaneKey
+from napari_msd.core.planes import PlaneKey, plane_and_region
 from napari_msd.core.settings import Settings
-from napari_msd.document import StrokeStore
+from napari_msd.document import Annotation
 from napari_msd.trainer.messages import StrokeBlock, View
 from napari_msd.trainer.wire import pack_bytes, pack_strokes, pack_view
 
@@ -33,7 +33,7 @@ class SessionMemory:
     read_plane: ReadPlane
     model: bytes | None = None
     fit_normalisation: bool = False
-    strokes: StrokeStore = field(default_factory=StrokeStore)
+    strokes: Annotation = field(default_factory=Annotation)
     view: View | None = None
     live: bool = False
     uncertainty: bool = False
@@ -58,7 +58,10 @@ class SessionMemory:
     def resuming(self, slot: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every request that brings a new process to where the session stands."""
         yield self.opening(slot)
-        blocks = [pack_strokes(StrokeBlock(*block)) for block in self.strokes.blocks()]
+        blocks = []
+        for box, values in self.strokes.chunks():
+            plane, region = plane_and_region(box)
+            blocks.append(pack_strokes(StrokeBlock(plane, region, values.reshape(region.shape))))
         if blocks:
             yield "strokes", {"blocks": blocks}
         if self.view is not None:

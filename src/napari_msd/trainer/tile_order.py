@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from napari_msd.core.planes import PlaneKey, Region, whole
+from napari_msd.core.planes import PlaneKey, Region, box_of, plane_and_region, whole
 from napari_msd.inference import tiles_of
 from napari_msd.trainer.limits import SLOT_SIDE
 from napari_msd.trainer.messages import View
@@ -80,7 +80,8 @@ class ViewRefresh:
         if not self._tiles and self._shown != (self._view, weights):
             self._shown = (self._view, weights)
             region = self._view.region.clip(plane_shape)
-            self._tiles.extend((self._view.plane, tile) for tile in tiles_of(region, SLOT_SIDE))
+            tiles = tiles_of(box_of(self._view.plane, region), SLOT_SIDE)
+            self._tiles.extend(map(plane_and_region, tiles))
         return self._tiles[0] if self._tiles else None
 
     def done(self, seconds: float) -> None:
@@ -98,8 +99,11 @@ class WholePlanes:
     """Predict all: every tile of some planes, in order."""
 
     def __init__(self, planes: Sequence[PlaneKey], plane_shape: tuple[int, int]) -> None:
-        tiles = tiles_of(whole(plane_shape), SLOT_SIDE)
-        self._tiles: deque[Tile] = deque((plane, tile) for plane in planes for tile in tiles)
+        self._tiles: deque[Tile] = deque(
+            plane_and_region(tile)
+            for plane in planes
+            for tile in tiles_of(box_of(plane, whole(plane_shape)), SLOT_SIDE)
+        )
         self._total = len(self._tiles)
         self._began = time.monotonic()
 

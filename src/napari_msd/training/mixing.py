@@ -8,8 +8,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.planes import PlaneKey
-from napari_msd.document import StrokeStore, ValidationSplit
+from napari_msd.core.space import Slab
+from napari_msd.document import Annotation, ValidationSplit
 from napari_msd.inference import Plane
 from napari_msd.inference.ensemble import FLOOR, Ensemble, Trees
 from napari_msd.inference.features import PixelFeatures
@@ -40,7 +40,7 @@ class Mixing:
 
     Parameters
     ----------
-    planes, strokes, split, seed
+    slabs, annotation, split, seed
         As in `StrokeTrees`.
     features
         What the trees are told of a pixel.
@@ -50,14 +50,14 @@ class Mixing:
 
     def __init__(
         self,
-        planes: Mapping[PlaneKey, Plane],
-        strokes: StrokeStore,
+        slabs: Mapping[Slab, Plane],
+        annotation: Annotation,
         split: ValidationSplit,
         features: PixelFeatures,
         seed: int,
         earlier: Trees | None = None,
     ) -> None:
-        self.trees = StrokeTrees(planes, strokes, split, features, seed, earlier)
+        self.trees = StrokeTrees(slabs, annotation, split, features, seed, earlier)
         self._features = features
         self._samples: tuple[bytes, npt.NDArray[np.float32]] | None = None
         self._weight = WEIGHT

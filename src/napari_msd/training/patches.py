@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.planes import PlaneKey, Region
-from napari_msd.document import Piece, StrokeStore, ValidationSplit
+from napari_msd.core.box import Box
+from napari_msd.core.space import Slab
+from napari_msd.document import Annotation, Piece, ValidationSplit
 from napari_msd.inference import AnyNormalisation, Plane
 from napari_msd.inference.normalisation import Pixels
 
 UNPAINTED = -1
 """Label of the pixels that the loss leaves out."""
 
-EVEN_STEP = np.array([0.7548776662466927, 0.5698402909980532])
-"""1/g and 1/g² for g³ = g + 1: multiples of it, modulo 1, fill a square evenly, however many
-are taken (M. Roberts, *The unreasonable effectiveness of quasirandom sequences*, 2018)."""
+EVEN_STEPS = {
+    2: np.array([0.7548776662466927, 0.5698402909980532]),
+    3: np.array([0.8191725133961645, 0.6710436067037893, 0.5497004779019703]),
+}
+"""By number of axes d: 1/g, 1/g², ... for g^(d + 1) = g + 1. Multiples of it, modulo 1, fill a
+square (a cube) evenly, however many are taken (M. Roberts, *The unreasonable effectiveness of
+quasirandom sequences*, 2018)."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Batch:
 
 
 class PatchSampler:
-    """Draws training patches from painted planes.
+    """Draws training patches from painted slabs.
 
     Each patch is drawn for one class, all classes being equally likely, around a
     random pixel of a random piece of that class: a long stroke counts by its
@@ -42,30 +47,30 @@ class PatchSampler:
 
     Parameters
     ----------
-    planes
-        Planes (C, Y, X) as they are in the image; only planes in it are drawn from.
-    strokes, split
+    slabs
+        Pixels (C, Y, X) of slabs, as they are in the image; only slabs in it are drawn from.
+    annotation, split
         What is painted, and what of it may be trained on.
     side
-        Side of a patch in pixels; smaller planes give smaller patches.
+        Side of a patch in pixels; smaller slabs give smaller patches.
     random
         Source of chance.
     """
 
     def __init__(
         self,
-        planes: Mapping[PlaneKey, Plane],
-        strokes: StrokeStore,
+        slabs: Mapping[Slab, Plane],
+        annotation: Annotation,
         split: ValidationSplit,
         side: int,
         random: np.random.Generator,
     ) -> None:
-        self._planes = planes
-        self._strokes = strokes
+        self._slabs = slabs
+        self._annotation = annotation
         self._split = split
         self._side = side
         self._random = random
-        self._known: dict[int, tuple[tuple[int, frozenset[PlaneKey]], list[Piece]]] = {}
+        self._known: dict[int, tuple[tuple[int, frozenset[Slab]], list[Piece]]] = {}
 
     def draw(self, n: int, classes: list[int], normalisation: AnyNormalisation) -> Batch:
         """`n` patches for learning `classes`; each class needs a piece to train on.
@@ -84,59 +89,63 @@ class PatchSampler:
         for value in turns:
             choices = pieces[int(value)]
             piece = choices[self._random.integers(len(choices))]
-            y, x = piece.pixels[self._random.integers(len(piece.pixels))]
-            region = self._around(piece.plane, int(y), int(x), shape)
-            plane = self._planes[piece.plane]
-            image = normalisation.for_plane(plane).apply(plane[(slice(None), *region.slices)])
-            painted = index[self._split.training_labels(piece.plane, region)]
-            turned, painted = self._turn(image, painted)
+            pixel = piece.pixels[self._random.integers(len(piece.pixels))]
+            patch = self._around(piece.slab, pixel, shape)
+            image = self._cut(piece.slab, patch, normalisation)
+            labels_there = self._split.training_labels(patch).reshape(shape)
+            turned, painted = self._turn(image, index[labels_there])
             images.append(turned)
             labels.append(painted)
         return Batch(np.stack(images), np.stack(labels))
 
     def everywhere(self, n: int, normalisation: AnyNormalisation) -> Pixels:
-        """`n` patches (C, rows, columns) spread evenly over the planes, painted or not, stacked.
+        """`n` patches (C, rows, columns) spread evenly over the slabs, painted or not, stacked.
 
-        Painted planes, that is, where there are some: what is found does not depend on which
-        plane is being looked at. The patches are the same ones every time, as long as the planes
+        Painted slabs, that is, where there are some: what is found does not depend on which
+        slab is being looked at. The patches are the same ones every time, as long as the slabs
         stay, so that it does not jump about either.
         """
-        painted = sorted(self._strokes.planes & set(self._planes)) or sorted(self._planes)
-        planes, shape = [self._planes[key] for key in painted], self.patch_shape()
+        slabs = sorted(self._annotation.slabs & set(self._slabs)) or sorted(self._slabs)
+        shape = self.patch_shape()
         images = []
         for i in range(n):
-            plane = planes[i % len(planes)]
-            y, x = (0.5 + (i + 1) * EVEN_STEP) % 1
-            top = int(y * (plane.shape[1] - shape[0] + 1))
-            left = int(x * (plane.shape[2] - shape[1] + 1))
-            region = Region(top, left, top + shape[0], left + shape[1])
-            own = normalisation.for_plane(plane)
-            images.append(own.apply(plane[(slice(None), *region.slices)]))
+            slab = slabs[i % len(slabs)]
+            at = (0.5 + (i + 1) * EVEN_STEPS[len(shape)]) % 1
+            room = [n - side + 1 for n, side in zip(self._shape(slab), shape, strict=True)]
+            start = [int(share * places) for share, places in zip(at, room, strict=True)]
+            images.append(self._cut(slab, _patch(slab, start, shape), normalisation))
         return np.stack(images)
 
-    def patch_shape(self) -> tuple[int, int]:
-        """(rows, columns) of every patch: no larger than the smallest plane."""
-        rows = min(plane.shape[1] for plane in self._planes.values())
-        columns = min(plane.shape[2] for plane in self._planes.values())
-        return min(self._side, rows), min(self._side, columns)
+    def patch_shape(self) -> tuple[int, ...]:
+        """(rows, columns) of every patch: no larger than the smallest slab."""
+        smallest = np.min([self._shape(slab) for slab in self._slabs], axis=0)
+        return tuple(min(self._side, int(n)) for n in smallest)
+
+    def _shape(self, slab: Slab) -> tuple[int, ...]:
+        return self._slabs[slab].shape[1:]
+
+    def _cut(self, slab: Slab, patch: Box, normalisation: AnyNormalisation) -> Pixels:
+        """Normalised pixels (C, rows, columns) of a patch."""
+        pixels = self._slabs[slab]
+        inside = patch.last(pixels.ndim - 1).slices
+        return normalisation.for_plane(pixels).apply(pixels[(slice(None), *inside)])
 
     def _pieces(self, value: int) -> list[Piece]:
-        """Training pieces of a class on the planes at hand; listed anew after a change only."""
-        state = (self._strokes.revision, frozenset(self._planes))
+        """Training pieces of a class on the slabs at hand; listed anew after a change only."""
+        state = (self._annotation.revision, frozenset(self._slabs))
         known = self._known.get(value)
         if known is None or known[0] != state:
-            pieces = [piece for piece in self._split.training(value) if piece.plane in self._planes]
+            pieces = [piece for piece in self._split.training(value) if piece.slab in self._slabs]
             self._known[value] = known = (state, pieces)
         return known[1]
 
-    def _around(self, plane: PlaneKey, y: int, x: int, shape: tuple[int, int]) -> Region:
-        """A patch that holds pixel (y, x) somewhere in its middle half."""
-        rows, columns = self._planes[plane].shape[1:]
-        top = y - shape[0] // 2 + self._jitter(shape[0])
-        left = x - shape[1] // 2 + self._jitter(shape[1])
-        top = min(max(top, 0), rows - shape[0])
-        left = min(max(left, 0), columns - shape[1])
-        return Region(top, left, top + shape[0], left + shape[1])
+    def _around(self, slab: Slab, pixel: npt.NDArray[np.int32], shape: tuple[int, ...]) -> Box:
+        """A patch that holds `pixel` somewhere in its middle half."""
+        start = [
+            min(max(int(at) - side // 2 + self._jitter(side), 0), n - side)
+            for at, side, n in zip(pixel, shape, self._shape(slab), strict=True)
+        ]
+        return _patch(slab, start, shape)
 
     def _jitter(self, side: int) -> int:
         return int(self._random.integers(-(side // 4), side // 4 + 1))
@@ -144,11 +153,15 @@ class PatchSampler:
     def _turn(
         self, image: Pixels, labels: npt.NDArray[np.int64]
     ) -> tuple[Pixels, npt.NDArray[np.int64]]:
-        """One of the eight rotations and flips; of the four that keep an oblong's shape."""
-        square = labels.shape[0] == labels.shape[1]
+        """One of the eight rotations and flips in Y and X; of the four that keep an oblong."""
+        square = labels.shape[-2] == labels.shape[-1]
         quarter = int(self._random.integers(4)) if square else 2 * int(self._random.integers(2))
-        image = np.rot90(image, quarter, axes=(1, 2))
-        labels = np.rot90(labels, quarter)
+        image = np.rot90(image, quarter, axes=(-2, -1))
+        labels = np.rot90(labels, quarter, axes=(-2, -1))
         if self._random.integers(2):
-            image, labels = image[:, :, ::-1], labels[:, ::-1]
+            image, labels = image[..., ::-1], labels[..., ::-1]
         return image, labels
+
+
+def _patch(slab: Slab, start: Sequence[int], shape: Sequence[int]) -> Box:
+    return slab.box(start, [at + side for at, side in zip(start, shape, strict=True)])

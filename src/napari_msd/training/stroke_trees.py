@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.planes import PlaneKey
-from napari_msd.document import Piece, StrokeStore, ValidationSplit
-from napari_msd.document.annotation import BLOCK
+from napari_msd.core.space import Slab
+from napari_msd.document import Annotation, Piece, ValidationSplit
 from napari_msd.inference import Plane
 from napari_msd.inference.ensemble import Trees
 from napari_msd.inference.features import PixelFeatures
@@ -37,6 +36,8 @@ MOST_SAMPLES = 12_000
 """Painted pixels that trees are grown on: growing stays a matter of a tenth of a second."""
 
 _TURN = 2**32
+_MULTIPLIERS = (2246822519, 2654435761, 668265263)
+"""Of a pixel's place along X, Y and Z."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +73,9 @@ class StrokeTrees:
 
     Parameters
     ----------
-    planes
-        Planes (C, Y, X) at hand; only strokes on these are learned.
-    strokes, split
+    slabs
+        Pixels (C, Y, X) of the slabs at hand; only strokes on these are learned.
+    annotation, split
         What is painted, and what of it is held out.
     features
         What the trees are told of a pixel.
@@ -86,8 +87,8 @@ class StrokeTrees:
 
     def __init__(
         self,
-        planes: Mapping[PlaneKey, Plane],
-        strokes: StrokeStore,
+        slabs: Mapping[Slab, Plane],
+        annotation: Annotation,
         split: ValidationSplit,
         features: PixelFeatures,
         seed: int,
@@ -97,27 +98,27 @@ class StrokeTrees:
         self.shown: Trees | None = earlier
         self.measuring: Trees | None = None
         self.out_of_fold: OutOfFold | None = None
-        self._planes = planes
-        self._strokes = strokes
+        self._slabs = slabs
+        self._annotation = annotation
         self._split = split
         self._seed = seed % 2**64
         self._earlier = earlier
         self._grown_from: tuple[int, list[int]] | None = None
-        self._grown_on: dict[PlaneKey, weakref.ref[Plane]] = {}
+        self._grown_on: dict[Slab, weakref.ref[Plane]] = {}
 
     @property
     def due(self) -> bool:
-        """Whether strokes or painted planes have changed since the trees were grown."""
+        """Whether strokes or painted slabs have changed since the trees were grown."""
         return not self._grown(self._split.classes)
 
     def update(self, classes: list[int]) -> bool:
         """Grow both forests for these classes, if anything has changed; whether it had.
 
-        Each class needs a piece to train on, on a plane at hand.
+        Each class needs a piece to train on, on a slab at hand.
         """
         if self._grown(classes):
             return False
-        everything = {value: self._here(self._strokes.pieces(value).values()) for value in classes}
+        everything = {value: self._here(self._split.pieces(value)) for value in classes}
         training = {value: self._here(self._split.training(value)) for value in classes}
         samples = self._samples(everything)
         self.shown = new = self._trees(samples, N_TREES)
@@ -126,25 +127,25 @@ class StrokeTrees:
         held_out = any(self._here(self._split.measured(value)) for value in classes)
         self.measuring = self._trees(self._samples(training), EVIDENCE_TREES) if held_out else new
         self.out_of_fold = self._left_out(samples)
-        self._grown_from = self._strokes.revision, list(classes)
-        self._grown_on = {key: weakref.ref(plane) for key, plane in self._painted().items()}
+        self._grown_from = self._annotation.revision, list(classes)
+        self._grown_on = {slab: weakref.ref(pixels) for slab, pixels in self._painted().items()}
         return True
 
     def _grown(self, classes: list[int]) -> bool:
         """Whether the trees are grown for these classes, from what is painted now."""
         painted = self._painted()
         return (
-            self._grown_from == (self._strokes.revision, classes)
+            self._grown_from == (self._annotation.revision, classes)
             and self._grown_on.keys() == painted.keys()
-            and all(self._grown_on[key]() is plane for key, plane in painted.items())
+            and all(self._grown_on[slab]() is pixels for slab, pixels in painted.items())
         )
 
-    def _painted(self) -> dict[PlaneKey, Plane]:
-        """Painted planes at hand."""
-        return {key: self._planes[key] for key in self._strokes.planes if key in self._planes}
+    def _painted(self) -> dict[Slab, Plane]:
+        """Painted slabs at hand."""
+        return {s: self._slabs[s] for s in self._annotation.slabs if s in self._slabs}
 
     def _here(self, pieces: Iterable[Piece]) -> list[Piece]:
-        return [piece for piece in pieces if piece.plane in self._planes]
+        return [piece for piece in pieces if piece.slab in self._slabs]
 
     def _trees(self, samples: _Samples, n_trees: int) -> Trees:
         return Trees(self._forest(samples, n_trees), samples.values, self.features)
@@ -179,7 +180,7 @@ class StrokeTrees:
             total = sum(len(piece.pixels) for piece in own)
             share = MOST_SAMPLES / len(pieces) / max(total, 1)
             for piece in own:
-                rows = self.features.at(self._planes[piece.plane], piece.pixels)
+                rows = self.features.at(self._slabs[piece.slab], piece.pixels)
                 features.append(rows if share >= 1 else rows[_drawn(piece, share)])
                 labels.append(np.full(len(features[-1]), k))
                 folds.append(np.full(len(features[-1]), _fold(piece)))
@@ -190,16 +191,18 @@ class StrokeTrees:
 
 def _fold(piece: Piece) -> int:
     """The part of the strokes that a piece belongs to; decided by where it lies only."""
-    row, column = (int(at) // BLOCK for at in piece.pixels[0])
     # neighbouring blocks, which the same stroke crosses, are apart as rarely as may be
-    return (row // 2 + 3 * (column // 2) + sum(piece.plane)) % FOLDS
+    *before, row, column = piece.block
+    slab = piece.slab.source + sum(piece.slab.index)
+    return (row // 2 + 3 * (column // 2) + sum(i // 2 for i in before) + slab) % FOLDS
 
 
 def _drawn(piece: Piece, share: float) -> npt.NDArray[np.bool_]:
     """About this share of a piece's pixels; which ones depends on where they lie only."""
-    rows, columns = piece.pixels.astype(np.uint64).T
     # Knuth's multiplicative hash: no order of painting, and no other stroke, changes the choice
-    mixed = (rows * np.uint64(2654435761) ^ columns * np.uint64(2246822519)) % np.uint64(_TURN)
+    along = zip(piece.pixels.astype(np.uint64).T[::-1], _MULTIPLIERS, strict=False)
+    mixed = np.bitwise_xor.reduce([at * np.uint64(by) for at, by in along])
+    mixed = mixed % np.uint64(_TURN)
     mixed = (mixed * np.uint64(3266489917)) % np.uint64(_TURN)
     chosen: npt.NDArray[np.bool_] = mixed < np.uint64(int(share * _TURN))
     chosen[0] = True  # each piece has a say

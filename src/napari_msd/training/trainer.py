@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from napari_msd.core.box import Box
 from napari_msd.core.errors import StrokesError
-from napari_msd.core.planes import PlaneKey, Region
 from napari_msd.core.settings import Settings
-from napari_msd.document import Amount, StrokeStore, ValidationSplit
+from napari_msd.core.space import Slab
+from napari_msd.document import Amount, Annotation, ValidationSplit
 from napari_msd.document.annotation_checks import MORE_OF_EACH, TWO_CLASSES
 from napari_msd.images.model_file import ModelRecord, TreesRecord
 from napari_msd.inference import (
@@ -52,13 +53,13 @@ READOUT_PATCHES = 32
 """Patches that the first read-out is fitted to, before any step."""
 
 SHARE_PATCHES = 12
-"""Patches spread over the planes that tell how common each class is."""
+"""Patches spread over the slabs that tell how common each class is."""
 
 
 class Trainer:
     """Learns from the strokes it is given, and keeps weights that are as good as any seen.
 
-    Give it planes and strokes in any order and at any time, then call `step` as
+    Give it pixels and annotation in any order and at any time, then call `step` as
     often as you like; `predictor` answers with the kept weights at any moment.
 
     Parameters
@@ -66,12 +67,12 @@ class Trainer:
     settings
         Network, training and device.
     n_channels
-        Channels of every plane.
+        Channels of every source.
     start
         A model to continue from; an untrained network if not given. Its network
         and normalisation are kept, whatever `settings` say of the network.
     fit_normalisation
-        Keep the weights of `start` only; the first plane sets the normalisation.
+        Keep the weights of `start` only; the first slab sets the normalisation.
 
     Raises
     ------
@@ -91,7 +92,7 @@ class Trainer:
     ) -> None:
         self.settings = settings
         self.n_channels = n_channels
-        self.strokes = StrokeStore()
+        self.annotation = Annotation()
         self.outputs: list[int] = []
         """Class value of each output of the network; outputs are added, never removed."""
         self.normalisation: AnyNormalisation | None = (
@@ -106,12 +107,13 @@ class Trainer:
         """How much was painted when the kept weights were learned."""
         self.measured_steps = -1
         self.judgement = Judgement()
-        self.planes: dict[PlaneKey, Plane] = {}
+        self.slabs: dict[Slab, Plane] = {}
+        """Pixels at hand, (C, Y, X)."""
         self._device, self._backend = choose_device(settings.device)
-        self._split = ValidationSplit(self.strokes, settings.held_out_fraction, settings.seed)
+        self._split = ValidationSplit(self.annotation, settings.held_out_fraction, settings.seed)
         self._random = np.random.default_rng(settings.seed)
         self._sampler = PatchSampler(
-            self.planes, self.strokes, self._split, settings.patch_size, self._random
+            self.slabs, self.annotation, self._split, settings.patch_size, self._random
         )
         self._learner: Learner | None = None
         self._kept: MSDNet | None = None
@@ -147,49 +149,59 @@ class Trainer:
 
     # --- what there is to learn from ---------------------------------------------------
 
-    def set_plane(self, key: PlaneKey, pixels: npt.NDArray[np.generic]) -> None:
-        """Take in a plane's pixels, (Y, X) or (Y, X, C).
+    def set_pixels(self, box: Box, pixels: npt.NDArray[np.generic]) -> None:
+        """Take in the pixels of a slab.
 
-        With ``normalise="first"`` the first plane sets the normalisation for the whole session.
+        With ``normalise="first"`` the first slab sets the normalisation for the whole session.
+
+        Parameters
+        ----------
+        box
+            A slab: all of the convolved axes of a source, at one index of the others.
+        pixels
+            (Y, X) or (Y, X, C).
 
         Raises
         ------
+        ValueError
+            If `box` and `pixels` are of different shapes.
         ImageError
             If it is empty, constant or of another number of channels.
         """
-        plane = channels_first(pixels)
+        convolved = self.annotation.convolved
+        plane = channels_first(pixels, convolved)
+        if plane.shape[1:] != box.shape[-convolved:] or plane[0].size != box.size:
+            raise ValueError(f"pixels of shape {pixels.shape} are no slab of {box}")
         require_channels(plane, self.n_channels)
         first = Normalisation.of(plane)  # refuses what is empty or constant
         if self.normalisation is None:
             self.normalisation = first
             self._open_trees()
-        self.planes[key] = plane
+        self.slabs[Slab.of(box, convolved)] = plane
 
     @property
     def known_grey_values(self) -> Normalisation | None:
         """What all images are normalised by; None where that is not decided, or is by plane."""
         return self.normalisation if isinstance(self.normalisation, Normalisation) else None
 
-    def drop_plane(self, key: PlaneKey) -> None:
-        """Forget a plane's pixels; its strokes stay."""
-        self.planes.pop(key, None)
+    def drop_pixels(self, slab: Slab) -> None:
+        """Forget a slab's pixels; its annotation stays."""
+        self.slabs.pop(slab, None)
 
-    def forget_plane(self, key: PlaneKey) -> None:
-        """Forget a plane with its strokes."""
-        self.drop_plane(key)
-        for plane, region, values in list(self.strokes.blocks()):
-            if plane == key:
-                self.write_strokes(plane, region, np.zeros_like(values))
+    def forget(self) -> None:
+        """Forget all pixels and all annotation; what was learned stays."""
+        self.slabs.clear()
+        for box, values in list(self.annotation.chunks()):
+            self.paint(box, np.zeros_like(values))
 
-    def write_strokes(self, plane: PlaneKey, region: Region, values: npt.NDArray[np.uint8]) -> None:
-        """Painted values of `region` are now `values`: uint8 of its shape, 0 = unpainted."""
-        changed = self.strokes.write(plane, region, values)
-        if changed:
+    def paint(self, box: Box, values: npt.NDArray[np.uint8]) -> None:
+        """Painted values of `box` are now `values`: uint8 of its shape, 0 = unpainted."""
+        if self.annotation.write(box, values) is not None:
             self.judgement.strokes_changed(self.steps)
 
-    def missing_planes(self) -> set[PlaneKey]:
-        """Painted planes whose pixels are not here yet."""
-        return self.strokes.planes - set(self.planes)
+    def missing(self) -> set[Slab]:
+        """Painted slabs whose pixels are not here yet."""
+        return self.annotation.slabs - set(self.slabs)
 
     @property
     def classes(self) -> list[int]:
@@ -200,7 +212,7 @@ class Trainer:
         """What the person should do before training can start; empty if nothing."""
         if len(self.classes) > 1:
             return ""
-        return TWO_CLASSES if len(self.strokes.classes) < 2 else MORE_OF_EACH
+        return TWO_CLASSES if len(self.annotation.classes) < 2 else MORE_OF_EACH
 
     # --- learning -----------------------------------------------------------------------
 
@@ -247,7 +259,7 @@ class Trainer:
         answer, mix, self.scores = self._answer_mixed() if self._mixing else self._answer_alone()
         self.judgement.note(self.steps, self.scores.mean)
         score = self.scores.mean or 0.0
-        if self._kept_revision != self.strokes.revision:
+        if self._kept_revision != self.annotation.revision:
             self._best_score = score
         self._best_score = max(self._best_score, score)
         if score >= self._best_score - NOISE:
@@ -280,7 +292,7 @@ class Trainer:
 
     @property
     def _question(self) -> Question:
-        return Question(self.planes, self.strokes.classes, self._split, self.settings.patch_size)
+        return Question(self.slabs, self.annotation.classes, self._split, self.settings.patch_size)
 
     @property
     def unmeasured(self) -> dict[int, int]:
@@ -376,7 +388,7 @@ class Trainer:
             mix = ensemble_of(
                 model.trees, self.n_channels, normalisation, self._device, self._backend
             )
-            if self._mixing is not None and not self.needs() and not self.missing_planes():
+            if self._mixing is not None and not self.needs() and not self.missing():
                 self._mixing.trees.update(self.classes)
                 assert self._mixing.trees.measuring is not None
                 offsets = dict(zip(mix.trees.values, mix.offsets, strict=True))
@@ -462,7 +474,7 @@ class Trainer:
         return self._mixing.trees.due
 
     def _open_trees(self) -> None:
-        """Take over the trees of the model that was started from, once planes can be normalised."""
+        """Take over the trees of the model that was started from, once slabs can be normalised."""
         if self._unopened is None or self.normalisation is None:
             return
         mix = ensemble_of(
@@ -473,7 +485,7 @@ class Trainer:
 
     def _mix_trees(self, features: PixelFeatures, earlier: Trees | None) -> None:
         self._mixing = Mixing(
-            self.planes, self.strokes, self._split, features, self.settings.seed, earlier
+            self.slabs, self.annotation, self._split, features, self.settings.seed, earlier
         )
 
     def _outputs_of(self, values: list[int]) -> list[int]:
@@ -489,6 +501,6 @@ class Trainer:
         self._kept, self._kept_mix = answer, mix
         self.kept_scores = self.scores
         self.kept_steps = self.steps
-        self.kept_amount = self.strokes.amount
+        self.kept_amount = self._split.amount
         self._kept_classes = set(self.classes)
-        self._kept_revision = self.strokes.revision
+        self._kept_revision = self.annotation.revision

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.planes import PlaneKey, Region
+from napari_msd.core.box import Box
+from napari_msd.core.space import Slab
 from napari_msd.document import Piece, ValidationSplit
 from napari_msd.inference import Plane, Predictor
 from napari_msd.inference.calibration import fit_temperature
@@ -26,31 +27,27 @@ class Question:
     ones are looked at every time, as long as the strokes stay the same.
     """
 
-    planes: Mapping[PlaneKey, Plane]
+    slabs: Mapping[Slab, Plane]
     classes: Sequence[int]
     split: ValidationSplit
     side: int
 
-    def patches(self) -> Iterator[tuple[int, Plane, Region, npt.NDArray[np.int32]]]:
-        """(class value, plane (C, Y, X), patch, pixels (n, 2) in the plane) of every piece."""
+    def patches(self) -> Iterator[tuple[int, Plane, Box, npt.NDArray[np.int32]]]:
+        """(class value, slab (C, Y, X), patch, pixels (n, 2) in the slab) of every piece."""
         for value in self.classes:
             pieces = self.split.measured(value)
-            here = [piece for piece in pieces if piece.plane in self.planes]
+            here = [piece for piece in pieces if piece.slab in self.slabs]
             chosen = np.linspace(0, len(here) - 1, min(PIECES_PER_CLASS, len(here)))
             for piece in (here[round(i)] for i in chosen):
-                yield value, self.planes[piece.plane], self._patch(piece), piece.pixels
+                yield value, self.slabs[piece.slab], self._patch(piece), piece.pixels
 
-    def _patch(self, piece: Piece) -> Region:
-        plane = self.planes[piece.plane]
-        y, x = piece.pixels.mean(axis=0).astype(int)
-        (top, left), (bottom, right) = piece.pixels.min(axis=0), piece.pixels.max(axis=0) + 1
+    def _patch(self, piece: Piece) -> Box:
         half = self.side // 2
-        return Region(
-            min(y - half, int(top)),
-            min(x - half, int(left)),
-            max(y + half, int(bottom)),
-            max(x + half, int(right)),
-        ).clip((plane.shape[1], plane.shape[2]))
+        middle = piece.pixels.mean(axis=0).astype(int)
+        start = np.minimum(middle - half, piece.pixels.min(axis=0))
+        stop = np.maximum(middle + half, piece.pixels.max(axis=0) + 1)
+        shape = self.slabs[piece.slab].shape[1:]
+        return piece.slab.box(np.maximum(start, 0).tolist(), np.minimum(stop, shape).tolist())
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +55,7 @@ class Answers:
     """What a network says of held-out pieces.
 
     `truth` (n,) is the class value of each pixel, `piece` (n,) the number of its piece;
-    `logits` is (k, n); `places` tells the plane and the pixels (m, 2) of each piece.
+    `logits` is (k, n); `places` tells the slab and the pixels (m, 2) of each piece.
     """
 
     truth: npt.NDArray[np.uint8]

@@ -18,6 +18,7 @@ from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_msd.core.errors import ImageError
+from napari_msd.core.planes import box_of
 from napari_msd.document import Coverage
 from napari_msd.viewer.colors import label_colormap
 from napari_msd.viewer.layers import (
@@ -241,7 +242,7 @@ class Overlay(QObject):
             if block.labels is None or not fits(data.shape, plane, region):
                 continue  # of an image that was here before
             data[(*plane, *region.slices)] = block.labels
-            self.coverage.write(plane, region, block.network)
+            self.coverage.write(box_of(plane, region), block.network)
             if plane == on_screen:
                 shown.append((region, block.labels))
         note_remark(self.layer, self.coverage.completeness.sentence)
