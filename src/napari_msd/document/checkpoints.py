@@ -48,6 +48,14 @@ class History:
         self._closed = True
         self._first_score: float | None = None
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the same versions were kept, and the same one is present."""
+        if not isinstance(other, History):
+            return NotImplemented
+        return (self.versions, self.present) == (other.versions, other.present)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
     @property
     def past(self) -> tuple[VersionFigures, ...]:
         """Figures of how the present weights came about, their own last."""

@@ -1,0 +1,58 @@
+"""The operations of a document in their order: in memory, and what a durable one is like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from napari_msd.document.operations import Operation
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An operation with its sequence number, 1, 2, 3, ..."""
+
+    number: int
+    operation: Operation
+
+
+class Journal(Protocol):
+    """Appends operations, and tells them again in the same order.
+
+    An operation counts as done once `append` has returned: a durable journal has then written it.
+    """
+
+    @property
+    def last(self) -> int:
+        """Number of the newest entry; 0 while there is none."""
+
+    def append(self, operation: Operation) -> Entry:
+        """Take down an operation; it gets the next number."""
+
+    def replay(self, after: int = 0) -> Iterator[Entry]:
+        """All entries with numbers greater than `after`, in order."""
+
+
+class MemoryJournal:
+    """A journal that lasts as long as the process."""
+
+    def __init__(self) -> None:
+        self._operations: list[Operation] = []
+
+    @property
+    def last(self) -> int:
+        """Number of the newest entry; 0 while there is none."""
+        return len(self._operations)
+
+    def append(self, operation: Operation) -> Entry:
+        """Take down an operation; it gets the next number."""
+        self._operations.append(operation)
+        return Entry(self.last, operation)
+
+    def replay(self, after: int = 0) -> Iterator[Entry]:
+        """All entries with numbers greater than `after`, in order."""
+        if after < 0:
+            raise ValueError(f"entries are numbered from 1, so none comes after {after}")
+        for number, operation in enumerate(self._operations[after:], after + 1):
+            yield Entry(number, operation)
