@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from napari_msd.core.box import SourceId
+from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.palette import class_color
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import Space
@@ -31,7 +32,6 @@ from napari_msd.document.operations import (
     RenameClass,
     StartOver,
 )
-from napari_msd.images.model_header import ClassInfo
 
 
 class Document:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_msd.core.box import Box, SourceId
+from napari_msd.core.checkpoint import ClassInfo, VersionFigures
 from napari_msd.core.settings import MAX_CLASSES, Settings
 from napari_msd.core.space import Space
 from napari_msd.document.annotation import Labels
-from napari_msd.images.model_header import ClassInfo, VersionFigures
 
 
 @dataclass(frozen=True)
