@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_msd.core.box import Box
+from napari_msd.core.checkpoint import ClassInfo, VersionFigures
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import Space
 from napari_msd.document import Document, MemoryJournal, document_of, requests_of
@@ -21,7 +22,6 @@ from napari_msd.document.operations import (
     RenameClass,
     StartOver,
 )
-from napari_msd.images.model_header import ClassInfo, VersionFigures
 
 SPACES = [Space("YX", (70, 90)), Space("ZYX", (3, 20, 80))]
 VALUES = st.integers(1, 4)

@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 
 from napari_msd.core.box import Box
-from napari_msd.document import Annotation, AnnotationSnapshot, StrokeSnapshot
+from napari_msd.document import Annotation, AnnotationSnapshot
 from napari_msd.document.annotation import CHUNK
-from napari_msd.trainer.messages import Region
 
 SHAPE = (300, 200)
-WHOLE = Region(0, 0, *SHAPE)
+WHOLE = Box.whole(0, SHAPE)
 
 
 def painted(*rectangles):
@@ -19,118 +18,118 @@ def painted(*rectangles):
 
 
 def test_nothing_painted_is_no_difference():
-    assert StrokeSnapshot(SHAPE).compare((), WHOLE, painted()) is None
+    assert AnnotationSnapshot(SHAPE).compare(WHOLE, painted()) is None
 
 
 def test_difference_is_the_smallest_rectangle_of_the_change():
     plane = painted((3, slice(10, 14), slice(20, 29)))
-    block = StrokeSnapshot(SHAPE).compare((), WHOLE, plane)
-    assert block.region == Region(10, 20, 14, 29)
+    block = AnnotationSnapshot(SHAPE).compare(WHOLE, plane)
+    assert block.box == Box(0, (10, 20), (14, 29))
     assert block.values.dtype == np.uint8
     assert (block.values == 3).all()
 
 
 def test_the_same_values_twice_are_one_difference():
-    snapshot = StrokeSnapshot(SHAPE)
+    snapshot = AnnotationSnapshot(SHAPE)
     plane = painted((1, slice(0, 5), slice(0, 5)))
-    assert snapshot.compare((), WHOLE, plane) is not None
-    assert snapshot.compare((), WHOLE, plane) is None
+    assert snapshot.compare(WHOLE, plane) is not None
+    assert snapshot.compare(WHOLE, plane) is None
 
 
 def test_erasing_is_a_difference_too_and_counts_go_down():
-    snapshot = StrokeSnapshot(SHAPE)
+    snapshot = AnnotationSnapshot(SHAPE)
     plane = painted((1, slice(0, 5), slice(0, 5)), (2, slice(100, 104), slice(120, 140)))
-    snapshot.compare((), WHOLE, plane)
-    assert snapshot.counts == {1: 25, 2: 80}
+    snapshot.compare(WHOLE, plane)
+    assert snapshot.annotation.counts == {1: 25, 2: 80}
     plane[0:5, 0:5] = 0
-    block = snapshot.compare((), WHOLE, plane)
-    assert block.region == Region(0, 0, 5, 5)
+    block = snapshot.compare(WHOLE, plane)
+    assert block.box == Box(0, (0, 0), (5, 5))
     assert not block.values.any()
-    assert snapshot.counts == {2: 80}
+    assert snapshot.annotation.counts == {2: 80}
 
 
 def test_a_stroke_over_block_borders_is_remembered_whole():
-    snapshot = StrokeSnapshot(SHAPE)
+    snapshot = AnnotationSnapshot(SHAPE)
     rows, columns = slice(CHUNK[2] - 3, CHUNK[2] + 3), slice(CHUNK[2] - 9, CHUNK[2] + 9)
     plane = painted((7, rows, columns))
-    snapshot.compare((), WHOLE, plane)
-    np.testing.assert_array_equal(snapshot.read((), WHOLE), plane)
+    snapshot.compare(WHOLE, plane)
+    np.testing.assert_array_equal(snapshot.annotation.read(WHOLE), plane)
     rebuilt = np.zeros(SHAPE, np.uint8)
-    for block in snapshot.blocks():
-        rebuilt[block.region.slices] = block.values
+    for block in snapshot.painted():
+        rebuilt[block.box.slices] = block.values
     np.testing.assert_array_equal(rebuilt, plane)
 
 
 def test_small_region_compares_only_itself():
-    snapshot = StrokeSnapshot(SHAPE)
+    snapshot = AnnotationSnapshot(SHAPE)
     plane = painted((1, slice(0, 5), slice(0, 5)), (2, slice(50, 55), slice(60, 65)))
-    region = Region(48, 58, 60, 70)
-    block = snapshot.compare((), region, plane[region.slices])
-    assert block.region == Region(50, 60, 55, 65)
-    assert snapshot.counts == {2: 25}
+    region = Box(0, (48, 58), (60, 70))
+    block = snapshot.compare(region, plane[region.slices])
+    assert block.box == Box(0, (50, 60), (55, 65))
+    assert snapshot.annotation.counts == {2: 25}
 
 
 def test_regions_reaching_outside_are_clipped():
-    snapshot = StrokeSnapshot(SHAPE)
+    snapshot = AnnotationSnapshot(SHAPE)
     values = np.full((20, 20), 4, np.uint8)
-    block = snapshot.compare((), Region(-10, -10, 10, 10), values)
-    assert block.region == Region(0, 0, 10, 10)
-    assert snapshot.compare((), Region(400, 400, 420, 420), values) is None
+    block = snapshot.compare(Box(0, (-10, -10), (10, 10)), values)
+    assert block.box == Box(0, (0, 0), (10, 10))
+    assert snapshot.compare(Box(0, (400, 400), (420, 420)), values) is None
 
 
 def test_planes_are_apart():
-    snapshot = StrokeSnapshot(SHAPE)
+    snapshot = AnnotationSnapshot((5, *SHAPE))
     plane = painted((1, slice(0, 5), slice(0, 5)))
-    snapshot.compare((3,), WHOLE, plane)
-    assert snapshot.compare((4,), WHOLE, painted()) is None
-    assert snapshot.planes == [(3,)]
-    assert {block.plane for block in snapshot.blocks()} == {(3,)}
+    third, fourth = (Box(0, (n, 0, 0), (n + 1, *SHAPE)) for n in (3, 4))
+    snapshot.compare(third, plane[None])
+    assert snapshot.compare(fourth, painted()[None]) is None
+    assert {slab.index for slab in snapshot.annotation.slabs} == {(3,)}
+    assert {block.box.start[0] for block in snapshot.painted()} == {3}
 
 
 @pytest.mark.parametrize("value", [-1, 256, 70000])
 def test_values_that_cannot_be_classes_are_not_painted_and_said(value):
-    snapshot = StrokeSnapshot(SHAPE)
-    assert snapshot.compare((), WHOLE, painted((value, slice(0, 5), slice(0, 5)))) is None
+    snapshot = AnnotationSnapshot(SHAPE)
+    assert snapshot.compare(WHOLE, painted((value, slice(0, 5), slice(0, 5)))) is None
     assert snapshot.unusable
-    assert snapshot.counts == {}
+    assert snapshot.annotation.counts == {}
 
 
 def test_differences_do_not_alias_the_layer():
-    snapshot = StrokeSnapshot(SHAPE)
+    snapshot = AnnotationSnapshot(SHAPE)
     plane = painted((1, slice(0, 5), slice(0, 5))).astype(np.uint8)
-    block = snapshot.compare((), WHOLE, plane)
+    block = snapshot.compare(WHOLE, plane)
     plane[:] = 9
     assert (block.values == 1).all()
-    assert snapshot.counts == {1: 25}
+    assert snapshot.annotation.counts == {1: 25}
 
 
 def test_where_finds_every_pixel_of_a_class():
-    snapshot = StrokeSnapshot(SHAPE)
+    snapshot = AnnotationSnapshot((3, *SHAPE))
     plane = painted((5, slice(120, 140), slice(120, 140)), (6, slice(0, 3), slice(0, 3)))
-    snapshot.compare((2,), WHOLE, plane)
+    snapshot.compare(Box(0, (2, 0, 0), (3, *SHAPE)), plane[None])
     found = np.zeros(SHAPE, np.int32)
-    for key, rows, columns in snapshot.where(5):
-        assert key == (2,)
-        found[rows, columns] = 5
+    for slab, pixels in snapshot.annotation.where(5):
+        assert slab.index == (2,)
+        found[tuple(pixels.T)] = 5
     np.testing.assert_array_equal(found, np.where(plane == 5, 5, 0))
 
 
 def test_random_painting_ends_in_equality():
     rng = np.random.default_rng(0)
-    snapshot, plane = StrokeSnapshot(SHAPE), painted()
+    snapshot, plane = AnnotationSnapshot(SHAPE), painted()
     mirror = np.zeros(SHAPE, np.uint8)
     for _ in range(200):
         top, left = rng.integers(0, SHAPE[0]), rng.integers(0, SHAPE[1])
-        region = Region(top, left, top + rng.integers(1, 90), left + rng.integers(1, 90)).clip(
-            SHAPE
-        )
+        start, size = (int(top), int(left)), rng.integers(1, 90, 2).tolist()
+        region = Box(0, start, (start[0] + size[0], start[1] + size[1])).clip(SHAPE)
         plane[region.slices] = rng.integers(0, 4)
-        block = snapshot.compare((), region, plane[region.slices])
+        block = snapshot.compare(region, plane[region.slices])
         if block is not None:
-            mirror[block.region.slices] = block.values
+            mirror[block.box.slices] = block.values
     np.testing.assert_array_equal(mirror, plane)
     expected = {v: int((plane == v).sum()) for v in (1, 2, 3)}
-    assert snapshot.counts == {v: n for v, n in expected.items() if n}
+    assert snapshot.annotation.counts == {v: n for v, n in expected.items() if n}
 
 
 def test_in_n_dimensions_the_difference_is_the_smallest_box():

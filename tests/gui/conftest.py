@@ -92,7 +92,7 @@ def painted(msd, qtbot):
     for x in range(20, 60, 3):
         layer.paint((60, x), 1)
         layer.paint((60, x + 80), 2)
-    qtbot.waitUntil(lambda: len(msd.controller.strokes.snapshot.counts) == 2)
+    qtbot.waitUntil(lambda: len(msd.controller.strokes.snapshot.annotation.counts) == 2)
     return msd
 
 

@@ -172,7 +172,7 @@ def test_a_speck_is_zoomed_in_on_and_a_large_place_is_not(unsure, viewer, qtbot)
     qtbot.waitUntil(lambda: "50" in unsure.status)
     assert viewer.scene.camera.zoom == zoom
     viewer.reset_view()
-    qtbot.waitUntil(lambda: unsure.controller.screen.view().region.shape == (128, 160))
+    qtbot.waitUntil(lambda: unsure.controller.screen.view().shape == (128, 160))
     ask(unsure, region=Region(0, 0, 8, 8), uncertainty=0.9)
     qtbot.waitUntil(lambda: "90" in unsure.status)
     assert viewer.scene.camera.zoom == pytest.approx(zoom * 4, rel=0.01)

@@ -132,7 +132,7 @@ def test_inputs_nothing_can_be_learned_from_are_said(painted, image, qtbot):
     assert "class" in painted.status
     panel.live_button.click()
     layer.data = strokes
-    qtbot.waitUntil(lambda: len(painted.controller.strokes.snapshot.counts) == 2)
+    qtbot.waitUntil(lambda: len(painted.controller.strokes.snapshot.annotation.counts) == 2)
 
     for pixels, word in (
         (np.full_like(good, 3), "same value"),

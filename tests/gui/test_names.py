@@ -199,7 +199,7 @@ def test_a_click_never_waits_for_a_large_layer_to_be_compared(
     monkeypatch.setattr(
         msd.controller.strokes.snapshot,
         "compare",
-        lambda *args: (seen.append(args[1]), compare(*args))[1],
+        lambda *args: (seen.append(args[0]), compare(*args))[1],
     )
     msd.panel.live_button.click()
     assert len(seen) == 1
@@ -221,7 +221,7 @@ def test_a_new_stroke_is_compared_before_what_an_undo_put_in_doubt(
     monkeypatch.setattr("napari_msd.viewer.stroke_watcher._PRESS_S", 0.0)
     strokes.finish()  # what was painted and undone before
     strokes.finish()
-    assert strokes.snapshot.counts[1] == (layer.data == 1).sum() > 0
+    assert strokes.snapshot.annotation.counts[1] == (layer.data == 1).sum() > 0
 
 
 def test_a_class_is_never_removed_from_another_annotation(

@@ -66,7 +66,7 @@ def test_values_that_cannot_be_classes_are_said(open_widget, image, viewer, qtbo
     viewer.add_labels(data, name="from elsewhere", scale=image.scale, units=image.units)
     msd = open_widget(FakeClient)
     qtbot.waitUntil(lambda: "255" in msd.status)
-    assert msd.controller.strokes.snapshot.counts == {1: 100}
+    assert msd.controller.strokes.snapshot.annotation.counts == {1: 100}
 
 
 def test_strokes_on_planes_of_a_stack(viewer, open_widget, qtbot, mouse):
@@ -132,7 +132,7 @@ def test_undo_reaches_a_plane_that_is_no_longer_shown(viewer, open_widget, qtbot
     layer.undo()
     assert not layer.data.any()
     qtbot.waitUntil(lambda: same(msd, (4,)))
-    assert not msd.controller.strokes.snapshot.counts
+    assert not msd.controller.strokes.snapshot.annotation.counts
 
 
 def test_undo_while_the_strokes_are_hidden(viewer, open_widget, qtbot, mouse):

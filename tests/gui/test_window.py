@@ -569,7 +569,7 @@ def test_opened_again_finds_its_classes_and_overlay(painted, viewer, open_widget
     qtbot.waitUntil(lambda: painted.widget.session is None)
     again = open_widget(FakeClient, name="again")
     assert again.controller.classes[2].name == "membrane"
-    qtbot.waitUntil(lambda: len(again.controller.strokes.snapshot.counts) == 2)
+    qtbot.waitUntil(lambda: len(again.controller.strokes.snapshot.annotation.counts) == 2)
     again.panel.live_button.click()
     assert again.overlay is overlay
     assert names(viewer).count("cells segmentation") == 1
@@ -598,13 +598,13 @@ def test_removed_class_comes_back_in_a_lazy_array_too(viewer, image, open_widget
     msd = open_widget(FakeClient)
     for value in (1, 2):
         layer.paint((30 * value, 60), value)
-    qtbot.waitUntil(lambda: len(msd.controller.strokes.snapshot.counts) == 2)
+    qtbot.waitUntil(lambda: len(msd.controller.strokes.snapshot.annotation.counts) == 2)
     before = np.asarray(data[:])
     msd.session.class_actions.remove(2)
     np.testing.assert_array_equal(data[:], np.where(before == 2, 0, before))
     layer.undo()
     np.testing.assert_array_equal(data[:], before)
-    qtbot.waitUntil(lambda: len(msd.controller.strokes.snapshot.counts) == 2)
+    qtbot.waitUntil(lambda: len(msd.controller.strokes.snapshot.annotation.counts) == 2)
 
 
 def test_merged_class_is_one_step_of_undo(painted, qtbot):

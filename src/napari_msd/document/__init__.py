@@ -11,7 +11,7 @@ from napari_msd.document.document import Document, document_of, requests_of
 from napari_msd.document.journal import Entry, Journal, MemoryJournal
 from napari_msd.document.kept_models import NO_IMAGE, KeptModel, KeptModels, Kind
 from napari_msd.document.pieces import BLOCK, Amount, Piece
-from napari_msd.document.snapshot import AnnotationSnapshot, StrokeSnapshot
+from napari_msd.document.snapshot import AnnotationSnapshot, Painted
 from napari_msd.document.validation_split import ValidationSplit
 
 __all__ = [
@@ -30,8 +30,8 @@ __all__ = [
     "KeptModels",
     "Kind",
     "MemoryJournal",
+    "Painted",
     "Piece",
-    "StrokeSnapshot",
     "ValidationSplit",
     "Version",
     "document_of",

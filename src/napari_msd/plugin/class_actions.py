@@ -70,7 +70,7 @@ class ClassActions(QObject):
 
     def _replace_now(self, value: int, new: int, pick: int | None) -> None:
         controller = self._controller
-        self._tools.repaint(controller.strokes.snapshot, value, new)
+        self._tools.repaint(controller.strokes.snapshot.annotation, value, new)
         controller.strokes.finish()
         controller.classes.remove(value)
         if pick is not None:

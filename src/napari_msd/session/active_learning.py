@@ -143,7 +143,7 @@ class ActiveLearning:
         image = self._viewer.chosen.image
         if not wanted or image is None:
             return
-        if self._viewer.screen.show(image, here.plane, here.region):
+        if self._viewer.screen.show(image, here.box):
             self._notices.info(
                 f"Unsure here (uncertainty {here.uncertainty:.0%}): paint what you see in the "
                 f"middle. {NEXT_KEY} shows another place."

@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_msd.core.planes import box_of, whole
 from napari_msd.trainer.messages import Event, Finished
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_msd.core.planes import PlaneKey
     from napari_msd.core.settings import Settings
     from napari_msd.session.ports import ImageData, Layer
 
@@ -159,7 +164,7 @@ class TrainerConnection:
             settings,
             data.plane_shape,
             data.n_channels,
-            data.read,
+            lambda plane: read_plane(data, plane),
             model,
             fit_normalisation=fit_normalisation,
         )
@@ -188,3 +193,10 @@ class TrainerConnection:
             # the end of work that was stopped counts, whatever is open by then
             if session in (0, self._session) or event == Finished("stop"):
                 self.heard.emit(event)
+
+
+def read_plane(data: ImageData, plane: PlaneKey) -> npt.NDArray[np.generic]:
+    """A plane as the trainer wants it, (Y, X) or (Y, X, C)."""
+    box = box_of(plane, whole(data.plane_shape))
+    values = data.read(box)
+    return values.reshape(*data.plane_shape, *values.shape[box.ndim :])

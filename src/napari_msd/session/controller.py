@@ -209,7 +209,7 @@ class Controller(WorkState):
 
     def _update_once(self) -> None:
         self.sync.open()
-        if len(self.strokes.snapshot.counts) < 2 and not self.strokes.busy:
+        if len(self.strokes.snapshot.annotation.counts) < 2 and not self.strokes.busy:
             raise StrokesError("Paint a few strokes of at least two classes first.")
         self.attach_overlay()
         self.begin_work("update")
@@ -225,7 +225,7 @@ class Controller(WorkState):
         if self.network.kept is None:
             raise MSDError("There is no network yet: press Live to train one, or load a model.")
         self.attach_overlay()
-        shown = self.screen.shown_plane()
+        shown = self.screen.view().start[:-2]
         planes = list(product(*map(range, self.chosen.data.shape[:-2])))
         planes.sort(key=lambda plane: plane != shown)  # what is on screen first
         self.begin_work("predict")

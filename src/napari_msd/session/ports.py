@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
+    from napari_msd.core.box import Box
     from napari_msd.core.errors import MSDError
-    from napari_msd.core.planes import PlaneKey, Region
-    from napari_msd.document import Coverage, StrokeSnapshot
-    from napari_msd.trainer.messages import OverlayBlock, View
+    from napari_msd.document import AnnotationSnapshot, Coverage
+    from napari_msd.trainer.messages import OverlayBlock
 
 Labels = object
 """The array of a segmentation layer, as the viewer keeps it."""
@@ -52,13 +53,14 @@ class ImageData:
     n_channels
         Values per pixel.
     read
-        Reads a plane, (Y, X) or (Y, X, C); safe on any thread, also after the layer is gone.
+        Reads a box, with the channels of a colour image behind; safe on any thread, also after
+        the layer is gone.
     """
 
     array: object
     shape: tuple[int, ...]
     n_channels: int
-    read: Callable[[PlaneKey], npt.NDArray[object]]  # type: ignore[type-var]
+    read: Callable[[Box], npt.NDArray[np.generic]]
 
     @property
     def plane_shape(self) -> tuple[int, int]:
@@ -113,7 +115,7 @@ class Strokes(Protocol):
 
     @property
     def changed(self) -> Event:
-        """Carries the changed blocks."""
+        """Carries what changed, a list of `Painted`."""
 
     @property
     def scanned(self) -> Event:
@@ -126,7 +128,7 @@ class Strokes(Protocol):
     layer: Layer | None
 
     @property
-    def snapshot(self) -> StrokeSnapshot:
+    def snapshot(self) -> AnnotationSnapshot:
         """What is painted, as far as it was compared."""
 
     @property
@@ -151,19 +153,19 @@ class Screen(Protocol):
 
     @property
     def changed(self) -> Event:
-        """Carries the new `View`."""
+        """Carries the visible box."""
 
     def watch(self, layer: Layer | None) -> None:
         """Follow the view onto this layer."""
 
-    def view(self) -> View:
-        """The shown plane and its visible rectangle."""
+    def view(self) -> Box:
+        """The visible part of the image."""
 
-    def shown_plane(self) -> PlaneKey:
-        """The plane on screen."""
+    def shows(self, box: Box) -> bool:
+        """Whether a box lies on the plane that is on screen."""
 
-    def show(self, image: Layer, plane: PlaneKey, region: Region) -> bool:
-        """Bring a place onto the screen; False if the image has no such place."""
+    def show(self, image: Layer, box: Box) -> bool:
+        """Bring a part of an image onto the screen; False if the image has no such part."""
 
     def close(self) -> None:
         """Let go of the viewer."""

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_msd.core.planes import plane_and_region
+from napari_msd.trainer.messages import StrokeBlock, View
+
 if TYPE_CHECKING:
+    from napari_msd.core.box import Box
+    from napari_msd.document import Painted
     from napari_msd.session.connection import TrainerConnection
     from napari_msd.session.network_choice import NetworkChoice
     from napari_msd.session.ports import ChosenLayers, Screen, Strokes
-    from napari_msd.trainer.messages import StrokeBlock, View
 
 
 class TrainerSync:
@@ -77,22 +81,22 @@ class TrainerSync:
             fit_normalisation=kept is not None and kept.fit_normalisation,
         )
         if opened:
-            blocks = self._strokes.snapshot.blocks()
-            if blocks:
-                self._connection.client.set_strokes(blocks)
-            self._connection.client.set_view(self._screen.view())
+            painted = list(self._strokes.snapshot.painted())
+            if painted:
+                self._connection.client.set_strokes(list(map(stroke_block, painted)))
+            self._connection.client.set_view(shown_view(self._screen.view()))
             if self.uncertainty:
                 self._connection.client.set_uncertainty(True)
         return opened
 
     def count(self) -> None:
         """Tell how much is painted now."""
-        self.counted.emit(self._strokes.snapshot.counts)
+        self.counted.emit(self._strokes.snapshot.annotation.counts)
 
-    def _on_strokes(self, blocks: list[StrokeBlock]) -> None:
+    def _on_strokes(self, painted: list[Painted]) -> None:
         opened = self._connection.opened
         if opened is not None and opened.annotation is self._chosen.annotation:
-            self._connection.client.set_strokes(blocks)
+            self._connection.client.set_strokes(list(map(stroke_block, painted)))
         self.count()
 
     def _on_scanned(self) -> None:
@@ -100,6 +104,17 @@ class TrainerSync:
             self._strokes.snapshot.unusable = False
             self.unusable.emit()
 
-    def _on_view(self, view: View) -> None:
+    def _on_view(self, box: Box) -> None:
         if self._connection.opened is not None:
-            self._connection.client.set_view(view)
+            self._connection.client.set_view(shown_view(box))
+
+
+def stroke_block(painted: Painted) -> StrokeBlock:
+    """What was painted, as the trainer is told it."""
+    plane, region = plane_and_region(painted.box)
+    return StrokeBlock(plane, region, painted.values.reshape(region.shape))
+
+
+def shown_view(box: Box) -> View:
+    """What is on screen, as the trainer is told it."""
+    return View(*plane_and_region(box))

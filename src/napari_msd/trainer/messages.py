@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from napari_msd.core.planes import PlaneKey, Region
+from napari_msd.core.box import Box
+from napari_msd.core.planes import PlaneKey, Region, box_of
 
 __all__ = [
     "Event",
@@ -107,6 +108,11 @@ class OverlayBlock:
     uncertainty: Any = None
     network: str = ""
 
+    @property
+    def box(self) -> Box:
+        """Where it lies."""
+        return box_of(self.plane, self.region)
+
 
 @dataclass(frozen=True)
 class LookHere:
@@ -115,6 +121,11 @@ class LookHere:
     plane: PlaneKey
     region: Region
     uncertainty: float
+
+    @property
+    def box(self) -> Box:
+        """Where it lies."""
+        return box_of(self.plane, self.region)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from napari_msd.viewer.key_bindings import KeyBindings, bind_class_keys
 from napari_msd.viewer.layers import pixels
 
 if TYPE_CHECKING:
-    from napari_msd.document import StrokeSnapshot
+    from numpy.typing import NDArray
+
+    from napari_msd.document import Annotation
     from napari_msd.session.classes import ClassTable
 
 _SPARE_COLORS = 9
@@ -90,35 +92,28 @@ class AnnotationTools(QObject):
 
     # --- strokes -------------------------------------------------------------------------
 
-    def repaint(self, snapshot: StrokeSnapshot, value: int, new: int) -> None:
+    def repaint(self, annotation: Annotation, value: int, new: int) -> None:
         """Turn every stroke of a class into another one (0: erase), as one step of undo."""
         layer = self.layer
-        found = list(snapshot.where(value))
+        found = [
+            np.hstack([np.tile(slab.index, (len(pixels), 1)).astype(np.intp), pixels])
+            for slab, pixels in annotation.where(value)
+        ]
         if layer is None or not found:
             return
-        leading = len(found[0][0])
-        axes = [
-            np.concatenate([np.full(len(rows), plane[axis]) for plane, rows, _ in found])
-            for axis in range(leading)
-        ]
-        axes.append(np.concatenate([rows for _, rows, _ in found]))
-        axes.append(np.concatenate([columns for _, _, columns in found]))
         try:
-            layer.data_setitem(tuple(axes), new)
+            layer.data_setitem(tuple(np.concatenate(found).T), new)
         except (IndexError, NotImplementedError, TypeError):
-            self._write_rectangles(found, new)
+            self._write_boxes(found, new)
 
-    def _write_rectangles(self, found: list[Any], new: int) -> None:
+    def _write_boxes(self, found: list[NDArray[np.intp]], new: int) -> None:
         """For arrays that know no lists of indices; they have no undo in napari either."""
         data = pixels(self.layer)
-        for plane, rows, columns in found:
-            box = (
-                *plane,
-                slice(rows.min(), rows.max() + 1),
-                slice(columns.min(), columns.max() + 1),
-            )
+        for indices in found:
+            start, stop = indices.min(axis=0), indices.max(axis=0) + 1
+            box = tuple(map(slice, start, stop))
             part = np.array(data[box])
-            part[rows - rows.min(), columns - columns.min()] = new
+            part[tuple((indices - start).T)] = new
             data[box] = part
         self.layer.refresh()
 

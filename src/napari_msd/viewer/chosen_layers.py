@@ -59,7 +59,7 @@ class ChosenLayers(QObject):
             layers.pixels(self.image),
             layers.spatial_shape(self.image),
             layers.n_channels(self.image),
-            layers.plane_reader(self.image),
+            layers.box_reader(self.image),
         )
 
     @property

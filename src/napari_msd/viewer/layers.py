@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
+from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError, StrokesError
 from napari_msd.images import label_metadata
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_msd.trainer.messages import PlaneKey
-
 _AXES = {"T": "time", "C": "channel", "Z": "slice"}
 """What planes along an axis are called; an axis without a letter holds slices."""
+
+SOURCE = 0
+"""Number of the image worked on, within its session."""
 
 MAX_PIXELS_IN_MEMORY = 1 << 36
 """Pixels an overlay or a new annotation may have: beyond it the machine cannot hold them."""
@@ -50,14 +52,23 @@ def n_channels(layer: Any) -> int:
     return int(pixels(layer).shape[-1]) if getattr(layer, "rgb", False) else 1
 
 
-def plane_reader(layer: Any) -> Callable[[PlaneKey], NDArray[Any]]:
-    """Function that reads one plane; safe on another thread, also after the layer is gone."""
+def box_reader(layer: Any) -> Callable[[Box], NDArray[Any]]:
+    """Function that reads a box; safe on another thread, also after the layer is gone.
+
+    The array has the shape of the box, and the colours of an RGB image behind.
+    """
     data = pixels(layer)
 
-    def read(plane: PlaneKey) -> NDArray[Any]:
-        return np.asarray(data[plane] if plane else data)
+    def read(box: Box) -> NDArray[Any]:
+        return np.asarray(data[box.slices])
 
     return read
+
+
+def plane_box(layer: Any, index: tuple[int, ...]) -> Box:
+    """The (Y, X) plane of a layer at this index of its other axes."""
+    ends = tuple(i + 1 for i in index)
+    return Box(SOURCE, (*index, 0, 0), (*ends, *plane_shape(layer)))
 
 
 def placement(layer: Any) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_msd.core.errors import ImageError
-from napari_msd.core.planes import box_of
 from napari_msd.document import Coverage
 from napari_msd.viewer.colors import label_colormap
 from napari_msd.viewer.layers import (
@@ -33,7 +32,8 @@ from napari_msd.viewer.result_layers import fits, mark, note_remark, place_betwe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_msd.trainer.messages import OverlayBlock, PlaneKey, Region
+    from napari_msd.core.box import Box
+    from napari_msd.trainer.messages import OverlayBlock
     from napari_msd.viewer.view_watcher import ViewWatcher
 
 _PATIENCE = 3
@@ -74,7 +74,7 @@ class Overlay(QObject):
         super().__init__(parent)
         self._viewer, self._screen = viewer, screen
         self._brush_moving = brush_moving
-        self._pending: dict[tuple[PlaneKey, Region], OverlayBlock] = {}
+        self._pending: dict[Box, OverlayBlock] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._interval = 0.1
@@ -218,7 +218,7 @@ class Overlay(QObject):
 
     def put(self, block: OverlayBlock) -> None:
         """Take a predicted block; it is shown with the next flush."""
-        self._pending[block.plane, block.region] = block
+        self._pending[block.box] = block
         if not self._timer.isActive():
             pause = self._interval * (_PATIENCE if self._brush_moving() else 1)
             due = self._began + max(pause, _SHARE * self.cost)
@@ -237,14 +237,13 @@ class Overlay(QObject):
             return
         self._began = perf_counter()
         data, shown = self.layer.data, []
-        on_screen = self._screen.shown_plane()
-        for (plane, region), block in pending.items():
-            if block.labels is None or not fits(data.shape, plane, region):
+        for box, block in pending.items():
+            if block.labels is None or not fits(data.shape, box):
                 continue  # of an image that was here before
-            data[(*plane, *region.slices)] = block.labels
-            self.coverage.write(box_of(plane, region), block.network)
-            if plane == on_screen:
-                shown.append((region, block.labels))
+            data[box.slices] = block.labels.reshape(box.shape)
+            self.coverage.write(box, block.network)
+            if self._screen.shows(box):
+                shown.append((box, block.labels))
         note_remark(self.layer, self.coverage.completeness.sentence)
         first, self.has_content = not self.has_content, True
         self._show(shown)
@@ -258,7 +257,7 @@ class Overlay(QObject):
         if self.present and self.has_content:
             self.layer.refresh(extent=False, highlight=False)
 
-    def _show(self, blocks: list[tuple[Region, Any]]) -> None:
+    def _show(self, blocks: list[tuple[Box, Any]]) -> None:
         layer, n = self.layer, self.layer.ndim
         volume = self._viewer.dims.ndisplay == 3
         if not (blocks or volume) or not layer.visible:
@@ -266,8 +265,8 @@ class Overlay(QObject):
         if volume or layer.contour or self._screen.displayed_axes() != (n - 2, n - 1):
             layer.refresh(extent=False, thumbnail=False, highlight=False)
             return
-        for region, labels in blocks:
-            layer.events.labels_update(data=labels, offset=[region.top, region.left])
+        for box, labels in blocks:
+            layer.events.labels_update(data=labels, offset=list(box.start[-2:]))
 
     def _on_shown(self) -> None:
         self.cost = perf_counter() - self._began

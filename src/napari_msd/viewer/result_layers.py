@@ -10,7 +10,7 @@ from napari_msd.images.napari_writer import REMARK_KEY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_msd.trainer.messages import PlaneKey, Region
+    from napari_msd.core.box import Box
 
 _OURS = "napari_msd_result"
 
@@ -57,11 +57,6 @@ def place_between(viewer: Any, image: Any, annotation: Any) -> int:
     return layers.index(annotation) if annotation in layers else layers.index(image) + 1
 
 
-def fits(shape: tuple[int, ...], plane: PlaneKey, region: Region) -> bool:
-    """Whether a block lies inside an array of this shape."""
-    leading, (height, width) = shape[:-2], shape[-2:]
-    return (
-        len(plane) == len(leading)
-        and all(0 <= index < n for index, n in zip(plane, leading, strict=True))
-        and region == region.clip((height, width))
-    )
+def fits(shape: tuple[int, ...], box: Box) -> bool:
+    """Whether a box lies inside an array of this shape."""
+    return box.ndim == len(shape) and box.clip(shape) == box

@@ -9,21 +9,21 @@ All comparing is done in small pieces within a few milliseconds per turn of the 
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice, product
+from itertools import chain, product
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_msd.core.planes import Region
-from napari_msd.document import StrokeSnapshot
-from napari_msd.viewer.layers import pixels, plane_shape, spatial_shape
+from napari_msd.core.box import Box
+from napari_msd.document import AnnotationSnapshot
+from napari_msd.viewer.layers import SOURCE, pixels, plane_box, spatial_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_msd.trainer.messages import PlaneKey, StrokeBlock
+    from napari_msd.document import Painted
     from napari_msd.viewer.view_watcher import ViewWatcher
 
 _BUDGET_S = 0.003
@@ -35,11 +35,10 @@ _PRESS_S = 0.03
 _PIECE = 1 << 17
 """Pixels compared at once: well under a millisecond."""
 _RECENT = 64
-_Job = tuple["PlaneKey", Region]
 
 
 class StrokeWatcher(QObject):
-    """Compares one annotation layer with its snapshot; `changed` carries ``list[StrokeBlock]``."""
+    """Compares one annotation layer with its snapshot; `changed` carries ``list[Painted]``."""
 
     changed = Signal(object)
     scanned = Signal()
@@ -51,14 +50,14 @@ class StrokeWatcher(QObject):
         super().__init__(parent)
         self._view = view
         self.layer: Any = None
-        self.snapshot = StrokeSnapshot((0, 0))
+        self.snapshot = AnnotationSnapshot((0, 0))
         self._shape: tuple[int, ...] = ()
         self._brushed = float("-inf")
-        self._touched: deque[_Job] = deque()
-        self._suspected: deque[_Job] = deque()
+        self._touched: deque[Box] = deque()
+        self._suspected: deque[Box] = deque()
         """Where an undo may have changed something: compared when nothing is surely touched."""
-        self._recent: deque[_Job] = deque(maxlen=_RECENT)
-        self._sweep: Iterator[_Job] = iter(())
+        self._recent: deque[Box] = deque(maxlen=_RECENT)
+        self._sweep: Iterator[Box] = iter(())
         self._sweep_again = False
         self._stroke_ended = self._stroke_found = False
         self._known = False
@@ -88,7 +87,7 @@ class StrokeWatcher(QObject):
             return
         self.layer = layer
         self._shape = spatial_shape(layer)
-        self.snapshot = StrokeSnapshot(plane_shape(layer))
+        self.snapshot = AnnotationSnapshot(self._shape)
         self._step = self._view.shown_index()
         self._known = False
         events = layer.events
@@ -106,7 +105,7 @@ class StrokeWatcher(QObject):
             events.paint.disconnect(self._on_stroke_end)
             events.set_data.disconnect(self._on_refresh)
         self.layer = None
-        self.snapshot = StrokeSnapshot((0, 0))
+        self.snapshot = AnnotationSnapshot((0, 0))
         self._touched.clear()
         self._suspected.clear()
         self._recent.clear()
@@ -132,11 +131,10 @@ class StrokeWatcher(QObject):
         """A brush step, a fill or a polygon changed this part of what is displayed."""
         self._brushed = perf_counter()
         axes, index = self._view.displayed_axes(), self._view.shown_index()
-        box = [(i, i + 1) for i in index]
+        box = Box(SOURCE, index, tuple(i + 1 for i in index))
         for axis, start, length in zip(axes, event.offset, event.data.shape, strict=False):
-            box[axis] = (int(start), int(start) + int(length))
-        for job in islice(_planes_of(box), 4 * _RECENT):
-            self._note(job)
+            box = box.along(axis, int(start), int(start) + int(length))
+        self._note(box)
 
     def _on_stroke_end(self, event: Any) -> None:
         # a brush may reach into neighbouring planes; napari tells of the displayed one only
@@ -153,32 +151,29 @@ class StrokeWatcher(QObject):
         if spatial_shape(self.layer) != self._shape:
             return  # other data of another shape: whoever chose the layer looks at it anew
         if moved:  # with the layer hidden, an undo is only told of together with the slider
-            self._suspected.extend(job for job in self._recent if job not in self._suspected)
+            self._suspected.extend(box for box in self._recent if box not in self._suspected)
             self._timer.start()
             return
-        shown = _pieces(self._view.shown_plane(), self.snapshot.plane_shape)
+        shown = _pieces(plane_box(self.layer, self._view.shown_index()[:-2]))
         waiting = set(self._suspected)  # undo held down fires faster than pieces are compared
-        self._suspected.extend(job for job in [*self._recent, *shown] if job not in waiting)
+        self._suspected.extend(box for box in [*self._recent, *shown] if box not in waiting)
         self._sweep_again = True
         self._timer.start()
 
-    def _note(self, job: _Job) -> None:
-        plane, region = job
-        if self._touched and self._touched[-1][0] == plane:
-            merged = _hull(self._touched[-1][1], region)
-            if merged.area <= 2 * (self._touched[-1][1].area + region.area):
-                self._touched[-1] = (plane, merged)
-                job = (plane, merged)
-            else:
-                self._touched.append(job)
-        else:
-            self._touched.append(job)
-        if self._recent and self._recent[-1][0] == plane:
-            merged = _hull(self._recent[-1][1], region)
-            if merged.area <= _PIECE:
+    def _note(self, box: Box) -> None:
+        """Have a touched part compared, together with what was touched right before."""
+        if self._touched:
+            merged = self._touched[-1].hull(box)
+            if merged.size <= 2 * (self._touched[-1].size + box.size):
+                self._touched.pop()
+                box = merged
+        self._touched.append(box)
+        if self._recent:
+            merged = self._recent[-1].hull(box)
+            if merged.size <= _PIECE:
                 self._recent.pop()
-                job = (plane, merged)
-        self._recent.append(job)
+                box = merged
+        self._recent.append(box)
         self._timer.start()
 
     # --- comparing --------------------------------------------------------------------------
@@ -200,20 +195,18 @@ class StrokeWatcher(QObject):
             self._known = True
             self.scanned.emit()
 
-    def _compare_until(self, deadline: float) -> tuple[list[StrokeBlock], bool]:
+    def _compare_until(self, deadline: float) -> tuple[list[Painted], bool]:
         """What changed, and whether nothing is left to compare."""
-        blocks: list[StrokeBlock] = []
+        blocks: list[Painted] = []
         data = pixels(self.layer) if self.layer is not None else None
         while data is not None:
-            job = self._next()
-            if job is None:
+            box = self._next()
+            if box is None:
                 return blocks, True
-            plane, region = job
-            try:
-                values = np.asarray(data[(*plane, *region.slices)])
-            except IndexError:
+            values = np.asarray(data[box.slices])
+            if values.shape != box.shape:
                 continue  # the data were replaced by fewer planes: the layer is looked at anew
-            block = self.snapshot.compare(plane, region, values)
+            block = self.snapshot.compare(box, values)
             if block is not None:
                 self._stroke_found = True
                 blocks.append(block)
@@ -221,59 +214,42 @@ class StrokeWatcher(QObject):
                 return blocks, False
         return blocks, True
 
-    def _next(self) -> _Job | None:
-        for jobs in (self._touched, self._suspected):
-            if jobs:
-                plane, region = jobs.popleft()
-                region = region.clip(self.snapshot.plane_shape)
-                if region.area > 2 * _PIECE:
-                    first, *rest = _pieces(plane, self.snapshot.plane_shape, region)
-                    jobs.extendleft(reversed(rest))
-                    return first
-                return plane, region
+    def _next(self) -> Box | None:
+        for boxes in (self._touched, self._suspected):
+            if boxes:
+                box = boxes.popleft().clip(self._shape)
+                if box.size > 2 * _PIECE:
+                    box, *rest = _pieces(box)
+                    boxes.extendleft(reversed(rest))
+                return box
         if self._stroke_ended:
             # A script painted where nobody looks: napari tells the rectangle, but not the plane.
             self._sweep_again |= not self._stroke_found
             self._stroke_ended = self._stroke_found = False
-        job = next(self._sweep, None)
-        if job is None and self._sweep_again:
+        following = next(self._sweep, None)
+        if following is None and self._sweep_again:
             # a script may have written anywhere; only arrays in memory are cheap to look through
             self._sweep_again = False
             if isinstance(pixels(self.layer), np.ndarray):
                 self._sweep = self._everything()
-                job = next(self._sweep, None)
-        return job
+                following = next(self._sweep, None)
+        return following
 
-    def _everything(self) -> Iterator[_Job]:
-        leading = spatial_shape(self.layer)[:-2]
-        shape = self.snapshot.plane_shape
-        shown = self._view.shown_plane()
-        first = [shown, *(plane for plane in self.snapshot.planes if plane != shown)]
+    def _everything(self) -> Iterator[Box]:
+        """All of the layer: what is on screen first, then what has strokes, then the rest."""
+        shown = self._view.shown_index()[:-2]
+        painted = sorted(slab.index for slab in self.snapshot.annotation.slabs)
+        first = [shown, *(index for index in painted if index != shown)]
         seen = set(first)
-        for plane in first:
-            yield from _pieces(plane, shape)
-        for plane in product(*map(range, leading)):
-            if plane not in seen:
-                yield from _pieces(plane, shape)
+        rest = (i for i in product(*map(range, self._shape[:-2])) if i not in seen)
+        for index in chain(first, rest):
+            yield from _pieces(plane_box(self.layer, index))
 
 
-def _pieces(plane: PlaneKey, shape: tuple[int, int], part: Region | None = None) -> list[_Job]:
-    """A plane, or a part of it, in stripes of rows that are quick to compare."""
-    part = part or Region(0, 0, *shape)
-    rows = max(1, _PIECE // max(part.right - part.left, 1))
-    return [
-        (plane, Region(top, part.left, min(top + rows, part.bottom), part.right))
-        for top in range(part.top, part.bottom, rows)
-    ]
-
-
-def _planes_of(box: list[tuple[int, int]]) -> Iterator[_Job]:
-    (top, bottom), (left, right) = box[-2:]
-    for plane in product(*(range(*ends) for ends in box[:-2])):
-        yield plane, Region(top, left, bottom, right)
-
-
-def _hull(a: Region, b: Region) -> Region:
-    return Region(
-        min(a.top, b.top), min(a.left, b.left), max(a.bottom, b.bottom), max(a.right, b.right)
-    )
+def _pieces(box: Box) -> list[Box]:
+    """A box in pieces that are quick to compare: whole rows, as many as fit."""
+    size, room = [], _PIECE
+    for n in reversed(box.shape):
+        size.append(max(1, min(n, room)))
+        room //= max(1, n)
+    return list(box.tiles(size[::-1]))

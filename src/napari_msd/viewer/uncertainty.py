@@ -14,7 +14,8 @@ from napari_msd.viewer.layers import MAX_PIXELS_IN_MEMORY, free_name, placement,
 from napari_msd.viewer.result_layers import fits, mark, place_between, undisturbed
 
 if TYPE_CHECKING:
-    from napari_msd.trainer.messages import OverlayBlock, PlaneKey, Region
+    from napari_msd.core.box import Box
+    from napari_msd.trainer.messages import OverlayBlock
     from napari_msd.viewer.view_watcher import ViewWatcher
 
 
@@ -35,7 +36,7 @@ class UncertaintyLayer:
     def __init__(self, viewer: Any, screen: ViewWatcher) -> None:
         self._viewer, self._screen = viewer, screen
         viewer.layers.events.removed.connect(self._on_removed)
-        self._pending: dict[tuple[PlaneKey, Region], Any] = {}
+        self._pending: dict[Box, Any] = {}
         self._image: Any = None
         self.layer: Any = None
 
@@ -92,7 +93,7 @@ class UncertaintyLayer:
     def put(self, block: OverlayBlock) -> None:
         """Take a block; it is shown with the next `flush`."""
         if self.layer is not None and block.uncertainty is not None:
-            self._pending[block.plane, block.region] = block.uncertainty
+            self._pending[block.box] = block.uncertainty
 
     def flush(self) -> None:
         """Write what arrived into the layer and show it."""
@@ -100,11 +101,10 @@ class UncertaintyLayer:
         if not pending or not self.present:
             return
         data = self.layer.data
-        on_screen = self._screen.shown_plane()
         seen = False
-        for (plane, region), values in pending.items():
-            if fits(data.shape, plane, region):  # else of an image that was here before
-                data[(*plane, *region.slices)] = values
-                seen = seen or plane == on_screen
+        for box, values in pending.items():
+            if fits(data.shape, box):  # else of an image that was here before
+                data[box.slices] = values.reshape(box.shape)
+                seen = seen or self._screen.shows(box)
         if seen or not self._screen.planes_lie_flat():
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)

@@ -6,17 +6,13 @@ is looked at a few times a second only, and sent only when it changed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_msd.core.planes import Region
-from napari_msd.trainer.messages import View
-from napari_msd.viewer.layers import plane_shape, spatial_shape
-
-if TYPE_CHECKING:
-    from napari_msd.trainer.messages import PlaneKey
+from napari_msd.core.box import Box
+from napari_msd.viewer.layers import plane_box, spatial_shape
 
 _INTERVAL_MS = 100
 _LEAST_SHARE = 0.25
@@ -26,7 +22,7 @@ _LOOKS_AFTER_CHANGE = 3
 
 
 class ViewWatcher(QObject):
-    """Follows camera and sliders for one layer; `changed` carries a `View`."""
+    """Follows camera and sliders for one layer; `changed` carries the visible box."""
 
     changed = Signal(object)
 
@@ -34,7 +30,7 @@ class ViewWatcher(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._layer: Any = None
-        self._last: View | None = None
+        self._last: Box | None = None
         self._looks = 0
         self._timer = QTimer(self)
         self._timer.setInterval(_INTERVAL_MS)
@@ -93,9 +89,9 @@ class ViewWatcher(QObject):
             for x, n in zip(where, shape, strict=True)
         )
 
-    def shown_plane(self) -> PlaneKey:
-        """The plane on screen."""
-        return self.shown_index()[:-2]
+    def shows(self, box: Box) -> bool:
+        """Whether a box lies on the plane that is on screen."""
+        return box.start[:-2] == self.shown_index()[:-2]
 
     def displayed_axes(self) -> tuple[int, ...]:
         """The layer's own axes that are on screen."""
@@ -109,20 +105,20 @@ class ViewWatcher(QObject):
         n = self._layer.ndim if self._layer is not None else 2
         return self._viewer.dims.ndisplay == 2 and set(self.displayed_axes()) == {n - 2, n - 1}
 
-    def show(self, image: Any, plane: PlaneKey, region: Region) -> bool:
-        """Bring a place of an image onto the screen; zooms in where it would be a speck.
+    def show(self, image: Any, box: Box) -> bool:
+        """Bring a part of an image onto the screen; zooms in where it would be a speck.
 
         Returns
         -------
         bool
-            False if the image has no such place: another image was here before.
+            False if the image has no such part: another image was here before.
         """
-        if len(plane) != image.ndim - 2:
+        if box.ndim != image.ndim:
             return False
         viewer = self._viewer
-        self._zoom(region.shape)
-        middle = ((region.top + region.bottom - 1) / 2, (region.left + region.right - 1) / 2)
-        world = np.asarray(image.data_to_world((*plane, *middle)))
+        self._zoom(box)
+        middle = [(a + b - 1) / 2 for a, b in zip(box.start, box.stop, strict=True)]
+        world = np.asarray(image.data_to_world(middle))
         first = viewer.dims.ndim - len(world)  # the viewer may have axes the image lacks
         for axis in viewer.dims.not_displayed:
             if axis >= first:
@@ -131,21 +127,20 @@ class ViewWatcher(QObject):
         viewer.scene.camera.center = (0.0,) * (3 - len(centre)) + tuple(centre)
         return True
 
-    def _zoom(self, shape: tuple[int, int]) -> None:
-        seen = self.view().region.shape
-        share = max(n / max(all_of, 1) for n, all_of in zip(shape, seen, strict=True))
+    def _zoom(self, box: Box) -> None:
+        seen = self.view().shape[-2:]
+        share = max(n / max(all_of, 1) for n, all_of in zip(box.shape[-2:], seen, strict=True))
         if share < _LEAST_SHARE and self.planes_lie_flat():
             self._viewer.scene.camera.zoom *= _LEAST_SHARE / share
 
-    def view(self) -> View:
-        """The shown plane and its visible rectangle; the whole plane when nothing is drawn yet."""
-        shape = plane_shape(self._layer)
-        whole = Region(0, 0, *shape)
+    def view(self) -> Box:
+        """The visible part of the shown plane; all of the plane when nothing is drawn yet."""
+        plane = plane_box(self._layer, self.shown_index()[:-2])
         if not self.planes_lie_flat() or self._layer.multiscale:
-            return View(self.shown_plane(), whole)  # corners are not in pixels of the plane
+            return plane  # corners are not in pixels of the plane
         # inclusive corners, in the layer's own pixels
-        (top, left), (bottom, right) = np.asarray(self._layer.corner_pixels)[:, -2:].tolist()
-        region = Region(int(top), int(left), int(bottom) + 1, int(right) + 1).clip(shape)
-        if region.shape == (1, 1) or region.empty:
-            region = whole
-        return View(self.shown_plane(), region)
+        corners = np.asarray(self._layer.corner_pixels)[:, -2:]
+        (top, left), (last_row, last_column) = corners.astype(int).tolist()
+        seen = plane.along(-2, top, last_row + 1).along(-1, left, last_column + 1)
+        seen = seen.intersect(plane)
+        return plane if seen.empty or seen.shape[-2:] == (1, 1) else seen
