@@ -50,7 +50,7 @@ def shared_client():
     class Relay:
         listener = Listener()
 
-    client = TrainerClient(lambda *told: Relay.listener(*told))
+    client = TrainerClient(lambda *event: Relay.listener(*event))
     client.relay = Relay
     yield client
     client.close()

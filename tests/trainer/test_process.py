@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from napari_msd.core.planes import Region
-from napari_msd.trainer import sharing
 from napari_msd.trainer.client import TrainerClient
 from napari_msd.trainer.messages import (
     OverlayBlock,
@@ -23,7 +22,7 @@ from napari_msd.trainer.messages import (
     StrokeBlock,
     TrainerDied,
 )
-from napari_msd.trainer.process import NICE, NICE_VARIABLE, wanted_nice
+from napari_msd.trainer.priority import NICE, NICE_VARIABLE, wanted_nice
 
 from .conftest import PATIENCE, SHAPE, SMALL, Listener, all_of, image, painted
 
@@ -65,7 +64,7 @@ def test_a_full_pipe_does_not_hide_a_hang(listener):
     try:
         live(client)
         listener.wait(OverlayBlock)
-        process = client._connection.trainer.process
+        process = client._connection.trainer.host
         os.kill(client.pid, signal.SIGSTOP)
         rng = np.random.default_rng(0)
         for _ in range(100):  # does not compress: more than any pipe holds
@@ -98,7 +97,7 @@ def test_closing_a_hung_trainer(listener):
 
 def all_ended(but=()):
     """Wait for the client's threads to end; those that are there for good do not count."""
-    ours = ("trainer-sender", "trainer-teller", "trainer-watch", "plane-reader", "Appose")
+    ours = ("trainer-", "plane-reader")
     for thread in threading.enumerate():
         if thread.name.startswith(ours) and thread not in but:
             thread.join(PATIENCE)
@@ -142,25 +141,6 @@ def test_nothing_is_left_of_closed_clients():
         open_and_close()
     all_ended(others)
     assert held() == before
-
-
-def test_planes_and_slot_in_files_are_removed(listener, monkeypatch, tmp_path):
-    def full(memory):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(sharing, "set_aside", full)
-    monkeypatch.setattr(sharing.tempfile, "tempdir", str(tmp_path))
-    client = TrainerClient(listener)
-    try:
-        live(client)
-        block = listener.wait(OverlayBlock)
-        assert block.labels.any()
-        while len(list(tmp_path.iterdir())) > 1:  # the plane's is freed when it arrived
-            listener.wait(Progress, since=listener.now)
-    finally:
-        client.close()
-    all_ended()
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_close_does_not_wait_for_a_listener_that_never_returns(listener):
@@ -226,7 +206,7 @@ def start_in(folder: Path, before: str = "") -> subprocess.CompletedProcess:
 
 
 def test_nothing_is_imported_from_the_folder_of_the_viewer(tmp_path):
-    for name in ("queue", "torch", "numpy", "appose", "napari_msd", "json"):
+    for name in ("queue", "torch", "numpy", "msgspec", "napari_msd", "json"):
         hostile = f"open({str(tmp_path / 'ran')!r}, 'a').write({name!r})"
         (tmp_path / f"{name}.py").write_text(hostile)
     done = start_in(tmp_path)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from napari_msd.trainer.envelopes import NO_EPOCH, Stamp
 from napari_msd.trainer.heartbeat import Outlet
-from napari_msd.trainer.messages import Finished, Notice, Progress
+from napari_msd.trainer.messages import Finished, Heartbeat, Notice, Progress, Ready
 from napari_msd.trainer.starvation import Starvation
 
 
@@ -61,30 +62,30 @@ class TestOutlet:
 
     @pytest.fixture
     def outlet(self, clocks, sent):
-        return Outlet(sent.append, clocks.starvation)
+        return Outlet(sent.append, clocks.starvation, session=5)
 
     def test_progress_says_it_while_training(self, clocks, outlet, sent):
         clocks.pass_by(4, 0.01)
         outlet.send(3, Progress("training", step=7))
         outlet.send(3, Progress("idle", step=7))
-        assert [data["starved"] for data in sent] == [True, False]
+        assert [it.event.starved for it in sent] == [True, False]
 
     def test_a_loop_too_slow_to_say_so_is_spoken_for(self, clocks, outlet, sent):
         outlet.send(3, Progress("training", step=7))
         clocks.pass_by(4, 0.01)
         for _ in range(3):
             outlet.beat()
-        told = [data for data in sent if data.get("event") == "Progress"]
-        assert len(told) >= 2
-        assert told[-1]["starved"]
-        assert (told[-1]["session"], told[-1]["step"]) == (3, 7)
+        reports = [it for it in sent if isinstance(it.event, Progress)]
+        assert len(reports) >= 2
+        assert reports[-1].event.starved
+        assert (reports[-1].stamp.epoch, reports[-1].event.step) == (3, 7)
 
     def test_a_loop_that_speaks_is_not_spoken_for(self, clocks, outlet, sent):
         clocks.pass_by(4, 0.01)
         for step in range(5):
             outlet.send(3, Progress("training", step=step))
             outlet.beat()
-        assert sum(data.get("event") == "Progress" for data in sent) == 5
+        assert sum(isinstance(it.event, Progress) for it in sent) == 5
 
     def test_nothing_is_repeated_after_the_end(self, clocks, outlet, sent):
         outlet.send(3, Progress("training", step=7))
@@ -93,11 +94,20 @@ class TestOutlet:
         outlet.send(3, Finished("stop"))
         for _ in range(3):
             outlet.beat()
-        assert [data["event"] for data in sent if "event" in data][2:] == ["Finished"]
+        others = [it.event for it in sent if not isinstance(it.event, Heartbeat)]
+        assert others[2:] == [Finished("stop")]
 
     def test_heartbeats_carry_the_turns(self, outlet, sent):
         outlet.beat()
         outlet.turn()
         outlet.beat()
         outlet.send(1, Notice("info", "A word."))
-        assert [data["beat"][0] for data in sent if "beat" in data] == [0, 1]
+        beats = [it for it in sent if isinstance(it.event, Heartbeat)]
+        assert [it.event.turn for it in beats] == [0, 1]
+        assert [it.stamp.epoch for it in beats] == [NO_EPOCH, NO_EPOCH]
+
+    def test_every_event_has_the_next_number(self, outlet, sent):
+        outlet.beat()
+        outlet.send(1, Notice("info", "A word."))
+        outlet.send(2, Ready("CPU", "Because.", "cpu", 1))
+        assert [it.stamp for it in sent] == [Stamp(5, 0, 1), Stamp(5, 1, 2), Stamp(5, 0, 3)]

@@ -1,4 +1,6 @@
-"""The process boundary between the viewer and the trainer: messages, and the two ends.
+"""The process boundary: what a session asks of a trainer, and the two ends of it.
 
-`client` is the viewer's end, `server` the trainer's; only `server` knows torch.
+`protocol` is what callers use. `client` is the viewer's end, `process` and `server` the
+trainer's; `messages` are what crosses, `channel` how. Only `server` and `in_process`, and what
+these two import, know torch.
 """

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from napari_msd.trainer.messages import Event, ModelKept
+from napari_msd.trainer.events import Event, ModelKept
 from napari_msd.training import Trainer
 
 SEND_MODEL_EVERY = 1.0
 """Seconds between two models sent to the viewer, which keeps them for a restart."""
 
 
-class ModelSender:
+class CheckpointSender:
     """Sends the kept network when it is another than the one sent last."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:

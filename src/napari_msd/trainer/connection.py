@@ -1,36 +1,28 @@
 """Everything of the client that runs on threads of its own, and what they share.
 
-One thread sends requests (`Outbox`), one reads planes (`PlaneReader`), one calls the
-listener (`Teller`), one watches for a trainer that hangs (`Supervisor`); messages of the
-trainer arrive on appose's.
+One thread sends requests (`SendQueue`), one reads planes (`PlaneReader`), one calls the
+listener (`EventDispatcher`), one watches for a trainer that hangs (`Supervisor`); messages of the
+trainer arrive on a thread of its host.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from napari_msd.trainer.child_process import TrainerProcess
-from napari_msd.trainer.listener import Teller, Told
-from napari_msd.trainer.messages import (
-    Event,
-    Finished,
-    ModelKept,
-    Notice,
-    OverlayBlock,
-    PlaneWanted,
-    Ready,
-)
-from napari_msd.trainer.outbox import Action, Outbox
+from napari_msd.trainer.dispatcher import Delivery, EventDispatcher
+from napari_msd.trainer.envelopes import NO_EPOCH, EventEnvelope, Gate, Stamp
+from napari_msd.trainer.epoch_state import EpochState, PlaneRequest
+from napari_msd.trainer.events import Event, ModelKept, Notice, OverlayBlock, PlaneWanted, Ready
+from napari_msd.trainer.host import Launch
+from napari_msd.trainer.plane_parts import parts_of
 from napari_msd.trainer.plane_reader import PlaneRead, PlaneReader
-from napari_msd.trainer.session_memory import SessionMemory
-from napari_msd.trainer.sharing import share
-from napari_msd.trainer.supervisor import Requests, Supervisor
-from napari_msd.trainer.wire import unpack_event
+from napari_msd.trainer.protocol import OnEvent
+from napari_msd.trainer.requests import OverlayTaken, Pause, PlaneUnavailable, Request
+from napari_msd.trainer.send_queue import Action, SendQueue
+from napari_msd.trainer.supervisor import Addressed, Supervisor
 
 CLOSE_SECONDS = 0.5
-"""How long `close` waits for the process to be gone, and as long for the listener to return."""
+"""How long `close` waits for the trainer to be gone, and as long for the listener to return."""
 
 
 class Connection:
@@ -38,135 +30,137 @@ class Connection:
 
     Parameters
     ----------
-    on_event, tick_seconds
+    on_event, launch, tick_seconds
         See `TrainerClient`.
     """
 
-    def __init__(self, on_event: Callable[[int, Event], None], tick_seconds: float) -> None:
-        self.newest = 0
-        """Number of the newest session that was asked for."""
-        self.session: SessionMemory | None = None
-        """The session that was sent last; changed on the sender's thread."""
-        self._puzzled = False
-        self.teller = Teller(on_event)
+    def __init__(self, on_event: OnEvent, launch: Launch, tick_seconds: float) -> None:
+        self.gate = Gate(session=0)
+        """Its epoch is the newest that was asked for."""
+        self.state: EpochState | None = None
+        """The epoch that was sent last; changed on the sender's thread."""
+        self.dispatcher = EventDispatcher(on_event)
         self.trainer = Supervisor(
-            self.hear, self._tell, self.post, self._rest, self._resuming, tick_seconds
+            launch,
+            self.gate,
+            self.on_envelope,
+            self._report,
+            self.post,
+            self._not_live,
+            self._resuming,
+            tick_seconds,
         )
-        self._outbox = Outbox(self._on_error, self.trainer.end)
-        self._reader = PlaneReader(self._pass_on)
+        self._queue = SendQueue(self._on_error, self.trainer.end)
+        self._reader = PlaneReader(
+            lambda read: self._queue.put_bulk(self._send_plane(read)),
+            lambda epoch: epoch is self.state,
+        )
 
     def post(self, action: Action) -> None:
         """Do this on the sender's thread, after all that was posted before."""
-        self._outbox.put(action)
+        self._queue.put(action)
 
-    def request(self, name: str, inputs: dict[str, Any]) -> bool:
+    def request(self, request: Request) -> bool:
         """Send to the living trainer, on the sender's thread; False if there is none."""
-        return self.trainer.request(name, inputs)
+        epoch = self.state.number if self.state is not None else NO_EPOCH
+        return self.trainer.request(epoch, request)
 
     def close(self) -> None:
         """End everything, in about a second whatever the trainer or the listener are doing."""
         self._reader.close()
-        self._outbox.close()
+        self._queue.close()
         self.trainer.kill()  # at once: the sender may be stuck in a full pipe
-        self.teller.close(CLOSE_SECONDS)
-        self._outbox.join(CLOSE_SECONDS)
+        self.dispatcher.close(CLOSE_SECONDS)
+        self._queue.join(CLOSE_SECONDS)
 
     # --- the sender's thread -------------------------------------------------------------
 
-    def _rest(self) -> None:
+    def _not_live(self) -> None:
         """Nothing is under way any more."""
-        if self.session is not None:
-            self.session.live = False
+        if self.state is not None:
+            self.state.live = False
 
-    def _resuming(self, slot: Any) -> Requests:
-        return self.session.resuming(slot) if self.session is not None else ()
+    def _resuming(self) -> Iterable[Addressed]:
+        if self.state is not None:
+            for request in self.state.resuming():
+                yield self.state.number, request
 
     def _on_error(self, error: Exception) -> None:
         """A request was lost: what the person sees must be what the trainer does."""
-        self._rest()
-        self.trainer.request("rest", {})
-        self._tell(
+        self._not_live()
+        self.request(Pause())
+        self._report(
             Notice(
                 "error",
-                f"The trainer could not be told of it ({type(error).__name__}: {error}); "
+                f"A request could not be sent to the trainer ({type(error).__name__}: {error}); "
                 "training stopped, press Live to go on.",
             )
         )
 
-    def answer(self, process: TrainerProcess, name: str, **inputs: Any) -> None:
-        """Send to the process that asked, if it is still the one in use."""
-        if process is self.trainer.process:
-            process.request(name, inputs)
-
-    def _send_plane(self, read: PlaneRead) -> None:
-        process = self.trainer.process
-        if read.session is not self.session or process is None:
+    def _send_plane(self, read: PlaneRead) -> Iterator[None]:
+        """Send a plane part by part, to the trainer that is in use when the first one goes."""
+        wanted, session = read.wanted, self.trainer.session
+        if wanted.epoch is not self.state:
             return
-        plane = list(read.plane)
         if read.pixels is None:
-            process.request("plane_unreadable", {"plane": plane, "how": "read", "why": read.why})
+            self.request(PlaneUnavailable(wanted.plane, "read", read.why))
             return
         try:
-            pixels = share(read.pixels)
+            for part in parts_of(wanted.plane, read.pixels):
+                if wanted.epoch is not self.state or session != self.trainer.session:
+                    return
+                self.request(part)
+                yield
         except Exception as error:  # whatever it is, the trainer waits for an answer
             why = str(error) or "there is too little memory"
-            process.request("plane_unreadable", {"plane": plane, "how": "sent", "why": why})
-        else:
-            process.request("plane", {"plane": plane}, pixels)
+            self.request(PlaneUnavailable(wanted.plane, "sent", why))
 
-    # --- the plane reader's thread -------------------------------------------------------
+    def _acknowledge(self, stamp: Stamp) -> None:
+        """The trainer may send another block, if it is still the one that sent this."""
+        if stamp.session == self.trainer.session:
+            self.trainer.request(stamp.epoch, OverlayTaken())
 
-    def _pass_on(self, read: PlaneRead) -> None:
-        self.post(lambda: self._send_plane(read))
+    # --- the host's thread ---------------------------------------------------------------
 
-    # --- appose's thread -----------------------------------------------------------------
-
-    def hear(self, process: TrainerProcess, data: dict[str, Any]) -> None:
-        """Pass on what a process sent."""
-        try:
-            number = data.pop("session")
-            event = unpack_event(data)
-        except Exception:
-            logging.getLogger(__name__).exception("The trainer said what is not understood")
-            if not self._puzzled:  # once: there may be many more
-                self._puzzled = True
-                self._tell(Notice("warning", "A message of the trainer was not understood."))
+    def on_envelope(self, envelope: EventEnvelope) -> None:
+        """Act on what a trainer sent, or pass it on; what is stale is dropped."""
+        stamp, event = envelope.stamp, envelope.event
+        if not self.gate.accepts(stamp, event):
             return
-        if isinstance(event, Ready):
-            self.trainer.ready(process, event.pid)
-            number = 0
-        if number not in (0, self.newest) and event != Finished("stop"):
-            return  # late words about an image, or strokes, that are no longer worked on
-        session = self.session
-        if session is None or session.number != number:
-            session = None
+        state = self.state
+        if state is None or state.number != stamp.epoch:
+            state = None
         match event:
-            case PlaneWanted(plane):
-                if session is not None:
-                    self._reader.read(session, plane)
-            case OverlayBlock():
-                self.teller.tell_late(lambda: self._take(process, number, event))
+            case Ready(pid=pid):
+                self.trainer.pid = pid
+            case PlaneWanted(plane, ahead):
+                if state is not None:
+                    self._reader.read(PlaneRequest(state, plane, ahead))
+                return
             case ModelKept(model):
-                if session is not None:
-                    session.keep(model)
-                self.teller.tell(number, event)
+                if state is not None:
+                    state.keep(model)
             case Notice("error"):
-                if session is not None:  # the trainer rests; a new one must not train unasked
-                    session.live = False
-                self.teller.tell(number, event)
+                if state is not None:  # the trainer has stopped; a new one must not train unasked
+                    state.live = False
             case _:
-                self.teller.tell(number, event)
+                pass
+        self.dispatcher.dispatch_late(lambda: self._delivery(stamp, event))
 
-    # --- the teller's thread -------------------------------------------------------------
+    # --- the dispatcher's thread ---------------------------------------------------------
 
-    def _take(self, process: TrainerProcess, number: int, block: OverlayBlock) -> Told | None:
-        """Copy a block when the listener is there for it; the trainer predicts no further ahead."""
-        taken = process.take_overlay(block) if number == self.newest else None
-        if taken is None:
+    def _delivery(self, stamp: Stamp, event: Event) -> Delivery | None:
+        """The event, if it is not stale by now.
+
+        A block is acknowledged only now, when the listener is there for it: with a slow listener
+        the trainer predicts no further ahead.
+        """
+        if isinstance(event, OverlayBlock):
+            self.post(lambda: self._acknowledge(stamp))
+        if self.gate.outdated(stamp.epoch, event):
             return None
-        self.post(lambda: self.answer(process, "overlay_taken", session=number))
-        return number, taken
+        return stamp.epoch, event
 
-    def _tell(self, event: Event) -> None:
-        """Tell what belongs to no session."""
-        self.teller.tell(0, event)
+    def _report(self, event: Event) -> None:
+        """Deliver what belongs to no epoch."""
+        self.dispatcher.dispatch(NO_EPOCH, event)

@@ -1,72 +1,89 @@
-"""What the trainer does next: obey a request, learn a step, or predict a tile."""
+"""What the trainer does next: act on a request, learn a step, or predict a tile."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from napari_msd.core.errors import BadInputError, ImageError, MSDError
-from napari_msd.core.planes import PlaneKey, box_of, whole
+from napari_msd.core.planes import PlaneKey, whole
 from napari_msd.core.settings import Settings
-from napari_msd.core.space import Slab
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.native import get_threads
 from napari_msd.native.device import choose_device
-from napari_msd.trainer.checkpoint_sender import ModelSender
+from napari_msd.trainer.checkpoint_sender import CheckpointSender
 from napari_msd.trainer.comparison import Comparison
 from napari_msd.trainer.error_text import sentence_of
-from napari_msd.trainer.inference_scheduler import Showing
+from napari_msd.trainer.events import Event, Finished, Measured, Notice, Ready
+from napari_msd.trainer.inference_scheduler import InferenceScheduler
 from napari_msd.trainer.learning import Learning
-from napari_msd.trainer.messages import Event, Finished, Measured, Notice, Ready
 from napari_msd.trainer.plane_checks import PlaneChecks
-from napari_msd.trainer.predict_all import PredictAll
-from napari_msd.trainer.progress_reports import Reporter
-from napari_msd.trainer.refusal import How, Refusal
-from napari_msd.trainer.wire import unpack_bytes, unpack_strokes, unpack_view
+from napari_msd.trainer.plane_failure import PlaneFailure
+from napari_msd.trainer.plane_parts import PlaneAssembly
+from napari_msd.trainer.predict_all import WholePlanePrediction
+from napari_msd.trainer.progress_reports import ProgressReporter
+from napari_msd.trainer.requests import (
+    Cancel,
+    Measure,
+    Open,
+    OverlayTaken,
+    Pause,
+    PlanePart,
+    PlaneUnavailable,
+    PredictAll,
+    Refresh,
+    Request,
+    SetLive,
+    SetStrokes,
+    SetUncertainty,
+    SetView,
+    ShowMe,
+    StrokeBlock,
+    UpdateOnce,
+)
 from napari_msd.training import Trainer, describe_device
 from napari_msd.training.record import versions
 
 
-class TrainerLoop:
-    """The trainer process's state: one session, and the work in hand.
+class Engine:
+    """The trainer's state: one epoch, and the work in hand.
 
-    `obey` takes requests (`TrainerClient` tells their meaning), `work` does one
-    small unit of work: one training step or one tile. Events go through `emit`.
+    `handle` takes requests (`napari_msd.trainer.protocol.Trainer` says what they mean), `work` does
+    one small unit of work: one training step or one tile. Events go through `emit`.
     """
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
-        self.session = 0
-        """Number of the session that is open; the viewer drops late words of an earlier one."""
         self.computes_on_cpu = True
         """Whether work shows in the processor time of this process."""
         self._emit = emit
-        self._reporter = Reporter(emit)
-        self._sender = ModelSender(emit)
-        self._showing = Showing(emit)
+        self._reporter = ProgressReporter(emit)
+        self._sender = CheckpointSender(emit)
+        self._scheduler = InferenceScheduler(emit)
         self._settings = Settings()
         self._plane_shape = (0, 0)
         self._trainer: Trainer | None = None
         self._learning: Learning | None = None
-        self._all: PredictAll | None = None
+        self._all: WholePlanePrediction | None = None
         self._comparison: Comparison | None = None
+        self._arriving = PlaneAssembly()
         self._checks = PlaneChecks(None)
         self._refits = False
         self._obstacle = "Choose an image and paint a few strokes first."
 
     # --- requests ------------------------------------------------------------------------
 
-    def introduce(self) -> None:
+    def announce_device(self) -> None:
         """Say which device will be used, and why."""
         device = describe_device(self._settings.device)
         self.computes_on_cpu = choose_device(self._settings.device)[0].type == "cpu"
         # see cores_to_ourselves; this process is all ours
         torch.set_num_threads(1 if device.backend == "cpu" else get_threads())
-        self._emit(Ready(device.text, device.reason, device.backend, os.getpid(), versions()))
+        used = {name: str(version) for name, version in versions().items()}  # torch's is no str
+        self._emit(Ready(device.text, device.reason, device.backend, os.getpid(), used))
 
-    def obey(self, name: str, inputs: dict[str, Any]) -> None:
+    def handle(self, request: Request) -> None:
         """Carry out one request.
 
         Raises
@@ -74,155 +91,143 @@ class TrainerLoop:
         MSDError
             One sentence for the person, when it cannot be done.
         """
-        handler: Callable[..., None] = getattr(self, f"_obey_{name}")
-        handler(**inputs)
+        match request:
+            case Open():
+                self._open(request)
+            case SetStrokes(blocks):
+                self._write_strokes(blocks)
+            case PlanePart():
+                self._add_part(request)
+            case PlaneUnavailable(plane, step, why):
+                self._fail(plane, PlaneFailure(step, why))
+            case SetView(view):
+                self._scheduler.look_at(view)
+                self._drop_unneeded_planes()
+            case SetLive(on):
+                self._set_live(on)
+            case UpdateOnce():
+                self._new_learning().update()
+            case PredictAll(planes):
+                self._predict_all(planes)
+            case SetUncertainty(on):
+                self._scheduler.set_uncertainty(on)
+            case Refresh():
+                self._scheduler.show_view()
+            case ShowMe():
+                if self._trainer is not None:
+                    self._scheduler.survey_plane(self._trainer)
+            case Measure(models, number):
+                self._scheduler.ask_again()
+                self._comparison = Comparison(models, number)
+            case Cancel():
+                self._cancel()
+            case Pause():
+                self.end_work()
+            case OverlayTaken():
+                self._scheduler.credit.taken()
 
-    def _obey_open(
-        self,
-        settings: dict[str, Any],
-        plane_shape: list[int],
-        n_channels: int,
-        slot: Any,
-        model: str | None,
-        session: int,
-        fit_normalisation: bool = False,
-    ) -> None:
-        self.rest()
-        self.session = session
-        self._trainer = self._learning = self._comparison = None
-        self._settings = Settings.from_dict(settings)
-        self._plane_shape = (plane_shape[0], plane_shape[1])
-        self._showing.open(slot, self._plane_shape)
+    def _open(self, request: Open) -> None:
+        self._trainer = self._learning = self._comparison = self._all = None
+        self._settings = request.settings
+        self._plane_shape = request.plane_shape
+        self._scheduler.open(self._plane_shape)
+        self._arriving.clear()
+        refit = request.fit_normalisation
         try:
-            start = ModelRecord.from_bytes(unpack_bytes(model)) if model else None
-            trainer = Trainer(
-                self._settings, n_channels, start, fit_normalisation=fit_normalisation
-            )
+            start = ModelRecord.from_bytes(request.model) if request.model else None
+            trainer = Trainer(self._settings, request.n_channels, start, fit_normalisation=refit)
         except MSDError as error:
-            self._obstacle = str(error)  # told again when work is asked for
+            self._obstacle = str(error)  # said again when work is asked for
             raise
         self._trainer = trainer
         self._learning = Learning(
-            trainer, self._showing, self._sender, self._reporter, self._report
+            trainer, self._scheduler, self._sender, self._reporter, self._report
         )
-        self._refits = start is not None and fit_normalisation
+        self._refits = start is not None and refit
         self._sender.restart("" if self._refits else trainer.network_id)
         # of a model whose normalisation is not used nothing is to be expected
         self._checks = PlaneChecks(trainer.known_grey_values)
-        self.introduce()
+        self.announce_device()
 
-    def _obey_strokes(self, blocks: list[dict[str, Any]]) -> None:
+    def _write_strokes(self, blocks: tuple[StrokeBlock, ...]) -> None:
         if self._trainer is None:
             return
         bounds = whole(self._plane_shape)
-        for block in map(unpack_strokes, blocks):
+        for block in blocks:
             inside = block.region.intersect(bounds)
             if not inside.empty:
                 part = inside.shift(-block.region.top, -block.region.left)
-                box = box_of(block.plane, inside)
-                self._trainer.paint(box, block.values[part.slices].reshape(box.shape))
+                self._trainer.write_strokes(block.plane, inside, block.values[part.slices])
 
-    def _obey_plane(self, plane: list[int], pixels: Any) -> None:
-        key = tuple(plane)
-        self._showing.arrived(key)
-        trainer = self._trainer
-        if trainer is None:
+    def _add_part(self, part: PlanePart) -> None:
+        pixels = self._arriving.add(part)
+        trainer, key = self._trainer, part.plane
+        if pixels is None or not self._scheduler.arrived(key) or trainer is None:
             return
         try:
-            self._require_shape(pixels)
-            trainer.set_pixels(box_of(key, whole(self._plane_shape)), pixels)
+            self._require_shape(pixels.shape)
+            trainer.set_plane(key, pixels)
         except ImageError as error:
-            self._refuse(key, "used", str(error))
+            self._fail(key, PlaneFailure("used", str(error)))
             return
         if self._refits:  # another network now, and a restarted trainer has to go on with it
             self._refits = False
             self._sender.send(trainer, now=True)
-        for notice in self._checks.remarks(trainer.slabs[Slab(0, key)]):
+        for notice in self._checks.remarks(trainer.planes[key]):
             self._emit(notice)
 
-    def _require_shape(self, pixels: Any) -> None:
-        if tuple(pixels.shape[:2]) != self._plane_shape:
-            expected, found = (" x ".join(map(str, s)) for s in (self._plane_shape, pixels.shape))
+    def _require_shape(self, shape: tuple[int, ...]) -> None:
+        if shape[:2] != self._plane_shape:
+            expected, found = (" x ".join(map(str, s)) for s in (self._plane_shape, shape))
             raise ImageError(f"It is {found} pixels large, not {expected} as the image is.")
 
-    def _obey_plane_unreadable(self, plane: list[int], how: How, why: str) -> None:
-        self._refuse(tuple(plane), how, why)
-
-    def _refuse(self, key: PlaneKey, how: How, why: str) -> None:
-        """A plane is not to be had: whoever waits for it says so, or it is said here."""
-        refusal = Refusal(how, why)
-        self._showing.refuse(key, refusal)
+    def _fail(self, key: PlaneKey, failure: PlaneFailure) -> None:
+        """A plane cannot come: whoever waits for it says so, or it is said here."""
+        self._scheduler.fail(key, failure)
         learning = self._learning
         if self._trainer is None or learning is None:
             return
-        if self._all is not None and self._all.plane == key:
+        if self._all is not None and key in self._all.upcoming:
             return
-        if learning.on and Slab(0, key) in self._trainer.missing():
+        if learning.on and key in self._trainer.missing_planes():
             return
         if self._comparison is None and (learning.updating or not learning.live):
-            raise BadInputError(refusal.sentence)
-        self._emit(Notice("warning", refusal.sentence))  # the work in hand can do without it
+            raise BadInputError(failure.sentence)
+        self._emit(Notice("warning", failure.sentence))  # the work in hand can do without it
 
-    def _obey_view(self, view: dict[str, Any]) -> None:
-        self._showing.look_at(unpack_view(view))
-        self._drop_unneeded_planes()
-
-    def _obey_uncertainty(self, on: bool) -> None:
-        self._showing.set_uncertainty(on)
-
-    def _obey_refresh(self) -> None:
-        self._showing.show_view()
-
-    def _obey_show_me(self) -> None:
-        if self._trainer is not None:
-            self._showing.survey_plane(self._trainer)
-
-    def _obey_live(self, on: bool) -> None:
+    def _set_live(self, on: bool) -> None:
         if not on:
             self._end_live()
         elif self._learning is None or not self._learning.live:
             self._new_learning().go_live()
 
-    def _obey_update_once(self) -> None:
-        self._new_learning().update()
-
     def _new_learning(self) -> Learning:
-        self._showing.ask_again()
+        self._scheduler.ask_again()
         if self._learning is None:
             raise BadInputError(self._obstacle)
         return self._learning
 
-    def _obey_predict_all(self, planes: list[list[int]]) -> None:
+    def _predict_all(self, planes: tuple[PlaneKey, ...]) -> None:
         trainer = self._trainer
         if trainer is None or not trainer.learned:
             raise BadInputError(
                 "There is no trained network yet: paint strokes and press Live, or load a model."
             )
-        self._showing.ask_again()
-        keys = [tuple(plane) for plane in planes]
-        self._all = PredictAll(keys, self._plane_shape, trainer, self._showing, self._emit)
+        self._scheduler.ask_again()
+        self._all = WholePlanePrediction(
+            planes, self._plane_shape, trainer, self._scheduler, self._emit
+        )
 
-    def _obey_measure(self, models: list[str], request: int = 0) -> None:
-        self._showing.ask_again()
-        self._comparison = Comparison([unpack_bytes(model) for model in models], request)
-
-    def _obey_cancel(self) -> None:
-        self._showing.stop()
+    def _cancel(self) -> None:
+        self._scheduler.stop()
         self._comparison = None
         if self._all is not None:
-            self._all = None
+            self._end_predict_all()
             self._report()
             self._emit(Finished("predict", cancelled=True))
         if self._learning is not None and self._learning.updating:
             self._end_update(self._learning, cancelled=True)
         self._end_live()
-
-    def _obey_rest(self) -> None:
-        self.rest()
-
-    def _obey_overlay_taken(self, session: int) -> None:
-        if session == self.session:  # else of another session's block: not what is in the slot now
-            self._showing.taken()
 
     # --- work ----------------------------------------------------------------------------
 
@@ -235,30 +240,30 @@ class TrainerLoop:
         trainer, learning = self._trainer, self._learning
         if trainer is None or learning is None:
             return False
-        if self._showing.survey(trainer):
+        if self._scheduler.survey(trainer):
             return True
         if not learning.on:
-            return self._showing.refresh_at_rest(trainer)
+            return self._scheduler.refresh_at_rest(trainer)
         did = learning.work()
         if learning.update_over:
             self._end_update(learning)
         return did
 
-    def rest(self) -> None:
-        """Drop the work in hand, because something went wrong; what was learned stays."""
+    def end_work(self) -> None:
+        """Drop the work in hand without an answer; what was learned stays."""
         if self._learning is not None:
             self._learning.live = False
             self._learning.stop_update()
-        self._all = None
-        self._showing.give_up()
+        self._end_predict_all()
+        self._scheduler.give_up()
         self._report()
 
     def _compare_next(self, comparison: Comparison) -> bool:
         """Measure one model, once the painted planes are here."""
-        slabs = self._trainer.missing() if self._trainer is not None else set()
-        missing = {slab.index for slab in slabs} - self._showing.refused.keys()
+        missing = self._trainer.missing_planes() if self._trainer is not None else set()
+        missing -= self._scheduler.failed.keys()
         for plane in missing:
-            self._showing.want(plane)
+            self._scheduler.want(plane)
         if missing:
             return False
         comparison.work(self._trainer)
@@ -267,13 +272,13 @@ class TrainerLoop:
             self._emit(Measured(comparison.scores, comparison.request))
         return True
 
-    def _predict_next(self, planes: PredictAll) -> bool:
+    def _predict_next(self, planes: WholePlanePrediction) -> bool:
         before = planes.plane
         if not planes.work():
             return False
         if planes.plane is None:
             self._report()
-            self._all = None
+            self._end_predict_all()
             self._emit(Finished("predict"))
         elif self._reporter.due:
             self._report()
@@ -282,9 +287,9 @@ class TrainerLoop:
         return True
 
     def _drop_unneeded_planes(self) -> None:
-        following = self._all.plane if self._all is not None else None
         if self._trainer is not None:
-            self._showing.drop_unneeded_planes(self._trainer, following)
+            upcoming = self._all.upcoming if self._all is not None else ()
+            self._scheduler.drop_unneeded_planes(self._trainer, upcoming)
 
     # --- the end of work -----------------------------------------------------------------
 
@@ -292,18 +297,24 @@ class TrainerLoop:
         """Answer the request to stop, whether or not there was something to be stopped."""
         if self._learning is not None and self._learning.live:
             self._learning.live = False
-            self._hand_over()
+            self._send_checkpoint()
         self._report()
         self._emit(Finished("stop"))
 
+    def _end_predict_all(self) -> None:
+        if self._all is not None:
+            self._all = None
+            self._scheduler.want_none_ahead()
+            self._drop_unneeded_planes()
+
     def _end_update(self, learning: Learning, *, cancelled: bool = False) -> None:
         learning.stop_update()
-        self._hand_over()
+        self._send_checkpoint()
         self._report()
         self._emit(Finished("update", cancelled))
 
-    def _hand_over(self) -> None:
-        """Send the newest network; what prevents it is told before the end of the work is."""
+    def _send_checkpoint(self) -> None:
+        """Send the newest network; what prevents it is said before the end of the work is."""
         try:
             if self._trainer is not None:
                 self._sender.send(self._trainer, now=True)

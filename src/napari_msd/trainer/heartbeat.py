@@ -1,49 +1,56 @@
-"""What the trainer says of itself once a second, whatever its loop is doing."""
+"""How events leave the trainer, and what it says of itself once a second."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from itertools import count
 
-from napari_msd.trainer.messages import Event, Progress
+import msgspec
+
+from napari_msd.trainer.envelopes import NO_EPOCH, EventEnvelope, Stamp
+from napari_msd.trainer.events import Event, Heartbeat, Progress, Ready
 from napari_msd.trainer.starvation import Starvation
-from napari_msd.trainer.wire import pack_event
 
 BEAT_SECONDS = 1.0
 """From one heartbeat to the next; the viewer's `HangWatch` counts on it."""
 
 
 class Outlet:
-    """Sends events and heartbeats to the viewer, from any thread, one at a time.
+    """Stamps events and heartbeats and sends them, from any thread, one at a time.
 
     Parameters
     ----------
-    update
-        Sends data that JSON can hold.
+    send
+        Takes them.
     starvation
         Says whether the loop gets too little of the processor.
+    session
+        For the stamps.
     """
 
-    def __init__(self, update: Callable[[dict[str, Any]], None], starvation: Starvation) -> None:
-        self._update = update
+    def __init__(
+        self, send: Callable[[EventEnvelope], None], starvation: Starvation, session: int
+    ) -> None:
+        self._send = send
         self._starvation = starvation
+        self._session = session
+        self._sequence = count(1)
         self._lock = threading.Lock()
         self._turns = 0
         self._progress: tuple[int, Progress] | None = None
         self._repeat = False
 
-    def send(self, session: int, event: Event) -> None:
-        """Send an event of a session."""
+    def send(self, epoch: int, event: Event) -> None:
+        """Send an event of an epoch."""
         with self._lock:
             if isinstance(event, Progress):
                 if event.state == "training" and self._starvation.look():
-                    event = replace(event, starved=True)
-                self._progress = session, event
+                    event = msgspec.structs.replace(event, starved=True)
+                self._progress = epoch, event
                 self._repeat = False
-            self._update({**pack_event(event), "session": session})
+            self._stamped(NO_EPOCH if isinstance(event, Ready) else epoch, event)
 
     def turn(self) -> None:
         """The loop begins another turn."""
@@ -56,16 +63,18 @@ class Outlet:
         """
         starved = self._starvation.look()
         with self._lock:
-            self._update({"beat": [self._turns, time.process_time()]})
+            self._stamped(NO_EPOCH, Heartbeat(self._turns, time.process_time()))
             if starved and self._progress is not None and self._repeat:
-                session, progress = self._progress
+                epoch, progress = self._progress
                 if progress.state == "training":
-                    progress = replace(progress, starved=True)
-                    self._update({**pack_event(progress), "session": session})
+                    self._stamped(epoch, msgspec.structs.replace(progress, starved=True))
             self._repeat = True
 
+    def _stamped(self, epoch: int, event: Event) -> None:
+        self._send(EventEnvelope(Stamp(self._session, epoch, next(self._sequence)), event))
 
-def start_pulse(outlet: Outlet, over: threading.Event) -> threading.Thread:
+
+def start_heartbeats(outlet: Outlet, over: threading.Event) -> threading.Thread:
     """Send heartbeats from a thread of their own until `over` is set."""
 
     def loop() -> None:
@@ -73,6 +82,6 @@ def start_pulse(outlet: Outlet, over: threading.Event) -> threading.Thread:
         while not over.wait(BEAT_SECONDS):
             outlet.beat()
 
-    thread = threading.Thread(target=loop, name="pulse", daemon=True)
+    thread = threading.Thread(target=loop, name="heartbeats", daemon=True)
     thread.start()
     return thread

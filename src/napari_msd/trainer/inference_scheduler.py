@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
 
-from napari_msd.core.planes import PlaneKey, box_of, plane_and_region, whole
-from napari_msd.core.space import Slab
+from napari_msd.core.planes import PlaneKey, whole
 from napari_msd.inference import tiles_of
 from napari_msd.inference.suggestions import Suggestions
-from napari_msd.trainer.limits import SLOT_SIDE
-from napari_msd.trainer.messages import Event, LookHere, Notice, PlaneWanted, View
-from napari_msd.trainer.overlay_slot import OverlaySlot
-from napari_msd.trainer.refusal import Refusal
-from napari_msd.trainer.sharing import attached
+from napari_msd.trainer.events import Event, LookHere, Notice, OverlayBlock, PlaneWanted
+from napari_msd.trainer.limits import TILE_SIDE
+from napari_msd.trainer.overlay_credit import OverlayCredit
+from napari_msd.trainer.plane_failure import PlaneFailure
+from napari_msd.trainer.requests import View
 from napari_msd.trainer.tile_order import Tile, ViewRefresh
 from napari_msd.training import Trainer
 
@@ -23,7 +21,7 @@ MOST_SURVEYED = 16
 """Tiles that Show me looks at, the nearest to the middle of the view first."""
 
 
-class Showing:
+class InferenceScheduler:
     """Predicts for the viewer, as it asks: the view, whole planes, a survey of a plane.
 
     Uncertainty is computed only while it is wanted (`set_uncertainty`, `survey_plane`).
@@ -31,31 +29,31 @@ class Showing:
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
-        self._slot: OverlaySlot | None = None
+        self.credit = OverlayCredit()
         self._plane_shape = (0, 0)
         self.view = ViewRefresh()
         self._once = False
         self._uncertain = False
-        self._wanted: set[PlaneKey] = set()
-        self.refused: dict[PlaneKey, Refusal] = {}
-        """Planes that are not to be had; asked for again only after `ask_again`."""
+        self._wanted: dict[PlaneKey, bool] = {}  # asked for; whether ahead of their turn
+        self.failed: dict[PlaneKey, PlaneFailure] = {}
+        """Planes that could not come; asked for again only after `ask_again`."""
         self._given_up = False
-        self._suggestions = Suggestions({})
+        self._suggestions = Suggestions((0, 0))
         self._survey: deque[Tile] | None = None
         self._surveyed: dict[Tile, int] = {}
 
     # --- requests ------------------------------------------------------------------------
 
-    def open(self, slot: Any, plane_shape: tuple[int, int]) -> None:
-        """A session on planes of this shape (Y, X) begins; uncertainty is off."""
-        self._slot = OverlaySlot(attached(slot), self._emit)
+    def open(self, plane_shape: tuple[int, int]) -> None:
+        """An epoch on planes of this shape (Y, X) begins; uncertainty is off."""
+        self.credit.reset()
         self._plane_shape = plane_shape
         self.view.look_at(None)
         self.view.renew()
         self._once = self._uncertain = False
         self._wanted.clear()
         self.ask_again()
-        self._suggestions = Suggestions({0: self._plane_shape})
+        self._suggestions = Suggestions(self._plane_shape)
         self._survey = None
         self._surveyed.clear()
 
@@ -65,11 +63,11 @@ class Showing:
         if self.view.look_at(view):
             self._given_up = False
         if view.plane != before:
-            self.refused.pop(view.plane, None)
+            self.failed.pop(view.plane, None)
 
     def ask_again(self) -> None:
         """The person asks for something: what could not be done before is tried again."""
-        self.refused.clear()
+        self.failed.clear()
         self._given_up = False
 
     def give_up(self) -> None:
@@ -103,29 +101,25 @@ class Showing:
                 )
             )
             return
-        centre = (*plane, *self.view.centre) if self.view.centre is not None else None
-        tiles = tiles_of(box_of(plane, whole(self._plane_shape)), SLOT_SIDE, centre)
-        self._survey = deque(map(plane_and_region, tiles[:MOST_SURVEYED]))
+        tiles = tiles_of(whole(self._plane_shape), TILE_SIDE, self.view.centre)
+        self._survey = deque((plane, tile) for tile in tiles[:MOST_SURVEYED])
 
     def stop(self) -> None:
         """Drop what was asked for: the survey, and showing the view once."""
         self._survey = None
         self._once = False
 
-    def taken(self) -> None:
-        """The viewer has copied the tile in the slot."""
-        if self._slot is not None:
-            self._slot.taken()
+    def arrived(self, plane: PlaneKey) -> bool:
+        """A plane's pixels came; returns whether anybody waits for them."""
+        if self._wanted.pop(plane, None) is None:
+            return False
+        self.failed.pop(plane, None)
+        return True
 
-    def arrived(self, plane: PlaneKey) -> None:
-        """A plane's pixels came."""
-        self._wanted.discard(plane)
-        self.refused.pop(plane, None)
-
-    def refuse(self, plane: PlaneKey, refusal: Refusal) -> None:
+    def fail(self, plane: PlaneKey, failure: PlaneFailure) -> None:
         """A plane cannot come."""
-        self._wanted.discard(plane)
-        self.refused[plane] = refusal
+        self._wanted.pop(plane, None)
+        self.failed[plane] = failure
 
     # --- work: each does one tile at most, and says whether it did ----------------------------
 
@@ -162,24 +156,23 @@ class Showing:
             self._suggest(trainer)
             return True
         plane, region = self._survey[0]
-        if plane in self.refused:
+        if plane in self.failed:
             self._survey = None
             return False
-        if Slab(0, plane) not in trainer.slabs:
+        if plane not in trainer.planes:
             self.want(plane)
             return False
         _, uncertainty = trainer.predictor().labels_and_uncertainty(
-            trainer.slabs[Slab(0, plane)], box_of(plane, region), trainer.temperature
+            trainer.planes[plane], region, trainer.temperature
         )
-        self._suggestions.note(box_of(plane, region), uncertainty)
+        self._suggestions.note(plane, region, uncertainty)
         self._surveyed[self._survey.popleft()] = trainer.weights_shown
         return True
 
     def _suggest(self, trainer: Trainer) -> None:
-        shown = Slab(0, self.view.plane) if self.view.plane is not None else None
-        found = self._suggestions.next(trainer.annotation, shown)
+        found = self._suggestions.next(trainer.strokes, self.view.plane)
         if found is not None:
-            self._emit(LookHere(*plane_and_region(found.box), found.uncertainty))
+            self._emit(LookHere(found.plane, found.region, found.uncertainty))
             return
         self._emit(
             Notice(
@@ -190,37 +183,48 @@ class Showing:
         )
 
     def can_send(self, trainer: Trainer, tile: Tile) -> bool:
-        """Whether the tile's plane is here and the slot is free; asks for the plane."""
-        if Slab(0, tile[0]) not in trainer.slabs:
+        """Whether the tile's plane is here and the viewer keeps up; asks for the plane."""
+        if tile[0] not in trainer.planes:
             self.want(tile[0])
             return False
-        return self._slot is not None and self._slot.free
+        return self.credit.free
 
     def send(self, trainer: Trainer, tile: Tile) -> None:
         """Predict a tile with the kept weights and hand it over."""
-        assert self._slot is not None
         plane, region = tile
-        predictor, pixels = trainer.predictor(), trainer.slabs[Slab(0, plane)]
-        box = box_of(plane, region)
-        what = plane, region, trainer.kept_steps, trainer.network_id
-        if not self._uncertain:
-            self._slot.send(*what, predictor.labels(pixels, box))
-            return
-        labels, uncertainty = predictor.labels_and_uncertainty(pixels, box, trainer.temperature)
-        self._suggestions.note(box, uncertainty)
-        self._slot.send(*what, labels, uncertainty)
+        predictor, pixels = trainer.predictor(), trainer.planes[plane]
+        uncertainty = None
+        if self._uncertain:
+            labels, uncertainty = predictor.labels_and_uncertainty(
+                pixels, region, trainer.temperature
+            )
+            self._suggestions.note(plane, region, uncertainty)
+        else:
+            labels = predictor.labels(pixels, region)
+        self.credit.sent()
+        self._emit(
+            OverlayBlock(plane, region, trainer.kept_steps, labels, uncertainty, trainer.network_id)
+        )
 
     # --- planes --------------------------------------------------------------------------
 
-    def want(self, plane: PlaneKey) -> None:
-        """Ask the viewer for a plane's pixels, once; one that is not to be had not at all."""
-        if plane not in self._wanted and plane not in self.refused:
-            self._wanted.add(plane)
-            self._emit(PlaneWanted(plane))
+    def want(self, plane: PlaneKey, *, ahead: bool = False) -> None:
+        """Ask the viewer for a plane's pixels, once; one that cannot come not at all.
 
-    def drop_unneeded_planes(self, trainer: Trainer, following: PlaneKey | None) -> None:
-        """Keep in memory what is painted, on screen, or `following` in work on whole planes."""
-        needed = trainer.annotation.slabs
-        needed |= {Slab(0, key) for key in (self.view.plane, following) if key is not None}
-        for slab in set(trainer.slabs) - needed:
-            trainer.drop_pixels(slab)
+        `ahead`: they are not needed yet, but soon.
+        """
+        if plane not in self._wanted and plane not in self.failed:
+            self._wanted[plane] = ahead
+            self._emit(PlaneWanted(plane, ahead))
+
+    def want_none_ahead(self) -> None:
+        """Work on whole planes has ended: what was asked for ahead is dropped when it comes."""
+        self._wanted = {plane: ahead for plane, ahead in self._wanted.items() if not ahead}
+
+    def drop_unneeded_planes(self, trainer: Trainer, upcoming: Collection[PlaneKey] = ()) -> None:
+        """Keep in memory what is painted, on screen, or `upcoming` in work on whole planes."""
+        needed = {*trainer.strokes.planes, *upcoming}
+        if self.view.plane is not None:
+            needed.add(self.view.plane)
+        for plane in set(trainer.planes) - needed:
+            trainer.drop_plane(plane)

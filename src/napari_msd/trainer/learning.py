@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from napari_msd.core.errors import BadInputError
-from napari_msd.trainer.checkpoint_sender import ModelSender
-from napari_msd.trainer.inference_scheduler import Showing
-from napari_msd.trainer.messages import TrainerState
-from napari_msd.trainer.progress_reports import Reporter
+from napari_msd.trainer.checkpoint_sender import CheckpointSender
+from napari_msd.trainer.events import TrainerState
+from napari_msd.trainer.inference_scheduler import InferenceScheduler
+from napari_msd.trainer.progress_reports import ProgressReporter
 from napari_msd.training import Trainer
 
 UPDATE_SECONDS = 5.0
@@ -23,8 +23,8 @@ class Learning:
     ----------
     trainer
         Learns.
-    showing, sender, reporter
-        Show it, hand it over, and measure its rate.
+    scheduler, sender, reporter
+        Show it, send checkpoints, and measure its rate.
     report
         Tells the viewer how the work stands.
     """
@@ -32,13 +32,13 @@ class Learning:
     def __init__(
         self,
         trainer: Trainer,
-        showing: Showing,
-        sender: ModelSender,
-        reporter: Reporter,
+        scheduler: InferenceScheduler,
+        sender: CheckpointSender,
+        reporter: ProgressReporter,
         report: Callable[[], None],
     ) -> None:
         self._trainer = trainer
-        self._showing = showing
+        self._scheduler = scheduler
         self._sender = sender
         self._reporter = reporter
         self._report = report
@@ -131,8 +131,8 @@ class Learning:
             if time.monotonic() >= self._update_ends:
                 return self._show_update()
         elif self._rests():
-            return self._showing.refresh(self._trainer, alone=True)
-        if not (self._trainer.learned and self._showing.refresh(self._trainer)):
+            return self._scheduler.refresh(self._trainer, alone=True)
+        if not (self._trainer.learned and self._scheduler.refresh(self._trainer)):
             self._learn()
         return True
 
@@ -146,9 +146,9 @@ class Learning:
             return True
         missing = {slab.index for slab in self._trainer.missing()}
         for plane in missing:
-            if refusal := self._showing.refused.get(plane):
-                raise BadInputError(refusal.sentence)
-            self._showing.want(plane)
+            if failure := self._scheduler.failed.get(plane):
+                raise BadInputError(failure.sentence)
+            self._scheduler.want(plane)
         if missing and self.updating:
             self._update_ends = time.monotonic() + UPDATE_SECONDS
         return bool(missing)
@@ -172,7 +172,7 @@ class Learning:
         """The end of Update once: the kept weights, on all of the view."""
         if self._trainer.measured_steps != self._trainer.steps:
             self._trainer.measure()
-        if self._showing.view.complete(self._trainer.weights_shown):
+        if self._scheduler.view.complete(self._trainer.weights_shown):
             self.update_over = True
             return True
-        return self._showing.refresh(self._trainer)
+        return self._scheduler.refresh(self._trainer)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from napari_msd.core.errors import ImageError
 from napari_msd.inference import Normalisation, Plane
 from napari_msd.inference.domain_shift import difference, not_numbers
-from napari_msd.trainer.messages import Notice
+from napari_msd.trainer.events import Notice
 
 
 class PlaneChecks:

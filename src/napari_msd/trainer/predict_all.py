@@ -1,24 +1,29 @@
-"""Predict all: whole planes, tile by tile; a plane that is not to be had is left out."""
+"""Predict all: whole planes, tile by tile; a plane that cannot come is left out.
+
+The next planes are asked for before their turn, so that reading, sending, predicting and scheduler
+them go on at the same time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from napari_msd.core.planes import PlaneKey
-from napari_msd.trainer.inference_scheduler import Showing
-from napari_msd.trainer.messages import Event, Notice
+from napari_msd.trainer.events import Event, Notice
+from napari_msd.trainer.inference_scheduler import InferenceScheduler
+from napari_msd.trainer.limits import planes_ahead
 from napari_msd.trainer.tile_order import WholePlanes
 from napari_msd.training import Trainer
 
 
-class PredictAll:
+class WholePlanePrediction:
     """The work on some planes.
 
     Parameters
     ----------
     planes, plane_shape
         Which, and their (Y, X).
-    trainer, showing
+    trainer, scheduler
         Predict, and hand over.
     emit
         Sends events.
@@ -29,18 +34,24 @@ class PredictAll:
         planes: Sequence[PlaneKey],
         plane_shape: tuple[int, int],
         trainer: Trainer,
-        showing: Showing,
+        scheduler: InferenceScheduler,
         emit: Callable[[Event], None],
     ) -> None:
         self._tiles = WholePlanes(planes, plane_shape)
+        self._ahead = planes_ahead(plane_shape, trainer.n_channels)
         self._trainer = trainer
-        self._showing = showing
+        self._scheduler = scheduler
         self._emit = emit
 
     @property
     def plane(self) -> PlaneKey | None:
         """The plane in hand; None when all are done."""
         return self._tiles.next[0] if self._tiles.next is not None else None
+
+    @property
+    def upcoming(self) -> Sequence[PlaneKey]:
+        """The plane in hand, and those that are asked for before their turn."""
+        return self._tiles.upcoming(self._ahead)
 
     @property
     def remaining(self) -> tuple[float, float | None]:
@@ -52,12 +63,15 @@ class PredictAll:
         tile = self._tiles.next
         if tile is None:
             return True
-        if refusal := self._showing.refused.get(tile[0]):
-            self._emit(Notice("warning", refusal.skipped(tile[0])))
+        if failure := self._scheduler.failed.get(tile[0]):
+            self._emit(Notice("warning", failure.skipped(tile[0])))
             self._tiles.skip_plane()
             return True
-        if not self._showing.can_send(self._trainer, tile):
+        for number, plane in enumerate(self.upcoming):
+            if plane not in self._trainer.planes:
+                self._scheduler.want(plane, ahead=number > 0)
+        if not self._scheduler.can_send(self._trainer, tile):
             return False
-        self._showing.send(self._trainer, tile)
+        self._scheduler.send(self._trainer, tile)
         self._tiles.done()
         return True

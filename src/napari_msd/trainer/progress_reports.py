@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from napari_msd.trainer.messages import Event, Progress, TrainerState
+from napari_msd.trainer.events import Event, Progress, TrainerState
 from napari_msd.training import Trainer
 
 REPORT_EVERY = 0.25
 """Seconds between two reports while work is going on."""
 
 
-class Reporter:
+class ProgressReporter:
     """Gathers losses and the rate of steps between two `Progress` events."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:

@@ -1,21 +1,21 @@
-"""The trainer's end of the process boundary: one loop that obeys requests, trains and predicts."""
+"""The trainer's end: one loop that acts on requests, trains and predicts."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
-from napari_msd.trainer.engine import TrainerLoop
+from napari_msd.trainer.engine import Engine
+from napari_msd.trainer.envelopes import EventEnvelope, Gate
 from napari_msd.trainer.error_text import sentence_of
-from napari_msd.trainer.heartbeat import Outlet, start_pulse
-from napari_msd.trainer.inbox import INBOX, Inbox
-from napari_msd.trainer.messages import Event, Notice
-from napari_msd.trainer.process import be_polite
+from napari_msd.trainer.events import Event, Notice
+from napari_msd.trainer.heartbeat import Outlet, start_heartbeats
+from napari_msd.trainer.inbox import Inbox
+from napari_msd.trainer.requests import Open
 from napari_msd.trainer.starvation import Starvation
 from napari_msd.training import Trainer
 
@@ -23,40 +23,44 @@ IDLE_WAIT = 0.5
 """Seconds to wait for a request when there is nothing to do, before looking round again."""
 
 
-def serve(update: Callable[[dict[str, Any]], None], inbox: Inbox = INBOX) -> None:
-    """Serve the viewer until it is gone: the one long appose task.
+def serve(send: Callable[[EventEnvelope], None], inbox: Inbox, session: int) -> None:
+    """Serve until the inbox is closed.
 
     Parameters
     ----------
-    update
-        Sends an event's data to the viewer.
+    send
+        Takes events, from any thread.
     inbox
         Where requests arrive.
+    session
+        For the stamps, see `Stamp`.
     """
     starvation = Starvation()
-    outlet = Outlet(update, starvation)
+    outlet = Outlet(send, starvation, session)
+    gate = Gate(session)
 
     def emit(event: Event) -> None:
-        outlet.send(loop.session, event)
+        outlet.send(gate.epoch, event)
 
-    warm_up()
-    be_polite()
-    loop = TrainerLoop(emit)
-    loop.introduce()
+    engine = Engine(emit)
+    engine.announce_device()
     over = threading.Event()
-    start_pulse(outlet, over)
-    viewer = threading.main_thread()  # ends when the viewer closes our stdin
+    start_heartbeats(outlet, over)
     busy = False
     try:
-        while viewer.is_alive():
+        while not inbox.closed:
             outlet.turn()
-            for name, inputs in inbox.take(timeout=0.0 if busy else IDLE_WAIT):
-                with told(emit, loop):
-                    loop.obey(name, inputs)
-            starvation.working(loop.computes_on_cpu)
+            for envelope in inbox.take(timeout=0.0 if busy else IDLE_WAIT):
+                if not gate.accepts(envelope.stamp):
+                    continue
+                with errors_reported(emit, engine):
+                    if isinstance(envelope.request, Open):
+                        gate.epoch = envelope.stamp.epoch
+                    engine.handle(envelope.request)
+            starvation.working(engine.computes_on_cpu)
             busy = False
-            with told(emit, loop):
-                busy = loop.work()
+            with errors_reported(emit, engine):
+                busy = engine.work()
             if not busy:
                 starvation.working(False)
     finally:
@@ -74,16 +78,16 @@ def warm_up() -> None:
     trainer.measure()
 
 
-class told:  # noqa: N801 -- reads as a word in a with statement
-    """Turns our own errors into a notice for the person, and rests the loop.
+class errors_reported:  # noqa: N801 -- reads as a phrase in a with statement
+    """Turns our own errors into a notice for the person, and ends the work in hand.
 
-    Anything else is a mistake of ours: the process ends with it, the viewer says
+    Anything else is a mistake of ours: the trainer ends with it, the viewer says
     so and starts a new one from the last weights.
     """
 
-    def __init__(self, emit: Callable[[Event], None], loop: TrainerLoop) -> None:
+    def __init__(self, emit: Callable[[Event], None], engine: Engine) -> None:
         self._emit = emit
-        self._loop = loop
+        self._engine = engine
 
     def __enter__(self) -> None:
         return None
@@ -92,6 +96,6 @@ class told:  # noqa: N801 -- reads as a word in a with statement
         sentence = sentence_of(error) if error is not None else ""
         if not sentence:
             return False
-        self._loop.rest()
+        self._engine.end_work()
         self._emit(Notice("error", sentence))
         return True

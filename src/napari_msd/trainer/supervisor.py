@@ -1,122 +1,136 @@
-"""Keeps one trainer process going: starts it, watches it, replaces it."""
+"""Keeps one trainer going: starts it, watches it, replaces it."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from itertools import count
 
-from napari_msd.trainer.child_process import TrainerProcess
-from napari_msd.trainer.messages import Event, Notice, TrainerDied
-from napari_msd.trainer.outbox import Action
+from napari_msd.trainer.envelopes import EventEnvelope, Gate, RequestEnvelope, Stamp
+from napari_msd.trainer.events import Event, Notice, TrainerDied
+from napari_msd.trainer.host import Host, Launch
+from napari_msd.trainer.requests import Request
+from napari_msd.trainer.send_queue import Action
 
 MAX_DEATHS = 3
 DEATHS_WITHIN = 60.0
-"""A trainer that dies more than MAX_DEATHS times within so many seconds is left dead."""
+"""A trainer that dies more than MAX_DEATHS times within so many seconds is not replaced."""
 
 TICK_SECONDS = 1.0
 """From one look at a trainer's heartbeats to the next."""
 
-Requests = Iterable[tuple[str, dict[str, Any]]]
+Addressed = tuple[int, Request]
+"""An epoch, and a request of it."""
 
 
 class Supervisor:
-    """The trainer process in use, if there is one, and how often it died.
+    """The trainer in use, if there is one, and how often it died.
 
-    All methods but `kill` and `close` are for the sender's thread.
+    All methods but `kill` are for the sender's thread.
 
     Parameters
     ----------
-    hear
-        Called with a process and what it sent, on a thread of the process.
-    tell
-        Takes the events about the process itself.
+    launch
+        Makes a trainer's host.
+    gate
+        Follows the trainer's session.
+    on_event
+        Called with what a trainer sent, on a thread of its host.
+    report
+        Takes the events about the trainer itself.
     post
         Puts an action into the sender's queue.
-    left_dead
+    on_given_up
         Called when a trainer that keeps dying is not replaced.
     resuming
-        All requests that bring a new process, with this overlay slot, to where the last was.
+        All requests that bring a new trainer to where the last was.
     tick_seconds
         See `TICK_SECONDS`.
     """
 
     def __init__(
         self,
-        hear: Callable[[TrainerProcess, dict[str, Any]], None],
-        tell: Callable[[Event], None],
+        launch: Launch,
+        gate: Gate,
+        on_event: Callable[[EventEnvelope], None],
+        report: Callable[[Event], None],
         post: Callable[[Action], None],
-        left_dead: Callable[[], None],
-        resuming: Callable[[Any], Requests],
+        on_given_up: Callable[[], None],
+        resuming: Callable[[], Iterable[Addressed]],
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
-        self._hear = hear
-        self._tell = tell
+        self._launch = launch
+        self._gate = gate
+        self._on_event = on_event
+        self._report = report
         self._post = post
-        self._left_dead = left_dead
+        self._on_given_up = on_given_up
         self._resuming = resuming
         self._tick_seconds = tick_seconds
         self._deaths: list[float] = []
         self._closed = threading.Event()
-        self.process: TrainerProcess | None = None
+        self._sequence = count(1)
+        self.host: Host | None = None
         self.pid: int | None = None
-        """The process's number, once it is `Ready` and while it lives."""
+        """Number of the trainer's process, once it is `Ready` and while it lives."""
         threading.Thread(target=self._watch_loop, name="trainer-watch", daemon=True).start()
 
+    @property
+    def session(self) -> int:
+        """Number of the trainer in use, or of the last one; 0 before the first."""
+        return self._gate.session
+
     def ensure(self) -> None:
-        """Start a process if there is none."""
-        if self.process is not None or self._closed.is_set():
+        """Start a trainer if there is none."""
+        if self.host is not None or self._closed.is_set():
             return
-        process = TrainerProcess(
-            lambda data: self._hear(process, data),
-            lambda: self._post(lambda: self._bury(process)),
+        self._gate.renew(self.session + 1)
+        self._sequence = count(1)
+        host = self._launch(
+            self.session, self._on_event, lambda: self._post(lambda: self._replace(host))
         )
         try:
-            process.start()
+            host.start()
         except OSError as error:
-            process.end()
-            self._tell(Notice("error", f"The trainer process could not be started: {error}"))
+            host.end()
+            self._report(Notice("error", f"The trainer process could not be started: {error}"))
             return
-        self.process = process
+        self.host = host
         if self._closed.is_set():
-            process.kill()
+            host.kill()
 
-    def revive(self) -> None:
-        """The person asks for work: a trainer that was left dead gets another chance."""
-        if self.process is None:
+    def ensure_resumed(self) -> None:
+        """The person asks for work: a trainer that was given up gets another chance."""
+        if self.host is None:
             self._deaths.clear()
             self.ensure()
             self._resume()
 
-    def request(self, name: str, inputs: dict[str, Any]) -> bool:
+    def request(self, epoch: int, request: Request) -> bool:
         """Send to the living trainer; a dead one gets all of it when it is replaced."""
-        if self.process is None:
+        if self.host is None:
             return False
-        self.process.request(name, inputs)
+        stamp = Stamp(self.session, epoch, next(self._sequence))
+        self.host.send(RequestEnvelope(stamp, request))
         return True
 
-    def ready(self, process: TrainerProcess, pid: int) -> None:
-        """A process said its number; from any thread."""
-        if process is self.process:
-            self.pid = pid
-
     def kill(self) -> None:
-        """Kill the process and watch it no longer; from any thread."""
+        """Kill the trainer and watch it no longer; from any thread."""
         self._closed.set()
-        process = self.process
-        if process is not None:
-            process.kill()
+        host = self.host
+        if host is not None:
+            host.kill()
 
     def end(self) -> None:
-        """Give back all that the process took."""
-        process, self.process, self.pid = self.process, None, None
-        if process is not None:
-            process.end()
+        """Give back all that the trainer took."""
+        host, self.host, self.pid = self.host, None, None
+        if host is not None:
+            host.end()
 
-    def _bury(self, process: TrainerProcess) -> None:
+    def _replace(self, host: Host) -> None:
         """The trainer died unasked: say so, and put a new one in its place."""
-        if process is not self.process or self._closed.is_set():
+        if host is not self.host or self._closed.is_set():
             return
         self.end()
         now = time.monotonic()
@@ -126,21 +140,20 @@ class Supervisor:
             "a new one goes on from the last weights" if restarting else "press Live to try again"
         )
         if not restarting:
-            self._left_dead()
-        self._tell(TrainerDied(f"The trainer {process.what_happened}; {what}.", restarting))
+            self._on_given_up()
+        self._report(TrainerDied(f"The trainer {host.what_happened}; {what}.", restarting))
         if restarting:
             self.ensure()
             self._resume()
 
     def _resume(self) -> None:
-        """Bring a new process to where the dead one was."""
-        if self.process is not None:
-            for name, inputs in self._resuming(self.process.slot):
-                self.process.request(name, inputs)
+        """Bring a new trainer to where the last one was."""
+        for epoch, request in self._resuming():
+            self.request(epoch, request)
 
     def _watch_loop(self) -> None:
-        """Own thread: the sender may be stuck in the pipe of a process that hangs."""
+        """Own thread: the sender may be stuck in the pipe of a trainer that hangs."""
         while not self._closed.wait(self._tick_seconds):
-            process = self.process
-            if process is not None:
-                process.tick()
+            host = self.host
+            if host is not None:
+                host.tick()

@@ -6,10 +6,10 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from napari_msd.core.planes import PlaneKey, Region, box_of, plane_and_region, whole
+from napari_msd.core.planes import PlaneKey, Region, whole
 from napari_msd.inference import tiles_of
-from napari_msd.trainer.limits import SLOT_SIDE
-from napari_msd.trainer.messages import View
+from napari_msd.trainer.limits import TILE_SIDE
+from napari_msd.trainer.requests import View
 
 REFRESH_EVERY = 0.1
 """Seconds from one refresh of the view to the next; more are not seen."""
@@ -80,8 +80,7 @@ class ViewRefresh:
         if not self._tiles and self._shown != (self._view, weights):
             self._shown = (self._view, weights)
             region = self._view.region.clip(plane_shape)
-            tiles = tiles_of(box_of(self._view.plane, region), SLOT_SIDE)
-            self._tiles.extend(map(plane_and_region, tiles))
+            self._tiles.extend((self._view.plane, tile) for tile in tiles_of(region, TILE_SIDE))
         return self._tiles[0] if self._tiles else None
 
     def done(self, seconds: float) -> None:
@@ -96,37 +95,45 @@ class ViewRefresh:
 
 
 class WholePlanes:
-    """Predict all: every tile of some planes, in order."""
+    """Predict all: every tile of some planes, in order.
+
+    Tiles are made plane by plane: there may be very many planes.
+    """
 
     def __init__(self, planes: Sequence[PlaneKey], plane_shape: tuple[int, int]) -> None:
-        self._tiles: deque[Tile] = deque(
-            plane_and_region(tile)
-            for plane in planes
-            for tile in tiles_of(box_of(plane, whole(plane_shape)), SLOT_SIDE)
-        )
-        self._total = len(self._tiles)
+        self._planes = planes
+        self._regions = tiles_of(whole(plane_shape), TILE_SIDE)
+        self._plane = self._tile = 0
         self._began = time.monotonic()
 
     @property
     def next(self) -> Tile | None:
         """The tile to predict now; None when all are done."""
-        return self._tiles[0] if self._tiles else None
+        if self._plane == len(self._planes):
+            return None
+        return self._planes[self._plane], self._regions[self._tile]
+
+    def upcoming(self, n: int) -> Sequence[PlaneKey]:
+        """The plane of `next` and up to `n` after it."""
+        return self._planes[self._plane : self._plane + n + 1]
 
     def done(self) -> None:
         """`next` was predicted."""
-        self._tiles.popleft()
+        self._tile += 1
+        if self._tile == len(self._regions):
+            self.skip_plane()
 
     def skip_plane(self) -> None:
         """Leave out the rest of the plane of `next`."""
-        plane = self._tiles[0][0]
-        while self._tiles and self._tiles[0][0] == plane:
-            self._tiles.popleft()
+        self._plane += 1
+        self._tile = 0
 
     @property
     def remaining(self) -> tuple[float, float | None]:
         """Fraction done (0..1), and about how many seconds are left."""
-        done = self._total - len(self._tiles)
+        total = len(self._planes) * len(self._regions)
+        done = self._plane * len(self._regions) + self._tile
         if not done:
             return 0.0, None
         elapsed = time.monotonic() - self._began
-        return done / self._total, elapsed / done * len(self._tiles)
+        return done / total, elapsed / done * (total - done)

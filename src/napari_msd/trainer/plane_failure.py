@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from napari_msd.core.planes import PlaneKey
-
-How = Literal["read", "sent", "used"]
+from napari_msd.trainer.requests import FailedStep
 
 _WHAT = {
     "read": "could not be read",
@@ -17,21 +15,21 @@ _WHAT = {
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why a plane is not to be had: it could not be read, or sent, or is of no use."""
+class PlaneFailure:
+    """Why there is no such plane: it could not be read, or sent, or is of no use."""
 
-    how: How
+    step: FailedStep
     why: str
 
     @property
     def sentence(self) -> str:
         """For the person who looks at it, or painted on it."""
-        if self.how == "used":
+        if self.step == "used":
             return self.why
-        return f"This part of the image {_WHAT[self.how]}: {self.why}"
+        return f"This part of the image {_WHAT[self.step]}: {self.why}"
 
     def skipped(self, plane: PlaneKey) -> str:
         """For the person who asked for many planes."""
         number = plane[0] if len(plane) == 1 else plane
         name = f"Plane {number}" if plane else "The plane"
-        return f"{name} {_WHAT[self.how]} and was skipped: {self.why}"
+        return f"{name} {_WHAT[self.step]} and was skipped: {self.why}"

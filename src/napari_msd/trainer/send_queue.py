@@ -1,22 +1,23 @@
-"""What is to be done for the trainer, in order, on a thread of its own."""
+"""What is to be sent to the trainer, in order, on a thread of its own."""
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+from napari_msd.trainer.lanes import Lanes
 
 Action = Callable[[], None]
 
 
-class Outbox:
+class SendQueue:
     """A queue of actions. One that fails is reported; the next ones are done all the same.
 
     Parameters
     ----------
     on_error
-        Called with what an action raised, on the outbox's thread.
+        Called with what an action raised, on the queue's thread.
     last
         Done at the very end, after `close`.
     """
@@ -24,19 +25,23 @@ class Outbox:
     def __init__(self, on_error: Callable[[Exception], None], last: Action) -> None:
         self._on_error = on_error
         self._last = last
-        self._actions: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
+        self._lanes: Lanes[Action] = Lanes()
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="trainer-sender", daemon=True)
         self._thread.start()
 
     def put(self, action: Action) -> None:
         """Do this after all that was put before."""
-        self._actions.put(action)
+        self._lanes.put(action)
+
+    def put_bulk(self, parts: Iterator[object]) -> None:
+        """Exhaust `parts` when there is nothing else to do, one at a time, one after another."""
+        self._lanes.put(lambda: self._do_part(parts), urgent=False)
 
     def close(self) -> None:
         """Skip what is left but for the last action."""
         self._closed = True
-        self._actions.put(None)
+        self._lanes.close()
 
     def join(self, seconds: float) -> None:
         """Wait for so long for the end."""
@@ -44,10 +49,14 @@ class Outbox:
             self._thread.join(seconds)
 
     def _loop(self) -> None:
-        while (action := self._actions.get()) is not None:
-            if not self._closed:
-                self._do(action)
+        while (action := self._lanes.take()) is not None:
+            self._do(action)
         self._do(self._last)
+
+    def _do_part(self, parts: Iterator[object]) -> None:
+        end = object()
+        if next(parts, end) is not end:
+            self._lanes.put_back(lambda: self._do_part(parts))
 
     def _do(self, action: Action) -> None:
         try:
