@@ -1,14 +1,16 @@
-"""A trainer's client without a trainer: records what it is asked, says what a test says.
+"""A trainer without training: records what it is asked, says what a test says.
 
-Used where a test is about the window alone; what crosses the wall is tested with the
-real one.
+Used where a test is about the window alone. It keeps the contract of the real ones
+(tests/trainer/test_contract.py); what crosses the process boundary is tested with those.
 """
 
 import numpy as np
 
-from napari_msd.core.planes import Region
+from napari_msd.core.planes import whole
+from napari_msd.trainer.envelopes import Gate
 from napari_msd.trainer.messages import (
     Finished,
+    Measured,
     ModelKept,
     Notice,
     OverlayBlock,
@@ -21,41 +23,57 @@ from napari_msd.trainer.messages import (
 class FakeClient:
     def __init__(self, on_event):
         self.on_event = on_event
-        self.number = 0
+        self.gate = Gate(session=1)
         self.calls = []
         self.opened = None
         self.strokes = {}
         self.view = None
         self.live = False
+        self.work = ""
+        """What was asked for and has not ended: update, predict, or nothing."""
         self.started = self.closed = False
         self.model = None
         self.pid = None
+        self.measured, self.request = None, 0
         self.answers_stop = True
         """Whether work that is stopped ends at once; else a test says when."""
 
-    def start(self):
-        self.started = True
-        self.say(Ready("CPU test", "because this is a test", "cpu", 1, {"torch": "0"}))
+    @property
+    def number(self):
+        """Of the newest epoch."""
+        return self.gate.epoch
 
-    def say(self, event):
-        """Something of the newest session, or of none (`Ready`, `TrainerDied`)."""
-        none = isinstance(event, Ready | TrainerDied)
-        self.on_event(0 if none else self.number, event)
+    def start(self):
+        if not self.started:
+            self.started = True
+            self.pid = 1
+            self.say(Ready("CPU test", "because this is a test", "cpu", 1, {"torch": "0"}))
+
+    def say(self, event, epoch=None):
+        """Something of the newest epoch, of this one, or of none (`Ready`, `TrainerDied`)."""
+        epoch = self.number if epoch is None else epoch
+        if isinstance(event, Ready | TrainerDied):
+            epoch = 0
+        if isinstance(event, Finished) and event.work == self.work:
+            self.work = ""
+        if not self.closed and not self.gate.outdated(epoch, event):
+            self.on_event(epoch, event)
 
     def open(
         self, settings, plane_shape, n_channels, read_plane, model=None, *, fit_normalisation=False
     ):
         self.calls.append("open")
-        self.number += 1
+        self.gate.epoch += 1
         self.fit_normalisation = fit_normalisation
         self.opened = (settings, plane_shape, n_channels, read_plane, model)
         self.strokes = {}
         self.model = model
+        self.live, self.work, self.measured = False, "", None
         return self.number
 
     def set_strokes(self, blocks):
         self.calls.append("strokes")
-        for block in blocks:
+        for block in blocks if self.opened is not None else ():
             plane = self.strokes.setdefault(block.plane, np.zeros(self.opened[1], np.uint8))
             plane[block.region.slices] = block.values
 
@@ -70,10 +88,15 @@ class FakeClient:
 
     def update_once(self):
         self.calls.append("update")
+        self.work = "update"
 
     def predict_all(self, planes):
         self.calls.append("predict")
         self.planes = planes
+        if self.model is None:
+            self.fail("There is no trained network yet.")
+        else:
+            self.work = "predict"
 
     def set_uncertainty(self, on):
         self.calls.append(f"uncertainty {on}")
@@ -86,8 +109,10 @@ class FakeClient:
 
     def cancel(self):
         self.calls.append("cancel")
-        self.live = False
+        self.live, self.measured = False, None
         if self.answers_stop:
+            if self.work:
+                self.say(Finished(self.work, cancelled=True))
             self.say(Finished("stop"))
 
     def measure(self, models, request=0):
@@ -96,6 +121,29 @@ class FakeClient:
 
     def close(self):
         self.closed = True
+
+    # --- what a real one does by itself ----------------------------------------------------
+
+    def complete(self):
+        """Do what was asked for, to the end."""
+        if self.measured is not None:
+            measured, self.measured = self.measured, None
+            self.say(Measured(dict.fromkeys(range(len(measured)), 0.5), self.request))
+        if self.work == "update" or self.live:
+            self.train()
+            self.keep()
+            self.predict(1, self.view.plane, self.view.region)
+            if self.work == "update":
+                self.say(Finished("update"))
+        elif self.work == "predict":
+            for plane in self.planes:
+                self.predict(1, plane)
+            self.say(Finished("predict"))
+
+    def die(self, restarting=True):
+        """End unasked; the next one goes on where this one was."""
+        self.work = ""
+        self.say(TrainerDied("The trainer stopped unexpectedly.", restarting))
 
     # --- what a test makes it say ---------------------------------------------------------
 
@@ -115,11 +163,10 @@ class FakeClient:
         )
 
     def predict(self, value, plane=(), region=None, uncertainty=None, network="one"):
-        region = region or Region(0, 0, *self.opened[1])
+        region = region or whole(self.opened[1])
         labels = np.full(region.shape, value, np.uint8)
-        unsure = uncertainty is not None
-        values = np.full(region.shape, uncertainty, np.uint8) if unsure else None
-        self.say(OverlayBlock(plane, region, 1, unsure, labels, values, network))
+        values = None if uncertainty is None else np.full(region.shape, uncertainty, np.uint8)
+        self.say(OverlayBlock(plane, region, 1, labels, values, network))
 
     def keep(self, model=b"weights", step=10, score=0.8, pieces=20, painted=400):
         self.model = model
