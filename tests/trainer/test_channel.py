@@ -8,6 +8,7 @@ import threading
 import msgspec
 import numpy as np
 import pytest
+from napari_msd.trainer.plane_parts import PART_BYTES, PlaneAssembly, parts_of
 
 from napari_msd.core.planes import Region
 from napari_msd.core.settings import PRESETS, Settings
@@ -51,7 +52,6 @@ from napari_msd.trainer.messages import (
     UpdateOnce,
     View,
 )
-from napari_msd.trainer.plane_parts import PART_BYTES, PlaneAssembly, parts_of
 
 STAMP = Stamp(1, 2, 3)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from napari_msd.trainer.plane_parts import parts_of
 
 from napari_msd.core.errors import ModelFileError, OutOfMemoryError
 from napari_msd.core.planes import Region, whole
@@ -37,7 +38,6 @@ from napari_msd.trainer.messages import (
     View,
 )
 from napari_msd.trainer.overlay_credit import MOST_ON_THE_WAY
-from napari_msd.trainer.plane_parts import parts_of
 from napari_msd.trainer.server import errors_reported
 from napari_msd.training import plateau as stopping
 

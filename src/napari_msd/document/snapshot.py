@@ -23,12 +23,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Painted:
-    """Values, uint8 of the shape of `box`, that its pixels have now."""
+    """Values, uint8 of the shape of `box`, that its pixels have now: 0 = nothing painted.
+
+    Raises
+    ------
+    ValueError
+        If `values` is of another shape.
+    """
 
     box: Box
     values: Labels
+
+    def __post_init__(self) -> None:
+        if self.values.shape != self.box.shape:
+            raise ValueError(f"{self.values.shape} values for a box of {self.box.shape}")
 
 
 class AnnotationSnapshot:

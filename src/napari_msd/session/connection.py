@@ -10,33 +10,27 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_msd.core.planes import box_of, whole
-from napari_msd.trainer.messages import Event, Finished
+from napari_msd.session.ports import SOURCE
+from napari_msd.trainer.events import Event, Finished
+from napari_msd.trainer.protocol import OnEvent, Trainer
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from napari_msd.core.planes import PlaneKey
     from napari_msd.core.settings import Settings
     from napari_msd.session.ports import ImageData, Layer
 
 
-OnEvent = Callable[[int, Event], None]
-"""Takes the number of the session that an event belongs to (0: of none), and the event."""
-
-MakeTrainer = Callable[[OnEvent], Any]
+MakeTrainer = Callable[[OnEvent], Trainer]
 """Makes a trainer that tells its events to a function, on any thread."""
 
 CallSoon = Callable[[Callable[[], None]], None]
 """Runs a function on the session's thread, soon; may be called from any thread."""
 
 
-def child_process_trainer(on_event: OnEvent) -> Any:
+def child_process_trainer(on_event: OnEvent) -> Trainer:
     """The trainer in a process of its own."""
     from napari_msd.trainer.client import TrainerClient
 
@@ -61,8 +55,8 @@ class Opened:
             other is not None
             and self.data.array is other.data.array
             and self.annotation is other.annotation
-            and (self.settings, self.image, self.data.shape, self.data.n_channels)
-            == (other.settings, other.image, other.data.shape, other.data.n_channels)
+            and (self.settings, self.image, self.data.space)
+            == (other.settings, other.image, other.data.space)
         )
 
 
@@ -118,7 +112,7 @@ class TrainerConnection:
 
     def __init__(self, make_trainer: MakeTrainer, call_soon: CallSoon) -> None:
         self._make_trainer, self._call_soon = make_trainer, call_soon
-        self.client: Any = None
+        self._trainer: Trainer | None = None
         self.opened: Opened | None = None
         self._session = 0
         self._inbox: _Inbox | None = None
@@ -127,8 +121,14 @@ class TrainerConnection:
         """Start a trainer; one that is there already is ended first."""
         self.close()
         self._inbox = inbox = _Inbox(lambda: self._call_soon(self._deliver))
-        self.client = self._make_trainer(inbox.put)
-        self.client.start()
+        self._trainer = self._make_trainer(inbox.put)
+        self._trainer.start()
+
+    @property
+    def client(self) -> Trainer:
+        """The trainer; there is one from `start` to `close`."""
+        assert self._trainer is not None
+        return self._trainer
 
     def open(
         self,
@@ -162,9 +162,8 @@ class TrainerConnection:
             return False
         self._session = self.client.open(
             settings,
-            data.plane_shape,
-            data.n_channels,
-            lambda plane: read_plane(data, plane),
+            {SOURCE: data.space},
+            data.read,
             model,
             fit_normalisation=fit_normalisation,
         )
@@ -179,10 +178,11 @@ class TrainerConnection:
     def close(self) -> None:
         """End the trainer; after this no event comes."""
         inbox, self._inbox = self._inbox, None
-        client, self.client = self.client, None
+        trainer, self._trainer = self._trainer, None
         if inbox is not None:
             inbox.close()
-            client.close()
+        if trainer is not None:
+            trainer.close()
         self.leave()
 
     def _deliver(self) -> None:
@@ -193,10 +193,3 @@ class TrainerConnection:
             # the end of work that was stopped counts, whatever is open by then
             if session in (0, self._session) or event == Finished("stop"):
                 self.heard.emit(event)
-
-
-def read_plane(data: ImageData, plane: PlaneKey) -> npt.NDArray[np.generic]:
-    """A plane as the trainer wants it, (Y, X) or (Y, X, C)."""
-    box = box_of(plane, whole(data.plane_shape))
-    values = data.read(box)
-    return values.reshape(*data.plane_shape, *values.shape[box.ndim :])

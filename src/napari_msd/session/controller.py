@@ -6,7 +6,6 @@ status line.
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -17,6 +16,7 @@ from napari_msd.session.connection import TrainerConnection, child_process_train
 from napari_msd.session.events import TrainerEvents
 from napari_msd.session.network_choice import NetworkChoice
 from napari_msd.session.notices import Notices
+from napari_msd.session.ports import SOURCE
 from napari_msd.session.sync import TrainerSync
 from napari_msd.session.weights import Weights
 from napari_msd.session.work_state import WorkState
@@ -216,7 +216,7 @@ class Controller(WorkState):
         self.connection.client.update_once()
 
     def predict_all(self) -> None:
-        """Segment every plane with the best network."""
+        """Segment all of the image with the best network."""
         self.attempt(self._predict_all)
 
     def _predict_all(self) -> None:
@@ -225,11 +225,11 @@ class Controller(WorkState):
         if self.network.kept is None:
             raise MSDError("There is no network yet: press Live to train one, or load a model.")
         self.attach_overlay()
-        shown = self.screen.view().start[:-2]
-        planes = list(product(*map(range, self.chosen.data.shape[:-2])))
-        planes.sort(key=lambda plane: plane != shown)  # what is on screen first
+        space = self.chosen.data.space
+        shown = space.slab_of(self.screen.view())
+        slabs = sorted(space.slabs(SOURCE), key=lambda slab: slab != shown)  # what is seen first
         self.begin_work("predict")
-        self.connection.client.predict_all(planes)
+        self.connection.client.predict_all(slabs)
 
     def stop(self) -> None:
         """End all work; best weights and overlay stay."""

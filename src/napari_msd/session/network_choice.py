@@ -102,7 +102,7 @@ class NetworkChoice:
 
     def keep(self, event: ModelKept, opened: Opened) -> None:
         """Newer best weights came from the trainer's session `opened`."""
-        kind = Kind(opened.image, opened.settings.preset, opened.data.n_channels)
+        kind = Kind(opened.image, opened.settings.preset, opened.data.space.n_channels)
         source = self._chosen.image.name if self._chosen.image is not None else ""
         self._memory.models.keep(kind, KeptModel(event.model, opened.settings, source))
         figures = VersionFigures(

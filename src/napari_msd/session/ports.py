@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
     from napari_msd.core.box import Box
     from napari_msd.core.errors import MSDError
+    from napari_msd.core.space import Space
     from napari_msd.document import AnnotationSnapshot, Coverage
-    from napari_msd.trainer.messages import OverlayBlock
+    from napari_msd.trainer.events import OverlayBlock
+
+SOURCE: Final = 0
+"""Number of the chosen image within a session."""
 
 Labels = object
 """The array of a segmentation layer, as the viewer keeps it."""
@@ -48,24 +52,16 @@ class ImageData:
     ----------
     array
         Compared by identity only: another array is another image.
-    shape
-        Of all axes but the channels.
-    n_channels
-        Values per pixel.
+    space
+        Its axes and channels.
     read
         Reads a box, with the channels of a colour image behind; safe on any thread, also after
         the layer is gone.
     """
 
     array: object
-    shape: tuple[int, ...]
-    n_channels: int
+    space: Space
     read: Callable[[Box], npt.NDArray[np.generic]]
-
-    @property
-    def plane_shape(self) -> tuple[int, int]:
-        """(Y, X) of every plane."""
-        return self.shape[-2], self.shape[-1]
 
 
 class ChosenLayers(Protocol):

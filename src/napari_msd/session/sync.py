@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_msd.core.planes import plane_and_region
-from napari_msd.trainer.messages import StrokeBlock, View
-
 if TYPE_CHECKING:
     from napari_msd.core.box import Box
     from napari_msd.document import Painted
@@ -83,8 +80,8 @@ class TrainerSync:
         if opened:
             painted = list(self._strokes.snapshot.painted())
             if painted:
-                self._connection.client.set_strokes(list(map(stroke_block, painted)))
-            self._connection.client.set_view(shown_view(self._screen.view()))
+                self._connection.client.set_strokes(painted)
+            self._connection.client.set_view(self._screen.view())
             if self.uncertainty:
                 self._connection.client.set_uncertainty(True)
         return opened
@@ -96,7 +93,7 @@ class TrainerSync:
     def _on_strokes(self, painted: list[Painted]) -> None:
         opened = self._connection.opened
         if opened is not None and opened.annotation is self._chosen.annotation:
-            self._connection.client.set_strokes(list(map(stroke_block, painted)))
+            self._connection.client.set_strokes(painted)
         self.count()
 
     def _on_scanned(self) -> None:
@@ -106,15 +103,4 @@ class TrainerSync:
 
     def _on_view(self, box: Box) -> None:
         if self._connection.opened is not None:
-            self._connection.client.set_view(shown_view(box))
-
-
-def stroke_block(painted: Painted) -> StrokeBlock:
-    """What was painted, as the trainer is told it."""
-    plane, region = plane_and_region(painted.box)
-    return StrokeBlock(plane, region, painted.values.reshape(region.shape))
-
-
-def shown_view(box: Box) -> View:
-    """What is on screen, as the trainer is told it."""
-    return View(*plane_and_region(box))
+            self._connection.client.set_view(box)

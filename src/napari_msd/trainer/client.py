@@ -7,19 +7,21 @@ imports torch.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-import msgspec
 import numpy as np
 
-from napari_msd.core.planes import PlaneKey
+from napari_msd.core.box import Box, SourceId
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import Space
+from napari_msd.document import Painted
 from napari_msd.trainer.child_process import ChildProcess
 from napari_msd.trainer.connection import Connection
 from napari_msd.trainer.epoch_state import EpochState, stroke_requests
 from napari_msd.trainer.events import Finished, Measured
 from napari_msd.trainer.host import Launch
-from napari_msd.trainer.protocol import OnEvent, ReadPlane
+from napari_msd.trainer.protocol import OnEvent, ReadPixels
 from napari_msd.trainer.requests import (
     Cancel,
     Measure,
@@ -30,9 +32,7 @@ from napari_msd.trainer.requests import (
     SetUncertainty,
     SetView,
     ShowMe,
-    StrokeBlock,
     UpdateOnce,
-    View,
 )
 from napari_msd.trainer.supervisor import TICK_SECONDS
 
@@ -68,9 +68,8 @@ class TrainerClient:
     def open(
         self,
         settings: Settings,
-        plane_shape: tuple[int, int],
-        n_channels: int,
-        read_plane: ReadPlane,
+        spaces: Mapping[SourceId, Space],
+        read: ReadPixels,
         model: bytes | None = None,
         *,
         fit_normalisation: bool = False,
@@ -78,9 +77,7 @@ class TrainerClient:
         """Begin a new epoch; returns its number."""
         gate = self._connection.gate
         gate.epoch += 1
-        state = EpochState(
-            gate.epoch, settings, plane_shape, n_channels, read_plane, model, fit_normalisation
-        )
+        state = EpochState(gate.epoch, settings, spaces, read, model, fit_normalisation)
 
         def do() -> None:
             self._connection.state = state
@@ -90,12 +87,11 @@ class TrainerClient:
         self._connection.post(do)
         return state.number
 
-    def set_strokes(self, blocks: Sequence[StrokeBlock]) -> None:
-        """Painted values changed in these rectangles."""
+    def set_strokes(self, blocks: Sequence[Painted]) -> None:
+        """Painted values changed in these boxes."""
         # The caller may reuse its array for the next stroke before ours is sent.
         blocks = [
-            msgspec.structs.replace(b, values=np.array(b.values, np.uint8, copy=True))
-            for b in blocks
+            replace(block, values=np.array(block.values, np.uint8, copy=True)) for block in blocks
         ]
 
         def do() -> None:
@@ -103,19 +99,19 @@ class TrainerClient:
             if state is None:
                 return
             for block in blocks:
-                state.strokes.write(block.plane, block.region, block.values)
+                state.strokes.write(block.box, block.values)
             for request in stroke_requests(blocks):
                 self._connection.request(request)
 
         self._connection.post(do)
 
-    def set_view(self, view: View) -> None:
+    def set_view(self, box: Box) -> None:
         """What is on screen."""
 
         def do() -> None:
             if self._connection.state is not None:
-                self._connection.state.view = view
-            self._connection.request(SetView(view))
+                self._connection.state.view = box
+            self._connection.request(SetView(box))
 
         self._connection.post(do)
 
@@ -137,9 +133,9 @@ class TrainerClient:
         """Train for a few seconds, refresh the view once. Answer: ``Finished("update")``."""
         self._work(UpdateOnce())
 
-    def predict_all(self, planes: Sequence[PlaneKey]) -> None:
-        """Segment whole planes with the kept weights. Answer: ``Finished("predict")``."""
-        self._work(PredictAll(tuple(planes)))
+    def predict_all(self, boxes: Sequence[Box]) -> None:
+        """Segment whole slabs with the kept weights. Answer: ``Finished("predict")``."""
+        self._work(PredictAll(tuple(boxes)))
 
     def set_uncertainty(self, on: bool) -> None:
         """Send with every block from now on how uncertain it is, or no longer."""

@@ -1,6 +1,6 @@
 """Everything of the client that runs on threads of its own, and what they share.
 
-One thread sends requests (`SendQueue`), one reads planes (`PlaneReader`), one calls the
+One thread sends requests (`SendQueue`), one reads pixels (`PixelReader`), one calls the
 listener (`EventDispatcher`), one watches for a trainer that hangs (`Supervisor`); messages of the
 trainer arrive on a thread of its host.
 """
@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 
 from napari_msd.trainer.dispatcher import Delivery, EventDispatcher
 from napari_msd.trainer.envelopes import NO_EPOCH, EventEnvelope, Gate, Stamp
-from napari_msd.trainer.epoch_state import EpochState, PlaneRequest
-from napari_msd.trainer.events import Event, ModelKept, Notice, OverlayBlock, PlaneWanted, Ready
+from napari_msd.trainer.epoch_state import EpochState, PixelsRequest
+from napari_msd.trainer.events import Event, ModelKept, Notice, OverlayBlock, PixelsWanted, Ready
 from napari_msd.trainer.host import Launch
-from napari_msd.trainer.plane_parts import parts_of
-from napari_msd.trainer.plane_reader import PlaneRead, PlaneReader
+from napari_msd.trainer.pixel_parts import parts_of
+from napari_msd.trainer.pixel_reader import PixelRead, PixelReader
 from napari_msd.trainer.protocol import OnEvent
-from napari_msd.trainer.requests import OverlayTaken, Pause, PlaneUnavailable, Request
+from napari_msd.trainer.requests import OverlayTaken, Pause, PixelsUnavailable, Request
 from napari_msd.trainer.send_queue import Action, SendQueue
 from napari_msd.trainer.supervisor import Addressed, Supervisor
 
@@ -51,8 +51,8 @@ class Connection:
             tick_seconds,
         )
         self._queue = SendQueue(self._on_error, self.trainer.end)
-        self._reader = PlaneReader(
-            lambda read: self._queue.put_bulk(self._send_plane(read)),
+        self._reader = PixelReader(
+            lambda read: self._queue.put_bulk(self._send_pixels(read)),
             lambda epoch: epoch is self.state,
         )
 
@@ -97,23 +97,23 @@ class Connection:
             )
         )
 
-    def _send_plane(self, read: PlaneRead) -> Iterator[None]:
-        """Send a plane part by part, to the trainer that is in use when the first one goes."""
+    def _send_pixels(self, read: PixelRead) -> Iterator[None]:
+        """Send a slab part by part, to the trainer that is in use when the first one goes."""
         wanted, session = read.wanted, self.trainer.session
         if wanted.epoch is not self.state:
             return
         if read.pixels is None:
-            self.request(PlaneUnavailable(wanted.plane, "read", read.why))
+            self.request(PixelsUnavailable(wanted.box, "read", read.why))
             return
         try:
-            for part in parts_of(wanted.plane, read.pixels):
+            for part in parts_of(wanted.box, read.pixels):
                 if wanted.epoch is not self.state or session != self.trainer.session:
                     return
                 self.request(part)
                 yield
         except Exception as error:  # whatever it is, the trainer waits for an answer
             why = str(error) or "there is too little memory"
-            self.request(PlaneUnavailable(wanted.plane, "sent", why))
+            self.request(PixelsUnavailable(wanted.box, "sent", why))
 
     def _acknowledge(self, stamp: Stamp) -> None:
         """The trainer may send another block, if it is still the one that sent this."""
@@ -133,9 +133,9 @@ class Connection:
         match event:
             case Ready(pid=pid):
                 self.trainer.pid = pid
-            case PlaneWanted(plane, ahead):
+            case PixelsWanted(box, ahead):
                 if state is not None:
-                    self._reader.read(PlaneRequest(state, plane, ahead))
+                    self._reader.read(PixelsRequest(state, box, ahead))
                 return
             case ModelKept(model):
                 if state is not None:

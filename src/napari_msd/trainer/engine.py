@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import torch
 
+from napari_msd.core.box import Box, SourceId
 from napari_msd.core.errors import BadInputError, ImageError, MSDError
-from napari_msd.core.planes import PlaneKey, whole
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import Slab, Space
+from napari_msd.document import Painted
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.native import get_threads
 from napari_msd.native.device import choose_device
@@ -19,10 +21,10 @@ from napari_msd.trainer.error_text import sentence_of
 from napari_msd.trainer.events import Event, Finished, Measured, Notice, Ready
 from napari_msd.trainer.inference_scheduler import InferenceScheduler
 from napari_msd.trainer.learning import Learning
-from napari_msd.trainer.plane_checks import PlaneChecks
-from napari_msd.trainer.plane_failure import PlaneFailure
-from napari_msd.trainer.plane_parts import PlaneAssembly
-from napari_msd.trainer.predict_all import WholePlanePrediction
+from napari_msd.trainer.pixel_checks import PixelChecks
+from napari_msd.trainer.pixel_failure import PixelFailure
+from napari_msd.trainer.pixel_parts import PixelAssembly
+from napari_msd.trainer.predict_all import WholeSlabPrediction
 from napari_msd.trainer.progress_reports import ProgressReporter
 from napari_msd.trainer.requests import (
     Cancel,
@@ -30,8 +32,8 @@ from napari_msd.trainer.requests import (
     Open,
     OverlayTaken,
     Pause,
-    PlanePart,
-    PlaneUnavailable,
+    PixelsPart,
+    PixelsUnavailable,
     PredictAll,
     Refresh,
     Request,
@@ -40,7 +42,6 @@ from napari_msd.trainer.requests import (
     SetUncertainty,
     SetView,
     ShowMe,
-    StrokeBlock,
     UpdateOnce,
 )
 from napari_msd.training import Trainer, describe_device
@@ -62,13 +63,13 @@ class Engine:
         self._sender = CheckpointSender(emit)
         self._scheduler = InferenceScheduler(emit)
         self._settings = Settings()
-        self._plane_shape = (0, 0)
+        self._spaces: dict[SourceId, Space] = {}
         self._trainer: Trainer | None = None
         self._learning: Learning | None = None
-        self._all: WholePlanePrediction | None = None
+        self._all: WholeSlabPrediction | None = None
         self._comparison: Comparison | None = None
-        self._arriving = PlaneAssembly()
-        self._checks = PlaneChecks(None)
+        self._arriving = PixelAssembly()
+        self._checks = PixelChecks(None)
         self._refits = False
         self._obstacle = "Choose an image and paint a few strokes first."
 
@@ -95,27 +96,27 @@ class Engine:
             case Open():
                 self._open(request)
             case SetStrokes(blocks):
-                self._write_strokes(blocks)
-            case PlanePart():
+                self._paint(blocks)
+            case PixelsPart():
                 self._add_part(request)
-            case PlaneUnavailable(plane, step, why):
-                self._fail(plane, PlaneFailure(step, why))
-            case SetView(view):
-                self._scheduler.look_at(view)
-                self._drop_unneeded_planes()
+            case PixelsUnavailable(box, step, why):
+                self._fail(self._slab(box), PixelFailure(step, why))
+            case SetView(box):
+                self._scheduler.look_at(box)
+                self._drop_unneeded()
             case SetLive(on):
                 self._set_live(on)
             case UpdateOnce():
                 self._new_learning().update()
-            case PredictAll(planes):
-                self._predict_all(planes)
+            case PredictAll(boxes):
+                self._predict_all(boxes)
             case SetUncertainty(on):
                 self._scheduler.set_uncertainty(on)
             case Refresh():
                 self._scheduler.show_view()
             case ShowMe():
                 if self._trainer is not None:
-                    self._scheduler.survey_plane(self._trainer)
+                    self._scheduler.survey_slab(self._trainer)
             case Measure(models, number):
                 self._scheduler.ask_again()
                 self._comparison = Comparison(models, number)
@@ -129,13 +130,14 @@ class Engine:
     def _open(self, request: Open) -> None:
         self._trainer = self._learning = self._comparison = self._all = None
         self._settings = request.settings
-        self._plane_shape = request.plane_shape
-        self._scheduler.open(self._plane_shape)
+        self._spaces = request.spaces
+        self._scheduler.open(self._spaces)
         self._arriving.clear()
         refit = request.fit_normalisation
         try:
             start = ModelRecord.from_bytes(request.model) if request.model else None
-            trainer = Trainer(self._settings, request.n_channels, start, fit_normalisation=refit)
+            n_channels = next(iter(self._spaces.values())).n_channels
+            trainer = Trainer(self._settings, n_channels, start, fit_normalisation=refit)
         except MSDError as error:
             self._obstacle = str(error)  # said again when work is asked for
             raise
@@ -146,50 +148,46 @@ class Engine:
         self._refits = start is not None and refit
         self._sender.restart("" if self._refits else trainer.network_id)
         # of a model whose normalisation is not used nothing is to be expected
-        self._checks = PlaneChecks(trainer.known_grey_values)
+        self._checks = PixelChecks(trainer.known_grey_values)
         self.announce_device()
 
-    def _write_strokes(self, blocks: tuple[StrokeBlock, ...]) -> None:
+    def _paint(self, blocks: tuple[Painted, ...]) -> None:
         if self._trainer is None:
             return
-        bounds = whole(self._plane_shape)
         for block in blocks:
-            inside = block.region.intersect(bounds)
+            inside = block.box.clip(self._spaces[block.box.source].shape)
             if not inside.empty:
-                part = inside.shift(-block.region.top, -block.region.left)
-                self._trainer.write_strokes(block.plane, inside, block.values[part.slices])
+                self._trainer.paint(inside, block.values[inside.within(block.box).slices])
 
-    def _add_part(self, part: PlanePart) -> None:
+    def _slab(self, box: Box) -> Slab:
+        return Slab.of(box, self._spaces[box.source].convolved)
+
+    def _add_part(self, part: PixelsPart) -> None:
         pixels = self._arriving.add(part)
-        trainer, key = self._trainer, part.plane
-        if pixels is None or not self._scheduler.arrived(key) or trainer is None:
+        trainer, slab = self._trainer, self._slab(part.box)
+        if pixels is None or not self._scheduler.arrived(slab) or trainer is None:
             return
         try:
-            self._require_shape(pixels.shape)
-            trainer.set_plane(key, pixels)
+            _require_shape(part.box, pixels.shape)
+            trainer.set_pixels(part.box, pixels.reshape(pixels.shape[len(slab.index) :]))
         except ImageError as error:
-            self._fail(key, PlaneFailure("used", str(error)))
+            self._fail(slab, PixelFailure("used", str(error)))
             return
         if self._refits:  # another network now, and a restarted trainer has to go on with it
             self._refits = False
             self._sender.send(trainer, now=True)
-        for notice in self._checks.remarks(trainer.planes[key]):
+        for notice in self._checks.remarks(trainer.slabs[slab]):
             self._emit(notice)
 
-    def _require_shape(self, shape: tuple[int, ...]) -> None:
-        if shape[:2] != self._plane_shape:
-            expected, found = (" x ".join(map(str, s)) for s in (self._plane_shape, shape))
-            raise ImageError(f"It is {found} pixels large, not {expected} as the image is.")
-
-    def _fail(self, key: PlaneKey, failure: PlaneFailure) -> None:
-        """A plane cannot come: whoever waits for it says so, or it is said here."""
-        self._scheduler.fail(key, failure)
+    def _fail(self, slab: Slab, failure: PixelFailure) -> None:
+        """A slab cannot come: whoever waits for it says so, or it is said here."""
+        self._scheduler.fail(slab, failure)
         learning = self._learning
         if self._trainer is None or learning is None:
             return
-        if self._all is not None and key in self._all.upcoming:
+        if self._all is not None and slab in map(self._slab, self._all.upcoming):
             return
-        if learning.on and key in self._trainer.missing_planes():
+        if learning.on and slab in self._trainer.missing():
             return
         if self._comparison is None and (learning.updating or not learning.live):
             raise BadInputError(failure.sentence)
@@ -207,16 +205,14 @@ class Engine:
             raise BadInputError(self._obstacle)
         return self._learning
 
-    def _predict_all(self, planes: tuple[PlaneKey, ...]) -> None:
+    def _predict_all(self, boxes: tuple[Box, ...]) -> None:
         trainer = self._trainer
         if trainer is None or not trainer.learned:
             raise BadInputError(
                 "There is no trained network yet: paint strokes and press Live, or load a model."
             )
         self._scheduler.ask_again()
-        self._all = WholePlanePrediction(
-            planes, self._plane_shape, trainer, self._scheduler, self._emit
-        )
+        self._all = WholeSlabPrediction(boxes, trainer, self._scheduler, self._emit)
 
     def _cancel(self) -> None:
         self._scheduler.stop()
@@ -259,11 +255,11 @@ class Engine:
         self._report()
 
     def _compare_next(self, comparison: Comparison) -> bool:
-        """Measure one model, once the painted planes are here."""
-        missing = self._trainer.missing_planes() if self._trainer is not None else set()
+        """Measure one model, once the painted slabs are here."""
+        missing = self._trainer.missing() if self._trainer is not None else set()
         missing -= self._scheduler.failed.keys()
-        for plane in missing:
-            self._scheduler.want(plane)
+        for slab in missing:
+            self._scheduler.want(slab)
         if missing:
             return False
         comparison.work(self._trainer)
@@ -272,24 +268,24 @@ class Engine:
             self._emit(Measured(comparison.scores, comparison.request))
         return True
 
-    def _predict_next(self, planes: WholePlanePrediction) -> bool:
-        before = planes.plane
-        if not planes.work():
+    def _predict_next(self, work: WholeSlabPrediction) -> bool:
+        before = work.slab
+        if not work.work():
             return False
-        if planes.plane is None:
+        if work.slab is None:
             self._report()
             self._end_predict_all()
             self._emit(Finished("predict"))
         elif self._reporter.due:
             self._report()
-        if planes.plane != before:
-            self._drop_unneeded_planes()
+        if work.slab != before:
+            self._drop_unneeded()
         return True
 
-    def _drop_unneeded_planes(self) -> None:
+    def _drop_unneeded(self) -> None:
         if self._trainer is not None:
             upcoming = self._all.upcoming if self._all is not None else ()
-            self._scheduler.drop_unneeded_planes(self._trainer, upcoming)
+            self._scheduler.drop_unneeded(self._trainer, upcoming)
 
     # --- the end of work -----------------------------------------------------------------
 
@@ -305,7 +301,7 @@ class Engine:
         if self._all is not None:
             self._all = None
             self._scheduler.want_none_ahead()
-            self._drop_unneeded_planes()
+            self._drop_unneeded()
 
     def _end_update(self, learning: Learning, *, cancelled: bool = False) -> None:
         learning.stop_update()
@@ -332,3 +328,10 @@ class Engine:
             return
         doing = self._all or learning
         self._reporter.report(self._trainer, learning.state, learning.needs, *doing.remaining)
+
+
+def _require_shape(box: Box, shape: tuple[int, ...]) -> None:
+    if shape[: box.ndim] != box.shape:
+        leading = len(box.shape) - 2
+        expected, found = (" x ".join(map(str, s[leading:])) for s in (box.shape, shape))
+        raise ImageError(f"It is {found} pixels large, not {expected} as the image is.")

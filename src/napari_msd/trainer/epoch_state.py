@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from napari_msd.core.planes import PlaneKey
+from napari_msd.core.box import Box, SourceId
 from napari_msd.core.settings import Settings
-from napari_msd.document import StrokeStore
-from napari_msd.trainer.protocol import ReadPlane
+from napari_msd.core.space import Space
+from napari_msd.document import Annotation, Painted
+from napari_msd.trainer.protocol import ReadPixels
 from napari_msd.trainer.requests import (
     Open,
     Request,
@@ -16,8 +17,6 @@ from napari_msd.trainer.requests import (
     SetStrokes,
     SetUncertainty,
     SetView,
-    StrokeBlock,
-    View,
 )
 
 STROKE_BYTES = 4 << 20
@@ -34,21 +33,18 @@ class EpochState:
 
     number: int
     settings: Settings
-    plane_shape: tuple[int, int]
-    n_channels: int
-    read_plane: ReadPlane
+    spaces: Mapping[SourceId, Space]
+    read: ReadPixels
     model: bytes | None = None
     fit_normalisation: bool = False
-    strokes: StrokeStore = field(default_factory=StrokeStore)
-    view: View | None = None
+    strokes: Annotation = field(default_factory=Annotation)
+    view: Box | None = None
     live: bool = False
     uncertainty: bool = False
 
     def opening(self) -> Open:
         """The request that opens it."""
-        return Open(
-            self.settings, self.plane_shape, self.n_channels, self.model, self.fit_normalisation
-        )
+        return Open(self.settings, dict(self.spaces), self.model, self.fit_normalisation)
 
     def keep(self, model: bytes) -> None:
         """The trainer sent its kept network: what it measured of the image is in there, too."""
@@ -58,7 +54,7 @@ class EpochState:
     def resuming(self) -> Iterator[Request]:
         """Every request that brings a new trainer to where the epoch stands."""
         yield self.opening()
-        yield from stroke_requests(StrokeBlock(*block) for block in self.strokes.blocks())
+        yield from stroke_requests(Painted(*chunk) for chunk in self.strokes.chunks())
         if self.view is not None:
             yield SetView(self.view)
         if self.uncertainty:
@@ -67,9 +63,9 @@ class EpochState:
             yield SetLive(True)
 
 
-def stroke_requests(blocks: Iterable[StrokeBlock]) -> Iterator[SetStrokes]:
+def stroke_requests(blocks: Iterable[Painted]) -> Iterator[SetStrokes]:
     """Blocks in requests of about `STROKE_BYTES` at most."""
-    batch: list[StrokeBlock] = []
+    batch: list[Painted] = []
     size = 0
     for block in blocks:
         if batch and size + block.values.size > STROKE_BYTES:
@@ -82,9 +78,9 @@ def stroke_requests(blocks: Iterable[StrokeBlock]) -> Iterator[SetStrokes]:
 
 
 @dataclass(frozen=True)
-class PlaneRequest:
-    """A plane that the trainer wants in an epoch; `ahead`: not yet, but soon."""
+class PixelsRequest:
+    """A slab that the trainer wants in an epoch; `ahead`: not yet, but soon."""
 
     epoch: EpochState
-    plane: PlaneKey
+    box: Box
     ahead: bool = False

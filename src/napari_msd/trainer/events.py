@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from napari_msd.core.planes import PlaneKey, Region
+from napari_msd.core.box import Box
 from napari_msd.trainer.arrays import Labels
 
 TrainerState = Literal["waiting", "training", "idle"]
@@ -64,20 +64,19 @@ class Progress(_Event, frozen=True):
 
 
 class OverlayBlock(_Event, frozen=True, eq=False):
-    """The segmentation of a rectangle of a plane.
+    """The segmentation of a box.
 
-    `labels` are uint8 of `region.shape`, values of the annotation; `uncertainty`, if it was asked
+    `labels` are uint8 of `box.shape`, values of the annotation; `uncertainty`, if it was asked
     for, is uint8 of the same shape, 0 (sure) to 255 (a guess). `network` is the id of the network
     that predicted them after training step `step`, see `ModelKept`.
 
     Raises
     ------
     ValueError
-        If an array is of another shape than the region.
+        If an array is of another shape than the box.
     """
 
-    plane: PlaneKey
-    region: Region
+    box: Box
     step: int
     labels: Labels
     uncertainty: Labels | None = None
@@ -85,25 +84,24 @@ class OverlayBlock(_Event, frozen=True, eq=False):
 
     def __post_init__(self) -> None:
         for values in (self.labels, self.uncertainty):
-            if values is not None and values.shape != self.region.shape:
-                raise ValueError(f"{values.shape} values for a region of {self.region.shape}")
+            if values is not None and values.shape != self.box.shape:
+                raise ValueError(f"{values.shape} values for a box of {self.box.shape}")
 
 
 class LookHere(_Event, frozen=True):
-    """Where labels would teach most; `uncertainty` (0..1) is the mean in `region`."""
+    """Where labels would teach most; `uncertainty` (0..1) is the mean in `box`."""
 
-    plane: PlaneKey
-    region: Region
+    box: Box
     uncertainty: float
 
 
-class PlaneWanted(_Event, frozen=True):
-    """The trainer needs the pixels of a plane; answered by the client itself.
+class PixelsWanted(_Event, frozen=True):
+    """The trainer needs the pixels of a slab; answered by the client itself.
 
     `ahead`: not yet, but soon; all that is needed now comes first.
     """
 
-    plane: PlaneKey
+    box: Box
     ahead: bool = False
 
 
@@ -183,7 +181,7 @@ Event = (
     | Progress
     | OverlayBlock
     | LookHere
-    | PlaneWanted
+    | PixelsWanted
     | ModelKept
     | Measured
     | Finished

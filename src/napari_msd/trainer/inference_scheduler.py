@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
-from napari_msd.core.planes import PlaneKey, whole
+from napari_msd.core.box import Box, SourceId
+from napari_msd.core.space import Slab, Space
 from napari_msd.inference import tiles_of
 from napari_msd.inference.suggestions import Suggestions
-from napari_msd.trainer.events import Event, LookHere, Notice, OverlayBlock, PlaneWanted
+from napari_msd.trainer.events import Event, LookHere, Notice, OverlayBlock, PixelsWanted
 from napari_msd.trainer.limits import TILE_SIDE
 from napari_msd.trainer.overlay_credit import OverlayCredit
-from napari_msd.trainer.plane_failure import PlaneFailure
-from napari_msd.trainer.requests import View
-from napari_msd.trainer.tile_order import Tile, ViewRefresh
+from napari_msd.trainer.pixel_failure import PixelFailure
+from napari_msd.trainer.tile_order import ViewRefresh
 from napari_msd.training import Trainer
 
 MOST_SURVEYED = 16
@@ -22,48 +22,60 @@ MOST_SURVEYED = 16
 
 
 class InferenceScheduler:
-    """Predicts for the viewer, as it asks: the view, whole planes, a survey of a plane.
+    """Predicts for the viewer, as it asks: the view, whole slabs, a survey of a slab.
 
-    Uncertainty is computed only while it is wanted (`set_uncertainty`, `survey_plane`).
+    Uncertainty is computed only while it is wanted (`set_uncertainty`, `survey_slab`).
     """
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
         self.credit = OverlayCredit()
-        self._plane_shape = (0, 0)
+        self._spaces: dict[SourceId, Space] = {}
         self.view = ViewRefresh()
         self._once = False
         self._uncertain = False
-        self._wanted: dict[PlaneKey, bool] = {}  # asked for; whether ahead of their turn
-        self.failed: dict[PlaneKey, PlaneFailure] = {}
-        """Planes that could not come; asked for again only after `ask_again`."""
+        self._wanted: dict[Slab, bool] = {}  # asked for; whether ahead of their turn
+        self.failed: dict[Slab, PixelFailure] = {}
+        """Slabs that could not come; asked for again only after `ask_again`."""
         self._given_up = False
-        self._suggestions = Suggestions((0, 0))
-        self._survey: deque[Tile] | None = None
-        self._surveyed: dict[Tile, int] = {}
+        self._suggestions = Suggestions({})
+        self._survey: deque[Box] | None = None
+        self._surveyed: dict[Box, int] = {}
 
     # --- requests ------------------------------------------------------------------------
 
-    def open(self, plane_shape: tuple[int, int]) -> None:
-        """An epoch on planes of this shape (Y, X) begins; uncertainty is off."""
+    def open(self, spaces: Mapping[SourceId, Space]) -> None:
+        """An epoch on these sources begins; uncertainty is off."""
         self.credit.reset()
-        self._plane_shape = plane_shape
+        self._spaces = dict(spaces)
         self.view.look_at(None)
         self.view.renew()
         self._once = self._uncertain = False
         self._wanted.clear()
         self.ask_again()
-        self._suggestions = Suggestions(self._plane_shape)
+        self._suggestions = Suggestions({source: space.spatial for source, space in spaces.items()})
         self._survey = None
         self._surveyed.clear()
 
-    def look_at(self, view: View) -> None:
+    def look_at(self, box: Box) -> None:
         """Something else is on screen."""
-        before = self.view.plane
-        if self.view.look_at(view):
+        space = self._spaces.get(box.source)
+        if space is None or box.ndim != space.ndim:
+            return  # nothing is open
+        before = self.shown
+        if self.view.look_at(box.clip(space.shape)):
             self._given_up = False
-        if view.plane != before:
-            self.failed.pop(view.plane, None)
+        if self.shown is not None and self.shown != before:
+            self.failed.pop(self.shown, None)
+
+    @property
+    def shown(self) -> Slab | None:
+        """The slab on screen."""
+        box = self.view.box
+        return self._slab(box) if box is not None else None
+
+    def _slab(self, box: Box) -> Slab:
+        return Slab.of(box, self._spaces[box.source].convolved)
 
     def ask_again(self) -> None:
         """The person asks for something: what could not be done before is tried again."""
@@ -88,11 +100,11 @@ class InferenceScheduler:
         self._once = True
         self.view.renew()
 
-    def survey_plane(self, trainer: Trainer) -> None:
-        """Look at the plane on screen, then say where labels would teach most."""
+    def survey_slab(self, trainer: Trainer) -> None:
+        """Look at the slab on screen, then say where labels would teach most."""
         self.ask_again()
-        plane = self.view.plane
-        if plane is None or not trainer.learned:
+        box = self.view.box
+        if box is None or not trainer.learned:
             self._emit(
                 Notice(
                     "info",
@@ -101,25 +113,25 @@ class InferenceScheduler:
                 )
             )
             return
-        tiles = tiles_of(whole(self._plane_shape), TILE_SIDE, self.view.centre)
-        self._survey = deque((plane, tile) for tile in tiles[:MOST_SURVEYED])
+        whole = self._spaces[box.source].slab_of(box)
+        self._survey = deque(tiles_of(whole, TILE_SIDE, box.centre)[:MOST_SURVEYED])
 
     def stop(self) -> None:
         """Drop what was asked for: the survey, and showing the view once."""
         self._survey = None
         self._once = False
 
-    def arrived(self, plane: PlaneKey) -> bool:
-        """A plane's pixels came; returns whether anybody waits for them."""
-        if self._wanted.pop(plane, None) is None:
+    def arrived(self, slab: Slab) -> bool:
+        """A slab's pixels came; returns whether anybody waits for them."""
+        if self._wanted.pop(slab, None) is None:
             return False
-        self.failed.pop(plane, None)
+        self.failed.pop(slab, None)
         return True
 
-    def fail(self, plane: PlaneKey, failure: PlaneFailure) -> None:
-        """A plane cannot come."""
-        self._wanted.pop(plane, None)
-        self.failed[plane] = failure
+    def fail(self, slab: Slab, failure: PixelFailure) -> None:
+        """A slab cannot come."""
+        self._wanted.pop(slab, None)
+        self.failed[slab] = failure
 
     # --- work: each does one tile at most, and says whether it did ----------------------------
 
@@ -128,7 +140,7 @@ class InferenceScheduler:
 
         `alone`: nothing is being learned, so no time has to be left for it.
         """
-        tile = self.view.next(self._plane_shape, trainer.weights_shown, at_once=alone)
+        tile = self.view.next(trainer.weights_shown, at_once=alone)
         if tile is None or not self.can_send(trainer, tile):
             return False
         began = time.monotonic()
@@ -155,24 +167,25 @@ class InferenceScheduler:
             self._survey = None
             self._suggest(trainer)
             return True
-        plane, region = self._survey[0]
-        if plane in self.failed:
+        tile = self._survey[0]
+        slab = self._slab(tile)
+        if slab in self.failed:
             self._survey = None
             return False
-        if plane not in trainer.planes:
-            self.want(plane)
+        if slab not in trainer.slabs:
+            self.want(slab)
             return False
         _, uncertainty = trainer.predictor().labels_and_uncertainty(
-            trainer.planes[plane], region, trainer.temperature
+            trainer.slabs[slab], tile, trainer.temperature
         )
-        self._suggestions.note(plane, region, uncertainty)
+        self._suggestions.note(tile, uncertainty)
         self._surveyed[self._survey.popleft()] = trainer.weights_shown
         return True
 
     def _suggest(self, trainer: Trainer) -> None:
-        found = self._suggestions.next(trainer.strokes, self.view.plane)
+        found = self._suggestions.next(trainer.annotation, self.shown)
         if found is not None:
-            self._emit(LookHere(found.plane, found.region, found.uncertainty))
+            self._emit(LookHere(found.box, found.uncertainty))
             return
         self._emit(
             Notice(
@@ -182,49 +195,49 @@ class InferenceScheduler:
             )
         )
 
-    def can_send(self, trainer: Trainer, tile: Tile) -> bool:
-        """Whether the tile's plane is here and the viewer keeps up; asks for the plane."""
-        if tile[0] not in trainer.planes:
-            self.want(tile[0])
+    def can_send(self, trainer: Trainer, tile: Box) -> bool:
+        """Whether the tile's slab is here and the viewer keeps up; asks for the slab."""
+        slab = self._slab(tile)
+        if slab not in trainer.slabs:
+            self.want(slab)
             return False
         return self.credit.free
 
-    def send(self, trainer: Trainer, tile: Tile) -> None:
+    def send(self, trainer: Trainer, tile: Box) -> None:
         """Predict a tile with the kept weights and hand it over."""
-        plane, region = tile
-        predictor, pixels = trainer.predictor(), trainer.planes[plane]
+        predictor, pixels = trainer.predictor(), trainer.slabs[self._slab(tile)]
         uncertainty = None
         if self._uncertain:
             labels, uncertainty = predictor.labels_and_uncertainty(
-                pixels, region, trainer.temperature
+                pixels, tile, trainer.temperature
             )
-            self._suggestions.note(plane, region, uncertainty)
+            self._suggestions.note(tile, uncertainty)
+            uncertainty = uncertainty.reshape(tile.shape)
         else:
-            labels = predictor.labels(pixels, region)
+            labels = predictor.labels(pixels, tile)
         self.credit.sent()
-        self._emit(
-            OverlayBlock(plane, region, trainer.kept_steps, labels, uncertainty, trainer.network_id)
-        )
+        labels = labels.reshape(tile.shape)
+        self._emit(OverlayBlock(tile, trainer.kept_steps, labels, uncertainty, trainer.network_id))
 
-    # --- planes --------------------------------------------------------------------------
+    # --- pixels --------------------------------------------------------------------------
 
-    def want(self, plane: PlaneKey, *, ahead: bool = False) -> None:
-        """Ask the viewer for a plane's pixels, once; one that cannot come not at all.
+    def want(self, slab: Slab, *, ahead: bool = False) -> None:
+        """Ask the viewer for a slab's pixels, once; one that cannot come not at all.
 
         `ahead`: they are not needed yet, but soon.
         """
-        if plane not in self._wanted and plane not in self.failed:
-            self._wanted[plane] = ahead
-            self._emit(PlaneWanted(plane, ahead))
+        if slab not in self._wanted and slab not in self.failed:
+            self._wanted[slab] = ahead
+            self._emit(PixelsWanted(self._spaces[slab.source].slab(slab.source, slab.index), ahead))
 
     def want_none_ahead(self) -> None:
-        """Work on whole planes has ended: what was asked for ahead is dropped when it comes."""
-        self._wanted = {plane: ahead for plane, ahead in self._wanted.items() if not ahead}
+        """Work on whole slabs has ended: what was asked for ahead is dropped when it comes."""
+        self._wanted = {slab: ahead for slab, ahead in self._wanted.items() if not ahead}
 
-    def drop_unneeded_planes(self, trainer: Trainer, upcoming: Collection[PlaneKey] = ()) -> None:
-        """Keep in memory what is painted, on screen, or `upcoming` in work on whole planes."""
-        needed = {*trainer.strokes.planes, *upcoming}
-        if self.view.plane is not None:
-            needed.add(self.view.plane)
-        for plane in set(trainer.planes) - needed:
-            trainer.drop_plane(plane)
+    def drop_unneeded(self, trainer: Trainer, upcoming: Collection[Box] = ()) -> None:
+        """Keep in memory what is painted, on screen, or `upcoming` in work on whole slabs."""
+        needed = trainer.annotation.slabs | {self._slab(box) for box in upcoming}
+        if self.shown is not None:
+            needed.add(self.shown)
+        for slab in set(trainer.slabs) - needed:
+            trainer.drop_pixels(slab)

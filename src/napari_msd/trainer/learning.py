@@ -123,7 +123,7 @@ class Learning:
         Raises
         ------
         BadInputError
-            If a painted plane is not to be had.
+            If the pixels of a painted slab are not to be had.
         """
         if self._waits():
             return False
@@ -144,11 +144,11 @@ class Learning:
             self._report()
         if needs:
             return True
-        missing = {slab.index for slab in self._trainer.missing()}
-        for plane in missing:
-            if failure := self._scheduler.failed.get(plane):
+        missing = self._trainer.missing()
+        for slab in missing:
+            if failure := self._scheduler.failed.get(slab):
                 raise BadInputError(failure.sentence)
-            self._scheduler.want(plane)
+            self._scheduler.want(slab)
         if missing and self.updating:
             self._update_ends = time.monotonic() + UPDATE_SECONDS
         return bool(missing)

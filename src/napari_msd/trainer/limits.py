@@ -4,13 +4,15 @@ TILE_SIDE = 1024
 """A block of the overlay has at most TILE_SIDE x TILE_SIDE pixels."""
 
 AHEAD_BYTES = 256 << 20
-"""Of the planes that are asked for before their turn, at 4 bytes a value."""
+"""Of the slabs that are asked for before their turn, at 4 bytes a value."""
 
 MOST_AHEAD = 8
-"""Planes that are asked for before their turn."""
+"""Slabs that are asked for before their turn."""
 
 
-def planes_ahead(plane_shape: tuple[int, int], n_channels: int) -> int:
-    """How many planes to ask for before their turn: at least one, so that reading overlaps."""
-    size = 4 * plane_shape[0] * plane_shape[1] * n_channels
-    return min(MOST_AHEAD, max(1, AHEAD_BYTES // max(size, 1)))
+def slabs_ahead(size: int, n_channels: int) -> int:
+    """How many slabs of `size` pixels to ask for before their turn: at least one.
+
+    So reading overlaps with predicting.
+    """
+    return min(MOST_AHEAD, max(1, AHEAD_BYTES // max(4 * size * n_channels, 1)))

@@ -7,7 +7,6 @@ dropped then.
 
 from __future__ import annotations
 
-from napari_msd.core.planes import PlaneKey, Region
 from napari_msd.trainer.arrays import Labels, Pixels
 from napari_msd.trainer.events import (
     Event,
@@ -18,7 +17,7 @@ from napari_msd.trainer.events import (
     ModelKept,
     Notice,
     OverlayBlock,
-    PlaneWanted,
+    PixelsWanted,
     Progress,
     Ready,
     TrainerDied,
@@ -31,8 +30,8 @@ from napari_msd.trainer.requests import (
     Open,
     OverlayTaken,
     Pause,
-    PlanePart,
-    PlaneUnavailable,
+    PixelsPart,
+    PixelsUnavailable,
     PredictAll,
     Refresh,
     Request,
@@ -41,9 +40,7 @@ from napari_msd.trainer.requests import (
     SetUncertainty,
     SetView,
     ShowMe,
-    StrokeBlock,
     UpdateOnce,
-    View,
 )
 
 __all__ = [
@@ -63,24 +60,20 @@ __all__ = [
     "OverlayTaken",
     "Pause",
     "Pixels",
-    "PlaneKey",
-    "PlanePart",
-    "PlaneUnavailable",
-    "PlaneWanted",
+    "PixelsPart",
+    "PixelsUnavailable",
+    "PixelsWanted",
     "PredictAll",
     "Progress",
     "Ready",
     "Refresh",
-    "Region",
     "Request",
     "SetLive",
     "SetStrokes",
     "SetUncertainty",
     "SetView",
     "ShowMe",
-    "StrokeBlock",
     "TrainerDied",
     "TrainerState",
     "UpdateOnce",
-    "View",
 ]

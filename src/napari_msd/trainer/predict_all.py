@@ -1,6 +1,6 @@
-"""Predict all: whole planes, tile by tile; a plane that cannot come is left out.
+"""Predict all: whole slabs, tile by tile; a slab that cannot come is left out.
 
-The next planes are asked for before their turn, so that reading, sending, predicting and scheduler
+The next slabs are asked for before their turn, so that reading, sending, predicting and showing
 them go on at the same time.
 """
 
@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from napari_msd.core.planes import PlaneKey
+from napari_msd.core.box import Box
+from napari_msd.core.space import Slab
 from napari_msd.trainer.events import Event, Notice
 from napari_msd.trainer.inference_scheduler import InferenceScheduler
-from napari_msd.trainer.limits import planes_ahead
-from napari_msd.trainer.tile_order import WholePlanes
+from napari_msd.trainer.limits import slabs_ahead
+from napari_msd.trainer.tile_order import WholeSlabs
 from napari_msd.training import Trainer
 
 
-class WholePlanePrediction:
-    """The work on some planes.
+class WholeSlabPrediction:
+    """The work on some slabs.
 
     Parameters
     ----------
-    planes, plane_shape
-        Which, and their (Y, X).
+    boxes
+        Which.
     trainer, scheduler
         Predict, and hand over.
     emit
@@ -31,26 +32,26 @@ class WholePlanePrediction:
 
     def __init__(
         self,
-        planes: Sequence[PlaneKey],
-        plane_shape: tuple[int, int],
+        boxes: Sequence[Box],
         trainer: Trainer,
         scheduler: InferenceScheduler,
         emit: Callable[[Event], None],
     ) -> None:
-        self._tiles = WholePlanes(planes, plane_shape)
-        self._ahead = planes_ahead(plane_shape, trainer.n_channels)
+        self._tiles = WholeSlabs(boxes)
+        largest = max((box.size for box in boxes), default=1)
+        self._ahead = slabs_ahead(largest, trainer.n_channels)
         self._trainer = trainer
         self._scheduler = scheduler
         self._emit = emit
 
     @property
-    def plane(self) -> PlaneKey | None:
-        """The plane in hand; None when all are done."""
-        return self._tiles.next[0] if self._tiles.next is not None else None
+    def slab(self) -> Box | None:
+        """The slab in hand; None when all are done."""
+        return self._tiles.slab
 
     @property
-    def upcoming(self) -> Sequence[PlaneKey]:
-        """The plane in hand, and those that are asked for before their turn."""
+    def upcoming(self) -> Sequence[Box]:
+        """The slab in hand, and those that are asked for before their turn."""
         return self._tiles.upcoming(self._ahead)
 
     @property
@@ -59,19 +60,23 @@ class WholePlanePrediction:
         return self._tiles.remaining
 
     def work(self) -> bool:
-        """Predict a tile; False while its plane is on its way, or the viewer takes the last."""
-        tile = self._tiles.next
-        if tile is None:
+        """Predict a tile; False while its slab is on its way, or the viewer takes the last."""
+        tile, slab = self._tiles.next, self._tiles.slab
+        if tile is None or slab is None:
             return True
-        if failure := self._scheduler.failed.get(tile[0]):
-            self._emit(Notice("warning", failure.skipped(tile[0])))
-            self._tiles.skip_plane()
+        key = self._key(slab)
+        if failure := self._scheduler.failed.get(key):
+            self._emit(Notice("warning", failure.skipped(key)))
+            self._tiles.skip_slab()
             return True
-        for number, plane in enumerate(self.upcoming):
-            if plane not in self._trainer.planes:
-                self._scheduler.want(plane, ahead=number > 0)
+        for number, box in enumerate(self.upcoming):
+            if self._key(box) not in self._trainer.slabs:
+                self._scheduler.want(self._key(box), ahead=number > 0)
         if not self._scheduler.can_send(self._trainer, tile):
             return False
         self._scheduler.send(self._trainer, tile)
         self._tiles.done()
         return True
+
+    def _key(self, box: Box) -> Slab:
+        return Slab.of(box, self._trainer.annotation.convolved)

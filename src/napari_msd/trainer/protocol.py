@@ -7,14 +7,15 @@ Implementations: `napari_msd.trainer.client.TrainerClient` in a process of its o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from napari_msd.core.planes import PlaneKey
+from napari_msd.core.box import Box, SourceId
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import Space
+from napari_msd.document import Painted
 from napari_msd.trainer.arrays import Pixels
 from napari_msd.trainer.events import Event
-from napari_msd.trainer.requests import StrokeBlock, View
 
 OnEvent = Callable[[int, Event], None]
 """Takes the epoch that an event belongs to (see `Trainer.open`; 0: to none), and the event.
@@ -23,8 +24,8 @@ Called on a background thread, one event at a time. An event of an epoch that is
 newest may still come if the next was opened at that moment: drop it.
 """
 
-ReadPlane = Callable[[PlaneKey], Pixels]
-"""Gives a plane's pixels, (Y, X) or (Y, X, C).
+ReadPixels = Callable[[Box], Pixels]
+"""Gives the pixels of a slab, of the shape of the box, with the channels behind if there are some.
 
 Called on a background thread; may raise any error.
 """
@@ -45,9 +46,8 @@ class Trainer(Protocol):
     def open(
         self,
         settings: Settings,
-        plane_shape: tuple[int, int],
-        n_channels: int,
-        read_plane: ReadPlane,
+        spaces: Mapping[SourceId, Space],
+        read: ReadPixels,
         model: bytes | None = None,
         *,
         fit_normalisation: bool = False,
@@ -60,24 +60,23 @@ class Trainer(Protocol):
         ----------
         settings
             Network and training.
-        plane_shape
-            (Y, X) of every plane.
-        n_channels
-            Channels of every plane.
-        read_plane
-            Gives a plane's pixels; called only for planes that are needed.
+        spaces
+            The axes of each source; all have the same number of channels and of axes that are
+            convolved over.
+        read
+            Gives the pixels of a slab; called only for slabs that are needed.
         model
             Bytes of a model file to go on from; an untrained network if not given.
         fit_normalisation
-            Keep the model's weights only: the first plane sets the normalisation.
+            Keep the model's weights only: the first slab sets the normalisation.
         """
         ...
 
-    def set_strokes(self, blocks: Sequence[StrokeBlock]) -> None:
-        """Painted values changed in these rectangles: painted, erased or undone."""
+    def set_strokes(self, blocks: Sequence[Painted]) -> None:
+        """Painted values changed in these boxes: painted, erased or undone."""
         ...
 
-    def set_view(self, view: View) -> None:
+    def set_view(self, box: Box) -> None:
         """What is on screen: predicted first, and again as training goes on."""
         ...
 
@@ -89,8 +88,8 @@ class Trainer(Protocol):
         """Train for a few seconds, refresh the view once. Answer: ``Finished("update")``."""
         ...
 
-    def predict_all(self, planes: Sequence[PlaneKey]) -> None:
-        """Segment whole planes, in this order, with the kept weights.
+    def predict_all(self, boxes: Sequence[Box]) -> None:
+        """Segment whole slabs, in this order, with the kept weights.
 
         Answer: ``Finished("predict")``.
         """

@@ -10,36 +10,11 @@ from typing import Literal
 
 import msgspec
 
-from napari_msd.core.planes import PlaneKey, Region
+from napari_msd.core.box import Box, SourceId
 from napari_msd.core.settings import Settings
-from napari_msd.trainer.arrays import Labels, Pixels
-
-
-class StrokeBlock(msgspec.Struct, frozen=True, eq=False):
-    """Painted values of one rectangle of a plane, after a change: 0 = nothing painted.
-
-    `values` is uint8 of `region.shape`.
-
-    Raises
-    ------
-    ValueError
-        If `values` is of another shape.
-    """
-
-    plane: PlaneKey
-    region: Region
-    values: Labels
-
-    def __post_init__(self) -> None:
-        if self.values.shape != self.region.shape:
-            raise ValueError(f"{self.values.shape} values for a region of {self.region.shape}")
-
-
-class View(msgspec.Struct, frozen=True):
-    """What is on screen: the plane, and its visible rectangle."""
-
-    plane: PlaneKey
-    region: Region
+from napari_msd.core.space import Space
+from napari_msd.document import Painted
+from napari_msd.trainer.arrays import Pixels
 
 
 class _Request(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -47,11 +22,14 @@ class _Request(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True
 
 
 class Open(_Request, frozen=True):
-    """Begin the epoch that this request is the first of."""
+    """Begin the epoch that this request is the first of.
+
+    `spaces` are the axes of each source; all have the same number of channels and of axes that are
+    convolved over.
+    """
 
     settings: Settings
-    plane_shape: tuple[int, int]
-    n_channels: int
+    spaces: dict[SourceId, Space]
     model: bytes | None = None
     fit_normalisation: bool = False
 
@@ -59,22 +37,22 @@ class Open(_Request, frozen=True):
 class SetStrokes(_Request, frozen=True):
     """Painted values changed."""
 
-    blocks: tuple[StrokeBlock, ...]
+    blocks: tuple[Painted, ...]
 
 
-class PlanePart(_Request, frozen=True, eq=False):
-    """Part of a plane's pixels; parts come in order and cover the plane.
+class PixelsPart(_Request, frozen=True, eq=False):
+    """Part of the pixels of a slab, `box`; parts come in order and cover it.
 
-    `values` are those of the flat array from index `offset` on, `shape` is the whole plane's,
-    (Y, X) or (Y, X, C).
+    `values` are those of the flat array from index `offset` on, `shape` is the whole array's: that
+    of the box, and the channels behind, if there are some.
 
     Raises
     ------
     ValueError
-        If the part does not lie within the plane.
+        If the part does not lie within the array.
     """
 
-    plane: PlaneKey
+    box: Box
     shape: tuple[int, ...]
     offset: int
     values: Pixels
@@ -88,18 +66,18 @@ class PlanePart(_Request, frozen=True, eq=False):
 FailedStep = Literal["read", "sent", "used"]
 
 
-class PlaneUnavailable(_Request, frozen=True):
-    """A plane could not be read, or not be sent, and why."""
+class PixelsUnavailable(_Request, frozen=True):
+    """A slab could not be read, or not be sent, and why."""
 
-    plane: PlaneKey
+    box: Box
     step: FailedStep
     why: str
 
 
 class SetView(_Request, frozen=True):
-    """Something else is on screen."""
+    """Something else is on screen: the visible part of a slab."""
 
-    view: View
+    box: Box
 
 
 class SetLive(_Request, frozen=True):
@@ -113,9 +91,9 @@ class UpdateOnce(_Request, frozen=True):
 
 
 class PredictAll(_Request, frozen=True):
-    """Segment whole planes."""
+    """Segment whole slabs."""
 
-    planes: tuple[PlaneKey, ...]
+    boxes: tuple[Box, ...]
 
 
 class SetUncertainty(_Request, frozen=True):
@@ -154,8 +132,8 @@ class OverlayTaken(_Request, frozen=True):
 Request = (
     Open
     | SetStrokes
-    | PlanePart
-    | PlaneUnavailable
+    | PixelsPart
+    | PixelsUnavailable
     | SetView
     | SetLive
     | UpdateOnce

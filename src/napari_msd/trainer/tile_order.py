@@ -1,4 +1,4 @@
-"""Which tile is predicted next: of what is on screen, or of whole planes."""
+"""Which tile is predicted next: of what is on screen, or of whole slabs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from napari_msd.core.planes import PlaneKey, Region, whole
+from napari_msd.core.box import Box
 from napari_msd.inference import tiles_of
 from napari_msd.trainer.limits import TILE_SIDE
-from napari_msd.trainer.requests import View
 
 REFRESH_EVERY = 0.1
 """Seconds from one refresh of the view to the next; more are not seen."""
-
-Tile = tuple[PlaneKey, Region]
 
 
 class ViewRefresh:
@@ -25,18 +22,18 @@ class ViewRefresh:
     """
 
     def __init__(self) -> None:
-        self._view: View | None = None
-        self._tiles: deque[Tile] = deque()
-        self._shown: tuple[View, int] | None = None
+        self._view: Box | None = None
+        self._tiles: deque[Box] = deque()
+        self._shown: tuple[Box, int] | None = None
         self._last = 0.0
         self._cost = 0.0
 
     @property
-    def plane(self) -> PlaneKey | None:
-        """The plane on screen."""
-        return self._view.plane if self._view is not None else None
+    def box(self) -> Box | None:
+        """What is on screen."""
+        return self._view
 
-    def look_at(self, view: View | None) -> bool:
+    def look_at(self, view: Box | None) -> bool:
         """What is on screen; if it is something else it comes next. Returns whether it is."""
         if view == self._view:
             return False
@@ -50,23 +47,11 @@ class ViewRefresh:
         self._shown = None
         self._last = 0.0
 
-    @property
-    def centre(self) -> tuple[float, float] | None:
-        """Middle (Y, X) of what is on screen."""
-        if self._view is None:
-            return None
-        r = self._view.region
-        return (r.top + r.bottom) / 2, (r.left + r.right) / 2
-
-    def next(
-        self, plane_shape: tuple[int, int], weights: int, *, at_once: bool = False
-    ) -> Tile | None:
+    def next(self, weights: int, *, at_once: bool = False) -> Box | None:
         """The tile to predict now, if it is time for one.
 
         Parameters
         ----------
-        plane_shape
-            (Y, X) of the plane.
         weights
             A number that changes with the weights: what was shown is not shown again.
         at_once
@@ -79,8 +64,7 @@ class ViewRefresh:
             return None
         if not self._tiles and self._shown != (self._view, weights):
             self._shown = (self._view, weights)
-            region = self._view.region.clip(plane_shape)
-            self._tiles.extend((self._view.plane, tile) for tile in tiles_of(region, TILE_SIDE))
+            self._tiles.extend(tiles_of(self._view, TILE_SIDE))
         return self._tiles[0] if self._tiles else None
 
     def done(self, seconds: float) -> None:
@@ -94,46 +78,54 @@ class ViewRefresh:
         return self._view is None or (self._shown == (self._view, weights) and not self._tiles)
 
 
-class WholePlanes:
-    """Predict all: every tile of some planes, in order.
+class WholeSlabs:
+    """Predict all: every tile of some slabs, in order.
 
-    Tiles are made plane by plane: there may be very many planes.
+    Tiles are made slab by slab: there may be very many slabs.
     """
 
-    def __init__(self, planes: Sequence[PlaneKey], plane_shape: tuple[int, int]) -> None:
-        self._planes = planes
-        self._regions = tiles_of(whole(plane_shape), TILE_SIDE)
-        self._plane = self._tile = 0
+    def __init__(self, boxes: Sequence[Box]) -> None:
+        self._boxes = boxes
+        self._number = 0
+        self._tiles = self._of_this()
         self._began = time.monotonic()
 
     @property
-    def next(self) -> Tile | None:
-        """The tile to predict now; None when all are done."""
-        if self._plane == len(self._planes):
-            return None
-        return self._planes[self._plane], self._regions[self._tile]
+    def slab(self) -> Box | None:
+        """The slab in hand; None when all are done."""
+        return self._boxes[self._number] if self._number < len(self._boxes) else None
 
-    def upcoming(self, n: int) -> Sequence[PlaneKey]:
-        """The plane of `next` and up to `n` after it."""
-        return self._planes[self._plane : self._plane + n + 1]
+    @property
+    def next(self) -> Box | None:
+        """The tile to predict now; None when all are done."""
+        return self._tiles[0] if self._tiles else None
+
+    def upcoming(self, n: int) -> Sequence[Box]:
+        """The slab in hand and up to `n` after it."""
+        return self._boxes[self._number : self._number + n + 1]
 
     def done(self) -> None:
         """`next` was predicted."""
-        self._tile += 1
-        if self._tile == len(self._regions):
-            self.skip_plane()
+        self._tiles.popleft()
+        if not self._tiles:
+            self.skip_slab()
 
-    def skip_plane(self) -> None:
-        """Leave out the rest of the plane of `next`."""
-        self._plane += 1
-        self._tile = 0
+    def skip_slab(self) -> None:
+        """Leave out the rest of the slab of `next`."""
+        self._number += 1
+        self._tiles = self._of_this()
 
     @property
     def remaining(self) -> tuple[float, float | None]:
         """Fraction done (0..1), and about how many seconds are left."""
-        total = len(self._planes) * len(self._regions)
-        done = self._plane * len(self._regions) + self._tile
+        done = float(self._number)
+        if (slab := self.slab) is not None:
+            done += 1 - sum(tile.size for tile in self._tiles) / slab.size
         if not done:
             return 0.0, None
         elapsed = time.monotonic() - self._began
+        total = len(self._boxes)
         return done / total, elapsed / done * (total - done)
+
+    def _of_this(self) -> deque[Box]:
+        return deque(tiles_of(self.slab, TILE_SIDE)) if self.slab is not None else deque()

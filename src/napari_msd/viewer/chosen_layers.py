@@ -57,8 +57,7 @@ class ChosenLayers(QObject):
         """Pixels of the image; there is one."""
         return ImageData(
             layers.pixels(self.image),
-            layers.spatial_shape(self.image),
-            layers.n_channels(self.image),
+            layers.space_of(self.image),
             layers.box_reader(self.image),
         )
 

@@ -14,7 +14,9 @@ from napari.layers import Image, Labels
 
 from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError, StrokesError
+from napari_msd.core.space import Space
 from napari_msd.images import label_metadata
+from napari_msd.session.ports import SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
 _AXES = {"T": "time", "C": "channel", "Z": "slice"}
 """What planes along an axis are called; an axis without a letter holds slices."""
-
-SOURCE = 0
-"""Number of the image worked on, within its session."""
 
 MAX_PIXELS_IN_MEMORY = 1 << 36
 """Pixels an overlay or a new annotation may have: beyond it the machine cannot hold them."""
@@ -45,6 +44,11 @@ def plane_shape(layer: Any) -> tuple[int, int]:
     """(Y, X) of the layer's planes."""
     shape = spatial_shape(layer)
     return shape[-2], shape[-1]
+
+
+def space_of(layer: Any) -> Space:
+    """The layer's axes and channels; the network convolves over the last two."""
+    return Space(axis_letters(layer), spatial_shape(layer), n_channels=n_channels(layer))
 
 
 def n_channels(layer: Any) -> int:

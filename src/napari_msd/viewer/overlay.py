@@ -238,9 +238,9 @@ class Overlay(QObject):
         self._began = perf_counter()
         data, shown = self.layer.data, []
         for box, block in pending.items():
-            if block.labels is None or not fits(data.shape, box):
+            if not fits(data.shape, box):
                 continue  # of an image that was here before
-            data[box.slices] = block.labels.reshape(box.shape)
+            data[box.slices] = block.labels
             self.coverage.write(box, block.network)
             if self._screen.shows(box):
                 shown.append((box, block.labels))
@@ -266,7 +266,9 @@ class Overlay(QObject):
             layer.refresh(extent=False, thumbnail=False, highlight=False)
             return
         for box, labels in blocks:
-            layer.events.labels_update(data=labels, offset=list(box.start[-2:]))
+            layer.events.labels_update(
+                data=labels.reshape(box.shape[-2:]), offset=list(box.start[-2:])
+            )
 
     def _on_shown(self) -> None:
         self.cost = perf_counter() - self._began

@@ -18,7 +18,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_msd.core.box import Box
 from napari_msd.document import AnnotationSnapshot
-from napari_msd.viewer.layers import SOURCE, pixels, plane_box, spatial_shape
+from napari_msd.session.ports import SOURCE
+from napari_msd.viewer.layers import pixels, plane_box, spatial_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -104,7 +104,7 @@ class UncertaintyLayer:
         seen = False
         for box, values in pending.items():
             if fits(data.shape, box):  # else of an image that was here before
-                data[box.slices] = values.reshape(box.shape)
+                data[box.slices] = values
                 seen = seen or self._screen.shows(box)
         if seen or not self._screen.planes_lie_flat():
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)

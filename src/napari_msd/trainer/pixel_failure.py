@@ -1,10 +1,10 @@
-"""A plane that the trainer cannot have, in words."""
+"""Pixels that the trainer cannot have, in words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_msd.core.planes import PlaneKey
+from napari_msd.core.space import Slab
 from napari_msd.trainer.requests import FailedStep
 
 _WHAT = {
@@ -15,8 +15,8 @@ _WHAT = {
 
 
 @dataclass(frozen=True)
-class PlaneFailure:
-    """Why there is no such plane: it could not be read, or sent, or is of no use."""
+class PixelFailure:
+    """Why there is no such slab: it could not be read, or sent, or is of no use."""
 
     step: FailedStep
     why: str
@@ -28,8 +28,8 @@ class PlaneFailure:
             return self.why
         return f"This part of the image {_WHAT[self.step]}: {self.why}"
 
-    def skipped(self, plane: PlaneKey) -> str:
-        """For the person who asked for many planes."""
-        number = plane[0] if len(plane) == 1 else plane
-        name = f"Plane {number}" if plane else "The plane"
+    def skipped(self, slab: Slab) -> str:
+        """For the person who asked for many slabs."""
+        number = slab.index[0] if len(slab.index) == 1 else slab.index
+        name = f"Plane {number}" if slab.index else "The plane"
         return f"{name} {_WHAT[self.step]} and was skipped: {self.why}"

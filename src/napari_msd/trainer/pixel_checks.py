@@ -1,4 +1,4 @@
-"""What is worth saying of a plane's pixels when they arrive."""
+"""What is worth saying of a slab's pixels when they arrive."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from napari_msd.inference.domain_shift import difference, not_numbers
 from napari_msd.trainer.events import Notice
 
 
-class PlaneChecks:
-    """Looks at the planes of one session; each remark is made once.
+class PixelChecks:
+    """Looks at the slabs of one session; each remark is made once.
 
     Parameters
     ----------

@@ -1,0 +1,65 @@
+"""Reads pixels on a thread of its own, so that a slow disk or network holds nothing up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_msd.trainer.arrays import Pixels
+from napari_msd.trainer.epoch_state import EpochState, PixelsRequest
+from napari_msd.trainer.lanes import Lanes
+
+
+@dataclass(frozen=True)
+class PixelRead:
+    """Pixels of a slab, or why they could not be read."""
+
+    wanted: PixelsRequest
+    pixels: Pixels | None
+    why: str = ""
+
+
+class PixelReader:
+    """A queue of slabs to read, one after another; those wanted ahead come last.
+
+    Parameters
+    ----------
+    deliver
+        Called with every result, on the reader's thread.
+    is_open
+        Whether an epoch is still the one worked on: slabs of others are not read.
+    """
+
+    def __init__(
+        self, deliver: Callable[[PixelRead], None], is_open: Callable[[EpochState], bool]
+    ) -> None:
+        self._deliver = deliver
+        self._is_open = is_open
+        self._wanted: Lanes[PixelsRequest] = Lanes()
+        threading.Thread(target=self._loop, name="pixel-reader", daemon=True).start()
+
+    def read(self, wanted: PixelsRequest) -> None:
+        """Read a slab when its turn comes."""
+        self._wanted.put(wanted, urgent=not wanted.ahead)
+
+    def close(self) -> None:
+        """End after the slab in hand. Nobody waits for it: a closing window must not freeze."""
+        self._wanted.close()
+
+    def _loop(self) -> None:
+        while (wanted := self._wanted.take()) is not None:
+            if self._is_open(wanted.epoch):
+                self._deliver(_read(wanted))
+
+
+def _read(wanted: PixelsRequest) -> PixelRead:
+    try:
+        pixels = np.asarray(wanted.epoch.read(wanted.box))
+        if pixels.size == 0:
+            return PixelRead(wanted, None, "it has no pixels")
+        return PixelRead(wanted, pixels)
+    except Exception as error:  # any reader of any image format may fail in its own way
+        return PixelRead(wanted, None, str(error) or type(error).__name__)
