@@ -5,10 +5,12 @@ import threading
 import numpy as np
 import pytest
 
-from napari_msd.core.planes import whole
+from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
 from napari_msd.trainer.client import TrainerClient
-from napari_msd.trainer.messages import Finished, Notice, StrokeBlock, View
+from napari_msd.core.space import Space
+from napari_msd.document import Painted
+from napari_msd.trainer.messages import Finished, Notice
 
 SHAPE = (64, 96)
 SMALL = Settings.from_preset(depth=3, patch_size=32, learning_rate=0.02)
@@ -66,7 +68,7 @@ def client(shared_client, listener):
     """A trainer that is up and has nothing to do."""
     shared_client.relay.listener = Listener()
     shared_client.start()
-    shared_client.open(SMALL, SHAPE, 1, lambda key: image())
+    shared_client.open(SMALL, plane_space(), lambda box: image())
     shared_client.cancel()
     shared_client.relay.listener.wait(Finished)
     shared_client.relay.listener = listener
@@ -96,9 +98,25 @@ def strokes(*classes: int) -> np.ndarray:
     return labels
 
 
-def painted(*classes: int, plane=()) -> list[StrokeBlock]:
-    return [StrokeBlock(plane, whole(SHAPE), strokes(*classes))]
+def plane_space(shape: tuple[int, int] = SHAPE, n_channels: int = 1) -> dict[int, Space]:
+    """One 2-D image."""
+    return {0: Space("YX", shape, n_channels=n_channels)}
 
 
-def all_of(plane=()) -> View:
-    return View(plane, whole(SHAPE))
+def stack_space(n: int = 40) -> dict[int, Space]:
+    """One stack of `n` slices."""
+    return {0: Space("ZYX", (n, *SHAPE))}
+
+
+def slab(*index: int) -> Box:
+    """All of the 2-D image, or of a slice of the stack."""
+    return Box(0, (*index, 0, 0), (*(i + 1 for i in index), *SHAPE))
+
+
+def painted(*classes: int, plane=()) -> list[Painted]:
+    box = slab(*plane)
+    return [Painted(box, strokes(*classes).reshape(box.shape))]
+
+
+def all_of(plane=()) -> Box:
+    return slab(*plane)
