@@ -5,8 +5,8 @@ Used where a test is about the window alone. It keeps the contract of the real o
 """
 
 import numpy as np
-
 from napari_msd.core.planes import whole
+
 from napari_msd.trainer.envelopes import Gate
 from napari_msd.trainer.messages import (
     Finished,

@@ -186,7 +186,7 @@ def test_sliders_go_to_the_plane(viewer, open_widget, qtbot):
     msd.panel.new_annotation_button.click()
     learn(msd, qtbot)
     ask(msd, plane=(6,))
-    qtbot.waitUntil(lambda: msd.controller.screen.shown_plane() == (6,))
+    qtbot.waitUntil(lambda: msd.controller.screen.view().start[:-2] == (6,))
     assert viewer.dims.point[0] == 6 * stack.scale[0]
 
 

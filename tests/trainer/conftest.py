@@ -7,9 +7,9 @@ import pytest
 
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
-from napari_msd.trainer.client import TrainerClient
 from napari_msd.core.space import Space
 from napari_msd.document import Painted
+from napari_msd.trainer.client import TrainerClient
 from napari_msd.trainer.messages import Finished, Notice
 
 SHAPE = (64, 96)

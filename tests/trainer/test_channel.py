@@ -8,9 +8,9 @@ import threading
 import msgspec
 import numpy as np
 import pytest
+from napari_msd.core.planes import Region
 from napari_msd.trainer.plane_parts import PART_BYTES, PlaneAssembly, parts_of
 
-from napari_msd.core.planes import Region
 from napari_msd.core.settings import PRESETS, Settings
 from napari_msd.trainer import messages
 from napari_msd.trainer.channel import (

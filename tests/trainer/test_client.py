@@ -11,8 +11,8 @@ import textwrap
 import numpy as np
 import psutil
 import pytest
-
 from napari_msd.core.planes import Region
+
 from napari_msd.core.settings import Settings
 from napari_msd.trainer import connection
 from napari_msd.trainer.envelopes import EventEnvelope, Stamp

@@ -9,8 +9,8 @@ import numpy as np
 import psutil
 import pytest
 from fake_client import FakeClient
-
 from napari_msd.core.planes import whole
+
 from napari_msd.trainer.client import TrainerClient
 from napari_msd.trainer.envelopes import NOT_SENT, EventEnvelope, Stamp
 from napari_msd.trainer.in_process import InProcessTrainer

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from napari_msd.core.planes import Region, whole
 from napari_msd.trainer.plane_parts import parts_of
 
 from napari_msd.core.errors import ModelFileError, OutOfMemoryError
-from napari_msd.core.planes import Region, whole
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.trainer.engine import Engine
 from napari_msd.trainer.limits import MOST_AHEAD

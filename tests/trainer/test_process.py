@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-
 from napari_msd.core.planes import Region
+
 from napari_msd.trainer.client import TrainerClient
 from napari_msd.trainer.messages import (
     OverlayBlock,

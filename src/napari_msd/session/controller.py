@@ -17,6 +17,7 @@ from napari_msd.session.events import TrainerEvents
 from napari_msd.session.network_choice import NetworkChoice
 from napari_msd.session.notices import Notices
 from napari_msd.session.ports import SOURCE
+from napari_msd.session.recorder import Recorder
 from napari_msd.session.sync import TrainerSync
 from napari_msd.session.weights import Weights
 from napari_msd.session.work_state import WorkState
@@ -71,8 +72,9 @@ class Controller(WorkState):
         self._uncertainty = viewer.uncertainty
         self.connection = TrainerConnection(make_trainer or child_process_trainer, call_soon)
         self.network = NetworkChoice(memory, self.chosen)
+        self.recorder = Recorder(classes)
         self.sync = TrainerSync(
-            self.connection, self.chosen, self.strokes, self.screen, self.network
+            self.connection, self.chosen, self.strokes, self.screen, self.network, self.recorder
         )
         self.weights = Weights(
             self.network, self.connection, self.overlay, self.notices, self._go_on
@@ -127,7 +129,7 @@ class Controller(WorkState):
         )
         self.screen.watch(annotation if problem is None else image)
         self.strokes.watch(self.chosen.fitting)
-        self.sync.count()
+        self.sync.layers_changed()
         self.overlay.flush()
         self.overlay.detach()
         if image is not None and self.chosen.problem(need_annotation=False) is None:

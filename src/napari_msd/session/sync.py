@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_msd.session.connection import TrainerConnection
     from napari_msd.session.network_choice import NetworkChoice
     from napari_msd.session.ports import ChosenLayers, Screen, Strokes
+    from napari_msd.session.recorder import Recorder
 
 
 class TrainerSync:
@@ -27,6 +28,8 @@ class TrainerSync:
         To the trainer.
     chosen, strokes, screen, network
         What it is to be told of.
+    recorder
+        Takes down what is painted and chosen.
     """
 
     counted = Signal(dict)
@@ -41,9 +44,10 @@ class TrainerSync:
         strokes: Strokes,
         screen: Screen,
         network: NetworkChoice,
+        recorder: Recorder,
     ) -> None:
         self._connection, self._chosen, self._network = connection, chosen, network
-        self._strokes, self._screen = strokes, screen
+        self._strokes, self._screen, self._recorder = strokes, screen, recorder
         self.uncertainty = False
         """Whether the trainer is to tell how unsure it is."""
         strokes.changed.connect(self._on_strokes)
@@ -69,6 +73,7 @@ class TrainerSync:
         self._strokes.finish()
         network = self._network
         kept = network.kept
+        self._recorder.choose(network.settings)
         opened = self._connection.open(
             network.settings,
             network.image_number,
@@ -78,19 +83,31 @@ class TrainerSync:
             fit_normalisation=kept is not None and kept.fit_normalisation,
         )
         if opened:
-            painted = list(self._strokes.snapshot.painted())
-            if painted:
+            if self._chosen.fitting is not None and (painted := self._recorder.painted()):
                 self._connection.client.set_strokes(painted)
             self._connection.client.set_view(self._screen.view())
             if self.uncertainty:
                 self._connection.client.set_uncertainty(True)
         return opened
 
+    def layers_changed(self) -> None:
+        """Another image or annotation: a new document, of what is known of the annotation."""
+        if self._chosen.fitting is not None:
+            image = self._chosen.image
+            self._recorder.begin(
+                self._chosen.data.space,
+                image.name if image is not None else "",
+                self._network.settings,
+                self._strokes.snapshot.painted(),
+            )
+        self.count()
+
     def count(self) -> None:
         """Tell how much is painted now."""
         self.counted.emit(self._strokes.snapshot.annotation.counts)
 
     def _on_strokes(self, painted: list[Painted]) -> None:
+        self._recorder.paint(painted)
         opened = self._connection.opened
         if opened is not None and opened.annotation is self._chosen.annotation:
             self._connection.client.set_strokes(painted)
