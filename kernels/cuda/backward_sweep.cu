@@ -4,7 +4,7 @@
 //           + sum over channels q >= first_channel and taps t of weight[q][l][t] * Q[q][t](p)
 //
 // with Q the adjoint of the gather, made in registers: 9 loads serve 9 x 8 multiply-adds. A thread takes 4 pixels and 8
-// maps, so that one read of the weights (from shared memory, by broadcast) serves four; while one chunk of channels is
+// maps (2 pixels where rows are short), so that one read of the weights (from shared memory, by broadcast) serves four; while one chunk of channels is
 // summed, the weights of the next are copied.
 //
 // A block of threads takes a row, or a piece of one. Far from the edges a tap has one reader; near the row's ends a run
@@ -20,7 +20,7 @@
 namespace napari_msd {
 namespace {
 
-constexpr int maps_together = 8, sweep_pixels = 4, channels_per_chunk = 8;
+constexpr int maps_together = 8, channels_per_chunk = 8;
 
 template <int nz>
 struct alignas(16) Stage {
@@ -28,7 +28,7 @@ struct alignas(16) Stage {
   Step steps[channels_per_chunk];
 };
 
-template <class S, int nz>
+template <class S, int nz, int sweep_pixels>
 __global__ void __launch_bounds__(block_threads, nz == 1 ? 4 : 3)
 backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_t first_channel,
                       const float *grad_logits, const float *output_weight, const float *weights, const Step *steps,
@@ -156,9 +156,12 @@ template <class S>
 void backward_sweep(const Network &network, int64_t first_map, int32_t n_maps, int64_t first_channel,
                     const float *grad_logits, const float *output_weight, const float *weights, const Step *steps,
                     const S *deltas, float *gradients, cudaStream_t stream) {
-  const RowGrid grid = row_grid(network.geometry, sweep_pixels, eights(n_maps));
-  launch(network.taps == 9 ? backward_sweep_kernel<S, 1> : backward_sweep_kernel<S, 3>, grid.blocks, grid.threads, stream,
-         network, first_map, n_maps, first_channel, grad_logits, output_weight, weights, steps, deltas, gradients);
+  const bool short_rows = network.geometry.width <= 2 * warp_pixels, flat = network.taps == 9;
+  const RowGrid grid = row_grid(network.geometry, short_rows ? 2 : 4, eights(n_maps));
+  const auto kernel = flat ? (short_rows ? backward_sweep_kernel<S, 1, 2> : backward_sweep_kernel<S, 1, 4>)
+                           : (short_rows ? backward_sweep_kernel<S, 3, 2> : backward_sweep_kernel<S, 3, 4>);
+  launch(kernel, grid.blocks, grid.threads, stream, network, first_map, n_maps, first_channel, grad_logits, output_weight,
+         weights, steps, deltas, gradients);
 }
 
 #define NAPARI_MSD_INSTANTIATE(S)                                                                                  \

@@ -161,7 +161,11 @@ struct Columns {
   __device__ int32_t of_thread(int i) const { return first + warp_pixels * i + lane; }
 };
 __device__ inline Columns columns_of_thread(int pixels_per_thread) {
-  const int32_t thread = static_cast<int32_t>(threadIdx.x), warp = thread / warp_pixels;
+  const int32_t thread = static_cast<int32_t>(threadIdx.x), warps = static_cast<int32_t>(blockDim.x) / warp_pixels;
+  // A row's first and last warp, which are at edges, have more to do. Which warps of a block these are changes from block to
+  // block, so that no quarter of a multiprocessor gets them all.
+  int32_t warp = thread / warp_pixels + static_cast<int32_t>(blockIdx.x >> 2 & 3);
+  warp = warps == 3 ? (warp >= 3 ? warp - 3 : warp) : warp & (warps - 1);
   const int32_t run = warp_pixels * pixels_per_thread;
   const int32_t first = static_cast<int32_t>(blockIdx.y * blockDim.x) * pixels_per_thread + warp * run;
   return {first, first + run - 1, thread % warp_pixels};
