@@ -15,10 +15,9 @@
 namespace napari_msd {
 namespace {
 
-constexpr int sent_pixels = 2;
-
-template <class S, int nz>
-__global__ void __launch_bounds__(block_threads, nz == 3 ? 3 : sizeof(S) == 8 ? 4 : 7)
+// sent_pixels: per thread; direct: without gradients.
+template <class S, int nz, int sent_pixels, bool direct>
+__global__ void __launch_bounds__(block_threads, sizeof(S) == 8 ? 2 : nz == 3 ? 3 : 4)
 backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t layer, const Compute<S> *grad_logits,
                       const Compute<S> *output_weight, const Compute<S> *weights, const __grid_constant__ Steps block_steps,
                       const Step *steps, const S *maps, const float *gradients, S *deltas, Compute<S> *grad_input) {
@@ -29,49 +28,56 @@ backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t
   const Row row = row_of(g, blockIdx.x);
   const int32_t offset = row.offset(g);
   const Columns columns = columns_of_thread(sent_pixels);
-  int32_t x[sent_pixels];
+  // Beyond the row's end the last pixel once more, which is not written.
+  const auto x = [&](int i) { return min(columns.of_thread(i), g.width - 1); };
   T sums[sent_pixels];
 #pragma unroll
-  for (int i = 0; i < sent_pixels; ++i) {
-    // Beyond the row's end the last pixel once more, which is not written.
-    x[i] = min(columns.of_thread(i), g.width - 1);
-    sums[i] = T(0);
-  }
+  for (int i = 0; i < sent_pixels; ++i) sums[i] = T(0);
   wait_for_earlier_launches();
-  if (gradients) {
+  if constexpr (!direct) {
     const int64_t j = l - network.in_channels - block.first_channel;
     const float *gradient = gradients + (row.image * block.channels + j) * g.plane + offset;
 #pragma unroll
-    for (int i = 0; i < sent_pixels; ++i) sums[i] = static_cast<T>(gradient[x[i]]);
+    for (int i = 0; i < sent_pixels; ++i) sums[i] = static_cast<T>(gradient[x(i)]);
   } else {
     const T *gradient = grad_logits + row.image * network.n_classes * g.plane + offset;
     for (int k = 0; k < network.n_classes; ++k, gradient += g.plane) {
 #pragma unroll
-      for (int i = 0; i < sent_pixels; ++i) sums[i] += output_weight[k * n_maps + l] * gradient[x[i]];
+      for (int i = 0; i < sent_pixels; ++i) sums[i] += output_weight[k * n_maps + l] * gradient[x(i)];
     }
   }
 
   int32_t q = (layer + 1) * network.width;
   const S *delta = deltas + (row.image * channels + q) * g.plane;
-  Block sender = block;
-  int32_t group_end = 0;  // of the 8 channels whose weights lie beside one another
+  // Weights: those of 8 channels lie beside one another.
   const T *w = nullptr;
+  int64_t plane_weights = block.packed_maps * packed_channels;
+  Block sender;
+  int32_t group_end = 0;
+  if constexpr (direct) {
+    sender = block;
+  } else {
+    w = weights + (block.forward_start + l) * packed_channels + (q - block.first_channel) * 12;
+  }
 #pragma unroll 1
   for (; q < end_channel; ++q, delta += g.plane, w += 12) {
-    if (q >= group_end) {
-      while (q >= sender.end_channel()) sender = next_block(network, sender);
-      const int32_t j = q - sender.first_channel, first_j = j / block_channels * block_channels;
-      const int64_t first_row = sender.forward_start + first_j / block_channels * nz * sender.packed_maps + l;
-      w = weights + first_row * packed_channels + (j - first_j) * 12;
-      group_end = min(sender.first_channel + first_j + block_channels, sender.end_channel());
+    Step step;
+    if constexpr (direct) {
+      if (q >= group_end) {
+        while (q >= sender.end_channel()) sender = next_block(network, sender);
+        const int32_t j = q - sender.first_channel, first_j = j / block_channels * block_channels;
+        const int64_t first_row = sender.forward_start + first_j / block_channels * nz * sender.packed_maps + l;
+        w = weights + first_row * packed_channels + (j - first_j) * 12;
+        group_end = min(sender.first_channel + first_j + block_channels, sender.end_channel());
+        plane_weights = sender.packed_maps * packed_channels;
+      }
+      step = steps[q];
+    } else {
+      step = block_steps.of[(q - block.first_channel) % block_channels];
     }
-    // Of a block of narrow layers, known at once; of others, from memory.
-    const Step step = gradients ? block_steps.of[(q - block.first_channel) % block_channels] : steps[q];
-    const int64_t plane_weights = sender.packed_maps * packed_channels;
-
-    if (far_from_edges(columns.first, columns.last, g.width, step.x) &&
-        far_from_edges(row.y, row.y, g.height, step.y) &&
-        (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z))) {
+    const bool far_yz = far_from_edges(row.y, row.y, g.height, step.y) &&
+                        (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
+    if (far_yz && far_from_edges(columns.first, columns.last, g.width, step.x)) {
 #pragma unroll
       for (int a = 0; a < nz; ++a) {
         const Taps<T> taps = *reinterpret_cast<const Taps<T> *>(w + a * plane_weights);
@@ -79,7 +85,7 @@ backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t
 #pragma unroll
         for (int i = 0; i < sent_pixels; ++i) {
           T sent[9];
-          load_taps(g, step, centre + x[0] + warp_pixels * i, sent);
+          load_taps(g, step, centre + columns.of_thread(i), sent);
 #pragma unroll
           for (int t = 0; t < 9; ++t) sums[i] += taps.of[t] * sent[t];
         }
@@ -89,21 +95,32 @@ backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t
 
 #pragma unroll 1
     for (int a = 0; a < nz; ++a) {
-      const Taps<T> taps = *reinterpret_cast<const Taps<T> *>(w + a * plane_weights);
       const Readers planes = readers(row.z, g.depth, (nz / 2 - a) * step.z, g.boundary);
-      T sent[sent_pixels][9] = {};
-      if (nz == 1 || planes.direct >= 0) {
-        gather_taps(g, reader_rows(g, step, nz == 1 ? 0 : planes.direct, row.y), columns, step.x, delta, sent);
-      }
-      if (nz > 1 && planes.mirrored >= 0) {
-        const ReaderRows rows = reader_rows(g, step, planes.mirrored, row.y);
+#pragma unroll 1
+      for (int k = 0; k < (nz == 1 ? 1 : 2); ++k) {
+        const int32_t from_z = nz == 1 ? 0 : k == 0 ? planes.direct : planes.mirrored;
+        if (from_z < 0) continue;
+        const SendingRows sending = sending_rows(g, step, from_z, row.y, far_yz);
+#pragma unroll 1
+        for (int batch = 0; batch < 2; ++batch) {
+          int32_t rows[3];
+          T taps[9];
 #pragma unroll
-        for (int i = 0; i < sent_pixels; ++i) add_taps(g, rows, x[i], step.x, delta, sent[i]);
-      }
+          for (int r = 0; r < 3; ++r) {
+            rows[r] = batch == 0 ? sending.rows[0][r] : sending.rows[1][r];
+            const T *of_row = w + a * plane_weights + 3 * (batch == 0 ? sending.taps[0][r] : sending.taps[1][r]);
 #pragma unroll
-      for (int i = 0; i < sent_pixels; ++i) {
+            for (int c = 0; c < 3; ++c) taps[3 * r + c] = of_row[c];
+          }
+          if (rows[0] < 0) break;
+          T sent[sent_pixels][9];
+          gather_rows(g, rows, columns, step.x, delta, sent);
 #pragma unroll
-        for (int t = 0; t < 9; ++t) sums[i] += taps.of[t] * sent[i][t];
+          for (int i = 0; i < sent_pixels; ++i) {
+#pragma unroll
+            for (int t = 0; t < 9; ++t) sums[i] += taps[t] * sent[i][t];
+          }
+        }
       }
     }
   }
@@ -111,7 +128,7 @@ backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t
 #pragma unroll
   for (int i = 0; i < sent_pixels; ++i) {
     if (columns.of_thread(i) >= g.width) continue;
-    const int32_t pixel = offset + x[i];
+    const int32_t pixel = offset + columns.of_thread(i);
     if (layer < 0) {
       grad_input[(row.image * network.in_channels + l) * g.plane + pixel] = sums[i];
     } else {
@@ -127,12 +144,22 @@ template <class S>
 void backward_layer(const Network &network, const Block &block, int32_t layer, const Compute<S> *grad_logits,
                     const Compute<S> *output_weight, const PackedWeights<S> &weights, const Step *host_steps, const Step *steps,
                     const S *maps, const float *gradients, S *deltas, Compute<S> *grad_input, cudaStream_t stream) {
-  const RowGrid grid = row_grid(network.geometry, sent_pixels, layer < 0 ? network.in_channels : network.width);
+  const bool short_rows = network.geometry.width <= 2 * warp_pixels, flat = network.taps == 9;
+  const RowGrid grid = row_grid(network.geometry, short_rows ? 2 : 4, layer < 0 ? network.in_channels : network.width);
   const int32_t end_channel = gradients ? block.end_channel() : static_cast<int32_t>(network.channels());
   const Compute<S> *packed = weights.forward;
   // A block of more than 8 channels is one layer: none of its channels sends to another.
   const int32_t n = block.channels < block_channels ? block.channels : block_channels;
-  launch(network.taps == 9 ? backward_layer_kernel<S, 1> : backward_layer_kernel<S, 3>, grid.blocks, grid.threads, stream,
+  const auto choose = [&](auto direct) {
+    constexpr bool d = decltype(direct)::value;
+    return flat ? (short_rows ? backward_layer_kernel<S, 1, 2, d> : backward_layer_kernel<S, 1, 4, d>)
+                : (short_rows ? backward_layer_kernel<S, 3, 2, d> : backward_layer_kernel<S, 3, 4, d>);
+  };
+  auto kernel = choose(std::true_type());
+  if constexpr (!std::is_same_v<S, double>) {
+    if (gradients) kernel = choose(std::false_type());
+  }
+  launch(kernel, grid.blocks, grid.threads, stream,
          network, end_channel, block, layer, grad_logits, output_weight, packed, steps_of(host_steps + block.first_channel, n),
          steps, maps, gradients, deltas, grad_input);
 }

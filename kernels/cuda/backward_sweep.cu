@@ -92,48 +92,43 @@ backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_
     const int n_channels = static_cast<int>(channels - first < channels_per_chunk ? channels - first : channels_per_chunk);
     for (int q = 0; q < n_channels; ++q, delta += g.plane) {
       const Step step = stage.steps[q];
-      const bool plain = far_from_edges(columns.first, columns.last, g.width, step.x) &&
-                         far_from_edges(row.y, row.y, g.height, step.y) &&
-                         (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
+      const bool far_yz = far_from_edges(row.y, row.y, g.height, step.y) &&
+                          (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
 #pragma unroll 1
       for (int a = 0; a < nz; ++a) {
-        float sent[sweep_pixels][9];
-        const int32_t step_z = nz == 1 ? 0 : (1 - a) * step.z;
-        const S *centre = delta + step_z * g.height * g.width + offset;
-        if (plain) {
+        const Readers planes = readers(row.z, g.depth, nz == 1 ? 0 : (1 - a) * step.z, g.boundary);
+#pragma unroll 1
+        for (int k = 0; k < (nz == 1 || far_yz ? 1 : 2); ++k) {
+          const int32_t from_z = nz == 1 ? 0 : k == 0 ? planes.direct : planes.mirrored;
+          if (from_z < 0) continue;
+          const SendingRows sending = sending_rows(g, step, from_z, row.y, far_yz);
+#pragma unroll 1
+          for (int batch = 0; batch < 2; ++batch) {
+            int32_t rows[3], taps[3];
 #pragma unroll
-          for (int i = 0; i < sweep_pixels; ++i) load_taps(g, step, centre + x[0] + warp_pixels * i, sent[i]);
-        } else {
-          const Readers planes = readers(row.z, g.depth, step_z, g.boundary);
-          if (nz == 1 || planes.direct >= 0) {
-            gather_taps(g, reader_rows(g, step, nz == 1 ? 0 : planes.direct, row.y), columns, step.x, delta, sent);
-          } else {
-#pragma unroll
-            for (int i = 0; i < sweep_pixels; ++i) {
-#pragma unroll
-              for (int t = 0; t < 9; ++t) sent[i][t] = 0;
+            for (int r = 0; r < 3; ++r) {
+              rows[r] = batch == 0 ? sending.rows[0][r] : sending.rows[1][r];
+              taps[r] = batch == 0 ? sending.taps[0][r] : sending.taps[1][r];
             }
-          }
-          if (nz > 1 && planes.mirrored >= 0) {
-            const ReaderRows rows = reader_rows(g, step, planes.mirrored, row.y);
+            if (rows[0] < 0) break;
+            float sent[sweep_pixels][9];
+            gather_rows(g, rows, columns, step.x, delta, sent);
 #pragma unroll
-            for (int i = 0; i < sweep_pixels; ++i) add_taps(g, rows, x[i], step.x, delta, sent[i]);
-          }
-        }
+            for (int t = 0; t < 9; ++t) {
+              const float4 *w = reinterpret_cast<const float4 *>(stage.weights[q][9 * a + 3 * taps[t / 3] + t % 3]);
+              const float4 low = w[0], high = w[1];
 #pragma unroll
-        for (int t = 0; t < 9; ++t) {
-          const float4 *w = reinterpret_cast<const float4 *>(stage.weights[q][9 * a + t]);
-          const float4 low = w[0], high = w[1];
-#pragma unroll
-          for (int i = 0; i < sweep_pixels; ++i) {
-            sums[i][0] += low.x * sent[i][t];
-            sums[i][1] += low.y * sent[i][t];
-            sums[i][2] += low.z * sent[i][t];
-            sums[i][3] += low.w * sent[i][t];
-            sums[i][4] += high.x * sent[i][t];
-            sums[i][5] += high.y * sent[i][t];
-            sums[i][6] += high.z * sent[i][t];
-            sums[i][7] += high.w * sent[i][t];
+              for (int i = 0; i < sweep_pixels; ++i) {
+                sums[i][0] += low.x * sent[i][t];
+                sums[i][1] += low.y * sent[i][t];
+                sums[i][2] += low.z * sent[i][t];
+                sums[i][3] += low.w * sent[i][t];
+                sums[i][4] += high.x * sent[i][t];
+                sums[i][5] += high.y * sent[i][t];
+                sums[i][6] += high.z * sent[i][t];
+                sums[i][7] += high.w * sent[i][t];
+              }
+            }
           }
         }
       }

@@ -23,8 +23,11 @@ constexpr int warp_channels = 8, warp_maps = 32;
 constexpr int sum_stride = correlated_maps + 8;  // taps on different banks
 using SumTile = float[correlated_channels][9][sum_stride];
 
-__device__ inline int warp_channel() { return static_cast<int>(threadIdx.x) / 64 * warp_channels; }
-__device__ inline int warp_map() { return static_cast<int>(threadIdx.x) / 32 % 2 * warp_maps; }
+// Which of them a warp takes changes from block to block: the first maps' warps have most to do, and each warp of a block
+// has its own quarter of the multiprocessor.
+__device__ inline int warp_role() { return static_cast<int>(threadIdx.x / 32 + blockIdx.z) % 4; }
+__device__ inline int warp_channel() { return warp_role() / 2 * warp_channels; }
+__device__ inline int warp_map() { return warp_role() % 2 * warp_maps; }
 
 // float32: a thread takes one channel, 9 taps and 8 maps.
 template <class S>

@@ -16,16 +16,12 @@
 namespace napari_msd {
 namespace {
 
-// Per thread; in 3-D the columns of two would not fit in registers beside 9 rows.
-template <int nz>
-constexpr int layer_pixels = nz == 1 ? 2 : 1;
-
-template <class S, int nz>
-__global__ void __launch_bounds__(block_threads, sizeof(S) == 8 ? 4 : nz == 1 ? 8 : 3)
+// n_pixels: per thread; 1 in 3-D, where the columns of more would not fit in registers beside 9 rows.
+template <class S, int nz, int n_pixels>
+__global__ void __launch_bounds__(block_threads, sizeof(S) == 8 ? 2 : nz == 3 ? 3 : n_pixels == 4 ? 4 : 7)
 forward_layer_kernel(Network network, Block block, int32_t layer, int32_t first_q, const __grid_constant__ Steps steps, const Compute<S> *weights,
                      const Compute<S> *bias, const float *rows, S *maps) {
   using T = Compute<S>;
-  constexpr int n_pixels = layer_pixels<nz>;
   const Geometry &g = network.geometry;
   const Row row = row_of(g, blockIdx.x);
   const int32_t q = first_q + static_cast<int32_t>(blockIdx.z), j = q - block.first_channel;
@@ -54,15 +50,13 @@ forward_layer_kernel(Network network, Block block, int32_t layer, int32_t first_
     sums[i] = bias[q];
   }
 
-  // Added at the end, so that nothing waits for them before the maps are asked for.
-  float outside[3 * nz][n_pixels] = {};
   if (rows) {
     const float *plane = rows + (row.image * 3 * nz * block.channels + j) * g.plane;
 #pragma unroll
     for (int r = 0; r < 3 * nz; ++r, plane += block.channels * g.plane) {
       if (from[r] < 0) continue;
 #pragma unroll
-      for (int i = 0; i < n_pixels; ++i) outside[r][i] = plane[from[r] + column[i][1]];
+      for (int i = 0; i < n_pixels; ++i) sums[i] += static_cast<T>(plane[from[r] + column[i][1]]);
     }
   }
 
@@ -109,8 +103,6 @@ forward_layer_kernel(Network network, Block block, int32_t layer, int32_t first_
 #pragma unroll
   for (int i = 0; i < n_pixels; ++i) {
     const int32_t x = columns.of_thread(i);
-#pragma unroll
-    for (int r = 0; r < 3 * nz; ++r) sums[i] += static_cast<T>(outside[r][i]);
     // Written so that NaN stays NaN.
     if (x < g.width) store(out + x, sums[i] < T(0) ? T(0) : sums[i]);
   }
@@ -125,8 +117,11 @@ void forward_layer(const Network &network, const Block &block, int32_t layer, co
   for (int32_t j = 0; j < network.width; j += block_channels) {
     const int32_t n = network.width - j < block_channels ? network.width - j : block_channels;
     const int32_t q = layer * network.width + j;
-    const RowGrid grid = row_grid(network.geometry, network.taps == 9 ? layer_pixels<1> : layer_pixels<3>, n);
-    launch(network.taps == 9 ? forward_layer_kernel<S, 1> : forward_layer_kernel<S, 3>, grid.blocks, grid.threads, stream,
+    const bool short_rows = network.geometry.width <= 2 * warp_pixels, flat = network.taps == 9;
+    const RowGrid grid = row_grid(network.geometry, flat ? (short_rows ? 2 : 4) : 1, n);
+    const auto kernel = flat ? (short_rows ? forward_layer_kernel<S, 1, 2> : forward_layer_kernel<S, 1, 4>)
+                             : forward_layer_kernel<S, 3, 1>;
+    launch(kernel, grid.blocks, grid.threads, stream,
            network, block, layer, q, steps_of(steps + q, n), packed, bias, rows, maps);
   }
 }

@@ -250,53 +250,83 @@ __device__ inline void load_taps(const Geometry &g, Step step, const S *delta, C
   }
 }
 
-// Q of a thread's pixels in one row, columns.of_thread(0 .. n - 1): what rows of one plane send through 9 taps. All loads of a
-// kind stand together, so that a warp waits once for those that every pixel needs, and near edges once or twice more
-// (blocks end when their slowest warp does, launches when their slowest block does).
+// The rows that send to row y through the taps of one plane of the filter, whichever taps these are: mostly three, also
+// near edges, where a mirrored reader takes the place of one that is missing. As offsets in an image, in two batches; -1: none.
+struct SendingRows {
+  int32_t rows[2][3];
+  int32_t taps[2][3];  // b of each
+};
+
+__device__ inline SendingRows sending_rows(const Geometry &g, Step step, int32_t z, int32_t y, bool far_from_edges) {
+  const int32_t first = z * g.height;
+  SendingRows sending = {{{(first + y) * g.width, -1, -1}, {-1, -1, -1}}, {{1, 0, 0}, {0, 0, 0}}};
+  if (far_from_edges) {
+    sending.rows[0][1] = (first + y + step.y) * g.width;
+    sending.rows[0][2] = (first + y - step.y) * g.width;
+    sending.taps[0][2] = 2;
+    return sending;
+  }
+  const Readers above = readers(y, g.height, step.y, g.boundary), below = readers(y, g.height, -step.y, g.boundary);
+  const int32_t found[4] = {above.direct, below.direct, above.mirrored, below.mirrored};
+  int32_t n = 0;
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    if (found[k] < 0) continue;
+#pragma unroll
+    for (int slot = 0; slot < 4; ++slot) {  // registers have no index
+      if (slot != n) continue;
+      sending.rows[slot / 2][slot / 2 == 0 ? slot + 1 : slot - 2] = (first + found[k]) * g.width;
+      sending.taps[slot / 2][slot / 2 == 0 ? slot + 1 : slot - 2] = k % 2 * 2;
+    }
+    ++n;
+  }
+  return sending;
+}
+
+// What three rows send to a thread's pixels, columns.of_thread(0 .. n - 1), through the three taps along x: q[i][3 row + c]. All
+// loads stand before all sums, so that a warp waits once: blocks end when their slowest warp does, launches when their
+// slowest block does.
 template <int n, class S>
-__device__ inline void gather_taps(const Geometry &g, const ReaderRows &rows, const Columns &columns, int32_t step, const S *delta,
+__device__ inline void gather_rows(const Geometry &g, const int32_t (&rows)[3], const Columns &columns, int32_t step, const S *delta,
                                    Compute<S> (&q)[n][9]) {
-  using T = Compute<S>;
-  bool far[n];
+  const S *from[3];
+#pragma unroll
+  for (int r = 0; r < 3; ++r) from[r] = delta + rows[r] + columns.of_thread(0);
+  if (rows[1] >= 0 && rows[2] >= 0 && rows[0] >= 0 && far_from_edges(columns.first, columns.last, g.width, step)) {
+#pragma unroll
+    for (int i = 0; i < n; ++i) {
+#pragma unroll
+      for (int t = 0; t < 9; ++t) q[i][t] = load(from[t / 3] + (1 - t % 3) * step + warp_pixels * i);
+    }
+    return;
+  }
   S direct[n][9], mirrored[n][6];
+  bool far[n];
 #pragma unroll
   for (int i = 0; i < n; ++i) {
     const int32_t run = columns.first + warp_pixels * i;
     far[i] = far_from_edges(run, run + warp_pixels - 1, g.width, step);
-  }
+    if (far[i]) {
 #pragma unroll
-  for (int b = 0; b < 3; ++b) {
-    const S *row = delta + rows.direct[b] + columns.of_thread(0);
-#pragma unroll
-    for (int i = 0; i < n; ++i) {
-      const int32_t x = columns.of_thread(i);
-      if (rows.direct[b] < 0) {
-#pragma unroll
-        for (int c = 0; c < 3; ++c) direct[i][3 * b + c] = S{};
-      } else if (far[i]) {
-#pragma unroll
-        for (int c = 0; c < 3; ++c) direct[i][3 * b + c] = row[(1 - c) * step + warp_pixels * i];
-      } else {
-#pragma unroll
-        for (int c = 0; c < 3; ++c) {
-          const int32_t reader = x + (1 - c) * step;
-          const bool sends = x < g.width && reader >= 0 && reader < g.width;
-          direct[i][3 * b + c] = sends ? row[(1 - c) * step + warp_pixels * i] : S{};
-        }
+      for (int t = 0; t < 9; ++t) {
+        direct[i][t] = rows[t / 3] >= 0 ? from[t / 3][(1 - t % 3) * step + warp_pixels * i] : S{};
       }
+      continue;
     }
-  }
+    const int32_t x = columns.of_thread(i);
+    const bool inside = x < g.width;
+    const Readers left = readers(min(x, g.width - 1), g.width, step, g.boundary);
+    const Readers right = readers(min(x, g.width - 1), g.width, -step, g.boundary);
+    const bool sends[3] = {inside && left.direct >= 0, inside, inside && right.direct >= 0};
 #pragma unroll
-  for (int i = 0; i < n; ++i) {
-    if (far[i]) continue;
-    const int32_t x = min(columns.of_thread(i), g.width - 1);
-    const int32_t left = readers(x, g.width, step, g.boundary).mirrored;
-    const int32_t right = readers(x, g.width, -step, g.boundary).mirrored;
+    for (int t = 0; t < 9; ++t) {
+      direct[i][t] = rows[t / 3] >= 0 && sends[t % 3] ? from[t / 3][(1 - t % 3) * step + warp_pixels * i] : S{};
+    }
 #pragma unroll
-    for (int b = 0; b < 3; ++b) {
-      const S *row = delta + rows.direct[b];
-      mirrored[i][2 * b] = rows.direct[b] >= 0 && left >= 0 ? row[left] : S{};
-      mirrored[i][2 * b + 1] = rows.direct[b] >= 0 && right >= 0 ? row[right] : S{};
+    for (int r = 0; r < 3; ++r) {
+      const S *row = delta + rows[r];
+      mirrored[i][2 * r] = rows[r] >= 0 && left.mirrored >= 0 ? row[left.mirrored] : S{};
+      mirrored[i][2 * r + 1] = rows[r] >= 0 && right.mirrored >= 0 ? row[right.mirrored] : S{};
     }
   }
 #pragma unroll
@@ -305,31 +335,9 @@ __device__ inline void gather_taps(const Geometry &g, const ReaderRows &rows, co
     for (int t = 0; t < 9; ++t) q[i][t] = load(&direct[i][t]);
     if (far[i]) continue;
 #pragma unroll
-    for (int b = 0; b < 3; ++b) {
-      q[i][3 * b] += load(&mirrored[i][2 * b]);
-      q[i][3 * b + 2] += load(&mirrored[i][2 * b + 1]);
-    }
-  }
-#pragma unroll
-  for (int b = 0; b < 3; b += 2) {
-    if (rows.mirrored[b] < 0) continue;
-    const S *row = delta + rows.mirrored[b];
-    T sent[n][5];
-#pragma unroll
-    for (int i = 0; i < n; ++i) {
-      const int32_t x = min(columns.of_thread(i), g.width - 1);
-      const Readers left = readers(x, g.width, step, g.boundary), right = readers(x, g.width, -step, g.boundary);
-      sent[i][0] = left.direct >= 0 ? load(row + left.direct) : T(0);
-      sent[i][1] = load(row + x);
-      sent[i][2] = right.direct >= 0 ? load(row + right.direct) : T(0);
-      sent[i][3] = left.mirrored >= 0 ? load(row + left.mirrored) : T(0);
-      sent[i][4] = right.mirrored >= 0 ? load(row + right.mirrored) : T(0);
-    }
-#pragma unroll
-    for (int i = 0; i < n; ++i) {
-      q[i][3 * b] += sent[i][0] + sent[i][3];
-      q[i][3 * b + 1] += sent[i][1];
-      q[i][3 * b + 2] += sent[i][2] + sent[i][4];
+    for (int r = 0; r < 3; ++r) {
+      q[i][3 * r] += load(&mirrored[i][2 * r]);
+      q[i][3 * r + 2] += load(&mirrored[i][2 * r + 1]);
     }
   }
 }

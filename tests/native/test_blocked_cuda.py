@@ -35,7 +35,7 @@ def make_tame_net(make_net):
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 1), (1, 129), (17, 33), (40, 29)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 1), (1, 129), (17, 33), (40, 29), (13, 200)])
 def test_odd_sizes(shim_case, make_tame_net, assert_agrees, size, boundary):
     net = make_tame_net(depth=20, dilations=(1, 2, 3, 5, 40), boundary=boundary)
     assert_agrees(shim_case, net, random_image(2, 1, *size))
@@ -82,7 +82,7 @@ def test_rows_wider_than_a_tile_in_16_bits(shim_case, make_tame_net, assert_agre
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("size", [(1, 1, 1), (3, 5, 7)])
+@pytest.mark.parametrize("size", [(1, 1, 1), (3, 5, 7), (4, 3, 70)])
 def test_three_dimensions(
     shim_case, make_tame_net, assert_agrees, assert_agrees_in_16_bits, size, boundary
 ):
