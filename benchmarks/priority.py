@@ -26,7 +26,7 @@ from napari_msd.core.planes import whole
 from napari_msd.core.settings import Settings
 from napari_msd.trainer.client import TrainerClient
 from napari_msd.trainer.messages import Event, Progress, StrokeBlock, View
-from napari_msd.trainer.process import NICE_VARIABLE
+from napari_msd.trainer.priority import NICE_VARIABLE
 
 BUSY = "print(flush=True)\nwhile True: pass"
 

@@ -17,6 +17,8 @@ VIEWERS_SIDE = [
     "napari_msd.trees",
     "napari_msd.trainer.client",
     "napari_msd.trainer.messages",
+    "napari_msd.trainer.process",
+    "napari_msd.trainer.protocol",
     "napari_msd.document",
     "napari_msd.plugin.dock",
 ]
@@ -29,6 +31,7 @@ CORE_ROOMS = [
     "napari_msd.document",
     "napari_msd.segmenter",
     "napari_msd.trainer.client",
+    "napari_msd.trainer.in_process",
     "napari_msd.trainer.server",
 ]
 
@@ -51,7 +54,7 @@ def test_core_rooms_load_neither_qt_nor_napari(module):
 
 
 def test_package_import_is_light():
-    heavy = {"torch", "napari", "qtpy", "skimage", "scipy", "safetensors", "appose", "numpy"}
+    heavy = {"torch", "napari", "qtpy", "skimage", "scipy", "safetensors", "msgspec", "numpy"}
     assert not heavy & loaded_by("napari_msd")
 
 

@@ -209,6 +209,14 @@ def test_a_part_outside_its_plane_is_refused(offset):
         PlanePart((), (2, 2), offset, np.zeros(4, np.uint8))
 
 
+def test_numbers_of_numpy_are_numbers():
+    region = Region(*np.arange(4))
+    sent = RequestEnvelope(STAMP, SetView(View((np.int64(7),), region)))
+    assert decode_request(encode(sent)).request == SetView(View((7,), Region(0, 1, 2, 3)))
+    progress = Progress("idle", loss=np.float32(0.5), held_out_iou={np.int64(1): np.float64(0.25)})
+    assert decode_event(encode(EventEnvelope(STAMP, progress))).event == progress
+
+
 def test_only_what_a_message_can_hold_is_sent():
     with pytest.raises(NotImplementedError, match="cannot hold a object"):
         encode(EventEnvelope(STAMP, object()))

@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACKAGES = ("napari-msd", "torch", "numpy", "napari", "appose", "safetensors", "tifffile")
+PACKAGES = ("napari-msd", "torch", "numpy", "napari", "msgspec", "safetensors", "tifffile")
 
 
 def report() -> Iterator[str]:

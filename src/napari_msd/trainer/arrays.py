@@ -36,14 +36,16 @@ def portable(array: Pixels) -> Pixels:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
 
 
-def encode_array(value: object) -> msgspec.msgpack.Ext:
-    """Write an array into a message; for msgspec's `enc_hook`.
+def encode_value(value: object) -> object:
+    """Write an array, or one of NumPy's numbers, into a message; for msgspec's `enc_hook`.
 
     Raises
     ------
     NotImplementedError
-        For anything but an array.
+        For anything else.
     """
+    if isinstance(value, np.generic):
+        return value.item()
     if not isinstance(value, np.ndarray):
         raise NotImplementedError(f"A message cannot hold a {type(value).__name__}")
     array = portable(value)

@@ -13,7 +13,7 @@ from typing import IO
 
 import msgspec
 
-from napari_msd.trainer.arrays import check_array, decode_array, encode_array
+from napari_msd.trainer.arrays import check_array, decode_array, encode_value
 from napari_msd.trainer.envelopes import EventEnvelope, RequestEnvelope
 
 MOST_BYTES = 1 << 30
@@ -21,7 +21,7 @@ MOST_BYTES = 1 << 30
 
 _LENGTH = struct.Struct("<I")
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=encode_array)
+_encoder = msgspec.msgpack.Encoder(enc_hook=encode_value)
 _requests = msgspec.msgpack.Decoder(RequestEnvelope, dec_hook=check_array, ext_hook=decode_array)
 _events = msgspec.msgpack.Decoder(EventEnvelope, dec_hook=check_array, ext_hook=decode_array)
 

@@ -15,6 +15,7 @@ import msgspec
 from napari_msd.trainer.channel import FrameWriter, decode_request, encode, read_frames
 from napari_msd.trainer.envelopes import EventEnvelope
 from napari_msd.trainer.inbox import Inbox
+from napari_msd.trainer.priority import lower_priority
 
 GRACE_SECONDS = 2.0
 """How long a step in progress may take to end by itself once the viewer is gone."""
@@ -31,16 +32,13 @@ def run(session: int) -> None:
     """
     source, sink = take_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the viewer, which ends us
-    # before anything is read: on Windows libraries can hang that load while a read is waiting
-    import napari_msd.trainer.server
-
-    del napari_msd
-    inbox = Inbox()
+    inbox, warm = Inbox(), threading.Event()
     outgoing = EventWriter(sink)
     computing = threading.Thread(
-        target=_compute, args=(outgoing, inbox, session), name="trainer-loop", daemon=True
+        target=_compute, args=(outgoing, inbox, session, warm), name="trainer-loop", daemon=True
     )
     computing.start()
+    warm.wait()  # on Windows libraries can hang that load while a read is waiting
     for frame in read_frames(source):
         try:
             inbox.put(decode_request(frame))
@@ -93,14 +91,14 @@ class EventWriter:
                 return
 
 
-def _compute(outgoing: EventWriter, inbox: Inbox, session: int) -> None:
+def _compute(outgoing: EventWriter, inbox: Inbox, session: int, warm: threading.Event) -> None:
     """Train until there is nothing more to be read; a mistake of ours ends the process."""
-    from napari_msd.trainer.priority import lower_priority
-    from napari_msd.trainer.server import serve, warm_up
-
     try:
+        from napari_msd.trainer.server import serve, warm_up
+
         warm_up()
         lower_priority()
+        warm.set()
         serve(outgoing.send, inbox, session)
     except BaseException:  # the viewer logs it, and starts a new trainer from the last weights
         traceback.print_exc()
