@@ -18,11 +18,13 @@ UNATTENDED := $(if $(DISPLAY)$(WAYLAND_DISPLAY),$(filter-out 0,$(HEADLESS)),1)
 BUILD_INPUTS := pyproject.toml CMakeLists.txt napari.yaml constraints.txt tools/install.sh \
     $(shell find kernels -type f 2>/dev/null)
 
-.PHONY: help demo test screenshots bench info clean
+.PHONY: help demo test quick coverage screenshots bench info clean
 
 help:
 	@echo "make demo         open napari on a sample image, training live (HEADLESS=1: unattended)"
 	@echo "make test         linters, type check, import contracts, all tests"
+	@echo "make quick        style, and the tests that are quick: for use while you write"
+	@echo "make coverage     all tests; which lines they reach, in build/coverage"
 	@echo "make screenshots  the pictures of the documentation"
 	@echo "make bench        the figures of docs/benchmarks.md"
 	@echo "make info         devices, compiled cores, versions"
@@ -38,6 +40,14 @@ test: $(VENV)/.installed
 	$(BIN)/lint-imports
 	$(XVFB) $(BIN)/npe2 validate napari-msd --imports
 	$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+quick: $(VENV)/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(XVFB) $(BIN)/python -m pytest -q -m "not slow and not process and not gpu" $(PYTEST_ARGS)
+
+coverage: $(VENV)/.installed
+	$(XVFB) $(BIN)/python -m pytest --cov --cov-report=term --cov-report=html $(PYTEST_ARGS)
 
 screenshots: $(VENV)/.installed
 	$(XVFB) $(BIN)/python scripts/screenshots.py

@@ -1,1 +1,97 @@
-"""Shared by all tests: keep it small."""
+"""Shared by all tests: markers, and programs that are compiled once. Keep it small.
+
+Imports only pytest: the GPU's tests run on machines that have little more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+# Files and folders whose tests all carry a marker; single tests carry it where they are.
+MARKED = {
+    # Every test of the GUI opens a napari window, which takes about a second.
+    "slow": [
+        "benchmarks/test_contestants.py",
+        "gui",
+        "native/test_sanitizers.py",
+        "trees/test_sanitizers.py",
+    ],
+    "process": [
+        "cli/test_demo.py",
+        "gui/test_loop.py",
+        "trainer/test_client.py",
+        "trainer/test_contract.py",
+        "trainer/test_process.py",
+    ],
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in (
+        "slow: takes more than some seconds; `make quick` leaves it out",
+        "process: starts a trainer process; `make quick` leaves it out",
+        "gpu: needs a CUDA GPU",
+    ):
+        config.addinivalue_line("markers", line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        place = item.path.relative_to(HERE)
+        for marker, places in MARKED.items():
+            if any(place.is_relative_to(marked) for marked in places):
+                item.add_marker(marker)
+
+
+@pytest.fixture(scope="session")
+def compiled_once(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, Iterable[Path], Callable[[Path], object]], Path]:
+    """Call `build(folder)` unless an earlier run did so with the same sources and compiler.
+
+    ``compiled_once(name, sources, build)`` returns the folder. It lies in pytest's cache, where
+    there is one: `pytest --cache-clear` compiles anew. `sources` are files and folders, among
+    them the file that knows the compiler's options.
+    """
+    cache = getattr(request.config, "cache", None)
+    root = cache.mkdir("compiled") if cache else tmp_path_factory.mktemp("compiled")
+
+    def folder_of(name: str, sources: Iterable[Path], build: Callable[[Path], object]) -> Path:
+        folder = root / f"{name}-{_digest(sources)}"
+        if not folder.exists():
+            unfinished = Path(tempfile.mkdtemp(dir=root))
+            try:
+                build(unfinished)
+                for stale in root.glob(f"{name}-*"):
+                    shutil.rmtree(stale, ignore_errors=True)
+                unfinished.rename(folder)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+        return folder
+
+    return folder_of
+
+
+def _digest(sources: Iterable[Path]) -> str:
+    """A name for these sources and this compiler."""
+    compiler = os.environ.get("CXX") or shutil.which("c++") or ""
+    version = [*compiler.split(), "--version"]
+    digest = hashlib.sha256(compiler.encode())
+    if compiler:
+        digest.update(subprocess.run(version, capture_output=True, check=False).stdout)
+    for source in sources:
+        for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+            if path.is_file():
+                digest.update(f"{path.name} {path.stat().st_size} ".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

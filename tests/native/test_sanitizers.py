@@ -7,9 +7,12 @@ import platform
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.timeout(1200)  # seconds; most of them go into compiling
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 FLAGS = {
@@ -57,11 +60,14 @@ def build(folder: Path, sanitizers: str) -> None:
 
 
 @pytest.fixture(scope="module", params=["address,undefined", "thread"])
-def programs(request, tmp_path_factory) -> Path:
+def programs(request, compiled_once) -> Path:
     """The folder that holds both programs, compiled with some sanitizers."""
-    folder = tmp_path_factory.mktemp("sanitizers")
-    build(folder, request.param)
-    return folder
+    places = ("include", "common", "cpu", *(f"testing/{name}" for name in DRIVERS.values()))
+    return compiled_once(
+        f"core-{request.param.replace(',', '-')}",
+        [*(KERNELS / place for place in places), Path(__file__)],
+        partial(build, sanitizers=request.param),
+    )
 
 
 def test_sanitizers_find_nothing_in_passes(programs):

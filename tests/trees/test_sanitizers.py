@@ -7,15 +7,18 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(1200)  # seconds; most of them go into compiling
+
 KERNELS = Path(__file__).parents[2] / "kernels"
 
 
-def build(folder: Path, sanitizers: str) -> Path:
-    """Compile the library's sources and the driver into one program."""
+def build(folder: Path, sanitizers: str) -> None:
+    """Compile the library's sources and the driver into `program`."""
     compiler = (os.environ.get("CXX") or shutil.which("c++") or "").split()
     if not compiler or sys.platform != "linux":
         pytest.skip("needs Linux and a C++ compiler")
@@ -35,13 +38,19 @@ def build(folder: Path, sanitizers: str) -> Path:
         KERNELS / "testing" / "trees" / "run_trees.cpp",
     ]
     subprocess.run([*common, *map(str, sources), "-o", str(program)], check=True)
-    return program
 
 
 @pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
-def test_sanitizers_find_nothing(sanitizers, tmp_path):
-    program = build(tmp_path, sanitizers)
-    result = subprocess.run([program], capture_output=True, text=True, check=False)
+def test_sanitizers_find_nothing(sanitizers, compiled_once):
+    folder = compiled_once(
+        f"trees-{sanitizers.replace(',', '-')}",
+        [
+            *(KERNELS / place for place in ("include", "cpu", "trees", "testing/trees")),
+            Path(__file__),
+        ],
+        partial(build, sanitizers=sanitizers),
+    )
+    result = subprocess.run([folder / "program"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     forests, used = (int(number) for number in re.findall(r"\d+", result.stdout))
     assert forests == 56
