@@ -26,7 +26,8 @@ export PYTHONPATH="$PWD/src" NAPARI_MSD_LIBRARY_FOLDER="$build" PYTHONUNBUFFERED
 
 # -c: the project's own pytest options want plugins that such a machine lacks.
 run_tests() {
-    python3 -m pytest -c /dev/null --rootdir . -p no:cacheprovider -q --import-mode=importlib "$@"
+    python3 -m pytest -c /dev/null --rootdir . -p no:cacheprovider -q --import-mode=importlib -m gpu \
+        tests/native/test_backends.py tests/native/test_backends_exact.py tests/native/test_gpu.py "$@"
 }
 
 build_cores() {
@@ -50,8 +51,8 @@ sanitize() {
     # of the CUDA interface inside torch are none of ours.
     PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --tool "$1" --error-exitcode 1 --report-api-errors no \
         --kernel-name kernel_substring=napari_msd python3 -m pytest -c /dev/null --rootdir . -p no:cacheprovider -q \
-        --import-mode=importlib tests/native/test_gpu.py \
-        -k "(any_size and 33x17) or (bit_for_bit and (33x17 or dimensions)) or (16_bit_maps and 33x17)"
+        --import-mode=importlib -m gpu tests/native/test_backends.py tests/native/test_backends_exact.py \
+        -k "(any_size and 33x17) or (bit_for_bit and (33x17 or 4x9x17)) or (16_bit_maps and 33x17)"
 }
 
 bench() {
@@ -84,7 +85,7 @@ for stage in ${*:-build tests memcheck racecheck synccheck initcheck bench profi
     start=$(date +%s)
     case "$stage" in
         build) build_cores ;;
-        tests) run_tests tests/native/test_gpu.py ;;
+        tests) run_tests ;;
         memcheck | racecheck | synccheck | initcheck) sanitize "$stage" ;;
         bench) bench ;;
         profile) profile ;;

@@ -1,8 +1,4 @@
-"""The CUDA core's blocked kernels, run on the CPU by the shim, against the oracle.
-
-`test_passes.py` runs the same sources in float64, which takes the direct kernels; float32 and
-16-bit maps go block by block of 8 channels, and a depth of 20 makes three blocks.
-"""
+"""What only the shim can see of the CUDA core's blocked kernels: memory, order of threads."""
 
 from __future__ import annotations
 
@@ -11,88 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_msd.core.errors import SettingsError
+from . import oracle
 
 BOUNDARIES = ("reflect", "symmetric", "zeros")
 HALVES = (torch.bfloat16, torch.float16)
 
 
 def random_image(*shape: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(2))
-
-
-@pytest.fixture
-def make_tame_net(make_net):
-    """A float32 network whose activations keep their size, or the comparison is of overflow."""
-
-    def make(*channels, **options):
-        net = make_net(*channels, dtype=torch.float32, **options)
-        with torch.no_grad():
-            net.weight.mul_((net.depth * net.width) ** -0.5)
-        return net
-
-    return make
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 1), (1, 129), (17, 33), (40, 29), (13, 200)])
-def test_odd_sizes(shim_case, make_tame_net, assert_agrees, size, boundary):
-    net = make_tame_net(depth=20, dilations=(1, 2, 3, 5, 40), boundary=boundary)
-    assert_agrees(shim_case, net, random_image(2, 1, *size))
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize(("dtype", "size"), [(HALVES[0], (17, 33)), (HALVES[1], (3, 129))])
-def test_16_bit_maps(shim_case, make_tame_net, assert_agrees_in_16_bits, dtype, size, boundary):
-    net = make_tame_net(2, 3, depth=20, dilations=(1, 2, 3, 5, 40), boundary=boundary)
-    assert_agrees_in_16_bits(shim_case, net, random_image(2, 2, *size), dtype)
-
-
-@pytest.mark.parametrize("depth", [1, 7, 8, 9, 25])
-@pytest.mark.parametrize("dtype", [None, *HALVES])
-def test_depths_around_the_blocks(
-    shim_case, make_tame_net, assert_agrees, assert_agrees_in_16_bits, depth, dtype
-):
-    net, image = make_tame_net(depth=depth), random_image(1, 1, 12, 13)
-    if dtype is None:
-        assert_agrees(shim_case, net, image)
-    else:
-        assert_agrees_in_16_bits(shim_case, net, image, dtype)
-
-
-@pytest.mark.parametrize("width", [2, 3, 9, 17])
-def test_wide_layers(shim_case, make_tame_net, assert_agrees, assert_agrees_in_16_bits, width):
-    # 4 and 2 layers to a block; one layer of more channels than a sweep takes at a time.
-    net = make_tame_net(9, 2, depth=5, width=width, dilations=(1, 4, 2, 7))
-    assert_agrees(shim_case, net, random_image(1, 9, 6, 11))
-    assert_agrees_in_16_bits(shim_case, net, random_image(1, 9, 6, 11), torch.bfloat16)
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("dilations", [(1, 2, 5), (127, 3), (200, 1)])
-def test_rows_wider_than_a_tile(shim_case, make_tame_net, assert_agrees, dilations, boundary):
-    # Two pieces, three with a wide halo, and a reach that makes blocks go the direct way.
-    net = make_tame_net(depth=17, dilations=dilations, boundary=boundary)
-    assert_agrees(shim_case, net, random_image(1, 1, 2, 601))
-
-
-def test_rows_wider_than_a_tile_in_16_bits(shim_case, make_tame_net, assert_agrees_in_16_bits):
-    net = make_tame_net(depth=17, dilations=(1, 2, 5))
-    assert_agrees_in_16_bits(shim_case, net, random_image(1, 1, 2, 601), torch.float16)
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("size", [(1, 1, 1), (3, 5, 7), (4, 3, 70)])
-def test_three_dimensions(
-    shim_case, make_tame_net, assert_agrees, assert_agrees_in_16_bits, size, boundary
-):
-    net = make_tame_net(2, 2, depth=10, width=2, dilations=(1, 2, 4), ndim=3, boundary=boundary)
-    assert_agrees(shim_case, net, random_image(2, 2, *size))
-    assert_agrees_in_16_bits(shim_case, net, random_image(2, 2, *size), torch.bfloat16)
-
-
-def test_more_pixels_than_one_run_of_a_sum(shim_case, make_tame_net, assert_agrees):
-    assert_agrees(shim_case, make_tame_net(depth=9), random_image(1, 1, 50, 51))
+    return oracle.random_image(*shape, dtype=torch.float32)
 
 
 def test_images_one_after_another(shim_case, make_tame_net):
@@ -191,10 +113,3 @@ def test_float64_in_any_order(shim_case, poisoned, make_net, monkeypatch):
     monkeypatch.setenv("NAPARI_MSD_SHIM_ORDER", "shuffle:3")
     for got, wanted in zip(everything(shim_case, net, image), expected, strict=True):
         assert torch.equal(got, wanted)
-
-
-def test_the_cpu_core_refuses_16_bit_maps(cpu_case, make_tame_net):
-    with pytest.raises(SettingsError, match="5 x 6 pixels"):
-        replace(cpu_case, map_dtype=torch.bfloat16).logits(
-            make_tame_net(depth=2), random_image(1, 1, 5, 6)
-        )
