@@ -35,8 +35,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-
 from napari_msd.core.planes import whole
+from napari_msd.trainer.plane_parts import PlaneAssembly, parts_of
+
 from napari_msd.trainer.arrays import Pixels
 from napari_msd.trainer.channel import (
     FrameWriter,
@@ -58,7 +59,6 @@ from napari_msd.trainer.messages import (
     SetStrokes,
     StrokeBlock,
 )
-from napari_msd.trainer.plane_parts import PlaneAssembly, parts_of
 from napari_msd.trainer.process import take_streams
 from napari_msd.trainer.send_queue import SendQueue
 

@@ -21,8 +21,8 @@ from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
-
 from napari_msd.core.planes import whole
+
 from napari_msd.core.settings import Settings
 from napari_msd.trainer.client import TrainerClient
 from napari_msd.trainer.messages import Event, Progress, StrokeBlock, View

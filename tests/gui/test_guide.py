@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from napari_msd.core.planes import Region
 from qtpy.QtCore import Qt
 
-from napari_msd.core.planes import Region
 from napari_msd.trainer.messages import LookHere, Notice
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from fake_client import FakeClient
+from napari_msd.core.planes import Region
 from qtpy.QtCore import Qt
 
-from napari_msd.core.planes import Region
 from napari_msd.trainer.messages import Finished
 
 
