@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -81,12 +82,7 @@ class Annotation:
         """Painted values of `box`, uint8 of its shape."""
         out = np.zeros(box.shape, np.uint8)
         for slab, part, index in self._parts(box):
-            target = out[index]
-            chunks = self._slabs.get(slab, {})
-            for at in self._touched(chunks, part):
-                chunk = self._box(slab, at).last(self.convolved)
-                shared = chunk.intersect(part)
-                target[shared.within(part).slices] = chunks[at][shared.within(chunk).slices]
+            self._read(self._slabs.get(slab, {}), part, out[index])
         return out
 
     def chunks(self) -> Iterator[tuple[Box, Labels]]:
@@ -159,56 +155,75 @@ class Annotation:
     def _box(self, slab: Slab, at: tuple[int, ...]) -> Box:
         return slab.box([i * self._side for i in at], [(i + 1) * self._side for i in at])
 
-    def _touched(self, chunks: _Chunks, part: Box) -> Iterator[tuple[int, ...]]:
-        """Which of these chunks `part` touches."""
-        ranges = self._ranges(part)
-        if np.prod([len(r) for r in ranges]) <= len(chunks):
-            return (at for at in product(*ranges) if at in chunks)
-        return (at for at in chunks if all(i in r for i, r in zip(at, ranges, strict=True)))
+    def _read(self, chunks: _Chunks, part: Box, out: Labels) -> bool:
+        """Fill in the values of a part of a slab; whether any of its chunks is there."""
+        axes = self._overlaps(part)
+        if prod(map(len, axes)) <= len(chunks):
+            touched = [at for at in product(*axes) if at in chunks]
+        else:
+            touched = [at for at in chunks if all(map(dict.__contains__, axes, at))]
+        for at in touched:
+            inside, there = zip(*map(dict.__getitem__, axes, at), strict=True)
+            out[there] = chunks[at][inside]
+        return bool(touched)
 
     def _write(self, slab: Slab, part: Box, values: Labels) -> Box | None:
-        chunks = self._slabs.get(slab)
-        if chunks is None:
-            if not values.any():
-                return None  # the usual case of a scan: nothing there, nothing known
-            chunks = self._slabs[slab] = {}
-        changed: Box | None = None
-        for at in product(*self._ranges(part)):
-            chunk = self._box(slab, at).last(self.convolved)
-            shared = chunk.intersect(part)
-            found = self._write_chunk(
-                chunks, at, shared.within(chunk).slices, values[shared.within(part).slices]
-            )
-            if found is not None:
-                start, stop = found
-                box = slab.box(start, stop).shift((0,) * len(slab.index) + shared.start)
-                changed = box if changed is None else changed.hull(box)
-        if not chunks:
-            del self._slabs[slab]
-        return changed
-
-    def _write_chunk(
-        self, chunks: _Chunks, at: tuple[int, ...], inside: tuple[slice, ...], new: Labels
-    ) -> tuple[list[int], list[int]] | None:
-        """Write a part of a chunk; the bounds of what changed, counted in that part."""
-        chunk = chunks.get(at)
-        if chunk is None:
-            if not new.any():
-                return None
-            chunk = chunks[at] = np.zeros((self._side,) * self.convolved, np.uint8)
-        differs = chunk[inside] != new
-        if not differs.any():
+        """Write a part of a slab; the box of what changed."""
+        chunks = self._slabs.get(slab, {})
+        if not chunks and not values.any():
+            return None  # the usual case of a scan: nothing there, nothing known
+        before = np.zeros(part.shape, np.uint8)
+        if not self._read(chunks, part, before) and not values.any():
             return None
-        self._counts += np.bincount(new[differs], minlength=MAX_CLASSES + 1)
-        self._counts -= np.bincount(chunk[inside][differs], minlength=MAX_CLASSES + 1)
+        bounds = _bounds(before != values)
+        if bounds is None:
+            return None
+        inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
+        self._counts += np.bincount(values[inner].ravel(), minlength=MAX_CLASSES + 1)
+        self._counts -= np.bincount(before[inner].ravel(), minlength=MAX_CLASSES + 1)
         self._counts[0] = 0
-        chunk[inside] = new
-        if not chunk.any():
-            del chunks[at]
-        pixels = np.nonzero(differs)
-        return [int(p.min()) for p in pixels], [int(p.max()) + 1 for p in pixels]
+        changed = Box(slab.source, *bounds).shift(part.start)
+        self._put(chunks, changed, values[inner])
+        if chunks:
+            self._slabs[slab] = chunks
+        else:
+            self._slabs.pop(slab, None)
+        return slab.box(changed.start, changed.stop)
 
-    def _ranges(self, part: Box) -> list[range]:
-        """Indices of the chunks that a box touches, by axis."""
-        ends = zip(part.start, part.stop, strict=True)
-        return [range(a // self._side, (b - 1) // self._side + 1) for a, b in ends]
+    def _put(self, chunks: _Chunks, part: Box, values: Labels) -> None:
+        axes = self._overlaps(part)
+        for at in product(*axes):
+            inside, there = zip(*map(dict.__getitem__, axes, at), strict=True)
+            new, chunk = values[there], chunks.get(at)
+            if chunk is None:
+                if not new.any():
+                    continue
+                chunk = chunks[at] = np.zeros((self._side,) * self.convolved, np.uint8)
+            chunk[inside] = new
+            if not chunk.any():
+                del chunks[at]
+
+    def _overlaps(self, part: Box) -> list[dict[int, tuple[slice, slice]]]:
+        """By axis: the chunks that `part` touches; where, counted in the chunk and in `part`."""
+        side, axes = self._side, []
+        for start, stop in zip(part.start, part.stop, strict=True):
+            overlaps = {}
+            for i in range(start // side, (stop - 1) // side + 1):
+                first, last = max(i * side, start), min((i + 1) * side, stop)
+                inside = slice(first - i * side, last - i * side)
+                overlaps[i] = inside, slice(first - start, last - start)
+            axes.append(overlaps)
+        return axes
+
+
+def _bounds(mask: npt.NDArray[np.bool_]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Start and stop of the smallest box that holds all of a mask; None if it is empty."""
+    start, stop = [], []
+    for axis in range(mask.ndim):
+        others = tuple(i for i in range(mask.ndim) if i != axis)
+        there = np.flatnonzero(mask.any(axis=others))
+        if not len(there):
+            return None
+        start.append(int(there[0]))
+        stop.append(int(there[-1]) + 1)
+    return tuple(start), tuple(stop)
