@@ -175,7 +175,7 @@ def test_how_well_scores_are_known_is_told():
     session.learn(20)
     told = session.progress
     assert set(told.held_out_iou) == set(told.iou_margin) == {1, 2, 3}
-    split = session.engine._trainer._split
+    split = session.engine._trainer.data.split
     assert told.iou_pieces == {value: len(split.measured(value)) for value in (1, 2, 3)}
     assert sum(told.iou_pieces.values()) == 9
     assert all(0 < margin <= 1 for margin in told.iou_margin.values())

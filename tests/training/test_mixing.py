@@ -185,8 +185,8 @@ def test_trees_do_not_depend_on_the_order_of_planes_or_strokes():
 
 
 def share_offsets_of(trainer: Trainer) -> np.ndarray:
-    images = trainer._sampler.everywhere(SHARE_PATCHES, trainer.normalisation)
-    return trainer._share_offsets(trainer._mixing.rule(images, trainer.classes))
+    images = trainer.data.everywhere(SHARE_PATCHES)
+    return trainer._share_offsets(images, trainer._mixing.rule(images, trainer.classes))
 
 
 def test_class_shares_do_not_depend_on_the_plane_that_is_looked_at():
@@ -203,7 +203,7 @@ def test_class_shares_do_not_depend_on_the_plane_that_is_looked_at():
 
 def test_class_shares_are_those_of_the_mixed_answer():
     trainer = learn(trainer_for(1, 2, 3), 10)
-    images = trainer._sampler.everywhere(SHARE_PATCHES, trainer.normalisation)
+    images = trainer.data.everywhere(SHARE_PATCHES)
     network = np.exp(log_probabilities(trainer._learner._average, images, [0, 1, 2]))
     trees = trainer._mixing.trees.shown
     features = np.concatenate(
@@ -235,7 +235,7 @@ def test_class_shares_are_put_into_the_mixed_answer_and_not_into_the_network():
 
 def test_what_is_shown_is_not_what_is_measured():
     trainer = learn(trainer_for(1, 2, 3), 5)
-    shown, measuring = trainer._kept_mix
+    shown, measuring = trainer.kept.mix
     assert shown.trees.forest.n_trees == N_TREES
     assert measuring.trees is trainer._mixing.trees.measuring
     assert measuring.trees is not shown.trees
@@ -380,12 +380,14 @@ def test_trees_weigh_more_where_unseen_strokes_say_that_they_are_better():
     trainer = learn(trainer_for(1, 2, 3), 40)
     mixing, classes = trainer._mixing, np.array([1, 2, 3], np.uint8)
     answers = answers_of(
-        Predictor(trainer._kept, trainer.normalisation, trainer.outputs), trainer._question
+        Predictor(trainer.kept.network, trainer.normalisation, trainer.outputs),
+        trainer.data.question,
     )
-    mixing.weigh(answers, classes)
+    unseen = mixing.unseen(answers)
+    mixing.weigh(answers, unseen, classes)
     assert mixing.ensembles({})[0].weight == WEIGHT
     wrong = replace(answers, logits=-answers.logits)
-    mixing.weigh(wrong, classes)
+    mixing.weigh(wrong, unseen, classes)
     assert [mix.weight for mix in mixing.ensembles({})] == [WEIGHT_WHERE_AHEAD] * 2
-    mixing.weigh(None, classes)
+    mixing.weigh(None, None, classes)
     assert mixing.ensembles({})[0].weight == WEIGHT

@@ -13,6 +13,7 @@ from napari_msd.inference import Normalisation
 from napari_msd.training import Trainer
 from napari_msd.training.prior_correction import share_offsets
 from napari_msd.training.scores import Scores
+from napari_msd.training.trainer import SHARE_PATCHES
 
 SHAPE = (96, 96)
 EVERYTHING = Box.whole(0, SHAPE)
@@ -89,7 +90,7 @@ def test_the_optimiser_remembers_the_old_weights_when_a_class_comes():
     state = trainer._learner._optimiser.state_dict()["state"]
     largest = max(float(s["exp_avg"].abs().max()) for s in state.values())
     trainer.paint(EVERYTHING, strokes(1, 2, 3))
-    trainer._make_room_for_classes()
+    trainer._with_room_for_classes()
     kept = trainer._learner._optimiser.state_dict()["state"]
     assert kept
     assert max(float(s["exp_avg"].abs().max()) for s in kept.values()) <= largest
@@ -153,7 +154,7 @@ def test_a_model_gone_on_from_is_measured_first_and_kept_while_it_is_best():
     again.step()
     assert again.kept_scores.mean == pytest.approx(trainer.kept_scores.mean)
     assert again.kept_steps == trainer.kept_steps
-    assert again.kept_amount == again._split.amount
+    assert again.kept_amount == again.data.split.amount
 
 
 def test_the_temperature_takes_back_overconfidence():
@@ -165,9 +166,9 @@ def test_the_temperature_takes_back_overconfidence():
     assert np.array_equal(labels, labels_of(trainer))
     assert unsure[:, 28:36].mean() > unsure[:, 12:20].mean()
     with torch.no_grad():
-        for parameter in list(trainer._kept.parameters())[-2:]:
+        for parameter in list(trainer.kept.network.parameters())[-2:]:
             parameter *= 4
-    trainer.kept_steps += 1  # other weights are shown
+    trainer.kept.steps += 1  # other weights are shown
     assert trainer.temperature == pytest.approx(4 * before, rel=0.02)
     again = trainer.predictor().labels_and_uncertainty(plane, everything, trainer.temperature)[1]
     np.testing.assert_allclose(again.astype(int), unsure, atol=6)
@@ -186,7 +187,7 @@ def test_held_out_strokes_reach_no_batch():
     measured = {
         (int(y), int(x))
         for value in (1, 2, 3)
-        for piece in trainer._split.measured(value)
+        for piece in trainer.data.split.measured(value)
         for y, x in piece.pixels
     }
     assert measured
@@ -195,7 +196,7 @@ def test_held_out_strokes_reach_no_batch():
     for y, x in measured:
         marked[0, y, x] = 1
     for _ in range(30):
-        batch = trainer._sampler.draw(4, [1, 2, 3], AS_IT_IS)
+        batch = trainer.data.sampler.draw(4, [1, 2, 3], AS_IT_IS)
         assert not batch.images[:, 0][batch.labels >= 0].any()
 
 
@@ -205,7 +206,7 @@ def test_weights_do_not_depend_on_held_out_strokes():
     def weights(erased: bool) -> bytes:
         trainer = trainer_for(1, 2, 3)
         if erased:
-            measured = [piece for v in (1, 2, 3) for piece in trainer._split.measured(v)]
+            measured = [piece for v in (1, 2, 3) for piece in trainer.data.split.measured(v)]
             assert measured
             for y, x in (pixel for piece in measured for pixel in piece.pixels):
                 pixel = Box(0, (int(y), int(x)), (int(y) + 1, int(x) + 1))
@@ -235,8 +236,10 @@ def test_strokes_sent_again_to_a_trained_model_are_not_measured_where_it_was_tra
         return {(int(y), int(x)) for piece in pieces for y, x in piece.pixels}
 
     for value in (1, 2, 3):
-        assert pixels(again._split.measured(value))
-        assert not pixels(again._split.measured(value)) & pixels(trainer._split.training(value))
+        assert pixels(again.data.split.measured(value))
+        assert not pixels(again.data.split.measured(value)) & pixels(
+            trainer.data.split.training(value)
+        )
 
 
 @pytest.mark.parametrize("side", [8, 16, 32])
@@ -244,7 +247,7 @@ def test_small_patches_are_measured_on_the_right_pixels(side):
     trainer = trainer_for(1, 2, settings=Settings.from_preset(depth=3, patch_size=side))
     plane = trainer.slabs[SLAB]
     plane[0] = np.arange(96 * 96).reshape(SHAPE)  # each pixel tells where it is
-    for value, seen, patch, pixels in trainer._question.patches():
+    for value, seen, patch, pixels in trainer.data.question.patches():
         rows, columns = pixels.T
         assert seen is plane
         assert (rows >= patch.start[0]).all()
@@ -263,7 +266,7 @@ def test_a_speck_of_a_second_class_asks_for_a_little_more():
         (row, column)
         for row in range(6)
         for column in range(6)
-        if trainer._split.holds_out((row, column), 2)
+        if trainer.data.split.holds_out((row, column), 2)
     )
     painted = np.zeros(SHAPE, np.uint8)
     painted[16 * row, 16 * column] = 2
@@ -275,8 +278,8 @@ def test_a_speck_of_a_second_class_asks_for_a_little_more():
 def test_patches_everywhere_are_the_same_every_time_and_leave_no_part_out():
     trainer = trainer_for(1, 2)
     trainer.slabs[SLAB] = np.arange(96 * 96).reshape(1, *SHAPE)
-    patches = trainer._sampler.everywhere(24, AS_IT_IS)
-    np.testing.assert_array_equal(patches, trainer._sampler.everywhere(24, AS_IT_IS))
+    patches = trainer.data.sampler.everywhere(24, AS_IT_IS)
+    np.testing.assert_array_equal(patches, trainer.data.sampler.everywhere(24, AS_IT_IS))
     corners = patches[:, 0, 0, 0].astype(int)
     quarters = {(corner // 96 // 33, corner % 96 // 33) for corner in corners}
     assert quarters == {(0, 0), (0, 1), (1, 0), (1, 1)}
@@ -285,7 +288,7 @@ def test_patches_everywhere_are_the_same_every_time_and_leave_no_part_out():
 def test_patches_are_balanced_over_classes():
     trainer = trainer_for(1, 2, 3)
     trainer.paint(Box(0, (0, 0), (96, 40)), np.full((96, 40), 1, np.uint8))
-    batch = trainer._sampler.draw(6, [1, 2, 3], AS_IT_IS)
+    batch = trainer.data.sampler.draw(6, [1, 2, 3], AS_IT_IS)
     seen = [set(np.unique(labels)) - {-1} for labels in batch.labels]
     assert sum(1 in s for s in seen) >= 2
     assert sum(2 in s for s in seen) >= 2
@@ -325,7 +328,7 @@ def test_class_shares_are_put_into_a_model_once_however_often_it_is_continued():
     second.set_pixels(EVERYTHING, image())
     second.paint(EVERYTHING, strokes(1, 2))
     second._begin_on_a_model()
-    offsets = second._share_offsets(share_offsets)
+    offsets = second._share_offsets(second.data.everywhere(SHARE_PATCHES), share_offsets)
     assert offsets[1] - offsets[0] > 0.15
     answer = second._learner.answer(offsets)
     np.testing.assert_allclose(answer.output_bias, record.weights["output.bias"], atol=0.03)

@@ -62,29 +62,54 @@ class Mixing:
         self._samples: tuple[bytes, npt.NDArray[np.float32]] | None = None
         self._weight = WEIGHT
 
-    def weigh(self, answers: Answers | None, classes: npt.NDArray[np.uint8]) -> None:
+    def unseen(self, answers: Answers | None) -> Numbers | None:
+        """What the trees that have not seen the held-out strokes say of them.
+
+        Parameters
+        ----------
+        answers
+            The network's, None where nothing is held out.
+
+        Returns
+        -------
+        ndarray or None
+            (j, n): probability of each class of these trees at the pixels of `answers`.
+        """
+        trees = self.trees.measuring
+        if answers is None or trees is None:
+            return None
+        return np.concatenate([trees.at(plane, pixels) for plane, pixels in answers.places], axis=1)
+
+    def weigh(
+        self,
+        answers: Answers | None,
+        unseen: Numbers | None,
+        classes: npt.NDArray[np.uint8],
+    ) -> None:
         """Decide what the trees' answers count, by held-out strokes that neither has seen.
 
         Parameters
         ----------
         answers
             The network's, None where nothing is held out.
+        unseen
+            The trees', see `unseen`.
         classes
-            Class value of each row of its logits.
+            Class value of each row of the network's logits.
         """
         self._weight = WEIGHT
-        trees = self.trees.measuring
-        if answers is None or trees is None:
+        if answers is None or unseen is None:
             return
-        own = np.concatenate([trees.at(plane, pixels) for plane, pixels in answers.places], axis=1)
-        theirs = _right(classes[answers.logits.argmax(axis=0)], answers.truth)
-        ours = _right(np.array(trees.values)[own.argmax(axis=0)], answers.truth)
-        if ours > theirs + CLEARLY:
+        assert self.trees.measuring is not None
+        of_trees = np.array(self.trees.measuring.values)[unseen.argmax(axis=0)]
+        of_network = classes[answers.logits.argmax(axis=0)]
+        if _right(of_trees, answers.truth) > _right(of_network, answers.truth) + CLEARLY:
             self._weight = WEIGHT_WHERE_AHEAD
 
     def scores(
         self,
         answers: Answers | None,
+        unseen: Numbers | None,
         mix: Ensemble,
         active: Sequence[int],
         classes: npt.NDArray[np.uint8],
@@ -93,23 +118,20 @@ class Mixing:
 
         Parameters
         ----------
-        answers
-            The network's, None where nothing is held out.
+        answers, unseen
+            The network's and the trees', None where nothing is held out.
         mix
-            One whose trees have not seen these strokes.
+            How they become one: the second of `ensembles`.
         active
             Classes that may be answered with.
         classes
             Class value of each row of the network's logits.
         """
-        if answers is None:
+        if answers is None or unseen is None:
             return Scores()
-        own = np.concatenate(
-            [mix.trees.at(plane, pixels) for plane, pixels in answers.places], axis=1
-        )
         shifted = np.exp(answers.logits - answers.logits.max(axis=0))
-        logits = mix.logits(shifted / shifted.sum(axis=0), own, classes.tolist(), active)
-        return answers.scores(classes, logits)
+        network = shifted / shifted.sum(axis=0)
+        return answers.scores(classes, mix.logits(network, unseen, classes.tolist(), active))
 
     def rule(self, images: Pixels, classes: Sequence[int]) -> OffsetRule:
         """`bearable_offsets` of the mixed answers.
