@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_msd.core.box import Box
-from napari_msd.core.space import Space
+from napari_msd.core.planes import Region, box_of, plane_and_region
+from napari_msd.core.space import Slab, Space
 
 SHAPE = (3, 5, 6)
 
@@ -78,6 +79,23 @@ def test_slabs_are_what_the_network_sees_as_one_image():
     assert [slab.shape for slab in volumes.slabs(0)] == [(1, 3, 5, 6)] * 2
     plane = Space("YX", (5, 6))
     assert list(plane.slabs(0)) == [plane.whole(0)]
+
+
+def test_a_slab_is_named_by_source_and_index():
+    box = Box(7, (1, 2, 3, 4), (3, 4, 9, 9))
+    assert Slab.of(box, 2) == Slab(7, (1, 2))
+    assert list(Slab.all_of(box, 2)) == [Slab(7, (t, z)) for t in (1, 2) for z in (2, 3)]
+    assert list(Slab.all_of(box, 3)) == [Slab(7, (1,)), Slab(7, (2,))]
+    assert list(Slab.all_of(box.last(2), 2)) == [Slab(7, ())]
+    assert Slab(7, (1, 2)).box((3, 4), (9, 9)) == Box(7, (1, 2, 3, 4), (2, 3, 9, 9))
+    assert sorted([Slab(1, (0,)), Slab(0, (5,)), Slab(0, (2,))])[0] == Slab(0, (2,))
+    assert box.last(2) == Box(7, (3, 4), (9, 9))
+
+
+def test_planes_and_boxes_are_the_same_places():
+    box = box_of((4,), Region(1, 2, 3, 5), source=2)
+    assert box == Box(2, (4, 1, 2), (5, 3, 5))
+    assert plane_and_region(box) == ((4,), Region(1, 2, 3, 5))
 
 
 def test_axes_have_to_agree():

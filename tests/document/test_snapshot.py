@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from napari_msd.core.box import Box
+from napari_msd.core.space import Slab
 from napari_msd.document import Annotation, AnnotationSnapshot
 from napari_msd.document.annotation import CHUNK
 
@@ -77,14 +78,13 @@ def test_regions_reaching_outside_are_clipped():
     assert snapshot.compare(Box(0, (400, 400), (420, 420)), values) is None
 
 
-def test_planes_are_apart():
-    snapshot = AnnotationSnapshot((5, *SHAPE))
+def test_slabs_are_apart():
+    snapshot = AnnotationSnapshot((9, *SHAPE))
     plane = painted((1, slice(0, 5), slice(0, 5)))
-    third, fourth = (Box(0, (n, 0, 0), (n + 1, *SHAPE)) for n in (3, 4))
-    snapshot.compare(third, plane[None])
-    assert snapshot.compare(fourth, painted()[None]) is None
-    assert {slab.index for slab in snapshot.annotation.slabs} == {(3,)}
-    assert {block.box.start[0] for block in snapshot.painted()} == {3}
+    snapshot.compare(Box(0, (3, 0, 0), (4, *SHAPE)), plane[None])
+    assert snapshot.compare(Box(0, (4, 0, 0), (5, *SHAPE)), painted()[None]) is None
+    assert snapshot.annotation.slabs == {Slab(0, (3,))}
+    assert {(block.box.start[0], block.box.stop[0]) for block in snapshot.painted()} == {(3, 4)}
 
 
 @pytest.mark.parametrize("value", [-1, 256, 70000])
@@ -105,12 +105,12 @@ def test_differences_do_not_alias_the_layer():
 
 
 def test_where_finds_every_pixel_of_a_class():
-    snapshot = AnnotationSnapshot((3, *SHAPE))
+    snapshot = AnnotationSnapshot(SHAPE)
     plane = painted((5, slice(120, 140), slice(120, 140)), (6, slice(0, 3), slice(0, 3)))
-    snapshot.compare(Box(0, (2, 0, 0), (3, *SHAPE)), plane[None])
+    snapshot.compare(WHOLE, plane)
     found = np.zeros(SHAPE, np.int32)
     for slab, pixels in snapshot.annotation.where(5):
-        assert slab.index == (2,)
+        assert slab == Slab(0, ())
         found[tuple(pixels.T)] = 5
     np.testing.assert_array_equal(found, np.where(plane == 5, 5, 0))
 
@@ -120,9 +120,8 @@ def test_random_painting_ends_in_equality():
     snapshot, plane = AnnotationSnapshot(SHAPE), painted()
     mirror = np.zeros(SHAPE, np.uint8)
     for _ in range(200):
-        top, left = rng.integers(0, SHAPE[0]), rng.integers(0, SHAPE[1])
-        start, size = (int(top), int(left)), rng.integers(1, 90, 2).tolist()
-        region = Box(0, start, (start[0] + size[0], start[1] + size[1])).clip(SHAPE)
+        start = rng.integers(0, SHAPE)
+        region = Box(0, tuple(start), tuple(start + rng.integers(1, 90, 2))).clip(SHAPE)
         plane[region.slices] = rng.integers(0, 4)
         block = snapshot.compare(region, plane[region.slices])
         if block is not None:

@@ -41,6 +41,24 @@ def test_tiles_equal_the_whole(network, plane):
         assert np.allclose(part, at_once[(slice(None), *tile.slices)], atol=1e-5)
 
 
+def test_volumes_are_predicted_in_tiles_too():
+    torch.manual_seed(0)
+    network = MSDNet(1, 2, depth=3, dilations=(1, 2), backend="torch", ndim=3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.3)
+    volume = np.random.default_rng(1).standard_normal((1, 14, 17, 21)).astype(np.float32)
+    predictor = Predictor(network, Normalisation((0.0,), (1.0,)), [1, 2], [2])
+    assert (predictor.labels(volume, Box(0, (0, 0, 0), (14, 17, 21))) == 2).all()
+    predictor = Predictor(network, Normalisation((0.0,), (1.0,)), [1, 2])
+    at_once = predictor.probabilities(volume, Box.whole(0, (14, 17, 21)))
+    tiles = tiles_of(Box(3, (5, 0, 0, 0), (6, 14, 17, 21)), 8)  # of one time point
+    assert len(tiles) == 2 * 3 * 3
+    for tile in tiles:
+        part = predictor.probabilities(volume, tile)
+        np.testing.assert_allclose(part, at_once[(slice(None), *tile.last(3).slices)], atol=1e-5)
+
+
 def test_labels_are_annotation_values_of_active_classes(network, plane):
     all_of_it = Box.whole(0, SHAPE)
     labels = Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, all_of_it)

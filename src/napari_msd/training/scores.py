@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
-_STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
-"""97.5 % quantiles of Student's t for 1, 2, 3, ... degrees of freedom."""
+_CERTAIN = 0.975
+"""Quantile of Student's t at the upper end of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,5 @@ def _margin(
     """
     residuals = np.bincount(piece, both) - iou * np.bincount(piece, either)
     spread = math.sqrt(n / (n - 1) * float((residuals**2).sum())) / float(either.sum())
-    degrees = n - 1
-    t = _STUDENT[degrees - 1] if degrees <= len(_STUDENT) else 1.96 + 2.5 / degrees
+    t = float(stdtrit(n - 1, _CERTAIN))
     return min(max(t * spread, 0.5 / n), 1.0)

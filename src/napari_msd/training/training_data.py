@@ -25,15 +25,17 @@ class TrainingData:
         Of the training: the seed, the size of patches, the share that is held out.
     n_channels
         Channels of every source.
+    convolved
+        How many of a source's last axes the network convolves over.
     """
 
-    def __init__(self, settings: Settings, n_channels: int) -> None:
+    def __init__(self, settings: Settings, n_channels: int, convolved: int = 2) -> None:
         self.n_channels = n_channels
         self.normalisation: AnyNormalisation | None = (
             EachPlane() if settings.normalise == "plane" else None
         )
         """What is done to pixels first; None while the first slab, which decides, is not here."""
-        self.annotation = Annotation()
+        self.annotation = Annotation(convolved)
         self.split = ValidationSplit(self.annotation, settings.held_out_fraction, settings.seed)
         self.slabs: dict[Slab, Plane] = {}
         """Pixels at hand, (C, Y, X)."""
