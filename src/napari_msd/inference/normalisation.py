@@ -87,10 +87,9 @@ class Normalisation:
         """
         if plane.size == 0:
             raise ImageError("The image is empty; choose one with pixels in it.")
-        every = math.ceil(math.sqrt(plane[0].size / MEASURED))
-        if every > 1:
+        if plane[0].size > MEASURED:
             with suppress(ImageError):  # a sample may miss the little there is
-                return cls._measured(plane[:, ::every, ::every])
+                return cls._measured(_sample(plane, MEASURED))
         return cls._measured(plane)
 
     @classmethod
@@ -121,8 +120,7 @@ class Normalisation:
         `BORDER_SHARE` of the pixels or more) is left out, unless all the rest is one value, too.
         A channel that is constant, or has no number in it, is only shifted.
         """
-        every = math.ceil(math.sqrt(plane[0].size / _SAMPLE)) if plane.size else 1
-        measured = [_median_and_spread(channel) for channel in plane[:, ::every, ::every]]
+        measured = [_median_and_spread(channel) for channel in _sample(plane, _SAMPLE)]
         return cls(tuple(m for m, _ in measured), tuple(s for _, s in measured), compressed=True)
 
     def for_plane(self, plane: Plane) -> Normalisation:
@@ -166,6 +164,13 @@ class EachPlane:
 
 AnyNormalisation = Normalisation | EachPlane
 """What a network expects to be done to an image."""
+
+
+def _sample(plane: Plane, most: int) -> Plane:
+    """An even sample of about `most` pixels of each channel; all of them where there are fewer."""
+    n_axes = plane.ndim - 1
+    every = max(1, math.ceil((plane[0].size / most) ** (1 / n_axes)))
+    return plane[(slice(None), *(slice(None, None, every),) * n_axes)]
 
 
 def _median_and_spread(channel: Plane) -> tuple[float, float]:
