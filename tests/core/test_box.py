@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_msd.core.box import Box
-from napari_msd.core.planes import Region, box_of, plane_and_region
 from napari_msd.core.space import Slab, Space
 
 SHAPE = (3, 5, 6)
@@ -90,12 +89,6 @@ def test_a_slab_is_named_by_source_and_index():
     assert Slab(7, (1, 2)).box((3, 4), (9, 9)) == Box(7, (1, 2, 3, 4), (2, 3, 9, 9))
     assert sorted([Slab(1, (0,)), Slab(0, (5,)), Slab(0, (2,))])[0] == Slab(0, (2,))
     assert box.last(2) == Box(7, (3, 4), (9, 9))
-
-
-def test_planes_and_boxes_are_the_same_places():
-    box = box_of((4,), Region(1, 2, 3, 5), source=2)
-    assert box == Box(2, (4, 1, 2), (5, 3, 5))
-    assert plane_and_region(box) == ((4,), Region(1, 2, 3, 5))
 
 
 def test_axes_have_to_agree():

@@ -39,7 +39,7 @@ class WholeSlabPrediction:
     ) -> None:
         self._tiles = WholeSlabs(boxes)
         largest = max((box.size for box in boxes), default=1)
-        self._ahead = slabs_ahead(largest, trainer.n_channels)
+        self._ahead = slabs_ahead(largest, trainer.data.n_channels)
         self._trainer = trainer
         self._scheduler = scheduler
         self._emit = emit
