@@ -345,6 +345,13 @@ __device__ inline void gather_rows(const Geometry &g, const int32_t (&rows)[3], 
 // What all rows and planes send to a pixel anywhere through the taps in plane a of 3 (in 2-D 1). Adds to q.
 template <class S>
 __device__ inline void add_all_taps(const Geometry &g, Step step, int32_t a, const Place &place, const S *delta, Compute<S> (&q)[9]) {
+  if (far_from_edges(place.y, place.y, g.height, step.y) && (step.z == 0 || far_from_edges(place.z, place.z, g.depth, step.z))) {
+    // Near a row's end only, as most pixels near edges are.
+    const int32_t row = ((place.z + (1 - a) * step.z) * g.height + place.y) * g.width, jump = step.y * g.width;
+    add_rows({row + jump, row, row - jump}, place.x, readers(place.x, g.width, step.x, g.boundary),
+             readers(place.x, g.width, -step.x, g.boundary), delta, q);
+    return;
+  }
   const Readers planes = readers(place.z, g.depth, (1 - a) * step.z, g.boundary);
 #pragma unroll 1
   for (int i = 0; i < 2; ++i) {

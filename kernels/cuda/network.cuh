@@ -136,7 +136,7 @@ struct SumPlan {
 inline SumPlan plan_sums(const Network &network) {
   // Enough blocks to fill the card; fewer where partial results are so large that their traffic would show.
   const int64_t parameters = network.parameters();
-  const int64_t most = parameters > (int64_t{1} << 17) ? 64 : parameters > (int64_t{1} << 14) ? 128 : 256;
+  const int64_t most = parameters > (int64_t{1} << 17) ? 64 : parameters > (int64_t{1} << 16) ? 128 : 256;
   SumPlan plan;
   plan.units_per_image = static_cast<int32_t>((network.geometry.plane + unit_pixels - 1) / unit_pixels);
   plan.units = network.geometry.batch * plan.units_per_image;
