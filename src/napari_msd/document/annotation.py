@@ -78,6 +78,14 @@ class Annotation:
                 follower(changed)
         return changed
 
+    def repaint(self, value: int, new: int) -> None:
+        """Everything painted as class `value` is of class `new` now; 0 erases it."""
+        for box, values in list(self.chunks()):
+            there = values == value
+            if there.any():
+                values[there] = new
+                self.write(box, values)
+
     def read(self, box: Box) -> Labels:
         """Painted values of `box`, uint8 of its shape."""
         out = np.zeros(box.shape, np.uint8)

@@ -128,11 +128,11 @@ class Document:
             case RenameClass(value, name):
                 self.classes[value] = replace(self.classes[value], name=name)
             case MergeClasses(value, into):
-                self._repaint(value, into)
+                self.annotation.repaint(value, into)
                 self._require_class(into)
                 del self.classes[value]
             case RemoveClass(value):
-                self._repaint(value, 0)
+                self.annotation.repaint(value, 0)
                 del self.classes[value]
             case ChooseSettings(settings):
                 self.settings = settings
@@ -155,13 +155,6 @@ class Document:
 
     def _require_class(self, value: int) -> None:
         self.classes.setdefault(value, ClassInfo(value, f"class {value}", class_color(value)))
-
-    def _repaint(self, value: int, new: int) -> None:
-        for box, values in list(self.annotation.chunks()):
-            there = values == value
-            if there.any():
-                values[there] = new
-                self.annotation.write(box, values)
 
 
 def document_of(operations: Iterable[Operation]) -> Document:
