@@ -68,7 +68,7 @@ def client(shared_client, listener):
     """A trainer that is up and has nothing to do."""
     shared_client.relay.listener = Listener()
     shared_client.start()
-    shared_client.open(SMALL, plane_space(), lambda box: image())
+    shared_client.open(SMALL, plane_space(), read_image)
     shared_client.cancel()
     shared_client.relay.listener.wait(Finished)
     shared_client.relay.listener = listener
@@ -110,7 +110,23 @@ def stack_space(n: int = 40) -> dict[int, Space]:
 
 def slab(*index: int) -> Box:
     """All of the 2-D image, or of a slice of the stack."""
-    return Box(0, (*index, 0, 0), (*(i + 1 for i in index), *SHAPE))
+    return area(0, 0, *SHAPE, plane=index)
+
+
+def area(top: int, left: int, bottom: int, right: int, plane=()) -> Box:
+    """A rectangle of the 2-D image, or of a slice of the stack."""
+    return Box(0, (*plane, top, left), (*(i + 1 for i in plane), bottom, right))
+
+
+def plane_of(box: Box) -> tuple[int, ...]:
+    """Which slice a box lies on; () for a 2-D image."""
+    assert box.shape[:-2] == (1,) * (box.ndim - 2)
+    return box.start[:-2]
+
+
+def read_image(box: Box) -> np.ndarray:
+    """`image`, as each slice of a stack."""
+    return image().reshape(box.shape)
 
 
 def painted(*classes: int, plane=()) -> list[Painted]:

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from napari_msd.core.planes import Region, whole
-from napari_msd.trainer.plane_parts import parts_of
 
+from napari_msd.core.box import Box
 from napari_msd.core.errors import ModelFileError, OutOfMemoryError
+from napari_msd.core.space import Slab, Space
+from napari_msd.document import Painted
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.trainer.engine import Engine
 from napari_msd.trainer.limits import MOST_AHEAD
@@ -22,9 +23,9 @@ from napari_msd.trainer.messages import (
     Open,
     OverlayBlock,
     OverlayTaken,
-    PlanePart,
-    PlaneUnavailable,
-    PlaneWanted,
+    PixelsPart,
+    PixelsUnavailable,
+    PixelsWanted,
     PredictAll,
     Progress,
     Refresh,
@@ -33,41 +34,54 @@ from napari_msd.trainer.messages import (
     SetUncertainty,
     SetView,
     ShowMe,
-    StrokeBlock,
     UpdateOnce,
-    View,
 )
 from napari_msd.trainer.overlay_credit import MOST_ON_THE_WAY
+from napari_msd.trainer.pixel_parts import parts_of
 from napari_msd.trainer.server import errors_reported
 from napari_msd.training import plateau as stopping
 
-from .conftest import SHAPE, SMALL, image, painted, strokes
+from .conftest import (
+    SHAPE,
+    SMALL,
+    area,
+    image,
+    painted,
+    plane_of,
+    plane_space,
+    read_image,
+    slab,
+    stack_space,
+    strokes,
+)
 
 
 class Session:
     """An engine, and a viewer that answers at once."""
 
-    def __init__(self, pixels=None, model=None, read=None, channels=1, settings=None, **opening):
+    def __init__(self, pixels=None, model=None, read=None, spaces=None, settings=None, **opening):
         self.pixels = image() if pixels is None else pixels
         self.events, self.read_planes = [], []
-        self.read = read or (lambda plane: self.pixels)
+        self.read = read or (lambda box: self.pixels)
         self.engine = Engine(self.hear)
-        shape = self.pixels.shape[:2]
-        self.ask(Open(settings or SMALL, shape, channels, model, **opening))
-        self.ask(SetView(View((), whole(shape))))
+        shape, n_channels = self.pixels.shape[:2], self.pixels[0, 0].size
+        self.spaces = plane_space(shape, n_channels) if spaces is None else spaces
+        self.ask(Open(settings or SMALL, self.spaces, model, **opening))
+        self.ask(SetView(next(self.spaces[0].slabs(0))))
 
     def ask(self, request):
         with errors_reported(self.hear, self.engine):
             self.engine.handle(request)
 
-    def answer(self, plane):
-        self.read_planes.append(plane)
+    def answer(self, box):
+        assert box == self.spaces[0].slab_of(box)  # all of one
+        self.read_planes.append(plane_of(box))
         try:
-            pixels = self.read(plane)
+            pixels = self.read(box)
         except OSError as error:
-            self.ask(PlaneUnavailable(plane, "read", str(error)))
+            self.ask(PixelsUnavailable(box, "read", str(error)))
         else:
-            for part in parts_of(plane, pixels):
+            for part in parts_of(box, pixels):
                 self.ask(part)
 
     def hear(self, event):
@@ -83,9 +97,9 @@ class Session:
         with errors_reported(self.hear, self.engine):
             did = self.engine.work()
         for event in self.events[before:]:
-            if isinstance(event, PlaneWanted):
+            if isinstance(event, PixelsWanted):
                 did = True
-                self.answer(event.plane)
+                self.answer(event.box)
             elif isinstance(event, OverlayBlock):
                 self.ask(OverlayTaken())
         return did
@@ -140,7 +154,7 @@ def test_live_rests_when_nothing_improves_and_wakes_at_a_stroke(session, impatie
         session.work()
     assert not session.work()  # nothing to do: the loop waits for a request, without a core
     assert session.engine._trainer.steps == steps
-    session.paint([StrokeBlock((), Region(0, 0, 3, 3), np.ones((3, 3), np.uint8))])
+    session.paint([Painted(area(0, 0, 3, 3), np.ones((3, 3), np.uint8))])
     session.until(lambda: session.engine._trainer.steps > steps)
     assert session.progress.state == "training"
 
@@ -151,9 +165,9 @@ def test_live_at_rest_still_shows_what_comes_on_screen(session, impatient):
     session.until(lambda: session.progress.state == "idle" and session.progress.step)
     while session.work():
         pass
-    session.ask(SetView(View((), Region(0, 0, 20, 30))))
+    session.ask(SetView(area(0, 0, 20, 30)))
     assert session.work()
-    assert session.all(OverlayBlock)[-1].region == Region(0, 0, 20, 30)
+    assert session.all(OverlayBlock)[-1].box == area(0, 0, 20, 30)
 
 
 def test_live_pressed_again_trains_on(session, impatient):
@@ -171,7 +185,7 @@ def test_how_well_scores_are_known_is_told():
     session = Session(pixels=np.tile(image(), (2, 1)))
     labels = np.zeros((128, 96), np.uint8)
     labels[:, ::4] = np.repeat([1, 2, 3], 8)
-    session.paint([StrokeBlock((), whole(labels.shape), labels)])
+    session.paint([Painted(Box.whole(0, labels.shape), labels)])
     session.learn(20)
     told = session.progress
     assert set(told.held_out_iou) == set(told.iou_margin) == {1, 2, 3}
@@ -185,7 +199,7 @@ def test_how_well_scores_are_known_is_told():
 def test_a_class_with_too_few_strokes_is_told(session):
     labels = strokes(1, 2)
     labels[40:43, 70:73] = 3
-    session.paint([StrokeBlock((), whole(SHAPE), labels)])
+    session.paint([Painted(slab(), labels)])
     session.learn(20)
     assert session.progress.unmeasured == {3: 1}
     assert 3 not in session.progress.held_out_iou
@@ -229,11 +243,12 @@ def test_show_me_goes_to_one_place_after_another():
         session.ask(ShowMe())
         while session.work():
             pass
-    regions = [look.region for look in session.all(LookHere)]
-    assert len(regions) >= 3
-    for i, one in enumerate(regions):
-        assert all(one.intersect(other).empty for other in regions[:i])
-        assert not session.engine._trainer.strokes.read((), one).all()
+    boxes = [look.box for look in session.all(LookHere)]
+    assert len(boxes) >= 3
+    for i, one in enumerate(boxes):
+        assert one.clip(session.pixels.shape) == one
+        assert all(one.intersect(other).empty for other in boxes[:i])
+        assert not session.engine._trainer.annotation.read(one).all()
     assert session.all(Notice)[-1].level == "info"
 
 
@@ -335,7 +350,7 @@ def test_another_network_has_another_id(trained):
 
 def test_a_new_class_alone_leaves_the_id(trained):
     before = trained.engine._trainer.network_id
-    trained.paint([StrokeBlock((), Region(0, 0, 3, 3), np.full((3, 3), 7, np.uint8))])
+    trained.paint([Painted(area(0, 0, 3, 3), np.full((3, 3), 7, np.uint8))])
     assert trained.engine._trainer.network_id == before
 
 
@@ -355,9 +370,9 @@ def test_the_normalisation_can_be_fitted_anew(trained_on_grey_values):
 
 
 def test_models_are_compared_on_the_held_out_strokes_of_now(trained):
-    trained.engine._trainer.planes.clear()  # they are asked for
+    trained.engine._trainer.slabs.clear()  # they are asked for
     good = model_of(trained)
-    colour = Session(pixels=np.repeat(image()[..., None], 3, 2), channels=3)
+    colour = Session(pixels=np.repeat(image()[..., None], 3, 2))
     colour.paint(painted(1, 2, 3))
     colour.learn(1)
     trained.ask(Measure((good, b"broken", model_of(colour))))
@@ -397,7 +412,7 @@ def test_a_stop_is_answered_once_and_last_whatever_was_under_way(trained):
 
     stop = Finished("stop")
     assert [e for e in answers() if isinstance(e, Finished)] == [stop]
-    trained.ask(PredictAll(((),)))
+    trained.ask(PredictAll((slab(),)))
     assert [e for e in answers() if isinstance(e, Finished)] == [Finished("predict", True), stop]
     trained.ask(UpdateOnce())
     trained.ask(SetLive(True))
@@ -423,7 +438,7 @@ def test_a_stop_is_answered_even_if_the_network_cannot_be_sent(trained, monkeypa
 
 def test_no_block_is_predicted_that_the_viewer_has_not_asked_for(trained):
     mark = len(trained.all(OverlayBlock))
-    trained.ask(PredictAll(((),) * 10))
+    trained.ask(PredictAll((slab(),) * 10))
     while trained.engine.work():  # nobody takes the blocks
         pass
     assert len(trained.all(OverlayBlock)) == mark + MOST_ON_THE_WAY
@@ -439,10 +454,10 @@ def test_no_block_is_predicted_that_the_viewer_has_not_asked_for(trained):
 def unreadable(*planes):
     """Reads all planes but these."""
 
-    def read(plane):
-        if plane in planes:
+    def read(box):
+        if plane_of(box) in planes:
             raise OSError("the disk is gone")
-        return image()
+        return read_image(box)
 
     return read
 
@@ -454,13 +469,11 @@ def turns(session, n=50):
 
 def stack(trained, *bad):
     """A model opened on a stack, whose bad planes cannot be read, with the view on plane 0."""
-    session = Session(model=model_of(trained), read=unreadable(*bad))
-    session.ask(SetView(View((0,), whole(SHAPE))))
-    return session
+    return Session(model=model_of(trained), read=unreadable(*bad), spaces=stack_space())
 
 
 def look_at(session, plane):
-    session.ask(SetView(View(plane, whole(SHAPE))))
+    session.ask(SetView(slab(*plane)))
 
 
 @pytest.mark.parametrize("request_", [Refresh(), SetUncertainty(True)])
@@ -483,22 +496,22 @@ def test_an_unreadable_plane_is_asked_for_again_on_a_new_request(trained):
     turns(session)
     look_at(session, (1,))
     turns(session)
-    assert session.all(OverlayBlock)[-1].plane == (1,)
+    assert session.all(OverlayBlock)[-1].box == slab(1)
     look_at(session, (0,))
     turns(session)
-    session.read = lambda plane: image()
+    session.read = read_image
     turns(session)
     assert session.read_planes == [(0,), (1,), (0,)]
     session.ask(Refresh())
     turns(session)
-    assert session.all(OverlayBlock)[-1].plane == (0,)
+    assert session.all(OverlayBlock)[-1].box == slab(0)
 
 
 def test_moving_about_on_an_unreadable_plane_does_not_ask_again(trained):
     session = stack(trained, (0,))
     session.ask(SetUncertainty(True))
     for top in range(5):
-        session.ask(SetView(View((0,), Region(top, 0, 40, 40))))
+        session.ask(SetView(area(top, 0, 40, 40, plane=(0,))))
         turns(session, 5)
     assert session.read_planes == [(0,)]
 
@@ -550,11 +563,11 @@ def test_update_once_ends_when_what_it_should_show_is_unreadable(trained):
 def test_predict_all_skips_what_cannot_be_read_or_used_and_names_it(trained):
     session = stack(trained, (1,), (3,))
     read = session.read
-    session.read = lambda plane: image()[:9] if plane == (4,) else read(plane)
-    session.ask(PredictAll(tuple((n,) for n in range(6))))
+    session.read = lambda box: image()[None, :9] if box == slab(4) else read(box)
+    session.ask(PredictAll(tuple(map(slab, range(6)))))
     session.until(lambda: session.all(Finished))
     turns(session)
-    assert [block.plane for block in session.all(OverlayBlock)] == [(0,), (2,), (5,)]
+    assert [block.box for block in session.all(OverlayBlock)] == [slab(0), slab(2), slab(5)]
     texts = [notice.text for notice in session.all(Notice)]
     assert [notice.level for notice in session.all(Notice)] == ["warning"] * 3
     assert texts[0] == "Plane 1 could not be read and was skipped: the disk is gone"
@@ -578,8 +591,8 @@ def test_strokes_are_obeyed_between_any_two_units_of_work(trained):
     trained.ask(Measure((model_of(trained),) * 5))
     for row in range(30):  # one request, one unit of work: nothing waits for more than that
         values = np.full((1, 1), 3, np.uint8)
-        trained.paint([StrokeBlock((), Region(row, 0, row + 1, 1), values)])
-        assert trained.engine._trainer.strokes.read((), Region(row, 0, row + 1, 1)).item() == 3
+        trained.paint([Painted(area(row, 0, row + 1, 1), values)])
+        assert trained.engine._trainer.annotation.read(area(row, 0, row + 1, 1)).item() == 3
         trained.work()
     assert trained.all(Measured)
 
@@ -588,42 +601,43 @@ def test_strokes_are_obeyed_between_any_two_units_of_work(trained):
 
 
 def wanted(session):
-    return [(event.plane, event.ahead) for event in session.all(PlaneWanted)]
+    return [(plane_of(event.box), event.ahead) for event in session.all(PixelsWanted)]
 
 
 def test_predict_all_asks_for_the_next_planes_before_their_turn(trained):
-    session = Session(model=model_of(trained))
-    session.ask(PredictAll(tuple((n,) for n in range(30))))
+    session = stack(trained)
+    session.ask(PredictAll(tuple(map(slab, range(30)))))
     session.engine.work()
     first = MOST_AHEAD + 1  # these planes are small: it is their number that bounds them
     assert wanted(session) == [((n,), n > 0) for n in range(first)]
-    session.answer((0,))
+    session.answer(slab(0))
     session.engine.work()
     session.engine.work()
     assert wanted(session)[first:] == [((first,), True)]
 
 
 def test_planes_in_memory_are_bounded_while_they_are_predicted(trained):
-    session = Session(model=model_of(trained))
-    session.ask(PredictAll(tuple((n,) for n in range(40))))
+    session = Session(model=model_of(trained), read=read_image, spaces=stack_space(41))
+    look_at(session, (40,))
+    session.ask(PredictAll(tuple(map(slab, range(40)))))
     most = 0
     while not session.all(Finished):
         session.work()
-        most = max(most, len(session.engine._trainer.planes))
+        most = max(most, len(session.engine._trainer.slabs))
     assert most <= MOST_AHEAD + 2
-    assert [block.plane for block in session.all(OverlayBlock)] == [(n,) for n in range(40)]
+    assert [block.box for block in session.all(OverlayBlock)] == list(map(slab, range(40)))
     assert session.read_planes == [(n,) for n in range(40)]  # each once
-    assert set(session.engine._trainer.planes) <= {()}
+    assert set(session.engine._trainer.slabs) <= {Slab(0, (40,))}
 
 
 def test_what_was_asked_for_ahead_is_not_kept_after_a_cancel(trained):
-    session = Session(model=model_of(trained))
-    session.ask(PredictAll(tuple((n,) for n in range(30))))
+    session = stack(trained)
+    session.ask(PredictAll(tuple(map(slab, range(30)))))
     session.engine.work()
     session.ask(Cancel())
     for n in range(1, MOST_AHEAD):
-        session.answer((n,))
-    assert not session.engine._trainer.planes
+        session.answer(slab(n))
+    assert not session.engine._trainer.slabs
     look_at(session, (3,))
     session.ask(Refresh())
     session.engine.work()
@@ -631,22 +645,23 @@ def test_what_was_asked_for_ahead_is_not_kept_after_a_cancel(trained):
 
 
 def test_a_large_plane_is_asked_for_one_ahead(trained):
-    session = Session(model=model_of(trained))
-    session.ask(Open(SMALL, (20_000, 20_000), 1, model_of(trained)))
-    session.ask(PredictAll(tuple((n,) for n in range(30))))
+    space = Space("ZYX", (30, 20_000, 20_000))
+    session = Session(model=model_of(trained), spaces={0: space})
+    session.ask(PredictAll(tuple(space.slabs(0))))
     session.engine.work()
     assert wanted(session) == [((0,), False), ((1,), True)]
 
 
 def test_the_end_of_a_plane_whose_beginning_was_for_another_image_is_dropped(trained):
-    parts = list(parts_of((), np.zeros((1024, 1024), np.float32)))
+    parts = list(parts_of(Box.whole(0, (1024, 1024)), np.zeros((1024, 1024), np.float32)))
     assert len(parts) > 1
     trained.ask(parts[0])
-    trained.ask(Open(SMALL, (1024, 1024), 1))
+    trained.ask(Open(SMALL, plane_space((1024, 1024))))
     trained.ask(parts[-1])
-    assert not trained.engine._trainer.planes
+    assert not trained.engine._trainer.slabs
 
 
 def test_a_plane_that_nobody_waits_for_is_not_kept(trained):
-    trained.ask(PlanePart((9,), SHAPE, 0, image().ravel()))
-    assert (9,) not in trained.engine._trainer.planes
+    session = stack(trained)
+    session.ask(PixelsPart(slab(9), (1, *SHAPE), 0, image().ravel()))
+    assert not session.engine._trainer.slabs
