@@ -5,8 +5,9 @@ Used where a test is about the window alone. It keeps the contract of the real o
 """
 
 import numpy as np
-from napari_msd.core.planes import whole
 
+from napari_msd.core.space import Slab
+from napari_msd.session.ports import SOURCE
 from napari_msd.trainer.envelopes import Gate
 from napari_msd.trainer.messages import (
     Finished,
@@ -59,26 +60,34 @@ class FakeClient:
         if not self.closed and not self.gate.outdated(epoch, event):
             self.on_event(epoch, event)
 
-    def open(
-        self, settings, plane_shape, n_channels, read_plane, model=None, *, fit_normalisation=False
-    ):
+    def open(self, settings, spaces, read, model=None, *, fit_normalisation=False):
         self.calls.append("open")
         self.gate.epoch += 1
         self.fit_normalisation = fit_normalisation
-        self.opened = (settings, plane_shape, n_channels, read_plane, model)
+        self.opened = (settings, spaces, read, model)
         self.strokes = {}
         self.model = model
         self.live, self.work, self.measured = False, "", None
         return self.number
 
+    @property
+    def space(self):
+        """Of the one source."""
+        (space,) = self.opened[1].values()
+        return space
+
     def set_strokes(self, blocks):
         self.calls.append("strokes")
         for block in blocks if self.opened is not None else ():
-            plane = self.strokes.setdefault(block.plane, np.zeros(self.opened[1], np.uint8))
-            plane[block.region.slices] = block.values
+            box, values = block.box, np.asarray(block.values)
+            assert values.shape == box.shape
+            for slab in Slab.all_of(box, 2):
+                index = tuple(i - a for i, a in zip(slab.index, box.start, strict=False))
+                plane = self.strokes.setdefault(slab.index, np.zeros(self.space.spatial, np.uint8))
+                plane[box.last(2).slices] = values[index]
 
-    def set_view(self, view):
-        self.view = view
+    def set_view(self, box):
+        self.view = box
 
     def set_live(self, on):
         self.calls.append(f"live {on}")
@@ -90,9 +99,9 @@ class FakeClient:
         self.calls.append("update")
         self.work = "update"
 
-    def predict_all(self, planes):
+    def predict_all(self, boxes):
         self.calls.append("predict")
-        self.planes = planes
+        self.boxes = boxes
         if self.model is None:
             self.fail("There is no trained network yet.")
         else:
@@ -132,12 +141,12 @@ class FakeClient:
         if self.work == "update" or self.live:
             self.train()
             self.keep()
-            self.predict(1, self.view.plane, self.view.region)
+            self.predict(1, box=self.view)
             if self.work == "update":
                 self.say(Finished("update"))
         elif self.work == "predict":
-            for plane in self.planes:
-                self.predict(1, plane)
+            for box in self.boxes:
+                self.predict(1, box=box)
             self.say(Finished("predict"))
 
     def die(self, restarting=True):
@@ -162,11 +171,12 @@ class FakeClient:
             )
         )
 
-    def predict(self, value, plane=(), region=None, uncertainty=None, network="one"):
-        region = region or whole(self.opened[1])
-        labels = np.full(region.shape, value, np.uint8)
-        values = None if uncertainty is None else np.full(region.shape, uncertainty, np.uint8)
-        self.say(OverlayBlock(plane, region, 1, labels, values, network))
+    def predict(self, value, plane=(), box=None, uncertainty=None, network="one"):
+        """One block: of a box, else all of a slab; `plane` is its index."""
+        box = self.space.slab(SOURCE, plane) if box is None else box
+        labels = np.full(box.shape, value, np.uint8)
+        values = None if uncertainty is None else np.full(box.shape, uncertainty, np.uint8)
+        self.say(OverlayBlock(box, 1, labels, values, network))
 
     def keep(self, model=b"weights", step=10, score=0.8, pieces=20, painted=400):
         self.model = model

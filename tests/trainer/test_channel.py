@@ -8,10 +8,11 @@ import threading
 import msgspec
 import numpy as np
 import pytest
-from napari_msd.core.planes import Region
-from napari_msd.trainer.plane_parts import PART_BYTES, PlaneAssembly, parts_of
 
+from napari_msd.core.box import Box
 from napari_msd.core.settings import PRESETS, Settings
+from napari_msd.core.space import Space
+from napari_msd.document import Painted
 from napari_msd.trainer import messages
 from napari_msd.trainer.channel import (
     MOST_BYTES,
@@ -35,9 +36,9 @@ from napari_msd.trainer.messages import (
     OverlayBlock,
     OverlayTaken,
     Pause,
-    PlanePart,
-    PlaneUnavailable,
-    PlaneWanted,
+    PixelsPart,
+    PixelsUnavailable,
+    PixelsWanted,
     PredictAll,
     Progress,
     Ready,
@@ -47,21 +48,22 @@ from napari_msd.trainer.messages import (
     SetUncertainty,
     SetView,
     ShowMe,
-    StrokeBlock,
     TrainerDied,
     UpdateOnce,
-    View,
 )
+from napari_msd.trainer.pixel_parts import PART_BYTES, PixelAssembly, parts_of
 
 STAMP = Stamp(1, 2, 3)
+IMAGE = Space("YX", (10, 20))
+VOLUME = Space("TZYX", (4, 5, 10, 20), 3, 3, 2, (1.0, 0.5, 0.25, 0.25), ("s", "µm", "µm", "µm"))
 
 EVENTS = [
     Ready("CPU", "Because.", "cpu", 17, {"torch": "2"}),
     Progress("training", 3, 0.5, {1: 0.25, 2: 1.0}, 0.6, 0.7, 12.5, "", 0.5, 3.0),
     Progress("idle", 9, iou_margin={1: 0.5}, iou_pieces={2: 3}, unmeasured={7: 1}, warning="O"),
     Progress("training", starved=True),
-    LookHere((5,), Region(0, 0, 64, 64), 0.625),
-    PlaneWanted((1,), ahead=True),
+    LookHere(Box(1, (5, 0, 0), (6, 64, 64)), 0.625),
+    PixelsWanted(Box(0, (1, 0, 0), (2, 7, 9)), ahead=True),
     ModelKept(b"\x00\xff" * 50, 4, None),
     ModelKept(b"weights", 4, 0.5, pieces=12, painted=345, network="0123abcd"),
     Measured({0: 0.5, 1: None}),
@@ -71,13 +73,13 @@ EVENTS = [
     Heartbeat(7, 0.25),
 ]
 REQUESTS = [
-    Open(Settings(seed=2**64 - 1), (10, 20), 3, b"\x00model", fit_normalisation=True),
-    *(Open(preset, (10, 20), 1) for preset in PRESETS.values()),
-    PlaneUnavailable((3,), "read", "the disk is gone"),
-    SetView(View((1, 2), Region(0, 1, 2, 3))),
+    Open(Settings(seed=2**64 - 1), {0: VOLUME, 7: VOLUME}, b"\x00model", fit_normalisation=True),
+    *(Open(preset, {0: IMAGE}) for preset in PRESETS.values()),
+    PixelsUnavailable(Box(0, (3, 0, 0), (4, 10, 20)), "read", "the disk is gone"),
+    SetView(Box(2, (1, 2, 0, 1), (2, 3, 2, 3))),
     SetLive(True),
     UpdateOnce(),
-    PredictAll(((), (1,), (2, 3))),
+    PredictAll((Box(0, (0, 0), (10, 20)), Box(1, (1, 0, 0), (2, 10, 20)))),
     SetUncertainty(False),
     Refresh(),
     ShowMe(),
@@ -101,7 +103,7 @@ def test_requests_arrive_as_they_were_sent(request_):
 
 
 def test_every_message_is_tried_here():
-    with_arrays = {"OverlayBlock", "SetStrokes", "PlanePart"}
+    with_arrays = {"OverlayBlock", "SetStrokes", "PixelsPart"}
     tried = {type(message).__name__ for message in [*EVENTS, *REQUESTS]} | with_arrays
     unions = messages.Event.__args__ + messages.Request.__args__
     assert tried == {kind.__name__ for kind in unions}
@@ -111,20 +113,27 @@ def request_back(request_):
     return decode_request(encode(RequestEnvelope(STAMP, request_))).request
 
 
+def test_the_space_of_a_source_arrives_with_its_pixel_sizes():
+    back = request_back(Open(Settings(), {3: VOLUME})).spaces[3]  # sizes do not count for equality
+    assert (back.pixel_size, back.units) == (VOLUME.pixel_size, VOLUME.units)
+
+
 def test_strokes_arrive_as_they_were_sent():
-    values = np.random.default_rng(0).integers(0, 255, (7, 5)).astype(np.uint8).T
-    (back,) = request_back(SetStrokes((StrokeBlock((2,), Region(10, 20, 15, 27), values),))).blocks
-    assert (back.plane, back.region) == ((2,), Region(10, 20, 15, 27))
+    values = np.random.default_rng(0).integers(0, 255, (7, 5, 1)).astype(np.uint8).T
+    box = Box(0, (2, 10, 20), (3, 15, 27))
+    (back,) = request_back(SetStrokes((Painted(box, values),))).blocks
+    assert back.box == box
     assert np.array_equal(back.values, values)
     assert back.values.dtype == np.uint8
 
 
-@pytest.mark.parametrize("uncertainty", [None, np.full((2, 3), 9, np.uint8)])
+@pytest.mark.parametrize("uncertainty", [None, np.full((1, 1, 2, 3), 9, np.uint8)])
 def test_blocks_arrive_as_they_were_sent(uncertainty):
-    labels = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    block = OverlayBlock((3, 4), Region(1, 2, 3, 5), 9, labels, uncertainty, "0123")
+    labels = np.arange(6, dtype=np.uint8).reshape(1, 1, 2, 3)
+    box = Box(0, (3, 4, 1, 2), (4, 5, 3, 5))
+    block = OverlayBlock(box, 9, labels, uncertainty, "0123")
     back = decode_event(encode(EventEnvelope(STAMP, block))).event
-    assert (back.plane, back.region, back.step, back.network) == ((3, 4), block.region, 9, "0123")
+    assert (back.box, back.step, back.network) == (box, 9, "0123")
     assert np.array_equal(back.labels, labels)
     assert np.array_equal(back.uncertainty, uncertainty)
 
@@ -141,23 +150,27 @@ def test_blocks_arrive_as_they_were_sent(uncertainty):
     ],
 )
 def test_a_plane_arrives_as_it_was(pixels):
-    assembly = PlaneAssembly()
-    whole = [assembly.add(request_back(part)) for part in parts_of((4,), pixels)]
+    assembly, box = PixelAssembly(), Box.whole(4, pixels.shape[:2])
+    whole = [assembly.add(request_back(part)) for part in parts_of(box, pixels)]
     assert all(part is None for part in whole[:-1])
     assert np.array_equal(whole[-1], pixels)
 
 
 def test_a_plane_is_sent_in_parts_of_bounded_size():
     pixels = np.zeros((3, PART_BYTES), np.uint16)
-    frames = [encode(RequestEnvelope(STAMP, part)) for part in parts_of((), pixels)]
+    frames = [
+        encode(RequestEnvelope(STAMP, part))
+        for part in parts_of(Box.whole(0, pixels.shape), pixels)
+    ]
     assert len(frames) == 6
     assert max(map(len, frames)) < PART_BYTES + 200
 
 
 def test_parts_of_two_planes_do_not_mix():
-    one, two = np.full((2, PART_BYTES), 1, np.uint8), np.full((2, PART_BYTES), 2, np.uint8)
-    assembly = PlaneAssembly()
-    pairs = zip(parts_of((1,), one), parts_of((2,), two), strict=True)
+    boxes = [Box(0, (n, 0, 0), (n + 1, 2, PART_BYTES)) for n in (1, 2)]
+    one, two = (np.full(box.shape, box.start[0], np.uint8) for box in boxes)
+    assembly = PixelAssembly()
+    pairs = zip(parts_of(boxes[0], one), parts_of(boxes[1], two), strict=True)
     whole = [assembly.add(part) for pair in pairs for part in pair]
     assert np.array_equal(whole[-2], one)
     assert np.array_equal(whole[-1], two)
@@ -170,8 +183,7 @@ def array(header, values=b"\x00" * 6):
     """A message of strokes with this array inside."""
     header = msgspec.msgpack.encode(header)
     block = {
-        "plane": (),
-        "region": {"top": 0, "left": 0, "bottom": 2, "right": 3},
+        "box": {"source": 0, "start": (0, 0), "stop": (2, 3)},
         "values": msgspec.msgpack.Ext(1, bytes([len(header)]) + header + values),
     }
     request_ = {"type": "SetStrokes", "blocks": [block]}
@@ -192,7 +204,7 @@ def test_an_array_made_by_hand_is_accepted():
         array(("|O8", (2, 3)), b"\x00" * 48),  # pointers
         array(("<M8[s]", (2, 3)), b"\x00" * 48),
         array(("<u2", (2, 3)), b"\x00" * 12),  # strokes are uint8
-        array(("|u1", (3, 2))),  # not as the region
+        array(("|u1", (3, 2))),  # not as the box
         array(("|u1", (2, 4))),  # more than there is
         array(("|u1", (-2, -3))),
         array(("no type", (2, 3))),
@@ -206,7 +218,7 @@ def test_what_is_no_request_is_refused(frame):
 @pytest.mark.parametrize("offset", [-1, 1])
 def test_a_part_outside_its_plane_is_refused(offset):
     with pytest.raises(ValueError, match="values at"):
-        PlanePart((), (2, 2), offset, np.zeros(4, np.uint8))
+        PixelsPart(Box.whole(0, (2, 2)), (2, 2), offset, np.zeros(4, np.uint8))
 
 
 def test_numbers_of_numpy_are_numbers():

@@ -9,8 +9,8 @@ import numpy as np
 import psutil
 import pytest
 from fake_client import FakeClient
-from napari_msd.core.planes import whole
 
+from napari_msd.document import Painted
 from napari_msd.trainer.client import TrainerClient
 from napari_msd.trainer.envelopes import NOT_SENT, EventEnvelope, Stamp
 from napari_msd.trainer.in_process import InProcessTrainer
@@ -22,12 +22,22 @@ from napari_msd.trainer.messages import (
     OverlayBlock,
     Progress,
     Ready,
-    StrokeBlock,
     TrainerDied,
 )
 from napari_msd.trainer.protocol import Trainer
 
-from .conftest import SHAPE, SMALL, Listener, all_of, image, painted, strokes
+from .conftest import (
+    SHAPE,
+    SMALL,
+    Listener,
+    all_of,
+    painted,
+    plane_space,
+    read_image,
+    slab,
+    stack_space,
+    strokes,
+)
 
 STOP = Finished("stop")
 
@@ -101,7 +111,7 @@ def shared(request):
 def trainer(shared):
     """A trainer that is up and has nothing to do."""
     shared.relay.listener = before = Listener()
-    shared.client.open(SMALL, SHAPE, 1, lambda key: image())
+    shared.client.open(SMALL, plane_space(), read_image)
     shared.client.cancel()
     before.wait(Finished)
     shared.listener = shared.relay.listener = Listener()
@@ -121,7 +131,7 @@ def own_trainer(request):
 
 
 def open_painted(trainer, model=None):
-    epoch = trainer.client.open(SMALL, SHAPE, 1, lambda key: image(), model)
+    epoch = trainer.client.open(SMALL, plane_space(), read_image, model)
     trainer.client.set_strokes(painted(1, 2, 3))
     trainer.client.set_view(all_of())
     return epoch
@@ -194,11 +204,11 @@ def test_each_opening_begins_another_epoch(trainer):
 def test_opening_forgets_strokes_and_network(trainer):
     open_painted(trainer)
     assert learn(trainer) is not None
-    trainer.client.open(SMALL, SHAPE, 1, lambda key: image())
+    trainer.client.open(SMALL, plane_space(), read_image)
     settle(trainer)
     assert trainer.client.model is None
     mark = trainer.listener.now
-    trainer.client.predict_all([()])
+    trainer.client.predict_all([slab()])
     assert trainer.listener.wait(Notice, since=mark).level == "error"
 
 
@@ -260,8 +270,8 @@ def test_a_cancelled_update_ends_before_the_stop(trainer):
 def test_cancelled_predictions_end_before_the_stop(trainer):
     open_painted(trainer)
     model = learn(trainer)
-    open_painted(trainer, model)
-    trainer.client.predict_all([(n,) for n in range(10_000)])
+    trainer.client.open(SMALL, stack_space(10_000), read_image, model)
+    trainer.client.predict_all([slab(n) for n in range(10_000)])
     trainer.client.cancel()
     settle(trainer)
     assert finished(trainer.listener)[-2:] == [Finished("predict", cancelled=True), STOP]
@@ -276,7 +286,7 @@ def test_an_update_ends_once_with_a_network_and_what_it_predicts(trainer):
     assert finished(trainer.listener) == [Finished("update")]
     events = trainer.listener.events[: trainer.listener.events.index(Finished("update"))]
     (block, *_) = [event for event in reversed(events) if isinstance(event, OverlayBlock)]
-    assert (block.plane, block.region, block.labels.shape) == ((), whole(SHAPE), SHAPE)
+    assert (block.box, block.labels.shape) == (slab(), SHAPE)
     assert any(isinstance(event, ModelKept) for event in events)
     assert set(trainer.listener.sessions) - {0} == {epoch}
     assert trainer.client.model is not None
@@ -285,21 +295,21 @@ def test_an_update_ends_once_with_a_network_and_what_it_predicts(trainer):
 def test_planes_are_predicted_in_the_order_they_were_asked_for(trainer):
     open_painted(trainer)
     model = learn(trainer)
-    trainer.client.open(SMALL, SHAPE, 1, lambda key: image(), model)
-    planes = [(n,) for n in (3, 0, 1, 2, *range(4, 30))]
+    trainer.client.open(SMALL, stack_space(), read_image, model)
+    boxes = [slab(n) for n in (3, 0, 1, 2, *range(4, 30))]
     mark = trainer.listener.now
-    trainer.client.predict_all(planes)
+    trainer.client.predict_all(boxes)
     trainer.complete()
     trainer.listener.wait(Finished, lambda f: f.work == "predict", since=mark)
     events = trainer.listener.events[mark:]
-    assert [event.plane for event in events if isinstance(event, OverlayBlock)] == planes
+    assert [event.box for event in events if isinstance(event, OverlayBlock)] == boxes
     assert events[-1] == Finished("predict")
 
 
 def test_the_caller_may_reuse_the_array_of_a_stroke(trainer):
-    trainer.client.open(SMALL, SHAPE, 1, lambda key: image())
+    trainer.client.open(SMALL, plane_space(), read_image)
     values = strokes(1, 2, 3)
-    trainer.client.set_strokes([StrokeBlock((), whole(SHAPE), values)])
+    trainer.client.set_strokes([Painted(slab(), values)])
     values[:] = 0
     trainer.client.set_view(all_of())
     assert learn(trainer) is not None
@@ -330,7 +340,7 @@ def test_a_trainer_that_dies_is_replaced_and_knows_all(own_trainer):
     heard = zip(own_trainer.listener.sessions, own_trainer.listener.events, strict=True)
     kept = [number for number, event in heard if isinstance(event, ModelKept)]
     assert set(kept) == {epoch}
-    assert own_trainer.listener.wait(OverlayBlock, since=mark).plane == ()  # and the view
+    assert own_trainer.listener.wait(OverlayBlock, since=mark).box == slab()  # and the view
 
 
 def test_nothing_comes_after_the_end(own_trainer):
@@ -339,9 +349,9 @@ def test_nothing_comes_after_the_end(own_trainer):
     own_trainer.client.close()
     mark = own_trainer.listener.now
     own_trainer.client.close()
-    own_trainer.client.set_strokes([StrokeBlock((), whole(SHAPE), np.zeros(SHAPE, np.uint8))])
+    own_trainer.client.set_strokes([Painted(slab(), np.zeros(SHAPE, np.uint8))])
     own_trainer.client.update_once()
     own_trainer.client.cancel()
     own_trainer.complete()
-    own_trainer.say_late(own_trainer.client.open(SMALL, SHAPE, 1, lambda key: image()), STOP)
+    own_trainer.say_late(own_trainer.client.open(SMALL, plane_space(), read_image), STOP)
     assert own_trainer.listener.now == mark
