@@ -11,7 +11,6 @@ import textwrap
 import numpy as np
 import psutil
 import pytest
-from napari_msd.core.planes import Region
 
 from napari_msd.core.settings import Settings
 from napari_msd.trainer import connection
@@ -25,14 +24,26 @@ from napari_msd.trainer.messages import (
     Progress,
     Ready,
     TrainerDied,
-    View,
 )
 
-from .conftest import PATIENCE, SHAPE, SMALL, all_of, image, painted
+from .conftest import (
+    PATIENCE,
+    SHAPE,
+    SMALL,
+    all_of,
+    area,
+    image,
+    painted,
+    plane_of,
+    plane_space,
+    read_image,
+    slab,
+    stack_space,
+)
 
 
-def start(client, read_plane=lambda key: image(), *classes, settings=SMALL, channels=1):
-    client.open(settings, SHAPE, channels, read_plane)
+def start(client, read=read_image, *classes):
+    client.open(SMALL, plane_space(), read)
     if classes:
         client.set_strokes(painted(*classes))
     client.set_view(all_of())
@@ -54,7 +65,7 @@ def test_strokes_in_overlay_out(own_client, listener):
     assert ready.pid == own_client.pid != os.getpid()
     assert ready.device
     assert ready.reason.endswith(".")
-    start(own_client, lambda key: image(), 1, 2, 3)
+    start(own_client, read_image, 1, 2, 3)
     own_client.set_live(True)
     block = listener.wait(OverlayBlock, right(1, 2, 3))
     assert block.labels.dtype == np.uint8
@@ -75,7 +86,7 @@ def test_the_viewer_never_imports_torch():
 
 
 def test_new_and_undone_classes_without_restart(client, listener):
-    start(client, lambda key: image(), 1, 3)
+    start(client, read_image, 1, 3)
     client.set_live(True)
     listener.wait(OverlayBlock, lambda b: values(b) == {1, 3})
     pid = client.pid
@@ -89,7 +100,7 @@ def test_new_and_undone_classes_without_restart(client, listener):
 
 
 def test_one_class_waits_and_says_so(client, listener):
-    start(client, lambda key: image(), 2)
+    start(client, read_image, 2)
     client.set_live(True)
     waiting = listener.wait(Progress, lambda p: p.state == "waiting")
     assert "at least two classes" in waiting.needs
@@ -98,7 +109,7 @@ def test_one_class_waits_and_says_so(client, listener):
 
 
 def test_update_once_ends_by_itself(client, listener):
-    start(client, lambda key: image(), 1, 2)
+    start(client, read_image, 1, 2)
     client.update_once()
     progress = listener.wait(Progress, lambda p: p.fraction is not None and p.fraction > 0)
     assert progress.seconds_left is not None
@@ -114,49 +125,50 @@ def test_update_once_with_nothing_painted(client, listener):
 
 
 def test_planes_of_a_stack(client, listener):
-    read = []
+    asked = []
 
-    def read_plane(key):
-        read.append(key)
-        return image() + 10 * key[0]
+    def read(box):
+        asked.append(box)
+        return read_image(box) + 10 * plane_of(box)[0]
 
-    client.open(SMALL, SHAPE, 1, read_plane)
+    client.open(SMALL, stack_space(), read)
     client.set_strokes(painted(1, 2, 3, plane=(2,)))
     client.set_view(all_of((0,)))
     client.set_live(True)
-    assert listener.wait(OverlayBlock).plane == (0,)
-    assert read == [(2,), (0,)]  # what is painted, then what is shown, nothing else
-    client.set_view(View((1,), Region(10, 20, 40, 90)))
-    block = listener.wait(OverlayBlock, lambda b: b.plane == (1,))
-    assert (block.region, block.labels.shape) == (Region(10, 20, 40, 90), (30, 70))
+    assert listener.wait(OverlayBlock).box == slab(0)
+    assert asked == [slab(2), slab(0)]  # what is painted, then what is shown, nothing else
+    part = area(10, 20, 40, 90, plane=(1,))
+    client.set_view(part)
+    block = listener.wait(OverlayBlock, lambda b: plane_of(b.box) == (1,))
+    assert (block.box, block.labels.shape) == (part, (1, 30, 70))
     client.set_live(False)
     listener.wait(Finished)
     mark = listener.now
-    client.predict_all([(i,) for i in range(4)])
+    boxes = [slab(n) for n in range(4)]
+    client.predict_all(boxes)
     listener.wait(Finished, lambda f: f.work == "predict")
-    planes = [e.plane for e in listener.events[mark:] if isinstance(e, OverlayBlock)]
-    assert planes == [(0,), (1,), (2,), (3,)]
+    assert [e.box for e in listener.events[mark:] if isinstance(e, OverlayBlock)] == boxes
 
 
 def test_predict_all_without_a_model_is_said(client, listener):
     start(client)
-    client.predict_all([()])
+    client.predict_all([slab()])
     assert "no trained network" in listener.wait(Notice).text
 
 
 def test_predict_all_can_be_cancelled(client, listener):
-    start(client, lambda key: image(), 1, 2)
+    start(client, read_image, 1, 2)
     client.update_once()
     listener.wait(Finished, lambda f: f.work == "update")
-    client.open(SMALL, SHAPE, 1, lambda key: image(), client.model)
-    client.predict_all([(i,) for i in range(100_000)])
-    listener.wait(OverlayBlock, lambda b: b.plane == (3,))
+    client.open(SMALL, stack_space(100_000), read_image, client.model)
+    client.predict_all([slab(n) for n in range(100_000)])
+    listener.wait(OverlayBlock, lambda b: b.box == slab(3))
     client.cancel()
     assert listener.wait(Finished, lambda f: f.work == "predict").cancelled
 
 
 def test_a_killed_trainer_is_replaced_and_goes_on(own_client, listener):
-    start(own_client, lambda key: image(), 1, 2, 3)
+    start(own_client, read_image, 1, 2, 3)
     own_client.set_live(True)
     listener.wait(OverlayBlock, right(1, 2, 3))
     kept = listener.wait(ModelKept, lambda m: m.step >= 20)
@@ -174,7 +186,7 @@ def test_a_killed_trainer_is_replaced_and_goes_on(own_client, listener):
 
 
 def test_a_trainer_that_keeps_dying_is_left_dead_until_asked(own_client, listener):
-    start(own_client, lambda key: image(), 1, 2)
+    start(own_client, read_image, 1, 2)
     own_client.set_live(True)
     for _ in range(4):
         mark = listener.now
@@ -189,24 +201,24 @@ def test_a_trainer_that_keeps_dying_is_left_dead_until_asked(own_client, listene
 
 
 def test_opening_without_a_model_starts_over(client, listener):
-    start(client, lambda key: image(), 1, 2, 3)
+    start(client, read_image, 1, 2, 3)
     client.set_live(True)
     listener.wait(Progress, lambda p: p.step > 40)
     mark = listener.now
-    start(client, lambda key: image(), 1, 2, 3)
+    start(client, read_image, 1, 2, 3)
     client.set_live(True)
     listener.wait(Progress, lambda p: p.step == 0, since=mark)
     listener.wait(OverlayBlock, right(1, 2, 3), since=mark)
 
 
 def test_settings_of_a_loaded_model_win(client, listener):
-    start(client, lambda key: image(), 1, 2, 3)
+    start(client, read_image, 1, 2, 3)
     client.update_once()
     listener.wait(Finished)
     model = client.model
     mark = listener.now
-    client.open(Settings.from_preset("quick"), SHAPE, 1, lambda key: image(), model)
-    client.predict_all([()])
+    client.open(Settings.from_preset("quick"), plane_space(), read_image, model)
+    client.predict_all([slab()])
     assert right(1, 2, 3)(listener.wait(OverlayBlock, since=mark))
 
 
@@ -219,7 +231,7 @@ def test_settings_of_a_loaded_model_win(client, listener):
     ],
 )
 def test_images_that_cannot_be_learned_from(client, listener, pixels, sentence):
-    start(client, lambda key: pixels, 1, 2)
+    start(client, lambda box: pixels, 1, 2)
     client.set_live(True)
     notice = listener.wait(Notice)
     assert (notice.level, sentence in notice.text) == ("error", True)
@@ -228,7 +240,7 @@ def test_images_that_cannot_be_learned_from(client, listener, pixels, sentence):
 def test_some_missing_numbers_are_said_and_survived(client, listener):
     pixels = image()
     pixels[:3] = np.nan
-    start(client, lambda key: pixels, 1, 2)
+    start(client, lambda box: pixels, 1, 2)
     client.set_live(True)
     notice = listener.wait(Notice)
     assert (notice.level, "NaN or infinite" in notice.text) == ("warning", True)
@@ -236,21 +248,21 @@ def test_some_missing_numbers_are_said_and_survived(client, listener):
 
 
 def test_a_plane_that_cannot_be_read(client, listener):
-    def read_plane(key):
+    def read(box):
         raise OSError("the disk is gone")
 
-    start(client, read_plane, 1, 2)
+    start(client, read, 1, 2)
     client.set_live(True)
     assert "the disk is gone" in listener.wait(Notice).text
 
 
 def test_a_damaged_model_is_refused(client, listener):
-    client.open(SMALL, SHAPE, 1, lambda key: image(), b"nonsense")
+    client.open(SMALL, plane_space(), read_image, b"nonsense")
     assert "safetensors" in listener.wait(Notice).text
 
 
 def test_close_leaves_nothing(own_client, listener):
-    start(own_client, lambda key: image(), 1, 2)
+    start(own_client, read_image, 1, 2)
     own_client.set_live(True)
     listener.wait(OverlayBlock)
     trainer = psutil.Process(own_client.pid)
@@ -265,9 +277,10 @@ def test_close_leaves_nothing(own_client, listener):
 SCRIPT = """
     import numpy as np, threading
     from napari_msd.core.settings import Settings
+    from napari_msd.core.space import Space
+    from napari_msd.document import Painted
     from napari_msd.trainer.client import TrainerClient
-    from napari_msd.trainer.messages import Progress, StrokeBlock, View
-    from napari_msd.core.planes import whole
+    from napari_msd.trainer.messages import Progress
 
     learning = threading.Event()
     def hear(session, event):
@@ -276,12 +289,14 @@ SCRIPT = """
 
     client = TrainerClient(hear)
     image = np.random.default_rng(0).random((48, 48))
-    client.open(Settings.from_preset(depth=3, patch_size=32), image.shape, 1, lambda key: image)
+    space = Space("YX", image.shape)
+    settings = Settings.from_preset(depth=3, patch_size=32)
+    client.open(settings, {0: space}, lambda box: image)
     strokes = np.zeros(image.shape, np.uint8)
     strokes[4:8] = 1
     strokes[20:24] = 2
-    client.set_strokes([StrokeBlock((), whole(image.shape), strokes)])
-    client.set_view(View((), whole(image.shape)))
+    client.set_strokes([Painted(space.whole(0), strokes)])
+    client.set_view(space.whole(0))
     client.set_live(True)
     assert learning.wait(90)
     print(client.pid, flush=True)
@@ -315,14 +330,14 @@ def test_no_orphan_is_left_when_the_viewer_is_killed():
 
 
 def test_events_carry_the_number_of_their_epoch(client, listener):
-    first = client.open(SMALL, SHAPE, 1, lambda key: image())
+    first = client.open(SMALL, plane_space(), read_image)
     client.cancel()
     listener.wait(Finished)
     assert set(listener.sessions) - {0} == {first}
     ready = [n for n, e in zip(listener.sessions, listener.events, strict=True) if is_ready(e)]
     assert set(ready) == {0}
     mark = listener.now
-    second = client.open(SMALL, SHAPE, 1, lambda key: image(), b"nonsense")
+    second = client.open(SMALL, plane_space(), read_image, b"nonsense")
     listener.wait(Notice, since=mark)
     assert second > first
     assert set(listener.sessions[mark:]) <= {0, second}
@@ -332,7 +347,7 @@ def test_an_error_while_sending_is_told_and_the_next_request_is_sent(client, lis
     def broken():
         raise ZeroDivisionError("division by zero")
 
-    start(client, lambda key: image(), 1, 2)
+    start(client, read_image, 1, 2)
     client.set_live(True)
     listener.wait(Progress, lambda p: p.step > 0)
     client._connection.post(broken)
@@ -349,11 +364,11 @@ def test_an_error_while_sending_is_told_and_the_next_request_is_sent(client, lis
 def test_a_plane_for_which_there_is_no_memory_is_told_once(client, listener, monkeypatch):
     tried = []
 
-    def full(plane, pixels):
+    def full(box, pixels):
         tried.append(pixels)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    start(client, lambda key: image(), 1, 2)
+    start(client, read_image, 1, 2)
     with monkeypatch.context() as patch:
         patch.setattr(connection, "parts_of", full)
         client.set_live(True)
@@ -381,7 +396,7 @@ def test_a_message_that_is_not_understood_is_said_once(client, listener, caplog)
 
 def test_a_late_block_of_a_dead_trainer_is_not_acknowledged_to_the_next(client, listener):
     dead = client._connection.trainer.session - 1
-    block = OverlayBlock((), Region(0, 0, 1, 1), 1, np.ones((1, 1), np.uint8))
+    block = OverlayBlock(area(0, 0, 1, 1), 1, np.ones((1, 1), np.uint8))
     client._connection.on_envelope(EventEnvelope(Stamp(dead, 0, 10**6), block))
     client.cancel()
     listener.wait(Finished)
@@ -403,7 +418,7 @@ def test_stopping_without_a_trainer_is_answered_too(own_client, listener):
 
 
 def test_stop_is_the_last_word_of_what_it_ended(client, listener):
-    start(client, lambda key: image(), 1, 2)
+    start(client, read_image, 1, 2)
     client.update_once()
     client.set_live(True)
     client.cancel()
@@ -421,10 +436,10 @@ def finished(listener):
 
 
 def test_no_late_word_of_an_earlier_session(client, listener):
-    start(client, lambda key: image(), 1, 2, 3)
+    start(client, read_image, 1, 2, 3)
     client.set_live(True)
     listener.wait(ModelKept)
-    start(client, lambda key: image(), 1, 2, 3)
+    start(client, read_image, 1, 2, 3)
     mark = listener.now
     client.set_live(True)
     listener.wait(ModelKept, since=mark)
@@ -434,11 +449,11 @@ def test_no_late_word_of_an_earlier_session(client, listener):
 
 
 def test_that_work_has_stopped_is_told_though_another_session_was_opened(client, listener):
-    start(client, lambda key: image(), 1, 2)
+    start(client, read_image, 1, 2)
     client.set_live(True)
     listener.wait(Progress, lambda p: p.state == "training")
     client.cancel()
-    start(client, lambda key: image(), 1, 2)
+    start(client, read_image, 1, 2)
     assert listener.wait(Finished) == Finished("stop")
 
 
@@ -449,5 +464,5 @@ def test_after_an_error_a_new_trainer_does_not_train_unasked(own_client, listene
     assert not own_client._connection.state.live
 
 
-def unreadable(key):
+def unreadable(box):
     raise OSError("no such drive")
