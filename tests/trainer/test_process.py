@@ -12,26 +12,35 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from napari_msd.core.planes import Region
 
+from napari_msd.document import Painted
 from napari_msd.trainer.client import TrainerClient
 from napari_msd.trainer.messages import (
     OverlayBlock,
     Progress,
     Ready,
-    StrokeBlock,
     TrainerDied,
 )
 from napari_msd.trainer.priority import NICE, NICE_VARIABLE, wanted_nice
 
-from .conftest import PATIENCE, SHAPE, SMALL, Listener, all_of, image, painted
+from .conftest import (
+    PATIENCE,
+    SHAPE,
+    SMALL,
+    Listener,
+    all_of,
+    painted,
+    plane_space,
+    read_image,
+    slab,
+)
 
 needs_stop = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
 NO_TICKS = 1e6  # seconds: the test ticks
 
 
 def live(client):
-    client.open(SMALL, SHAPE, 1, lambda key: image())
+    client.open(SMALL, plane_space(), read_image)
     client.set_strokes(painted(1, 2, 3))
     client.set_view(all_of())
     client.set_live(True)
@@ -69,7 +78,7 @@ def test_a_full_pipe_does_not_hide_a_hang(listener):
         rng = np.random.default_rng(0)
         for _ in range(100):  # does not compress: more than any pipe holds
             values = rng.integers(1, 4, SHAPE).astype(np.uint8)
-            client.set_strokes([StrokeBlock((), Region(0, 0, *SHAPE), values)])
+            client.set_strokes([Painted(slab(), values)])
         while not process._fault:
             process.tick()
         mark = listener.now
@@ -97,7 +106,7 @@ def test_closing_a_hung_trainer(listener):
 
 def all_ended(but=()):
     """Wait for the client's threads to end; those that are there for good do not count."""
-    ours = ("trainer-", "plane-reader")
+    ours = ("trainer-", "pixel-reader")
     for thread in threading.enumerate():
         if thread.name.startswith(ours) and thread not in but:
             thread.join(PATIENCE)
