@@ -21,11 +21,12 @@ from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
-from napari_msd.core.planes import whole
 
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import Space
+from napari_msd.document import Painted
 from napari_msd.trainer.client import TrainerClient
-from napari_msd.trainer.messages import Event, Progress, StrokeBlock, View
+from napari_msd.trainer.messages import Event, Progress
 from napari_msd.trainer.priority import NICE_VARIABLE
 
 BUSY = "print(flush=True)\nwhile True: pass"
@@ -84,9 +85,10 @@ def steps_per_second(busy: int, seconds: float) -> tuple[float, bool]:
     steps = Steps()
     client = TrainerClient(steps)
     try:
-        client.open(Settings.from_preset("quick"), image.shape, 1, lambda key: image)
-        client.set_strokes([StrokeBlock((), whole(image.shape), strokes)])
-        client.set_view(View((), whole(image.shape)))
+        space = Space("YX", image.shape)
+        client.open(Settings.from_preset("quick"), {0: space}, lambda box: image)
+        client.set_strokes([Painted(space.whole(0), strokes)])
+        client.set_view(space.whole(0))
         client.set_live(True)
         steps.wait_for(10)
         with busy_programs(busy):
