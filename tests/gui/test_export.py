@@ -9,6 +9,7 @@ from napari_msd.core.planes import Region
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
 
+from napari_msd.core.box import Box
 from napari_msd.trainer.messages import Finished
 
 
@@ -176,7 +177,7 @@ def test_new_pixels_of_the_image_are_not_segmented(painted, image, qtbot):
 
 def test_a_part_of_an_image_is_told_by_its_share(painted, qtbot):
     painted.panel.live_button.click()
-    painted.client.predict(2, region=Region(0, 0, 128, 120))
+    painted.client.predict(2, box=Box(0, (0, 0), (128, 120)))
     qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
     sentence = painted.controller.overlay.coverage.completeness.sentence
     assert sentence == "25% of the image is not segmented."

@@ -5,6 +5,7 @@ import pytest
 from napari_msd.core.planes import Region
 from qtpy.QtCore import Qt
 
+from napari_msd.core.box import Box
 from napari_msd.trainer.messages import LookHere, Notice
 
 
@@ -62,7 +63,7 @@ def test_it_is_refreshed_with_the_overlay(unsure, qtbot):
     unsure.client.predict(1, uncertainty=200)
     qtbot.waitUntil(lambda: bool((layer_of(unsure).data == 200).all()))
     assert (unsure.overlay.data == 1).all()
-    unsure.client.predict(2, region=Region(0, 0, 10, 20), uncertainty=7)
+    unsure.client.predict(2, box=Box(0, (0, 0), (10, 20)), uncertainty=7)
     qtbot.waitUntil(lambda: bool((layer_of(unsure).data[:10, :20] == 7).all()))
     assert (layer_of(unsure).data[10:] == 200).all()
 
@@ -115,10 +116,13 @@ def test_without_a_network_the_button_says_why_it_cannot_be_pressed(painted, vie
     assert len(viewer.layers) == 2
 
 
-def ask(msd, plane=(), region=None, uncertainty=0.5):
+CORNER = Box(0, (0, 0), (20, 20))
+
+
+def ask(msd, box=CORNER, uncertainty=0.5):
     """Show me, and the trainer's answer."""
     msd.panel.show_me_button.click()
-    msd.client.say(LookHere(plane, region or Region(0, 0, 20, 20), uncertainty))
+    msd.client.say(LookHere(box, uncertainty))
 
 
 def test_looking_for_a_place_is_said(unsure):
@@ -131,7 +135,7 @@ def test_who_paints_meanwhile_is_not_taken_away(unsure, viewer, qtbot):
     before = tuple(viewer.scene.camera.center)
     unsure.controller.chosen.annotation.paint((10, 10), 1)
     qtbot.waitUntil(lambda: "Looking" not in unsure.status)
-    unsure.client.say(LookHere((), Region(90, 90, 99, 99), 0.5))
+    unsure.client.say(LookHere(Box(0, (90, 90), (99, 99)), 0.5))
     unsure.client.say(Notice("info", "said after it"))
     qtbot.waitUntil(lambda: "said after it" in unsure.status)
     assert tuple(viewer.scene.camera.center) == before
@@ -158,7 +162,7 @@ def test_its_key_is_given_back(unsure, viewer):
 
 def test_the_camera_goes_to_the_middle_of_the_place(unsure, viewer, qtbot):
     active = viewer.layers.selection.active
-    ask(unsure, region=Region(32, 64, 96, 128), uncertainty=0.62)
+    ask(unsure, box=Box(0, (32, 64), (96, 128)), uncertainty=0.62)
     qtbot.waitUntil(lambda: "62" in unsure.status)
     # pixels of 0.5 um: rows 32..95, columns 64..127
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (31.75, 47.75))
@@ -168,12 +172,12 @@ def test_the_camera_goes_to_the_middle_of_the_place(unsure, viewer, qtbot):
 
 def test_a_speck_is_zoomed_in_on_and_a_large_place_is_not(unsure, viewer, qtbot):
     zoom = viewer.scene.camera.zoom
-    ask(unsure, region=Region(0, 0, 64, 64))
+    ask(unsure, box=Box(0, (0, 0), (64, 64)))
     qtbot.waitUntil(lambda: "50" in unsure.status)
     assert viewer.scene.camera.zoom == zoom
     viewer.reset_view()
     qtbot.waitUntil(lambda: unsure.controller.screen.view().shape == (128, 160))
-    ask(unsure, region=Region(0, 0, 8, 8), uncertainty=0.9)
+    ask(unsure, box=Box(0, (0, 0), (8, 8)), uncertainty=0.9)
     qtbot.waitUntil(lambda: "90" in unsure.status)
     assert viewer.scene.camera.zoom == pytest.approx(zoom * 4, rel=0.01)
 
@@ -185,13 +189,13 @@ def test_sliders_go_to_the_plane(viewer, open_widget, qtbot):
     msd = open_widget(FakeClient)
     msd.panel.new_annotation_button.click()
     learn(msd, qtbot)
-    ask(msd, plane=(6,))
-    qtbot.waitUntil(lambda: msd.controller.screen.view().start[:-2] == (6,))
+    ask(msd, Box(0, (6, 0, 0), (7, 20, 20)))
+    qtbot.waitUntil(lambda: msd.controller.screen.shown_index()[:1] == (6,))
     assert viewer.dims.point[0] == 6 * stack.scale[0]
 
 
 def test_an_answer_about_an_earlier_image_is_not_followed(unsure, viewer):
     before = tuple(viewer.scene.camera.center)
     unsure.panel.show_me_button.click()
-    unsure.controller.active_learning.look(LookHere((3,), Region(0, 0, 8, 8), 0.9))
+    unsure.controller.active_learning.look(LookHere(Box(0, (3, 0, 0), (4, 8, 8)), 0.9))
     assert tuple(viewer.scene.camera.center) == before

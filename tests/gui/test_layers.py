@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
+from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError, StrokesError
 from napari_msd.core.palette import class_color
 from napari_msd.session.classes import ClassTable
@@ -46,7 +47,7 @@ def test_shapes_must_match():
         look.check_pair(Image(np.zeros((5, 6)), name="a"), Labels(np.zeros((3, 4), int), name="b"))
 
 
-def test_plane_reader_reads_only_its_plane():
+def test_a_box_reader_reads_only_its_box():
     dask = pytest.importorskip("dask.array")
     read = []
 
@@ -55,9 +56,9 @@ def test_plane_reader_reads_only_its_plane():
         return np.full((1, 4, 5), block_info[None]["chunk-location"][0], np.float32)
 
     stack = dask.map_blocks(block, chunks=((1,) * 6, (4,), (5,)), dtype=np.float32)
-    reader = look.plane_reader(Image(stack, contrast_limits=(0, 6)))
+    reader = look.box_reader(Image(stack, contrast_limits=(0, 6)))
     read.clear()
-    np.testing.assert_array_equal(reader((3,)), np.full((4, 5), 3))
+    np.testing.assert_array_equal(reader(Box(0, (3, 1, 0), (4, 3, 5))), np.full((1, 2, 5), 3))
     assert read == [3]
 
 

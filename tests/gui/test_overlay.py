@@ -6,6 +6,7 @@ from fake_client import FakeClient
 from napari_msd.core.planes import Region
 from qtpy.QtCore import Qt
 
+from napari_msd.core.box import Box
 from napari_msd.trainer.messages import Finished
 
 
@@ -61,7 +62,7 @@ def test_a_layer_of_its_name_is_left_alone(painted, viewer, image, qtbot):
 def test_latest_block_wins(painted, qtbot):
     start(painted, qtbot, 1)
     for value in (2, 1, 2):
-        painted.client.predict(value, region=Region(0, 0, 64, 64))
+        painted.client.predict(value, box=Box(0, (0, 0), (64, 64)))
     qtbot.waitUntil(lambda: (painted.overlay.data[:64, :64] == 2).all())
     assert (painted.overlay.data[64:] == 1).all()
 
@@ -82,7 +83,7 @@ def test_only_what_is_new_goes_to_the_screen(painted, viewer, image, qtbot, mous
     whole, parts = [], []
     overlay.events.set_data.connect(whole.append)
     overlay.events.labels_update.connect(lambda event: parts.append(event.data.shape))
-    painted.client.predict(2, region=Region(0, 0, 64, 96))
+    painted.client.predict(2, box=Box(0, (0, 0), (64, 96)))
     qtbot.waitUntil(lambda: bool(parts))
     assert parts == [(64, 96)]
     assert not whole
@@ -106,7 +107,7 @@ def test_what_cannot_be_sent_in_parts_is_sent_whole(painted, viewer, qtbot, chan
     change(viewer, overlay)
     whole = []
     overlay.events.set_data.connect(whole.append)
-    painted.client.predict(2, region=Region(0, 0, 64, 96))
+    painted.client.predict(2, box=Box(0, (0, 0), (64, 96)))
     qtbot.waitUntil(lambda: bool(whole))
     assert (overlay.data[:64, :96] == 2).all()
 
@@ -177,10 +178,11 @@ def test_visible_region_is_told(viewer, open_widget, qtbot):
     qtbot.waitUntil(lambda: msd.client.view is not None)
     viewer.scene.camera.center = (0, 100, 100)
     viewer.scene.camera.zoom = 40
-    qtbot.waitUntil(lambda: msd.client.view.region.shape[1] < 60)
-    region = msd.client.view.region
-    assert region.top < 100 < region.bottom
-    assert region.left < 100 < region.right
+    qtbot.waitUntil(lambda: msd.client.view.shape[1] < 60)
+    box = msd.client.view
+    assert box == box.clip((400, 500))
+    assert box.start[0] < 100 < box.stop[0]
+    assert box.start[1] < 100 < box.stop[1]
 
 
 def test_copy_is_free_to_edit(painted, viewer, qtbot):

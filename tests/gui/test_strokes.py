@@ -85,7 +85,7 @@ def test_strokes_on_planes_of_a_stack(viewer, open_widget, qtbot, mouse):
     mouse.stroke(layer, (30, 10), (30, 40))
     qtbot.waitUntil(lambda: set(msd.client.strokes) == {(4,), (1,)})
     qtbot.waitUntil(lambda: same(msd, (4,)) and same(msd, (1,)))
-    qtbot.waitUntil(lambda: msd.client.view.plane == (1,))
+    qtbot.waitUntil(lambda: (msd.client.view.start[0], msd.client.view.stop[0]) == (1, 2))
 
 
 def test_a_brush_through_planes_is_found(viewer, open_widget, qtbot):

@@ -6,6 +6,8 @@ from fake_client import FakeClient
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
+from napari_msd.core.box import Box
+from napari_msd.core.space import Space
 from napari_msd.plugin.files import calibration
 from napari_msd.session.work_state import LiveState
 from napari_msd.trainer.messages import Notice, Progress, TrainerDied
@@ -126,9 +128,9 @@ def test_rgb_image_is_learned_in_colour(viewer, open_widget):
     msd = open_widget(FakeClient)
     msd.panel.new_annotation_button.click()
     assert msd.controller.chosen.annotation.data.shape == (40, 50)
-    _, shape, channels, read, _ = msd.client.opened
-    assert (shape, channels) == ((40, 50), 3)
-    np.testing.assert_array_equal(read(()), pixels)
+    _, spaces, read, _ = msd.client.opened
+    assert spaces == {0: Space("YX", (40, 50), n_channels=3)}
+    np.testing.assert_array_equal(read(spaces[0].whole(0)), pixels)
 
 
 def test_pyramid_is_learned_at_its_finest_level(viewer, open_widget):
@@ -137,8 +139,9 @@ def test_pyramid_is_learned_at_its_finest_level(viewer, open_widget):
     msd = open_widget(FakeClient)
     msd.panel.new_annotation_button.click()
     assert msd.controller.chosen.annotation.data.shape == (64, 64)
-    assert msd.client.opened[1] == (64, 64)
-    assert msd.client.opened[3](()).shape == (64, 64)
+    space = msd.client.space
+    assert space == Space("YX", (64, 64))
+    assert msd.client.opened[2](space.whole(0)).shape == (64, 64)
 
 
 @pytest.mark.parametrize(
@@ -436,7 +439,7 @@ def test_predict_all_asks_for_the_shown_plane_first(viewer, open_widget, qtbot):
     qtbot.waitUntil(lambda: msd.controller.weights.model is not None)
     viewer.dims.set_current_step(0, 3)
     msd.panel.predict_all_button.click()
-    assert msd.client.planes == [(3,), (0,), (1,), (2,), (4,)]
+    assert msd.client.boxes == [Box(0, (z, 0, 0), (z + 1, 40, 40)) for z in (3, 0, 1, 2, 4)]
 
 
 @pytest.mark.parametrize("what", ["image", "annotation"])
@@ -495,7 +498,8 @@ def test_image_data_replaced_while_live_is_learned_from(painted, image):
     painted.panel.live_button.click()
     image.data = image.data * 2 + 1
     assert painted.client.live
-    np.testing.assert_array_equal(painted.client.opened[3](()), image.data)
+    read = painted.client.opened[2]
+    np.testing.assert_array_equal(read(painted.client.space.whole(0)), image.data)
     np.testing.assert_array_equal(
         painted.client.strokes[()], painted.controller.chosen.annotation.data
     )
