@@ -128,7 +128,7 @@ class Engine:
                 self._scheduler.credit.taken()
 
     def _open(self, request: Open) -> None:
-        self._trainer = self._learning = self._comparison = self._all = None
+        self._trainer = self._learning = self._intake = self._comparison = self._all = None
         self._settings = request.settings
         self._spaces = request.spaces
         self._scheduler.open(self._spaces)
