@@ -181,7 +181,7 @@ def test_live_pressed_again_trains_on(session, impatient):
     session.until(lambda: session.engine._trainer.steps > steps)
 
 
-def test_how_well_scores_are_known_is_told():
+def test_how_well_scores_are_known_is_reported():
     session = Session(pixels=np.tile(image(), (2, 1)))
     labels = np.zeros((128, 96), np.uint8)
     labels[:, ::4] = np.repeat([1, 2, 3], 8)
@@ -196,7 +196,7 @@ def test_how_well_scores_are_known_is_told():
     assert told.unmeasured == {}
 
 
-def test_a_class_with_too_few_strokes_is_told(session):
+def test_a_class_with_too_few_strokes_is_reported(session):
     labels = strokes(1, 2)
     labels[40:43, 70:73] = 3
     session.paint([Painted(slab(), labels)])

@@ -1,4 +1,4 @@
-"""Work that gets too little of the processor is told, work that waits is not."""
+"""Work that gets too little of the processor is reported, work that waits is not."""
 
 import pytest
 

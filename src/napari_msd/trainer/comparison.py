@@ -25,7 +25,7 @@ class Comparison:
         self.request = request
         self._waiting = deque(enumerate(models))
         self.scores: dict[int, float | None] = {}
-        """Index -> mean IoU; None where it cannot be told."""
+        """Index -> mean IoU; None where there is none."""
 
     @property
     def done(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import assert_never
 
 import torch
 
@@ -126,6 +127,8 @@ class Engine:
                 self.end_work()
             case OverlayTaken():
                 self._scheduler.credit.taken()
+            case _ as unknown:
+                assert_never(unknown)
 
     def _open(self, request: Open) -> None:
         self._trainer = self._learning = self._intake = self._comparison = self._all = None

@@ -158,7 +158,7 @@ class InferenceScheduler:
         return did
 
     def survey(self, trainer: Trainer) -> bool:
-        """Look at one tile of the survey; at its end, tell the viewer where to look."""
+        """Look at one tile of the survey; at its end, say where to look."""
         if self._survey is None:
             return False
         while self._survey and self._surveyed.get(self._survey[0]) == trainer.weights_shown:

@@ -85,7 +85,7 @@ class Learning:
     # --- requests ------------------------------------------------------------------------
 
     def go_live(self) -> None:
-        """Learn until told otherwise."""
+        """Learn until asked to stop."""
         self.live = True
         self._begin()
 
@@ -154,7 +154,7 @@ class Learning:
         return bool(missing)
 
     def _rests(self) -> bool:
-        """Whether Live has nothing to do until the next stroke; tells when that changes."""
+        """Whether Live has nothing to do until the next stroke; reports when that changes."""
         if self._trainer.judgement.rests != self._resting:
             self._resting = self._trainer.judgement.rests
             if self._resting:
