@@ -22,10 +22,12 @@ class Listener:
 
     def __init__(self):
         self.events, self.sessions = [], []
+        self.threads = set()  # that told something
         self._condition = threading.Condition()
 
     def __call__(self, session, event):
         with self._condition:
+            self.threads.add(threading.current_thread())
             self.sessions.append(session)
             self.events.append(event)
             self._condition.notify_all()

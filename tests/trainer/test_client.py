@@ -271,6 +271,9 @@ def test_close_leaves_nothing(own_client, listener):
     mark = listener.now
     own_client.set_live(True)
     own_client.close()
+    for thread in listener.threads:  # once they have ended, nothing can come late
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
     assert listener.now == mark
 
 
