@@ -5,6 +5,7 @@ Imports only pytest: the GPU's tests run on machines that have little more.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import shutil
@@ -16,6 +17,11 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+
+# Networks in tests are too small for more than one thread of torch or BLAS, and threads that wait
+# for each other spin: on two busy cores the reference takes ten times as long with two. The
+# compiled cores have threads of their own.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Files and folders whose tests all carry a marker; single tests carry it where they are.
 MARKED = {
@@ -51,6 +57,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, places in MARKED.items():
             if any(place.is_relative_to(marked) for marked in places):
                 item.add_marker(marker)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was imported: napari's fixture collects after each test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
