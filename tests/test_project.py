@@ -15,6 +15,8 @@ from packaging.version import Version
 import napari_msd
 from napari_msd.native.libraries import find_library, open_library
 
+from .conftest import MARKED
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 WORKFLOWS = {
@@ -94,6 +96,14 @@ def test_the_hook_has_the_ruff_of_the_constraints():
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
     (hook,) = [repo["rev"] for repo in config["repos"] if "ruff" in repo["repo"]]
     assert f"ruff=={hook.removeprefix('v')}\n" in (ROOT / "constraints.txt").read_text("utf-8")
+
+
+# --- tests -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("marker", MARKED)
+def test_what_is_marked_by_its_path_is_there(marker):
+    assert [path for path in MARKED[marker] if not (ROOT / "tests" / path).exists()] == []
 
 
 # --- continuous integration --------------------------------------------------------------------

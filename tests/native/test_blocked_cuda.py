@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from . import oracle
-
-BOUNDARIES = ("reflect", "symmetric", "zeros")
-HALVES = (torch.bfloat16, torch.float16)
+from .oracle import BOUNDARIES, HALVES
 
 
 def random_image(*shape: int) -> torch.Tensor:
@@ -34,15 +32,6 @@ def test_16_bit_maps_take_half_the_memory(shim_case, make_tame_net):
         logits = replace(shim_case, map_dtype=dtype).logits(net, image)
         sizes[dtype] = logits.grad_fn.saved_tensors[0].nbytes
     assert 2 * sizes[torch.bfloat16] == sizes[None] == 4 * 21 * 64 * 64
-
-
-def test_the_same_bits_every_time(shim_case, make_tame_net):
-    net, image = make_tame_net(depth=20), random_image(2, 1, 33, 40)
-    first, second = (
-        torch.autograd.grad(shim_case.logits(net, image).square().sum(), net.weight)[0]
-        for _ in range(2)
-    )
-    assert torch.equal(first, second)
 
 
 @pytest.fixture
