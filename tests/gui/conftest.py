@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from fake_client import FakeClient
-from mouse import Mouse
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QApplication
 
 from napari_msd.plugin.dock import MSDSegmentationWidget
+
+from .fake_client import FakeClient
+from .mouse import Mouse
 
 
 @pytest.fixture

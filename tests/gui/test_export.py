@@ -4,13 +4,14 @@ from threading import Event
 
 import numpy as np
 import pytest
-from fake_client import FakeClient
 from napari_msd.core.planes import Region
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_msd.core.box import Box
 from napari_msd.trainer.messages import Finished
+
+from .fake_client import FakeClient
 
 
 @pytest.fixture

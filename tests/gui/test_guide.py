@@ -183,7 +183,7 @@ def test_a_speck_is_zoomed_in_on_and_a_large_place_is_not(unsure, viewer, qtbot)
 
 
 def test_sliders_go_to_the_plane(viewer, open_widget, qtbot):
-    from fake_client import FakeClient
+    from .fake_client import FakeClient
 
     stack = viewer.add_image(np.zeros((9, 40, 50)), name="stack", scale=(2, 1, 1))
     msd = open_widget(FakeClient)

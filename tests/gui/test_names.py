@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from fake_client import FakeClient
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QTextDocument
 from qtpy.QtWidgets import QApplication
 
 from napari_msd.widgets.class_list import pixels_text
+
+from .fake_client import FakeClient
 
 MARKUP = "<img src='nowhere.png'><b>bold</b>"
 

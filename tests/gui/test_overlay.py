@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from fake_client import FakeClient
 from napari_msd.core.planes import Region
 from qtpy.QtCore import Qt
 
 from napari_msd.core.box import Box
 from napari_msd.trainer.messages import Finished
+
+from .fake_client import FakeClient
 
 
 def start(msd, qtbot, value=1):

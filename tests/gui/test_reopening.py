@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from fake_client import FakeClient
 from qtpy.QtWidgets import QApplication
+
+from .fake_client import FakeClient
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """Nothing shows OFF while it runs, and nothing late is taken for something new."""
 
 import numpy as np
-from fake_client import FakeClient
 
 from napari_msd.session.work_state import LiveState
 from napari_msd.trainer.messages import Finished, Notice, TrainerDied
+
+from .fake_client import FakeClient
 
 
 def settle(msd, qtbot):

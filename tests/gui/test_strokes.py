@@ -59,7 +59,7 @@ def test_a_painted_value_without_a_class_makes_one(painted, qtbot):
 
 
 def test_values_that_cannot_be_classes_are_said(open_widget, image, viewer, qtbot):
-    from fake_client import FakeClient
+    from .fake_client import FakeClient
 
     data = np.zeros(image.data.shape, np.int32)
     data[5:9, 5:9], data[20:30, 20:30] = 300, 1
@@ -70,7 +70,7 @@ def test_values_that_cannot_be_classes_are_said(open_widget, image, viewer, qtbo
 
 
 def test_strokes_on_planes_of_a_stack(viewer, open_widget, qtbot, mouse):
-    from fake_client import FakeClient
+    from .fake_client import FakeClient
 
     viewer.add_image(np.random.default_rng(0).random((6, 64, 64)), name="stack")
     msd = open_widget(FakeClient)
@@ -89,7 +89,7 @@ def test_strokes_on_planes_of_a_stack(viewer, open_widget, qtbot, mouse):
 
 
 def test_a_brush_through_planes_is_found(viewer, open_widget, qtbot):
-    from fake_client import FakeClient
+    from .fake_client import FakeClient
 
     viewer.add_image(np.zeros((6, 64, 64)), name="stack")
     msd = open_widget(FakeClient)
@@ -104,7 +104,7 @@ def test_a_brush_through_planes_is_found(viewer, open_widget, qtbot):
 
 
 def stack(viewer, open_widget):
-    from fake_client import FakeClient
+    from .fake_client import FakeClient
 
     viewer.add_image(np.zeros((6, 64, 48)), name="stack")
     msd = open_widget(FakeClient)
@@ -149,7 +149,7 @@ def test_undo_while_the_strokes_are_hidden(viewer, open_widget, qtbot, mouse):
 
 
 def test_painting_on_a_cut_across_planes(viewer, open_widget, qtbot):
-    from fake_client import FakeClient
+    from .fake_client import FakeClient
 
     viewer.add_image(np.zeros((6, 64, 48)), name="stack")
     msd = open_widget(FakeClient)
@@ -164,7 +164,7 @@ def test_painting_on_a_cut_across_planes(viewer, open_widget, qtbot):
 
 
 def test_strokes_there_before_the_widget(viewer, image, open_widget, qtbot):
-    from fake_client import FakeClient
+    from .fake_client import FakeClient
 
     data = np.zeros(image.data.shape, np.uint16)
     data[10:20, 10:20], data[50:60, 90:130] = 1, 2

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_client import FakeClient
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
@@ -12,6 +11,8 @@ from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.settings import Settings
 from napari_msd.images.model_file import ModelRecord, parameter_shapes, read
 from napari_msd.trainer.messages import Measured
+
+from .fake_client import FakeClient
 
 
 def record(names=("background", "nucleus"), **changes):

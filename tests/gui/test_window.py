@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from fake_client import FakeClient
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
@@ -12,6 +11,8 @@ from napari_msd.plugin.files import calibration
 from napari_msd.session.work_state import LiveState
 from napari_msd.trainer.messages import Notice, Progress, TrainerDied
 from napari_msd.widgets.class_list import score_text
+
+from .fake_client import FakeClient
 
 CONTRACT = [
     "image_combo",

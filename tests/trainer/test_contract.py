@@ -8,7 +8,6 @@ import inspect
 import numpy as np
 import psutil
 import pytest
-from fake_client import FakeClient
 
 from napari_msd.document import Painted
 from napari_msd.trainer.client import TrainerClient
@@ -26,6 +25,7 @@ from napari_msd.trainer.messages import (
 )
 from napari_msd.trainer.protocol import Trainer
 
+from ..gui.fake_client import FakeClient
 from .conftest import (
     SHAPE,
     SMALL,
