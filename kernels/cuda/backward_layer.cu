@@ -84,10 +84,10 @@ backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t
         const S *centre = delta + (nz / 2 - a) * step.z * g.height * g.width + offset;
 #pragma unroll
         for (int i = 0; i < sent_pixels; ++i) {
-          T sent[9];
-          load_taps(g, step, centre + columns.of_thread(i), sent);
+          S sent[9];
+          copy_taps(g, step, centre + columns.of_thread(i), sent);
 #pragma unroll
-          for (int t = 0; t < 9; ++t) sums[i] += taps.of[t] * sent[t];
+          for (int t = 0; t < 9; ++t) sums[i] += taps.of[t] * load(&sent[t]);
         }
       }
       continue;

@@ -32,14 +32,14 @@ __device__ inline int warp_map() { return warp_role() % 2 * warp_maps; }
 // float32: a thread takes one channel, 9 taps and 8 maps.
 template <class S>
 struct Correlation {
-  static constexpr int pixels = 32;  // per chunk
+  static constexpr int pixels = 32, gathered_together = 2;  // per chunk
   // Rows of pixels, 36 apart: the 8 channels and the 4 maps that a warp reads at once are on different banks.
   static constexpr int stride = pixels + 4;
   struct alignas(16) Stage {
     float taps[correlated_channels][9][stride];
     float maps[correlated_maps][stride];
 
-    __device__ void put_tap(int channel, int tap, int pixel, float value) { taps[channel][tap][pixel] = value; }
+    __device__ void put_tap(int channel, int tap, int pixel, S value) { taps[channel][tap][pixel] = value; }
     __device__ float *map(int m) { return maps[m]; }
   };
   float sums[9][8];
@@ -87,15 +87,13 @@ struct Correlation {
 // 16-bit: one tile of the matrix units per tap.
 template <class S>
 struct MatrixCorrelation {
-  static constexpr int pixels = 64;
+  static constexpr int pixels = 64, gathered_together = 4;
   static constexpr int stride = pixels + 8;  // rows on different banks
   struct alignas(128) Stage {
     S taps[9][correlated_channels * stride];
     S maps[correlated_maps * stride];
 
-    __device__ void put_tap(int channel, int tap, int pixel, float value) {
-      store(taps[tap] + channel * stride + pixel, value);
-    }
+    __device__ void put_tap(int channel, int tap, int pixel, S value) { taps[tap][channel * stride + pixel] = value; }
     __device__ S *map(int m) { return maps + m * stride; }
   };
   Sums sums[9];
@@ -168,8 +166,8 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
   wait_for_earlier_launches();
   using C = typename CorrelationOf<S>::type;
   constexpr int channels_at_once = static_cast<int>(block_threads) / C::pixels;
-  // A thread gathers one pixel of so many channels, 2 of them at once: it waits once for both.
-  constexpr int gathered = correlated_channels / channels_at_once, together = 2;
+  // A thread gathers one pixel of so many channels, some at once: it waits once for these.
+  constexpr int gathered = correlated_channels / channels_at_once, together = C::gathered_together;
   union alignas(128) Shared {
     typename C::Stage stage;
     SumTile tile;
@@ -207,11 +205,11 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
       __syncthreads();
       copy_chunk<C>(shared.stage, maps + (unit.image * network.maps() + first_map) * g.plane + first, g.plane, unit.end - first,
                     most_seen - first_map, aligned);
+      const S *deltas_of_thread = deltas + (unit.image * channels + first_q + first_j) * g.plane;
+      unsigned near_edges = 0;  // one bit per channel that the pixel is near an edge of the image for
 #pragma unroll 1
       for (int k = 0; k < gathered; k += together) {
-        const S *delta = deltas + (unit.image * channels + first_q + first_j + k * channels_at_once) * g.plane;
-        float sent[together][9];
-        bool slow[together];
+        S sent[together][9];
 #pragma unroll
         for (int i = 0; i < together; ++i) {
           const int j = first_j + (k + i) * channels_at_once;
@@ -220,22 +218,32 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
           const bool far = far_from_edges(place.y, place.y, g.height, step.y) &&
                            far_from_edges(place.x, place.x, g.width, step.x) &&
                            (step.z == 0 || far_from_edges(place.z, place.z, g.depth, step.z));
-          slow[i] = wanted && !far;
           if (wanted && far) {
-            load_taps(g, step, delta + i * channels_at_once * g.plane + place.pixel + (nz == 1 ? 0 : (1 - a) * step.z * g.height * g.width), sent[i]);
+            const int32_t plane_a = nz == 1 ? 0 : (1 - a) * step.z * g.height * g.width;
+            copy_taps(g, step, deltas_of_thread + (k + i) * channels_at_once * g.plane + place.pixel + plane_a, sent[i]);
           } else {
 #pragma unroll
-            for (int t = 0; t < 9; ++t) sent[i][t] = 0;
+            for (int t = 0; t < 9; ++t) sent[i][t] = S{};
           }
+          near_edges |= wanted && !far ? 1u << (k + i) : 0u;
         }
 #pragma unroll
         for (int i = 0; i < together; ++i) {
           const int j = first_j + (k + i) * channels_at_once;
-          if (slow[i]) add_all_taps(g, steps[first_q + j], nz == 1 ? 1 : a, place, delta + i * channels_at_once * g.plane, sent[i]);
 #pragma unroll
           for (int t = 0; t < 9; ++t) shared.stage.put_tap(j, t, column, sent[i][t]);
-          bias[j][column] += sent[i][4];
+          bias[j][column] += load(&sent[i][4]);
         }
+      }
+#pragma unroll 1
+      for (int k = 0; k < gathered; ++k) {
+        if (!(near_edges >> k & 1)) continue;
+        const int j = first_j + k * channels_at_once;
+        float sent[9] = {};
+        add_all_taps(g, steps[first_q + j], nz == 1 ? 1 : a, place, deltas_of_thread + k * channels_at_once * g.plane, sent);
+#pragma unroll
+        for (int t = 0; t < 9; ++t) shared.stage.put_tap(j, t, column, rounded<S>(sent[t]));
+        bias[j][column] += sent[4];
       }
       wait_for_copies();
       __syncthreads();

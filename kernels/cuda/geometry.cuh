@@ -239,14 +239,14 @@ __device__ inline void add_taps(const Geometry &g, const ReaderRows &rows, int32
   if (rows.any_mirrored()) add_rows(rows.mirrored, x, left, right, delta, q);
 }
 
-// The same far from all edges, where each tap has one reader: `delta` at the pixel itself.
+// The same far from all edges, where each tap has one reader, as it is stored: `delta` at the pixel itself.
 template <class S>
-__device__ inline void load_taps(const Geometry &g, Step step, const S *delta, Compute<S> (&q)[9]) {
+__device__ inline void copy_taps(const Geometry &g, Step step, const S *delta, S (&q)[9]) {
 #pragma unroll
   for (int b = 0; b < 3; ++b) {
     const S *row = delta + (1 - b) * step.y * g.width;
 #pragma unroll
-    for (int c = 0; c < 3; ++c) q[3 * b + c] = load(row + (1 - c) * step.x);
+    for (int c = 0; c < 3; ++c) q[3 * b + c] = row[(1 - c) * step.x];
   }
 }
 
