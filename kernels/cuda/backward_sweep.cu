@@ -3,12 +3,12 @@
 //   G[l](p) = sum over classes k of output_weight[k][l] * grad_logits[k](p)
 //           + sum over channels q >= first_channel and taps t of weight[q][l][t] * Q[q][t](p)
 //
-// with Q the adjoint of the gather, made in registers: 9 loads serve 9 x 8 multiply-adds. A thread takes 4 pixels and 8
-// maps (2 pixels where rows are short), so that one read of the weights (from shared memory, by broadcast) serves four; while one chunk of channels is
-// summed, the weights of the next are copied.
+// with Q the adjoint of the gather, made in registers: 9 loads serve 9 x 8 multiply-adds. A thread takes 4 pixels (2 where
+// rows are short) and 8 maps, so that one read of the weights (from shared memory, by broadcast) serves four; while one
+// chunk of channels is summed, the weights of the next are copied.
 //
-// A block of threads takes a row, or a piece of one. Far from the edges a tap has one reader; near the row's ends a run
-// of 32 pixels, and near the image's other edges a whole row, takes the slower way that knows mirror images.
+// A block of threads takes a row, or a piece of one. Mostly three rows send to it, near edges others than far from them
+// (sending_rows); at the row's ends runs of 32 pixels have up to two readers per tap along x (gather_rows).
 //
 // Pull, not push: the sums of a block are written once, instead of adding to the gradients of all earlier maps
 // after every block. The matrix units would not win here: with 8 maps at a time they save multiply-adds, but
