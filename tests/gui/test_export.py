@@ -4,7 +4,6 @@ from threading import Event
 
 import numpy as np
 import pytest
-from napari_msd.core.planes import Region
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from napari_msd.core.planes import Region
 from qtpy.QtCore import Qt
 
 from napari_msd.core.box import Box

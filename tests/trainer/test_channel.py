@@ -222,9 +222,9 @@ def test_a_part_outside_its_plane_is_refused(offset):
 
 
 def test_numbers_of_numpy_are_numbers():
-    region = Region(*np.arange(4))
-    sent = RequestEnvelope(STAMP, SetView(View((np.int64(7),), region)))
-    assert decode_request(encode(sent)).request == SetView(View((7,), Region(0, 1, 2, 3)))
+    start, stop = np.arange(3), np.arange(3) + 4
+    sent = RequestEnvelope(STAMP, SetView(Box(np.int64(7), tuple(start), tuple(stop))))
+    assert decode_request(encode(sent)).request == SetView(Box(7, (0, 1, 2), (4, 5, 6)))
     progress = Progress("idle", loss=np.float32(0.5), held_out_iou={np.int64(1): np.float64(0.25)})
     assert decode_event(encode(EventEnvelope(STAMP, progress))).event == progress
 

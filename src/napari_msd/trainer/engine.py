@@ -22,9 +22,8 @@ from napari_msd.trainer.error_text import sentence_of
 from napari_msd.trainer.events import Event, Finished, Measured, Notice, Ready
 from napari_msd.trainer.inference_scheduler import InferenceScheduler
 from napari_msd.trainer.learning import Learning
-from napari_msd.trainer.pixel_checks import PixelChecks
 from napari_msd.trainer.pixel_failure import PixelFailure
-from napari_msd.trainer.pixel_parts import PixelAssembly
+from napari_msd.trainer.pixel_intake import PixelIntake
 from napari_msd.trainer.predict_all import WholeSlabPrediction
 from napari_msd.trainer.progress_reports import ProgressReporter
 from napari_msd.trainer.requests import (
@@ -69,8 +68,7 @@ class Engine:
         self._learning: Learning | None = None
         self._all: WholeSlabPrediction | None = None
         self._comparison: Comparison | None = None
-        self._arriving = PixelAssembly()
-        self._checks = PixelChecks(None)
+        self._intake: PixelIntake | None = None
         self._refits = False
         self._obstacle = "Choose an image and paint a few strokes first."
 
@@ -135,7 +133,6 @@ class Engine:
         self._settings = request.settings
         self._spaces = request.spaces
         self._scheduler.open(self._spaces)
-        self._arriving.clear()
         refit = request.fit_normalisation
         try:
             start = ModelRecord.from_bytes(request.model) if request.model else None
@@ -150,8 +147,7 @@ class Engine:
         )
         self._refits = start is not None and refit
         self._sender.restart("" if self._refits else trainer.network_id)
-        # of a model whose normalisation is not used nothing is to be expected
-        self._checks = PixelChecks(trainer.known_grey_values)
+        self._intake = PixelIntake(trainer)
         self.announce_device()
 
     def _paint(self, blocks: tuple[Painted, ...]) -> None:
@@ -166,20 +162,21 @@ class Engine:
         return Slab.of(box, self._spaces[box.source].convolved)
 
     def _add_part(self, part: PixelsPart) -> None:
-        pixels = self._arriving.add(part)
-        trainer, slab = self._trainer, self._slab(part.box)
-        if pixels is None or not self._scheduler.arrived(slab) or trainer is None:
+        trainer, intake, slab = self._trainer, self._intake, self._slab(part.box)
+        if trainer is None or intake is None:
+            return
+        pixels = intake.add(part)
+        if pixels is None or not self._scheduler.arrived(slab):
             return
         try:
-            _require_shape(part.box, pixels.shape)
-            trainer.set_pixels(part.box, pixels.reshape(pixels.shape[len(slab.index) :]))
+            notices = intake.take(part, pixels)
         except ImageError as error:
             self._fail(slab, PixelFailure("used", str(error)))
             return
         if self._refits:  # another network now, and a restarted trainer has to go on with it
             self._refits = False
             self._sender.send(trainer, now=True)
-        for notice in self._checks.remarks(trainer.slabs[slab]):
+        for notice in notices:
             self._emit(notice)
 
     def _fail(self, slab: Slab, failure: PixelFailure) -> None:
@@ -331,10 +328,3 @@ class Engine:
             return
         doing = self._all or learning
         self._reporter.report(self._trainer, learning.state, learning.needs, *doing.remaining)
-
-
-def _require_shape(box: Box, shape: tuple[int, ...]) -> None:
-    if shape[: box.ndim] != box.shape:
-        leading = len(box.shape) - 2
-        expected, found = (" x ".join(map(str, s[leading:])) for s in (box.shape, shape))
-        raise ImageError(f"It is {found} pixels large, not {expected} as the image is.")

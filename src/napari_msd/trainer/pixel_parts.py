@@ -35,10 +35,6 @@ class PixelAssembly:
     def __init__(self) -> None:
         self._slabs: dict[Box, Pixels] = {}
 
-    def clear(self) -> None:
-        """Forget what has not come as a whole."""
-        self._slabs.clear()
-
     def add(self, part: PixelsPart) -> Pixels | None:
         """Take a part; returns the slab's pixels with the last one."""
         if part.offset == 0:
