@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 from napari_msd.document import Painted
+from napari_msd.trainer import child_process
+from napari_msd.trainer.child_process import ChildProcess
 from napari_msd.trainer.client import TrainerClient
 from napari_msd.trainer.messages import (
     OverlayBlock,
@@ -150,6 +152,32 @@ def test_nothing_is_left_of_closed_clients():
         open_and_close()
     all_ended(others)
     assert held() == before
+
+
+LEAVES_ONE_BEHIND = """
+import subprocess, sys
+waits = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+other = subprocess.Popen(waits, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+print(other.pid, file=sys.stderr, flush=True)
+"""
+
+
+def test_a_process_that_inherited_a_pipe_holds_nothing_up(monkeypatch):
+    monkeypatch.setattr(child_process, "PROGRAM", LEAVES_ONE_BEHIND)
+    died = threading.Event()
+    host = ChildProcess(1, lambda envelope: None, died.set)
+    host.start()
+    try:
+        assert died.wait(PATIENCE)
+        ending = threading.Thread(target=host.end)
+        ending.start()
+        ending.join(PATIENCE)
+        assert not ending.is_alive()
+    finally:
+        psutil.Process(int(host._log[0])).kill()
+        for thread in host._threads:
+            thread.join(PATIENCE)
+        host.end()  # closes what was still in use
 
 
 def test_close_does_not_wait_for_a_listener_that_never_returns(listener):

@@ -25,6 +25,9 @@ PROGRAM = "from napari_msd.trainer.process import run; run({session})"
 LOG_LINES = 200
 """How much of what the process wrote is logged when it dies."""
 
+READ_SECONDS = 1.0
+"""How long to wait for the end of its pipes once it is dead: others may have inherited one."""
+
 
 class ChildProcess:
     """A process that runs this very interpreter.
@@ -124,13 +127,13 @@ class ChildProcess:
         if process is None:
             return
         process.wait()
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            with contextlib.suppress(OSError):  # what was still to be sent has no reader
-                if pipe is not None:
-                    pipe.close()
+        for thread, pipe in zip(self._threads, (process.stderr, process.stdout), strict=True):
+            thread.join(READ_SECONDS)
+            if pipe is not None and not thread.is_alive():  # else closing it would wait, too
+                pipe.close()
+        with contextlib.suppress(OSError):  # what was still to be sent has no reader
+            if process.stdin is not None:
+                process.stdin.close()
 
     # --- the threads that read -----------------------------------------------------------
 
@@ -147,7 +150,7 @@ class ChildProcess:
             return
         process.kill()
         process.wait()
-        log.join()
+        log.join(READ_SECONDS)
         logging.getLogger(__name__).warning(
             "The trainer process ended (%s):\n%s", process.returncode, "\n".join(self._log)
         )
