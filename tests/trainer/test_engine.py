@@ -586,6 +586,18 @@ def test_models_are_compared_without_the_planes_that_cannot_be_read(trained):
     assert [notice.level for notice in session.all(Notice)] == ["warning"]
 
 
+def test_a_stroke_through_slices_is_painted_on_each_and_cut_at_the_ends_of_the_stack():
+    session = Session(read=read_image, spaces=stack_space(3))
+    box = Box(0, (1, -2, 90), (5, 4, 99))  # slices 1 to 4, of which there are 1 and 2
+    session.paint([Painted(box, np.arange(1, 217, dtype=np.uint8).reshape(box.shape))])
+    annotation = session.engine._trainer.annotation
+    assert annotation.slabs == {Slab(0, (1,)), Slab(0, (2,))}
+    inside = Box(0, (1, 0, 90), (3, 4, 96))
+    expected = np.arange(1, 217, dtype=np.uint8).reshape(4, 6, 9)[:2, 2:, :6]
+    assert np.array_equal(annotation.read(inside), expected)
+    assert sum(annotation.counts.values()) == inside.size
+
+
 def test_strokes_are_obeyed_between_any_two_units_of_work(trained):
     trained.ask(SetLive(True))
     trained.ask(Measure((model_of(trained),) * 5))
