@@ -25,12 +25,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Files and folders whose tests all carry a marker; single tests carry it where they are.
 MARKED = {
-    # Every test of the GUI opens a napari window, which takes about a second.
     "slow": [
         "benchmarks/test_contestants.py",
-        "gui",
+        "gui",  # each test opens a napari window: about a second
         "native/test_sanitizers.py",
         "trees/test_sanitizers.py",
+        "training/test_mixing.py",
+        "training/test_trainer.py",
     ],
     "process": [
         "cli/test_demo.py",
