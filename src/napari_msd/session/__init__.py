@@ -1,1 +1,1 @@
-"""One live session: its state, its commands, and what the trainer tells it."""
+"""One live session: its state, its commands, and how it handles the trainer's events."""

@@ -24,24 +24,24 @@ COMPUTING = "Computing how unsure the network is about what is on screen …"
 
 
 class ActiveLearning:
-    """Shows where the network is unsure, at a person's wish.
+    """Shows where the network is uncertain, on request.
 
     Parameters
     ----------
     viewer
         Image, view and uncertainty layer.
     sync, connection
-        To the trainer.
+        Connect to the trainer.
     network
-        Tells whether there is one.
+        Knows whether there is a trained network.
     notices
-        What is said.
+        Receives sentences for the status line.
     attach_overlay
-        Makes the segmentation's layer.
+        Makes sure that the segmentation layer exists.
     """
 
     switched = Signal(bool)
-    """Whether the uncertainty layer is wanted, whoever changed that."""
+    """Carries whether the uncertainty layer is on, whatever caused the change."""
 
     def __init__(
         self,
@@ -57,19 +57,19 @@ class ActiveLearning:
         self._attach_overlay = attach_overlay
         self.on = False
         self._looking = False
-        """Whether a person waits for Show me, and has not painted since."""
+        """Whether the user waits for Show me and has not painted since."""
         viewer.strokes.edited.connect(self._on_edited)
         viewer.uncertainty.removed.connect(self._on_removed)
 
     # --- the layer -----------------------------------------------------------------------
 
     def switch(self, on: bool) -> None:
-        """Show how unsure the network is, or no longer.
+        """Switch the uncertainty layer on or off.
 
         Raises
         ------
         MSDError
-            When there is no image that it could be shown for.
+            If there is no image to show it for.
         """
         if on == self.on:
             return
@@ -92,13 +92,13 @@ class ActiveLearning:
             self._notices.info(COMPUTING)
 
     def put(self, block: OverlayBlock) -> None:
-        """Take what a predicted block tells of uncertainty."""
+        """Write the uncertainty of a predicted block."""
         if block.uncertainty is not None:
             self._viewer.uncertainty.put(block)
             self._notices.past.emit(COMPUTING)
 
     def layers_changed(self) -> None:
-        """Another image, or another shape: the layer is of use no longer."""
+        """Remove the layer: it belongs to another image, or to another shape."""
         self._looking = False
         self._viewer.uncertainty.remove()
         if self.on and self._viewer.chosen.problem(need_annotation=False) is None:
@@ -120,12 +120,12 @@ class ActiveLearning:
     # --- Show me -------------------------------------------------------------------------
 
     def show_me(self) -> None:
-        """Ask the trainer where labels would teach most.
+        """Ask the trainer where new strokes would help most.
 
         Raises
         ------
         MSDError
-            When there is nothing to ask.
+            If there is no network or no image.
         """
         self._sync.open(need_annotation=False)
         if self._network.kept is None:
@@ -135,10 +135,10 @@ class ActiveLearning:
         self._notices.info(LOOKING)
 
     def _on_edited(self) -> None:
-        self._looking = False  # who paints wants to see what is being painted
+        self._looking = False  # do not move the view while the user paints
 
     def look(self, here: LookHere) -> None:
-        """Bring a place onto the screen, if the person still waits for one."""
+        """Show a place on screen, if the user is still waiting for one."""
         wanted, self._looking = self._looking, False
         image = self._viewer.chosen.image
         if not wanted or image is None:

@@ -1,4 +1,4 @@
-"""Which buttons can do something now, and the reason why the others cannot."""
+"""Which buttons are enabled now, and why the others are disabled."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ AT_WORK = "It is already at work."
 
 @dataclass(frozen=True)
 class Situation:
-    """What the buttons depend on.
+    """The state that decides which buttons are enabled.
 
     Parameters
     ----------
     image_problem, problem
-        Why no image, and why no image with an annotation, can be worked on; empty if they can.
+        Why the image, and why image and annotation together, cannot be used; empty if they can.
     live, work, stopping
-        Whether Live is on, which work that ends runs, whether something is still stopping.
+        Whether Live is on; which one-off task runs, if any; whether something is still stopping.
     trained, segmented
-        Whether there is a network, and anything that it has segmented.
+        Whether there is a network, and whether any of the image is segmented.
     uncertainty
-        Whether the uncertainty is shown.
+        Whether the uncertainty layer is shown.
     classes
         Number of classes.
     picked
-        Whether one of them is picked in the list.
+        Whether a class is selected in the list.
     versions
         Number of versions in the network's history.
     forgotten
-        Whether a forgotten network can be brought back.
+        Whether Start over can be undone.
     writing
         Whether an export is being written.
     """
@@ -50,7 +50,7 @@ class Situation:
 
 
 def reasons(now: Situation) -> dict[str, str]:
-    """The reason why each button cannot be pressed, by name; empty where it can."""
+    """Why each button is disabled, by name; empty if it is enabled."""
     busy = AT_WORK if now.live or now.work else ""
     no_network = now.image_problem or ("" if now.trained else NO_NETWORK)
     no_result = "" if now.segmented else "Nothing is segmented yet. Press Live or Predict all."

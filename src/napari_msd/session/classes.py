@@ -1,6 +1,6 @@
-"""The classes of an annotation: names, colours, how much is painted, how well they do.
+"""The classes of an annotation: names, colours, painted pixels and scores.
 
-`ClassTable` is the one truth; list, overlay, colormaps and key bindings listen to it.
+`ClassTable` is the single source; list, overlay, colormaps and key bindings follow it.
 Names and colours are kept in the annotation's own ``metadata``, so that choosing the
 layer again, or opening the widget again, brings them back.
 """
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 NEW_CLASSES = {1: "background", 2: "foreground"}
-"""Classes of a new annotation: two are needed to learn anything."""
+"""Classes of a new annotation: training needs at least two."""
 FOUND_CLASSES = {1: "class 1", 2: "class 2"}
-"""Classes of an annotation that was there before: we do not know what they mean."""
+"""Classes of an existing annotation, whose meaning is unknown."""
 
 
 @dataclass
 class ClassInfo:
-    """One class as the person sees it."""
+    """One class as the class list shows it."""
 
     value: int
     name: str
@@ -40,20 +40,20 @@ class ClassInfo:
     pixels: int = 0
     iou: float | None = None
     margin: float | None = None
-    """The IoU is known to within this (95 %)."""
+    """Half width of the IoU's 95 % interval."""
     measured_on: int = 0
-    """Held-out stretches of strokes that the IoU rests on."""
+    """Number of held-out pieces of strokes that the IoU is measured on."""
     too_few: int = 0
-    """Stretches of strokes, where they are too few for any to be held out."""
+    """Number of pieces of strokes, if they are too few for a validation split; else 0."""
 
 
 class ClassTable:
-    """Classes by value, in order; says what changed."""
+    """Classes by value, in order; emits a signal for every change."""
 
     changed = Signal()
-    """Classes, names or colours."""
+    """Classes, names or colours changed."""
     numbers_changed = Signal()
-    """Painted pixels or IoU only: cheap to show."""
+    """Only painted pixels or scores changed: cheap to show."""
 
     def __init__(self) -> None:
         self._classes: dict[int, ClassInfo] = {}
@@ -81,10 +81,10 @@ class ClassTable:
         """Colour of each class value."""
         return {info.value: info.color for info in self}
 
-    # --- what a person does --------------------------------------------------------------
+    # --- commands ------------------------------------------------------------------------
 
     def add(self, value: int | None = None, name: str = "", color: str = "") -> int | None:
-        """Make a class (the first free value unless one is given); ``None`` when all are taken."""
+        """Add a class, by default with the first free value; ``None`` if all values are used."""
         if value is None:
             free = (v for v in range(1, MAX_CLASSES + 1) if v not in self._classes)
             value = next(free, None)
@@ -112,14 +112,14 @@ class ClassTable:
         colors: dict[int, str],
         free: Callable[[ClassInfo], bool],
     ) -> None:
-        """Take over names and colours by value, all at once.
+        """Set names and colours by value, all at once.
 
         Parameters
         ----------
         names, colors
-            Of each class, by value; a value without a class makes one.
+            Of each class, by value; a new value adds a class.
         free
-            Tells whether a class that is there may take another name and colour.
+            Returns whether an existing class may get another name and colour.
         """
         for value, name in names.items():
             if value not in self._classes:
@@ -133,21 +133,21 @@ class ClassTable:
         self.changed.emit()
 
     def rename(self, value: int, name: str) -> None:
-        """Give a class another name; an empty one is not taken."""
+        """Rename a class; an empty name is ignored."""
         name = clean_class_name(name)
         if name and name != self._classes[value].name:
             self._classes[value].name = name
             self.changed.emit()
 
     def recolor(self, value: int, color: str) -> None:
-        """Give a class another colour."""
+        """Change the colour of a class."""
         color = checked_color(color, value)
         if color != self._classes[value].color:
             self._classes[value].color = color
             self.changed.emit()
 
     def remove(self, value: int) -> None:
-        """Forget a class; its strokes are the caller's to erase."""
+        """Remove a class; the caller erases its strokes."""
         info = self._classes.pop(value, None)
         if info is not None:
             self._removed[value] = info
@@ -156,7 +156,7 @@ class ClassTable:
     # --- what is measured ----------------------------------------------------------------
 
     def set_pixels(self, counts: dict[int, int]) -> None:
-        """Take over how much is painted; a value without a class makes one."""
+        """Set the number of painted pixels by value; a new value adds a class."""
         if new := [value for value in counts if value not in self._classes]:
             self._add(new)
         before = [info.pixels for info in self]
@@ -172,7 +172,7 @@ class ClassTable:
         measured_on: dict[int, int] | None = None,
         too_few: dict[int, int] | None = None,
     ) -> None:
-        """Take over how well each class does on held-out strokes, and how sure that is."""
+        """Set each class's IoU on held-out strokes, and its margin."""
         for info in self:
             info.iou = iou.get(info.value)
             info.margin = (margin or {}).get(info.value)
@@ -197,18 +197,18 @@ class ClassTable:
         self.changed.emit()
 
     def save_to(self, layer: Layer) -> None:
-        """Keep names and colours with the annotation."""
+        """Store names and colours in the annotation's metadata."""
         layer.metadata[CLASSES_KEY] = {
             str(info.value): {"name": info.name, "color": info.color} for info in self
         }
 
     def load_from(self, layer: Layer) -> bool | None:
-        """Bring back what `save_to` kept.
+        """Restore what `save_to` stored.
 
         Returns
         -------
         bool or None
-            False when nothing is kept there, ``None`` when it is damaged.
+            False if nothing is stored there, ``None`` if it is damaged.
         """
         if CLASSES_KEY not in layer.metadata:
             return False

@@ -1,7 +1,7 @@
-"""The session's end of the trainer: events hop onto the session's thread, sessions are opened.
+"""The session's connection to the trainer: moves events to the session's thread, opens sessions.
 
-The trainer's client calls back from a background thread. Events are collected there and fetched on
-the session's thread, so that a burst of them costs its event loop one turn.
+The trainer's client calls back from a background thread. Events are queued there and fetched in
+batches on the session's thread, so that a burst of them takes one turn of its event loop.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 MakeTrainer = Callable[[OnEvent], Trainer]
-"""Makes a trainer that tells its events to a function, on any thread."""
+"""Makes a trainer that passes its events to a function, on any thread."""
 
 CallSoon = Callable[[Callable[[], None]], None]
 """Runs a function on the session's thread, soon; may be called from any thread."""
 
 
 def child_process_trainer(on_event: OnEvent) -> Trainer:
-    """The trainer in a process of its own."""
+    """The trainer in a child process."""
     from napari_msd.trainer.client import TrainerClient
 
     return TrainerClient(on_event)
@@ -39,7 +39,7 @@ def child_process_trainer(on_event: OnEvent) -> Trainer:
 
 @dataclass(frozen=True)
 class Opened:
-    """What the trainer's session is on. Arrays are compared by identity: they are large.
+    """What the trainer's session was opened with. Arrays are large, so they compare by identity.
 
     `image` is the number of the image layer (see `SessionMemory.number`).
     """
@@ -50,7 +50,7 @@ class Opened:
     annotation: Layer | None
 
     def same(self, other: Opened | None) -> bool:
-        """Whether nothing has to be opened anew."""
+        """Whether an open session can be used as it is."""
         return (
             other is not None
             and self.data.array is other.data.array
@@ -61,7 +61,7 @@ class Opened:
 
 
 class _Inbox:
-    """Collects events on any thread; wakes its owner once per batch."""
+    """Collects events on any thread; notifies its owner once per batch."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._events: deque[tuple[int, Event]] = deque()
@@ -78,7 +78,7 @@ class _Inbox:
             if self._woken:
                 return
             self._woken = True
-            # under the lock: `close` waits, so the owner is alive while it is woken
+            # under the lock: `close` waits, so the owner still exists when it is notified
             self._wake()
 
     def take(self) -> list[tuple[int, Event]]:
@@ -95,17 +95,17 @@ class _Inbox:
 
 
 class TrainerConnection:
-    """Owns the trainer's client; `heard` carries what it says, on the session's thread.
+    """Owns the trainer's client; `heard` emits its events on the session's thread.
 
-    Only events of the session that is open are told. What still waits on its way from an
-    earlier one (another image, preset or version) is dropped.
+    Only events of the open session are emitted. Late events of an earlier one (another image,
+    preset or version) are dropped.
 
     Parameters
     ----------
     make_trainer
-        Called with the function that takes events.
+        Called with the function that receives events.
     call_soon
-        Brings events onto the session's thread.
+        Runs a function on the session's thread.
     """
 
     heard = Signal(object)
@@ -118,7 +118,7 @@ class TrainerConnection:
         self._inbox: _Inbox | None = None
 
     def start(self) -> None:
-        """Start a trainer; one that is there already is ended first."""
+        """Start a trainer; an existing one is ended first."""
         self.close()
         self._inbox = inbox = _Inbox(lambda: self._call_soon(self._deliver))
         self._trainer = self._make_trainer(inbox.put)
@@ -126,7 +126,7 @@ class TrainerConnection:
 
     @property
     def client(self) -> Trainer:
-        """The trainer; there is one from `start` to `close`."""
+        """The trainer; it exists from `start` to `close`."""
         assert self._trainer is not None
         return self._trainer
 
@@ -140,22 +140,22 @@ class TrainerConnection:
         *,
         fit_normalisation: bool = False,
     ) -> bool:
-        """Put the trainer's session on these; False when it is on them already.
+        """Open a trainer session with these; False if it is open with them already.
 
         Parameters
         ----------
         settings
             Network and training.
         number
-            Stands for the image layer.
+            Number of the image layer.
         data
             Its pixels.
         annotation
-            The annotation's layer.
+            The annotation layer.
         model
-            Weights to go on from, as a model file's bytes.
+            Weights to continue from, as a model file's bytes.
         fit_normalisation
-            They are of another image: measure grey values anew.
+            Whether to fit the normalisation again, because the weights are from another image.
         """
         wanted = Opened(settings, number, data, annotation)
         if wanted.same(self.opened):
@@ -171,12 +171,12 @@ class TrainerConnection:
         return True
 
     def leave(self) -> None:
-        """Hear no more of the session that is open; the next work opens another one."""
+        """Drop all further events of the open session; the next task opens another one."""
         self.opened = None
         self._session = 0
 
     def close(self) -> None:
-        """End the trainer; after this no event comes."""
+        """End the trainer; no event is emitted afterwards."""
         inbox, self._inbox = self._inbox, None
         trainer, self._trainer = self._trainer, None
         if inbox is not None:
@@ -189,7 +189,7 @@ class TrainerConnection:
         inbox = self._inbox
         for session, event in inbox.take() if inbox is not None else ():
             if self._inbox is not inbox:
-                return  # closed by what an earlier event set off
-            # the end of work that was stopped counts, whatever is open by then
+                return  # closed while an earlier event was handled
+            # the end of stopped work counts, whichever session is open by then
             if session in (0, self._session) or event == Finished("stop"):
                 self.heard.emit(event)

@@ -1,7 +1,6 @@
-"""One live session: what a person asks for, done with layers, trainer and weights.
+"""One live session: carries out the user's commands with layers, trainer and weights.
 
-One rule decides what it does: no input, however bad, ends in more than one sentence in the
-status line.
+Bad input of any kind leads to one sentence in the status line, and nothing worse.
 """
 
 from __future__ import annotations
@@ -35,26 +34,26 @@ if TYPE_CHECKING:
 class Controller(WorkState):
     """The session of one viewer.
 
-    Its signals tell the window what to show.
+    The window shows what its signals report.
 
     Parameters
     ----------
     viewer
         Layers, view and strokes.
     memory
-        What outlives the panel.
+        What is kept when the panel is closed.
     classes
         The classes of the annotation.
     call_soon
         Runs a function on this session's thread, soon; may be called from any thread.
     make_trainer
-        Makes the trainer; a process of its own unless a test says otherwise.
+        Makes the trainer; by default a child process.
     """
 
     network_changed = Signal()
-    """Figures and curves that were shown are of another network, image or annotation."""
+    """Figures and curves shown so far belong to another network, image or annotation."""
     heard = Signal(object)
-    """Any event of the trainer, after the session has acted on it."""
+    """Any event of the trainer, after the session has handled it."""
 
     def __init__(
         self,
@@ -103,7 +102,7 @@ class Controller(WorkState):
         self.connection.start()
 
     def close(self) -> None:
-        """End the trainer, let go of all layers; strokes, segmentation and networks stay."""
+        """End the trainer and release all layers; strokes, segmentation and networks stay."""
         self.connection.close()
         self.overlay.flush()
         self.memory.choose(self.chosen.image, self.chosen.annotation)
@@ -116,10 +115,10 @@ class Controller(WorkState):
         self.overlay.close()
         self.live, self.work = False, ""
 
-    # --- what is worked on ---------------------------------------------------------------
+    # --- layers and settings -------------------------------------------------------------
 
     def _begin_anew(self, lost: str = "") -> None:
-        """Layers or their data are others now: look at them, and go on if that is possible."""
+        """Check layers or data that changed, and continue with them if possible."""
         if not lost:
             self.notices.acted.emit()
         image, annotation = self.chosen.image, self.chosen.annotation
@@ -144,7 +143,7 @@ class Controller(WorkState):
         elif self.live:
             self.attempt(self._start_live)
         else:
-            if self.work:  # it was on the layers before
+            if self.work:  # it belonged to the previous layers
                 self._halt()
             if problem is None:
                 self.attempt(self.sync.open)
@@ -157,7 +156,7 @@ class Controller(WorkState):
             )
 
     def set_preset(self, preset: str) -> None:
-        """Another network: the next work begins with it, Live at once."""
+        """Change the network: Live uses it at once, other work from its next start."""
         before, name = self.network.kept, self.network.preset
         if not self.network.choose_preset(preset):
             return
@@ -170,7 +169,7 @@ class Controller(WorkState):
             )
 
     def set_device(self, device: str) -> None:
-        """Train elsewhere, from the same weights."""
+        """Train on another device, from the same weights."""
         if self.network.choose_device(device):
             self._settings_changed()
 
@@ -178,7 +177,7 @@ class Controller(WorkState):
         if self.live:
             self.attempt(self._start_live)
         elif not self.work and self.chosen.problem() is None:
-            self.attempt(self.sync.open)  # tells at once what is wrong with a device
+            self.attempt(self.sync.open)  # reports at once if the device cannot be used
         self.work_changed.emit()
 
     # --- work ----------------------------------------------------------------------------
@@ -234,20 +233,20 @@ class Controller(WorkState):
         self.connection.client.predict_all(slabs)
 
     def stop(self) -> None:
-        """End all work; best weights and overlay stay."""
+        """End all work; keep the best weights and the overlay."""
         self.notices.acted.emit()
         self._halt()
 
     def _halt(self) -> None:
-        """Ask the trainer to end all work, if there is any."""
+        """Ask the trainer to end all work, if any runs."""
         if self.live or self.work:
             self.connection.client.cancel()
             self.end_work()
             self.stop_asked()
 
     def _go_on(self, show: bool) -> None:
-        """The weights are others: train on from them if Live is on, else `show` what they do."""
-        # late blocks and weights of the network before must not come back
+        """Continue from changed weights: train if Live is on, else predict the view if `show`."""
+        # late blocks and weights of the previous network must not be used
         self.connection.leave()
         self.end_work()
         self.network_changed.emit()
@@ -263,12 +262,12 @@ class Controller(WorkState):
         self.connection.client.refresh()
 
     def attach_overlay(self) -> None:
-        """Make sure that the segmentation's layer is there."""
+        """Make sure that the segmentation layer exists."""
         assert self.chosen.image is not None  # a session is open on it
         self.overlay.attach(self.chosen.image, self.chosen.fitting, self.classes.colors)
         self._on_classes()
 
-    # --- what happens --------------------------------------------------------------------
+    # --- event handlers ------------------------------------------------------------------
 
     def _on_unusable(self) -> None:
         self.notices.warn(
@@ -294,7 +293,7 @@ class Controller(WorkState):
         self.heard.emit(event)
 
     def attempt(self, work: Callable[[], object]) -> None:
-        """Do what a person asked for; what cannot be done is said in one sentence."""
+        """Run a user's command; report an error as one sentence."""
         self.notices.acted.emit()
         try:
             work()

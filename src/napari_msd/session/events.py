@@ -1,4 +1,4 @@
-"""What each event of the trainer does to the session."""
+"""How the session handles each event of the trainer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STATES = {
 
 
 class TrainerEvents:
-    """Acts on events of the open session; what only has to be shown is the window's.
+    """Handles events of the open session; the window handles those that are only displayed.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class TrainerEvents:
         self._connection, self._notices = connection, notices
 
     def take(self, event: Event) -> None:
-        """Act on one event."""
+        """Handle one event."""
         work = self._work
         match event:
             case OverlayBlock():
@@ -77,11 +77,11 @@ class TrainerEvents:
                 work.stopped()
             case Finished(kind, cancelled):
                 self._overlay.settle()
-                # what was cancelled has been ended here already; other work may run by now
+                # cancelled work was ended here already; other work may run by now
                 if kind == work.work and not cancelled:
                     work.end_work(finished=True)
             case Notice("error", text):
-                # the work in hand has stopped on the other side already
+                # the trainer has already stopped the current work
                 work.end_work()
                 work.live_off()
                 self._notices.error(text)
@@ -99,7 +99,7 @@ class TrainerEvents:
         work.died()
         self._notices.notice.emit("warning" if restarting else "error", text)
         if not restarting:
-            self._connection.leave()  # the next work opens a new one
+            self._connection.leave()  # the next task opens a new one
             work.live_off()
         elif work.live:
             work.show_live(LiveState.STARTING)

@@ -1,4 +1,4 @@
-"""Keys of the viewer that this plugin uses: napari leaves them free."""
+"""Viewer keys that this plugin binds; napari does not use them."""
 
 LIVE_KEY = "T"
 NEXT_KEY = "N"

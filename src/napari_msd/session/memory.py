@@ -1,4 +1,4 @@
-"""What is remembered of a viewer while it lives, also when the panel is closed."""
+"""What is kept for a viewer as long as it exists, also when the panel is closed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SessionMemory:
     Parameters
     ----------
     preset, device
-        To begin with.
+        Initial choices.
     """
 
     def __init__(self, preset: str, device: DeviceChoice) -> None:
@@ -31,7 +31,7 @@ class SessionMemory:
         self.device = device
         self.models = KeptModels()
         self.forgotten: tuple[Kind, KeptModel] | None = None
-        """What Start over took away last."""
+        """The network that Start over removed last."""
         self.classes: dict[int, tuple[str, str]] = {}
         """Name and colour of each class, by value."""
         self._numbers: WeakKeyDictionary[Layer, int] = WeakKeyDictionary()
@@ -40,12 +40,12 @@ class SessionMemory:
 
     @property
     def names_and_colors(self) -> tuple[dict[int, str], dict[int, str]]:
-        """Of all classes, by value."""
+        """Names and colours of all classes, by value."""
         names = {value: name for value, (name, _) in self.classes.items()}
         return names, {value: color for value, (_, color) in self.classes.items()}
 
     def number(self, image: Layer | None) -> int:
-        """A number that stands for this very image layer."""
+        """The number of this image layer; each layer object has its own."""
         if image is None:
             return NO_IMAGE
         if image not in self._numbers:
@@ -53,7 +53,7 @@ class SessionMemory:
         return self._numbers[image]
 
     def choose(self, image: Layer | None, annotation: Layer | None) -> None:
-        """Remember the layers that are worked on; either may be ``None``."""
+        """Remember the chosen layers; either may be ``None``."""
         self._chosen = (
             None if image is None else ref(image),
             None if annotation is None else ref(annotation),
@@ -61,13 +61,13 @@ class SessionMemory:
 
     @property
     def chosen(self) -> tuple[Layer | None, Layer | None]:
-        """The image and annotation worked on last, each ``None`` if it is gone."""
+        """The last chosen image and annotation, each ``None`` if it no longer exists."""
         image, annotation = self._chosen
         return image() if image else None, annotation() if annotation else None
 
 
 def remembered_classes(memory: SessionMemory) -> ClassTable:
-    """The classes of a new panel: those there were before, else those of a new annotation."""
+    """The classes of a new panel: the remembered ones, else those of a new annotation."""
     table = ClassTable()
     if memory.classes:
         table.reset(*memory.names_and_colors)

@@ -1,4 +1,4 @@
-"""Which network is trained, and the best weights there are for it."""
+"""Which network is trained, and its best weights."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class NetworkChoice:
-    """Preset and device as chosen; weights for them and for the image.
+    """The chosen preset and device, and the weights for preset and image.
 
     Parameters
     ----------
     memory
-        Where all of it is kept.
+        Where all of this is stored.
     chosen
-        Tells the image.
+        Provides the chosen image.
     """
 
     def __init__(self, memory: SessionMemory, chosen: ChosenLayers) -> None:
@@ -48,21 +48,21 @@ class NetworkChoice:
 
     @property
     def settings(self) -> Settings:
-        """The settings to train with: those of the weights at hand, else the preset's."""
+        """The settings to train with: those of the current weights, else the preset's."""
         kept = self.kept
         if kept is not None:
             return replace(kept.settings, device=self.device)
         return Settings.from_preset(self.preset, device=self.device)
 
     def choose_preset(self, preset: str) -> bool:
-        """Choose another preset; False when nothing changes."""
+        """Choose a preset; False if nothing changes."""
         if preset not in PRESETS or preset == self.preset:
             return False
         self._memory.preset = preset
         return True
 
     def choose_device(self, device: str) -> bool:
-        """Choose another device; False when nothing changes."""
+        """Choose a device; False if nothing changes."""
         if device == self.device:
             return False
         self._memory.device = Settings.from_preset(device=device).device
@@ -70,38 +70,38 @@ class NetworkChoice:
 
     @property
     def image_number(self) -> int:
-        """Stands for the present image layer."""
+        """Number of the current image layer."""
         return self._memory.number(self._chosen.image)
 
     # --- weights -------------------------------------------------------------------------
 
     @property
     def kept(self) -> KeptModel | None:
-        """The best weights for the present image and preset."""
+        """The best weights for the current image and preset."""
         return self._memory.models.get(self._kind)
 
     @property
     def history(self) -> History:
-        """The versions there were for the present image and preset."""
+        """The versions for the current image and preset."""
         return self._memory.models.history(self._kind)
 
     @property
     def of_another_image(self) -> KeptModel | None:
-        """Weights of another image that this one, which has none, could continue from."""
+        """Weights of another image to continue from, if this image has none."""
         if self.kept is not None or self._chosen.image is None:
             return None
         return self._memory.models.of_another_image(self._kind)
 
     @property
     def forgotten(self) -> KeptModel | None:
-        """What Start over took away, while nothing new has taken its place."""
+        """The network that Start over removed, until a new one replaces it."""
         if self._memory.forgotten is None or self.kept is not None:
             return None
         kind, kept = self._memory.forgotten
         return kept if kind == self._kind else None
 
     def keep(self, event: ModelKept, opened: Opened) -> None:
-        """Newer best weights came from the trainer's session `opened`."""
+        """Store new best weights from the trainer's session `opened`."""
         kind = Kind(opened.image, opened.settings.preset, opened.data.space.n_channels)
         source = self._chosen.image.name if self._chosen.image is not None else ""
         self._memory.models.keep(kind, KeptModel(event.model, opened.settings, source))
@@ -116,13 +116,13 @@ class NetworkChoice:
         self._memory.models.history(kind).add(event.model, figures, source)
 
     def take(self, kept: KeptModel) -> None:
-        """Go on from these weights, with the preset that they are of."""
+        """Continue from these weights, with their preset."""
         self._memory.preset = kept.settings.preset
         self._memory.models.keep(self._kind, kept)
         self.history.resume(kept.model)
 
     def load(self, record: ModelRecord, source: str) -> None:
-        """Weights of a model file, with the settings and the past that it tells."""
+        """Use the weights, settings and history of a model file."""
         model = record.to_bytes()
         kept = KeptModel(model, settings_of(record, self.device), source)
         self._memory.preset = kept.settings.preset
@@ -134,12 +134,12 @@ class NetworkChoice:
         self._memory.models.history(kind).begin(model, last, source, tuple(past))
 
     def adopt_loaded(self) -> None:
-        """What was loaded while there was no image is for the present one."""
+        """Assign a network that was loaded without an image to the current image."""
         if self._chosen.image is not None:
             self._memory.models.adopt_loaded(self.image_number, self._chosen.n_channels)
 
     def go_back(self, version: Version) -> None:
-        """An earlier version, with the settings it tells, is what is gone on from."""
+        """Continue from an earlier version, with its settings."""
         self.history.go_back(version)
         try:
             settings = settings_of(ModelRecord.from_bytes(version.model), self.device)
@@ -148,7 +148,7 @@ class NetworkChoice:
         self._memory.models.keep(self._kind, KeptModel(version.model, settings, version.source))
 
     def forget(self) -> bool:
-        """Let go of the weights for the present image and preset; False if there are none."""
+        """Discard the weights for the current image and preset; False if there are none."""
         self.history.start_over()
         kept = self._memory.models.forget(self._kind)
         self._memory.forgotten = (self._kind, kept) if kept is not None else None

@@ -1,4 +1,4 @@
-"""What a session says to the person."""
+"""Sentences that a session shows to the user."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ class Notices:
     notice = Signal(str, str)
     """Level (``info``, ``warning`` or ``error``) and sentence."""
     past = Signal(str)
-    """A sentence that is true no longer."""
+    """A sentence that no longer applies."""
     acted = Signal()
-    """The person did something: what was said before is past."""
+    """The user did something: earlier notices no longer apply."""
 
     def info(self, text: str) -> None:
-        """Say what happened."""
+        """Report what happened."""
         self.notice.emit("info", text)
 
     def warn(self, text: str) -> None:
-        """Say what the person should look at."""
+        """Report what needs the user's attention."""
         self.notice.emit("warning", text)
 
     def error(self, text: str) -> None:
-        """Say what could not be done."""
+        """Report what could not be done."""
         self.notice.emit("error", text)

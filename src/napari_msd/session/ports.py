@@ -1,4 +1,4 @@
-"""What a session needs of the viewer, as protocols: it knows neither Qt nor napari.
+"""What a session needs from the viewer, as protocols without Qt or napari.
 
 `napari_msd.viewer` implements them with napari's layers. Layers pass through a session as opaque
 objects; it reads their names and keeps class names in their metadata.
@@ -35,13 +35,13 @@ class Layer(Protocol):
 
 
 class Event(Protocol):
-    """Something that can be listened to: a signal of psygnal or of Qt."""
+    """Anything with slots: a psygnal or Qt signal."""
 
     def connect(self, slot: Callable[..., object], /) -> object:
-        """Call `slot` whenever it happens."""
+        """Call `slot` for every event."""
 
     def disconnect(self, slot: Callable[..., object], /) -> object:
-        """Call it no longer."""
+        """Stop calling `slot`."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class ImageData:
 
 
 class ChosenLayers(Protocol):
-    """The image and the annotation that are worked on."""
+    """The chosen image and annotation."""
 
     @property
     def changed(self) -> Event:
-        """Look at both anew; carries a sentence when one of them was deleted, else nothing."""
+        """A layer changed, check both again; carries a sentence if one was deleted, else ""."""
 
     @property
     def repainted(self) -> Event:
@@ -97,13 +97,13 @@ class ChosenLayers(Protocol):
 
     @property
     def data(self) -> ImageData:
-        """Pixels of the image; there is one."""
+        """Pixels of the image; call it only if an image is chosen."""
 
     def problem(self, *, need_annotation: bool = True) -> MSDError | None:
-        """Why nothing can be done now, as an error whose text is for the person."""
+        """Why these layers cannot be used, as an error with a sentence for the user."""
 
     def release(self) -> None:
-        """Let go of both."""
+        """Release both layers."""
 
 
 class Strokes(Protocol):
@@ -115,33 +115,33 @@ class Strokes(Protocol):
 
     @property
     def scanned(self) -> Event:
-        """All that was asked for has been compared."""
+        """Everything that was requested has been compared."""
 
     @property
     def edited(self) -> Event:
-        """The strokes changed after all that the layer held at first was reported."""
+        """The strokes changed after the layer's initial content was reported."""
 
     layer: Layer | None
 
     @property
     def snapshot(self) -> AnnotationSnapshot:
-        """What is painted, as far as it was compared."""
+        """The painted values, as far as they were compared."""
 
     @property
     def busy(self) -> bool:
         """Whether something is still to be compared."""
 
     def watch(self, layer: Layer | None) -> None:
-        """Follow this layer; all it holds already is reported, too."""
+        """Follow this layer; its present content is reported too."""
 
     def rescan(self) -> None:
         """Compare everything, in the background."""
 
     def finish(self) -> None:
-        """Compare what was touched now."""
+        """Compare touched parts now."""
 
     def release(self) -> None:
-        """Let go of the layer."""
+        """Release the layer."""
 
 
 class Screen(Protocol):
@@ -161,7 +161,7 @@ class Screen(Protocol):
         """Whether a box lies on the plane that is on screen."""
 
     def show(self, image: Layer, box: Box) -> bool:
-        """Bring a part of an image onto the screen; False if the image has no such part."""
+        """Show a part of an image on screen; False if the image has no such part."""
 
     def close(self) -> None:
         """Let go of the viewer."""
@@ -173,14 +173,14 @@ class AnnotationTools(Protocol):
     layer: Layer | None
 
     def take(self, layer: Layer | None) -> bool:
-        """Work on this layer; False if the class names kept in it are damaged."""
+        """Use this layer; False if its stored class names are damaged."""
 
     def release(self) -> None:
-        """Put keys and colours back as the person had them."""
+        """Restore the user's keys and colours."""
 
 
 class Overlay(Protocol):
-    """The segmentation's layer."""
+    """The segmentation layer."""
 
     @property
     def deleted(self) -> Event:
@@ -192,38 +192,38 @@ class Overlay(Protocol):
 
     @property
     def layer(self) -> Layer | None:
-        """The layer, if there is one."""
+        """The layer, if any."""
 
     @property
     def present(self) -> bool:
         """Whether the layer is in the viewer."""
 
     def find(self, image: Layer, colors: dict[int, str]) -> bool:
-        """Take up the segmentation that `image` has already."""
+        """Reuse the segmentation that `image` has already."""
 
     def attach(self, image: Layer, annotation: Layer | None, colors: dict[int, str]) -> None:
-        """Make sure that the layer is there."""
+        """Make sure that the layer exists."""
 
     def detach(self) -> None:
-        """Let go of the layer; it stays where it is."""
+        """Release the layer; it stays in the viewer."""
 
     def put(self, block: OverlayBlock) -> None:
-        """Take a predicted block."""
+        """Queue a predicted block."""
 
     def flush(self) -> None:
-        """Show what arrived."""
+        """Show the queued blocks."""
 
     def settle(self) -> None:
-        """Work has ended: show all there is."""
+        """Show everything, at the end of work."""
 
     def clear(self) -> tuple[Labels, Coverage] | None:
-        """Nothing is predicted any more; returns what was, for `restore`."""
+        """Empty the segmentation; returns its former content, for `restore`."""
 
     def restore(self, before: tuple[Labels, Coverage] | None) -> None:
-        """Show what `clear` took away."""
+        """Show what `clear` removed."""
 
     def set_colors(self, colors: dict[int, str]) -> None:
-        """Follow the classes' colours."""
+        """Use these class colours."""
 
     def close(self) -> None:
         """Let go of the viewer."""
@@ -237,13 +237,13 @@ class UncertaintyLayer(Protocol):
         """The person deleted the layer."""
 
     def attach(self, image: Layer, annotation: Layer | None) -> None:
-        """Make sure that a layer for `image` is there."""
+        """Make sure that a layer for `image` exists."""
 
     def remove(self) -> None:
-        """Take the layer away."""
+        """Remove the layer."""
 
     def put(self, block: OverlayBlock) -> None:
-        """Take what a predicted block tells of uncertainty."""
+        """Write the uncertainty of a predicted block."""
 
     def close(self) -> None:
         """Let go of the viewer."""
@@ -251,7 +251,7 @@ class UncertaintyLayer(Protocol):
 
 @dataclass(frozen=True)
 class Viewer:
-    """All of them, of one viewer."""
+    """All parts of one viewer that a session uses."""
 
     chosen: ChosenLayers
     strokes: Strokes

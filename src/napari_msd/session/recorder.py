@@ -1,8 +1,8 @@
-"""Writes down what a person does as operations of a document.
+"""Records the user's actions as operations of a document.
 
-A trainer's epoch is opened by replaying the document: at first, and again after another device,
-another preset or an earlier version was chosen. Weights are not written down: in memory they would
-never be freed, and `KeptModels` has them.
+A trainer's epoch starts by replaying the document: the first time, and again after a change of
+device, preset or version. Weights are not recorded: in memory they would never be freed, and
+`KeptModels` holds them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from napari_msd.session.classes import ClassTable
 
 MOST_OPERATIONS = 10_000
-"""More are replaced by the fewest that make the same document: every brush step is one."""
+"""Every brush step is one operation. More than this are replaced by the fewest equivalent ones."""
 
 
 class Recorder:
-    """The document of the image and the annotation at hand.
+    """The document of the current image and annotation.
 
     Parameters
     ----------
@@ -49,16 +49,16 @@ class Recorder:
     def begin(
         self, space: Space, name: str, settings: Settings, painted: Iterable[Painted]
     ) -> None:
-        """Another image or annotation: a new document.
+        """Start a new document, for another image or annotation.
 
         Parameters
         ----------
         space, name
             Of the image.
         settings
-            Chosen now.
+            The chosen settings.
         painted
-            What the annotation holds, as far as it is known; the rest follows by `paint`.
+            The known content of the annotation; the rest follows through `paint`.
         """
         self.document = Document()
         self.document.do(BindSource(SOURCE, space, name))
@@ -67,7 +67,7 @@ class Recorder:
         self.paint(painted)
 
     def paint(self, painted: Iterable[Painted]) -> None:
-        """Painted values changed."""
+        """Record changed painted values."""
         if SOURCE not in self.document.sources:
             return  # the annotation does not fit the image
         for block in painted:
@@ -76,12 +76,12 @@ class Recorder:
             self.document = document_of(requests_of(self.document))
 
     def choose(self, settings: Settings) -> None:
-        """Network, training and device are these now."""
+        """Record the chosen settings of network, training and device."""
         if settings != self.document.settings:
             self.document.do(ChooseSettings(settings))
 
     def painted(self) -> list[Painted]:
-        """All that is painted: what a new trainer has to be told."""
+        """Everything painted, as a new trainer needs it."""
         return [
             Painted(operation.box, operation.values)
             for operation in requests_of(self.document)

@@ -1,7 +1,7 @@
-"""Keeps the trainer's session on the present image, strokes, view and settings.
+"""Keeps the trainer's session in step with image, strokes, view and settings.
 
-A request is sent only to a session that is *open* on all of them; `TrainerSync.open` sees to
-that before any work, and from then on changes follow by themselves.
+Requests are sent only to a session that is *open* with all of these. `TrainerSync.open` ensures
+this before any work; later changes are then sent automatically.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 
 class TrainerSync:
-    """Sends what changed to the session that is open.
+    """Sends changes to the open session.
 
     Parameters
     ----------
     connection
-        To the trainer.
+        The connection to the trainer.
     chosen, strokes, screen, network
-        What it is to be told of.
+        The sources of what is sent.
     recorder
-        Takes down what is painted and chosen.
+        Records what is painted and chosen.
     """
 
     counted = Signal(dict)
-    """Painted pixels of each class, after a change."""
+    """Painted pixels by class value, after a change."""
     unusable = Signal()
-    """Values that cannot be classes were met."""
+    """The annotation contains values that cannot be classes."""
 
     def __init__(
         self,
@@ -49,23 +49,23 @@ class TrainerSync:
         self._connection, self._chosen, self._network = connection, chosen, network
         self._strokes, self._screen, self._recorder = strokes, screen, recorder
         self.uncertainty = False
-        """Whether the trainer is to tell how unsure it is."""
+        """Whether the trainer should also send uncertainty."""
         strokes.changed.connect(self._on_strokes)
         strokes.scanned.connect(self._on_scanned)
         screen.changed.connect(self._on_view)
 
     def open(self, *, need_annotation: bool = True) -> bool:
-        """Make sure that the trainer's session is on what is chosen now.
+        """Make sure that a trainer session with the current choices is open.
 
         Returns
         -------
         bool
-            Whether a new session was opened, which ends all work of the one before.
+            Whether a new session was opened, which ends all work of the previous one.
 
         Raises
         ------
         MSDError
-            With the sentence for the person, when nothing can be done with it.
+            With a sentence for the user, if the chosen layers cannot be used.
         """
         problem = self._chosen.problem(need_annotation=need_annotation)
         if problem is not None:
@@ -91,7 +91,7 @@ class TrainerSync:
         return opened
 
     def layers_changed(self) -> None:
-        """Another image or annotation: a new document, of what is known of the annotation."""
+        """Start a new document for another image or annotation."""
         if self._chosen.fitting is not None:
             image = self._chosen.image
             self._recorder.begin(
@@ -103,7 +103,7 @@ class TrainerSync:
         self.count()
 
     def count(self) -> None:
-        """Tell how much is painted now."""
+        """Emit how many pixels are painted."""
         self.counted.emit(self._strokes.snapshot.annotation.counts)
 
     def _on_strokes(self, painted: list[Painted]) -> None:

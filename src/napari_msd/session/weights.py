@@ -1,4 +1,4 @@
-"""What a person does with networks: load one, go on from another's, go back, start over."""
+"""Commands on networks: load one, continue from another image's, go back, start over."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 
 class Weights:
-    """Changes which weights the session goes on from.
+    """Changes which weights the session continues from.
 
     Parameters
     ----------
     network
-        Where weights are kept.
+        Where weights are stored.
     connection
-        To the trainer.
+        The connection to the trainer.
     overlay
-        Emptied when the network is forgotten.
+        Cleared by Start over.
     notices
-        What is said.
+        Receives sentences for the status line.
     go_on
-        Ends all work and goes on from the present weights; with True it also shows what they
-        predict.
+        Ends all work and continues from the current weights; with True it also shows their
+        prediction.
     """
 
     kept = Signal()
-    """Newer best weights came."""
+    """New best weights were stored."""
 
     def __init__(
         self,
@@ -53,23 +53,23 @@ class Weights:
 
     @property
     def model(self) -> bytes | None:
-        """The best weights for the present image and preset, as a model file's bytes."""
+        """The best weights for the current image and preset, as a model file's bytes."""
         kept = self._network.kept
         return kept.model if kept is not None else None
 
     def keep(self, kept: ModelKept) -> None:
-        """Newer best weights came from the trainer."""
+        """Store new best weights from the trainer."""
         if self._connection.opened is not None:
             self._network.keep(kept, self._connection.opened)
             self.kept.emit()
 
     def start_from(self, record: ModelRecord, source: str) -> None:
-        """Go on from a saved model; `source` is the file's name."""
+        """Continue from a saved model; `source` is the file's name."""
         self._network.load(record, source)
         self._go_on(True)
 
     def continue_from_another_image(self) -> None:
-        """Go on from the network of the image before, with this image's grey values."""
+        """Continue from the previous image's network, adapted to this image's grey values."""
         self._notices.acted.emit()
         kept = self._network.of_another_image
         if kept is None:
@@ -82,7 +82,7 @@ class Weights:
         )
 
     def go_back(self, version: Version) -> None:
-        """Go on from an earlier version of the network; the others stay to be gone back to."""
+        """Continue from an earlier version of the network; the others stay available."""
         self._notices.acted.emit()
         self._network.go_back(version)
         self._go_on(True)
@@ -94,14 +94,14 @@ class Weights:
         self._go_on(True)
 
     def start_over(self) -> tuple[bool, tuple[Labels, Coverage] | None]:
-        """Forget the network, keep the strokes.
+        """Discard the network and keep the strokes.
 
         Returns
         -------
         forgotten
             Whether there was a network.
         labels
-            What it had predicted, for `Overlay.restore`.
+            Its predictions, for `Overlay.restore`.
         """
         self._notices.acted.emit()
         forgotten, labels = self._network.forget(), self._overlay.clear()

@@ -1,4 +1,4 @@
-"""What runs: Live, or work that ends, or nothing."""
+"""What runs: Live, or a one-off task (Update once, Predict all), or nothing."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from psygnal import Signal
 
 
 class LiveState(Enum):
-    """How Live stands."""
+    """The state of the Live switch."""
 
     OFF = auto()
     STARTING = auto()
     WAITING = auto()
-    """For annotations of two classes."""
+    """Waiting until two classes are painted."""
     TRAINING = auto()
     IDLE = auto()
     """Training pauses until the annotation changes."""
     PAUSED = auto()
-    """Until all is predicted."""
+    """Training pauses until Predict all has finished."""
     STOPPING = auto()
 
 
 class WorkState:
-    """Remembers what runs, and tells when that changes.
+    """Holds what runs, and emits signals when that changes.
 
-    Work that was stopped runs until the trainer says that it has ended: `stopping`.
+    Stopped work still runs until the trainer confirms its end: `stopping`.
     """
 
     live_state = Signal(LiveState)
-    """The `LiveState` to show, also when a pressed switch has to spring back."""
+    """The `LiveState` to show, also when a pressed switch must be reset."""
     work_changed = Signal()
-    """What runs, or whether there are weights."""
+    """What runs has changed, or whether there are weights."""
     work_ended = Signal(str, bool)
-    """Work that ends is over: which, and whether it was finished."""
+    """A one-off task has ended: its name, and whether it was finished."""
 
     def __init__(self) -> None:
         self.live = False
@@ -44,51 +44,51 @@ class WorkState:
 
     @property
     def state(self) -> LiveState:
-        """What the Live switch shows."""
+        """The state that the Live switch shows."""
         return self._state
 
     @property
     def stopping(self) -> bool:
-        """Whether something was stopped that has not ended yet."""
+        """Whether stopped work has not ended yet."""
         return self._stops > 0
 
     def show_live(self, state: LiveState) -> None:
-        """Show how Live stands."""
+        """Show a state of Live."""
         if state is not self._state:
             self._state = state
             self.live_state.emit(state)
 
     def live_on(self) -> None:
-        """Live is on."""
+        """Set Live on."""
         self.live = True
         self.show_live(LiveState.PAUSED if self.work == "predict" else LiveState.STARTING)
         self.work_changed.emit()
 
     def live_off(self) -> None:
-        """Live is off, and the trainer does no more for it."""
+        """Set Live off; the trainer does no more work for it."""
         self.live = False
         self.show_live(LiveState.STOPPING if self.stopping else LiveState.OFF)
         self.work_changed.emit()
 
     def stop_asked(self) -> None:
-        """The trainer was asked to end Live, and answers once it has."""
+        """Set Live off; the trainer will confirm with `stopped`."""
         self._stops += 1
         self.live_off()
 
     def stopped(self) -> None:
-        """It has answered."""
+        """Note that the trainer has confirmed the end of Live."""
         self._stops = max(0, self._stops - 1)
         if not self.live:
             self.live_off()
 
     def died(self) -> None:
-        """The trainer is gone; no answer will come."""
+        """Note that the trainer has died and will confirm nothing."""
         self._stops = 0
         if not self.live:
             self.live_off()
 
     def begin_work(self, work: str) -> None:
-        """Work that ends has begun; other work gives way to it."""
+        """Begin a one-off task; a running one is ended."""
         self.end_work()
         self.work = work
         if self.live and work == "predict":
@@ -96,7 +96,7 @@ class WorkState:
         self.work_changed.emit()
 
     def end_work(self, *, finished: bool = False) -> None:
-        """Work that ends is over, if there is any."""
+        """End the one-off task, if one runs."""
         work, self.work = self.work, ""
         if work:
             self.work_changed.emit()
