@@ -1,1 +1,1 @@
-"""Everything that knows napari: layers, strokes, the view, key bindings, preferences."""
+"""Everything that imports napari: layers, strokes, the view, key bindings, preferences."""

@@ -1,4 +1,4 @@
-"""What the widget does to the annotation layer: keys, colours, classes, and all of it undone.
+"""Keys, colours and classes on the annotation layer; all of it is restored on release.
 
 Strokes are changed only through the layer's own ``data_setitem``, so that napari's undo
 brings them back.
@@ -26,11 +26,11 @@ _SPARE_COLORS = 9
 
 
 class AnnotationTools(QObject):
-    """Holds one annotation layer at a time; `picked` tells its selected class."""
+    """Manages one annotation layer at a time; `picked` emits its selected class."""
 
     picked = Signal(int)
     brush_changed = Signal()
-    """The layer's tool is another one."""
+    """The layer's tool has changed."""
 
     def __init__(self, viewer: Any, table: ClassTable, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -41,12 +41,12 @@ class AnnotationTools(QObject):
         table.changed.connect(self._on_classes)
 
     def take(self, layer: Any) -> bool:
-        """Work on this layer from now on (``None``: on none); the one before is put back.
+        """Use this layer from now on (``None``: none) and restore the previous one.
 
         Returns
         -------
         bool
-            False if the class names and colours kept in it are damaged.
+            False if the class names and colours stored in it are damaged.
         """
         self.release()
         if layer is None:
@@ -64,7 +64,7 @@ class AnnotationTools(QObject):
         return found is not None
 
     def release(self) -> None:
-        """Put keys and colours back as the person had them."""
+        """Restore the user's keys and colours."""
         layer, self.layer = self.layer, None
         if layer is None:
             return
@@ -77,7 +77,7 @@ class AnnotationTools(QObject):
         self._colormap = None
 
     def pick(self, value: int) -> None:
-        """Paint this class from now on."""
+        """Select this class for painting."""
         if self.layer is None or value not in self._table:
             return
         self._viewer.layers.selection.active = self.layer
@@ -87,13 +87,13 @@ class AnnotationTools(QObject):
 
     @property
     def brush_in_hand(self) -> bool:
-        """Whether a drag over the image would paint (or erase), and not move the image."""
+        """Whether dragging over the image paints or erases instead of moving the image."""
         return self.layer is not None and self.layer.mode not in ("pan_zoom", "transform")
 
     # --- strokes -------------------------------------------------------------------------
 
     def repaint(self, annotation: Annotation, value: int, new: int) -> None:
-        """Turn every stroke of a class into another one (0: erase), as one step of undo."""
+        """Change all strokes of a class to another class (0: erase), as one undo step."""
         layer = self.layer
         found = [
             np.hstack([np.tile(slab.index, (len(pixels), 1)).astype(np.intp), pixels])
@@ -107,7 +107,7 @@ class AnnotationTools(QObject):
             self._write_boxes(found, new)
 
     def _write_boxes(self, found: list[NDArray[np.intp]], new: int) -> None:
-        """For arrays that know no lists of indices; they have no undo in napari either."""
+        """Write to arrays without index lists; these have no undo in napari either."""
         data = pixels(self.layer)
         for indices in found:
             start, stop = indices.min(axis=0), indices.max(axis=0) + 1
@@ -117,7 +117,7 @@ class AnnotationTools(QObject):
             data[box] = part
         self.layer.refresh()
 
-    # --- keeping in step -----------------------------------------------------------------
+    # --- synchronisation -----------------------------------------------------------------
 
     def _on_classes(self) -> None:
         if self.layer is not None:

@@ -1,4 +1,4 @@
-"""What is worked on: one image, one annotation, and whether they can be learned from."""
+"""The chosen image and annotation layers, and whether they can be used for training."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class ChosenLayers(QObject):
-    """The chosen image and annotation; tells when they, or their pixels, are others."""
+    """The chosen image and annotation; emits signals when they or their pixels change."""
 
     changed = Signal(str)
-    """Look at both anew; carries a sentence when one of them was deleted."""
+    """A layer changed, check both again; carries a sentence if one was deleted."""
     repainted = Signal()
     """The annotation's array was replaced by another of the same shape."""
     pixels_replaced = Signal()
@@ -32,7 +32,7 @@ class ChosenLayers(QObject):
         self._shape: tuple[int, ...] = ()
 
     def choose(self, image: Any, annotation: Any) -> None:
-        """Work on these layers from now on; either may be ``None``."""
+        """Use these layers from now on; either may be ``None``."""
         if image is self.image and annotation is self.annotation:
             return
         lost = self._lost_sentence(image, annotation)
@@ -43,7 +43,7 @@ class ChosenLayers(QObject):
         self.changed.emit(lost)
 
     def release(self) -> None:
-        """Let go of both."""
+        """Release both layers."""
         self._listen("disconnect")
         self.image = self.annotation = None
 
@@ -54,7 +54,7 @@ class ChosenLayers(QObject):
 
     @property
     def data(self) -> ImageData:
-        """Pixels of the image; there is one."""
+        """Pixels of the image; call it only if an image is chosen."""
         return ImageData(
             layers.pixels(self.image),
             layers.space_of(self.image),
@@ -67,7 +67,7 @@ class ChosenLayers(QObject):
         return self.annotation if self.annotation is not None and not self.problem() else None
 
     def problem(self, *, need_annotation: bool = True) -> MSDError | None:
-        """Why nothing can be done now, as an error whose text is for the person."""
+        """Why these layers cannot be used, as an error with a sentence for the user."""
         try:
             if self.image is None:
                 raise ImageError("Open an image first, or choose one above.")
@@ -80,7 +80,7 @@ class ChosenLayers(QObject):
             return error
         return None
 
-    # --- what napari tells ---------------------------------------------------------------
+    # --- napari's events -----------------------------------------------------------------
 
     def _lost_sentence(self, image: Any, annotation: Any) -> str:
         present = list(self._viewer.layers)

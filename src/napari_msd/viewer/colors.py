@@ -22,8 +22,8 @@ def label_colormap(colors: Mapping[int, str], *, spare: int = 0) -> DirectLabelC
     colors
         Colour of each class value; unlabelled pixels are transparent.
     spare
-        So many values behind the last class get their colour already, so that a
-        stroke of a class that is only just being made does not change colour.
+        Number of values after the last class that get their colours in advance, so that the
+        first stroke of a new class does not change colour.
     """
     table: dict[int | None, object] = {None: np.zeros(4), 0: np.zeros(4)}
     for value in range(1, min(max(colors, default=0) + spare, MAX_CLASSES) + 1):

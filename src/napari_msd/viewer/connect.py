@@ -1,4 +1,4 @@
-"""Everything of a viewer that a session needs, made and connected."""
+"""Makes and connects the parts of a viewer that a session needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConnectedViewer:
-    """The parts by their own types: the window shows more of them than a session needs."""
+    """The parts with their concrete types: the window uses more of them than a session does."""
 
     chosen: ChosenLayers
     strokes: StrokeWatcher
@@ -32,7 +32,7 @@ class ConnectedViewer:
 
     @property
     def ports(self) -> Viewer:
-        """The same for a session."""
+        """The parts as a session sees them."""
         return Viewer(
             self.chosen,
             self.strokes,
@@ -44,7 +44,7 @@ class ConnectedViewer:
 
 
 def connect_viewer(viewer: Any, classes: ClassTable, parent: QObject) -> ConnectedViewer:
-    """Make the parts; each lives as long as `parent` and lets go of the viewer when closed."""
+    """Make the parts; each exists as long as `parent` and releases the viewer when closed."""
     screen = ViewWatcher(viewer, parent)
     strokes = StrokeWatcher(screen, parent)
     overlay = Overlay(viewer, screen, lambda: strokes.brush_moving, parent)

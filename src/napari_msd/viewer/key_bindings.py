@@ -1,7 +1,7 @@
-"""Keys that a painting hand finds without looking.
+"""Keys for classes, Live, Show me, and hiding the overlay.
 
 Number keys pick a class. napari uses 1 to 7 on Labels layers, so they are bound on the
-annotation layer itself, only while it is ours, and what was bound before comes back.
+annotation layer itself, only while it is chosen, and earlier bindings are restored.
 Live, Show me and "hide the overlay" use keys that napari leaves free on Labels layers and
 on the viewer.
 """
@@ -24,13 +24,13 @@ class KeyBindings:
         self._before: dict[str, Any] = {}
 
     def bind(self, key: str, function: Callable[[Any], Any]) -> None:
-        """Bind a key, remembering what it did on this very layer or viewer."""
+        """Bind a key, and remember its earlier binding on this layer or viewer."""
         before = self._provider.bind_key(key, None)
         self._before.setdefault(key, before)
         self._provider.bind_key(key, function, overwrite=True)
 
     def release(self) -> None:
-        """Put everything back as it was."""
+        """Restore all earlier bindings."""
         for key, before in self._before.items():
             self._provider.bind_key(key, before, overwrite=True)
         self._before.clear()

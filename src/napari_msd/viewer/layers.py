@@ -1,4 +1,4 @@
-"""What the widget understands of napari's layers, in shapes and in words.
+"""Shapes, checks and descriptions of napari's layers.
 
 A *plane* is the last two axes of a layer; the axes before them number the planes.
 Only public API of napari is used.
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _AXES = {"T": "time", "C": "channel", "Z": "slice"}
-"""What planes along an axis are called; an axis without a letter holds slices."""
+"""Names of planes along an axis; planes along an unnamed axis are slices."""
 
 MAX_PIXELS_IN_MEMORY = 1 << 36
-"""Pixels an overlay or a new annotation may have: beyond it the machine cannot hold them."""
+"""Largest overlay or new annotation, in pixels; memory could not hold more."""
 
 
 def pixels(layer: Any) -> Any:
@@ -52,14 +52,14 @@ def space_of(layer: Any) -> Space:
 
 
 def n_channels(layer: Any) -> int:
-    """Channels the network gets: those of an RGB image, else one."""
+    """Channels of the network's input: those of an RGB image, else one."""
     return int(pixels(layer).shape[-1]) if getattr(layer, "rgb", False) else 1
 
 
 def box_reader(layer: Any) -> Callable[[Box], NDArray[Any]]:
     """Function that reads a box; safe on another thread, also after the layer is gone.
 
-    The array has the shape of the box, and the colours of an RGB image behind.
+    The array has the shape of the box; an RGB image adds its colours as the last axis.
     """
     data = pixels(layer)
 
@@ -76,13 +76,13 @@ def plane_box(layer: Any, index: tuple[int, ...]) -> Box:
 
 
 def placement(layer: Any) -> dict[str, Any]:
-    """Keyword arguments that put a new layer exactly where `layer` lies."""
+    """Keyword arguments that give a new layer the position and scale of `layer`."""
     names = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
     return {name: getattr(layer, name) for name in names}
 
 
 def same_placement(a: Any, b: Any) -> bool:
-    """Whether pixel (0, 0), and every other one, of both layers lie on each other."""
+    """Whether equal pixel indices of both layers are at the same place."""
     if a.ndim != b.ndim:
         return False
     corners = [np.zeros(a.ndim), np.asarray(spatial_shape(a), float)]
@@ -90,7 +90,7 @@ def same_placement(a: Any, b: Any) -> bool:
 
 
 def axis_letters(layer: Any) -> str:
-    """One letter per axis from the names' first letters; the usual ones where they say nothing."""
+    """One letter per axis, from the first letters of its names, else the usual ones."""
     unusual = int(layer.ndim) - 5
     if unusual > 0:
         return "Q" * unusual + "TZCYX"
@@ -99,7 +99,7 @@ def axis_letters(layer: Any) -> str:
 
 
 def describe(image: Any) -> str:
-    """What was understood of an image: "512 x 512, one channel, 2-D"."""
+    """A short description of an image: "512 x 512, one channel, 2-D"."""
     height, width = plane_shape(image)
     channels = n_channels(image)
     kind = "one channel" if channels == 1 else f"{channels} channels (colour)"
@@ -119,12 +119,12 @@ def describe(image: Any) -> str:
 
 
 def check_image(image: Any) -> None:
-    """Refuse what no network can learn from, without reading any pixel.
+    """Refuse an image that cannot be used for training, without reading any pixel.
 
     Raises
     ------
     ImageError
-        With the sentence for the person.
+        With a sentence for the user.
     """
     shape = spatial_shape(image)
     if len(shape) < 2:
@@ -140,12 +140,12 @@ def check_image(image: Any) -> None:
 
 
 def check_pair(image: Any, annotation: Any) -> None:
-    """Refuse an annotation that cannot lie on the image.
+    """Refuse an annotation that does not fit the image.
 
     Raises
     ------
     StrokesError
-        With the sentence for the person.
+        With a sentence for the user.
     """
     wanted, found = spatial_shape(image), spatial_shape(annotation)
     if wanted != found:
@@ -161,7 +161,7 @@ def check_pair(image: Any, annotation: Any) -> None:
 
 
 def fits(image: Any, annotation: Any) -> bool:
-    """Whether an annotation lies on the image, pixel for pixel."""
+    """Whether an annotation fits the image, pixel for pixel."""
     try:
         check_pair(image, annotation)
     except StrokesError:
@@ -177,7 +177,7 @@ def new_annotation(image: Any, name: str, brush_size: int, data: Any = None) -> 
                 f"“{image.name}” is too large for an annotation in memory; "
                 "add a Labels layer backed by zarr instead."
             )
-        # uint8 holds every class value and costs an eighth of napari's own int64
+        # uint8 holds every class value and takes an eighth of the memory of napari's default int64
         data = np.zeros(spatial_shape(image), np.uint8)
     layer = Labels(data, name=name, **placement(image))
     layer.brush_size = brush_size
@@ -186,7 +186,7 @@ def new_annotation(image: Any, name: str, brush_size: int, data: Any = None) -> 
 
 
 def small_brush(image: Any, screen_pixels_per_pixel: float, wanted: int) -> int:
-    """A brush of about `wanted` pixels on the screen, and never large against the image."""
+    """A brush of about `wanted` screen pixels, never large relative to the image."""
     on_screen = wanted / max(screen_pixels_per_pixel, 1e-6)
     return int(np.clip(round(on_screen), 1, max(1, min(plane_shape(image)) // 40)))
 
@@ -202,7 +202,7 @@ def is_labels(layer: Any) -> bool:
 
 
 def free_name(wanted: str, taken: set[str]) -> str:
-    """`wanted`, or `wanted` with the first free number behind it."""
+    """`wanted`, or `wanted` followed by the first free number."""
     name, number = wanted, 1
     while name in taken:
         number += 1

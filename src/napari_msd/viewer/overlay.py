@@ -1,9 +1,9 @@
-"""The segmentation as a Labels layer: lies under the strokes, never in the person's way.
+"""The segmentation as a Labels layer, below the strokes.
 
 Adding a layer makes it the active one in napari; here selection, active layer and mode
-are put back at once. Blocks are written in place and shown a few times a second,
-however many arrive: latest wins. Only the rectangles that are new go to the screen, as with
-a brush: to send all of a large plane would hold up the window for half a second.
+are restored at once. Blocks are written in place and shown a few times a second, however
+many arrive: the latest wins. Only changed rectangles are redrawn, as with a brush: redrawing
+all of a large plane would block the window for half a second.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from napari_msd.viewer.view_watcher import ViewWatcher
 
 _PATIENCE = 3
-"""So many times rarer are refreshes while a brush is moving."""
+"""Factor by which refreshes are less frequent while a brush is moving."""
 _SHARE = 5
-"""Showing blocks takes at most one part in so many of the window's time."""
+"""Showing blocks takes at most one part in this many of the GUI thread's time."""
 _overlay_of: WeakKeyDictionary[Any, tuple[ref[Any], Coverage, int]] = WeakKeyDictionary()
-"""The segmentation of each image, what of it is predicted, and of which array of pixels (`id`)."""
+"""By image: its segmentation layer, which part is predicted, and `id` of the array of pixels."""
 
 
 class Overlay(QObject):
@@ -52,17 +52,17 @@ class Overlay(QObject):
     viewer
         The napari viewer (or its proxy).
     screen
-        Tells which plane is on screen: blocks of others need no repaint.
+        Knows which plane is on screen: blocks of others need no repaint.
     brush_moving
-        Tells whether a brush is moving: blocks are shown less often then.
+        Returns whether a brush is moving: blocks are shown less often then.
     """
 
     written = Signal()
-    """The first block since `attach` lies in the layer."""
+    """The first block since `attach` was written to the layer."""
     flushing = Signal()
-    """Blocks are about to be shown: whatever else came with them can be, too."""
+    """Blocks are about to be shown; other data that came with them can be shown too."""
     deleted = Signal()
-    """The person deleted the layer."""
+    """The user deleted the layer."""
 
     def __init__(
         self,
@@ -80,29 +80,29 @@ class Overlay(QObject):
         self._interval = 0.1
         self._began = 0.0
         self.cost = 0.0
-        """Seconds that showing the last blocks took of the window's time."""
+        """Seconds of the GUI thread that showing the last blocks took."""
         self._colors: dict[int, str] = {}
         self._timer.timeout.connect(self.flush)
         self.layer: Any = None
         self.coverage = Coverage(0, (0, 0))
-        """Which part of the image is segmented, by which network."""
+        """Which parts of the image are segmented, and by which network."""
         self.opacity = 0.5
         self.has_content = False
         viewer.layers.events.removed.connect(self._on_removed)
 
     def set_rate(self, per_second: float) -> None:
-        """How often a second new blocks are shown, at most."""
+        """Set how many times per second new blocks are shown, at most."""
         self._interval = 1 / max(per_second, 0.1)
 
     # --- the layer -----------------------------------------------------------------------
 
     @property
     def present(self) -> bool:
-        """Whether the layer is there (a person may delete it)."""
+        """Whether the layer is in the viewer (the user may delete it)."""
         return self.layer is not None and self.layer in self._viewer.layers
 
     def find(self, image: Any, colors: dict[int, str]) -> bool:
-        """Take up the segmentation that `image` has already, if it has one of use."""
+        """Reuse the segmentation that `image` has already, if it is valid."""
         if image not in _overlay_of:
             return False
         reference, coverage, array = _overlay_of[image]
@@ -115,14 +115,14 @@ class Overlay(QObject):
             self.detach()
             self.layer, self.coverage = layer, coverage
             self.has_content = not coverage.empty
-            if array != id(pixels(image)):  # they were replaced while nobody looked
+            if array != id(pixels(image)):  # they were replaced while not watched
                 self.clear()
                 _overlay_of[image] = reference, self.coverage, id(pixels(image))
         self.set_colors(colors)
         return True
 
     def attach(self, image: Any, annotation: Any, colors: dict[int, str]) -> None:
-        """Make sure that a layer for `image` is there, directly below `annotation` if any."""
+        """Make sure that a layer for `image` exists, directly below `annotation` if any."""
         if self.find(image, colors):
             return
         self.detach()
@@ -143,7 +143,7 @@ class Overlay(QObject):
         )
         with undisturbed(self._viewer):
             self._viewer.layers.insert(place_between(self._viewer, image, annotation), layer)
-        # strokes belong into the annotation; to edit a segmentation there is "copy"
+        # strokes belong in the annotation; to edit a segmentation there is "copy"
         layer.editable = False
         self.layer = layer
         self.coverage = Coverage(prod(shape[:-2]), (shape[-2], shape[-1]))
@@ -151,12 +151,12 @@ class Overlay(QObject):
         self._colors = dict(colors)
 
     def close(self) -> None:
-        """Let go of layer and viewer."""
+        """Release layer and viewer."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self.detach()
 
     def detach(self) -> None:
-        """Let go of the layer; it stays where it is, for the person to keep or delete."""
+        """Release the layer; it stays in the viewer, for the user to keep or delete."""
         self._timer.stop()
         self._pending.clear()
         self.layer = None
@@ -170,18 +170,18 @@ class Overlay(QObject):
             self.deleted.emit()
 
     def clear(self) -> tuple[Any, Coverage] | None:
-        """Nothing is predicted any more (Start over); returns what was, for `restore`."""
+        """Empty the segmentation (Start over); returns its former content, for `restore`."""
         self._pending.clear()
         before = (self.layer.data, self.coverage) if self.present and self.has_content else None
         self.has_content = False
         if before is not None:
-            # a fresh array costs nothing until it is written, zeroing a stack would
+            # a new array costs nothing until it is written; zeroing a stack is slow
             self.layer.data = np.zeros(before[0].shape, np.uint8)
             self._cover(before[1].fresh())
         return before
 
     def restore(self, before: tuple[Any, Coverage] | None) -> None:
-        """Show what `clear` took away."""
+        """Show what `clear` removed."""
         self._pending.clear()
         if self.present and before is not None and before[0].shape == self.layer.data.shape:
             self.layer.data = before[0]
@@ -196,7 +196,7 @@ class Overlay(QObject):
         note_remark(self.layer, coverage.completeness.sentence)
 
     def hide(self) -> Callable[[], None]:
-        """Hide the layer; the function that is returned puts it back as it was."""
+        """Hide the layer; the returned function restores its visibility."""
         layer = self.layer
         visible = self.present and layer.visible
         if visible:
@@ -209,15 +209,15 @@ class Overlay(QObject):
         return show_again
 
     def set_colors(self, colors: dict[int, str]) -> None:
-        """Follow the classes' colours."""
-        if self.present and colors != self._colors:  # napari sends the whole plane to the screen
+        """Use these class colours."""
+        if self.present and colors != self._colors:  # napari redraws the whole plane
             self._colors = dict(colors)
             self.layer.colormap = label_colormap(colors)
 
     # --- blocks --------------------------------------------------------------------------
 
     def put(self, block: OverlayBlock) -> None:
-        """Take a predicted block; it is shown with the next flush."""
+        """Queue a predicted block; the next flush shows it."""
         self._pending[block.box] = block
         if not self._timer.isActive():
             pause = self._interval * (_PATIENCE if self._brush_moving() else 1)
@@ -225,11 +225,11 @@ class Overlay(QObject):
             self._timer.start(max(0, round(1000 * (due - perf_counter()))))
 
     def waits_for_its_turn(self) -> bool:
-        """Whether there are blocks that are not shown yet."""
+        """Whether queued blocks are not shown yet."""
         return bool(self._pending)
 
     def flush(self) -> None:
-        """Write what arrived into the layer and show it."""
+        """Write the queued blocks to the layer and show them."""
         pending, self._pending = self._pending, {}
         if pending:
             self.flushing.emit()
@@ -239,7 +239,7 @@ class Overlay(QObject):
         data, shown = self.layer.data, []
         for box, block in pending.items():
             if not fits(data.shape, box):
-                continue  # of an image that was here before
+                continue  # of the previous image
             data[box.slices] = block.labels
             self.coverage.write(box, block.network)
             if self._screen.shows(box):
@@ -247,12 +247,12 @@ class Overlay(QObject):
         note_remark(self.layer, self.coverage.completeness.sentence)
         first, self.has_content = not self.has_content, True
         self._show(shown)
-        QTimer.singleShot(0, self._on_shown)  # it comes after the repaint
+        QTimer.singleShot(0, self._on_shown)  # runs after the repaint
         if first:
             self.written.emit()
 
     def settle(self) -> None:
-        """Work has ended: show all there is, in the layer list's small picture too."""
+        """Show everything at the end of work, also in the layer list's thumbnail."""
         self.flush()
         if self.present and self.has_content:
             self.layer.refresh(extent=False, highlight=False)

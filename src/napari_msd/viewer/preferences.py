@@ -1,4 +1,4 @@
-"""A person's taste, from napari's Preferences (the manifest's ``configurations``)."""
+"""The user's preferences from napari's Preferences (the manifest's ``configurations``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLUGIN = "napari-msd"
 
 @dataclass(frozen=True)
 class Preferences:
-    """What napari.yaml declares, with the same defaults."""
+    """The settings that napari.yaml declares, with the same defaults."""
 
     preset: str = "quick"
     device: DeviceChoice = "auto"
@@ -24,7 +24,7 @@ class Preferences:
 
 
 def plugin_settings() -> Any:
-    """Napari's live settings object of this plugin; ``None`` when it is not installed as one."""
+    """Napari's settings object for this plugin; ``None`` if the plugin is not installed."""
     try:
         return get_plugin_settings(PLUGIN)
     except KeyError:  # a source tree that was never installed
@@ -32,7 +32,7 @@ def plugin_settings() -> Any:
 
 
 def read_preferences() -> Preferences:
-    """The preferences now; a value that is out of its range counts as not set."""
+    """The current preferences; a value out of its range counts as not set."""
     settings = plugin_settings()
     if settings is None:
         return Preferences()

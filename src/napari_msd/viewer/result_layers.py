@@ -1,4 +1,4 @@
-"""Layers that we add to the viewer: marked as ours, and never in the person's way."""
+"""Result layers: marked in their metadata, and added without changing the selection."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _OURS = "napari_msd_result"
 
 
 def mark() -> dict[str, Any]:
-    """The ``metadata`` of a layer of ours."""
+    """The ``metadata`` that marks a result layer."""
     return {_OURS: True}
 
 
 def note_remark(layer: Any, text: str) -> None:
-    """Keep with the layer what has to be said when napari saves it; empty for nothing."""
+    """Store a warning to show when napari saves the layer; empty for none."""
     layer.metadata[REMARK_KEY] = text
 
 
 def is_result(layer: Any) -> bool:
-    """Whether a layer is a result of ours: never offered as image or annotation."""
+    """Whether a layer is a result layer: those are never offered as image or annotation."""
     return _OURS in layer.metadata
 
 
 @contextmanager
 def undisturbed(viewer: Any) -> Iterator[None]:
-    """Put selection, active layer and its mode back after layers were added."""
+    """Restore selection, active layer and its mode after layers were added."""
     selection = viewer.layers.selection
     active, selected = selection.active, set(selection)
     mode = getattr(active, "mode", None)
@@ -52,11 +52,11 @@ def undisturbed(viewer: Any) -> Iterator[None]:
 
 
 def place_between(viewer: Any, image: Any, annotation: Any) -> int:
-    """Index for a new layer of ours: below the annotation, else right above the image."""
+    """Index for a new result layer: below the annotation, else directly above the image."""
     layers = list(viewer.layers)
     return layers.index(annotation) if annotation in layers else layers.index(image) + 1
 
 
 def fits(shape: tuple[int, ...], box: Box) -> bool:
-    """Whether a box lies inside an array of this shape."""
+    """Whether a box is inside an array of this shape."""
     return box.ndim == len(shape) and box.clip(shape) == box

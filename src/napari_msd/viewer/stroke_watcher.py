@@ -1,9 +1,9 @@
-"""Notices every change of the strokes, whoever made it, without ever making the person wait.
+"""Detects every change of the strokes, whatever made it, without blocking painting.
 
-napari tells the touched rectangle of a brush step (``labels_update``) but not of an undo,
-a redo or a script's ``layer.data[...] = x``. After those, what was touched lately is
-compared with the snapshot first, then the shown plane, then the rest in the background.
-All comparing is done in small pieces within a few milliseconds per turn of the event loop.
+napari reports the modified rectangle of a brush step (``labels_update``) but not of an undo,
+a redo or a script's ``layer.data[...] = x``. After those, recently edited boxes are compared
+with the snapshot first, then the shown plane, then the rest in the background. Comparison
+runs in small pieces and takes a few milliseconds per turn of the event loop.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     from napari_msd.viewer.view_watcher import ViewWatcher
 
 _BUDGET_S = 0.003
-"""Time that comparing may take of one turn of the event loop."""
+"""Seconds that comparison may take in one turn of the event loop."""
 _BRUSH_S = 0.25
-"""So long after a brush step a brush still counts as moving."""
+"""Seconds after a brush step during which the brush counts as moving."""
 _PRESS_S = 0.03
-"""Time that it may take once, when a person starts work."""
+"""Seconds that comparison may take once, when the user starts work."""
 _PIECE = 1 << 17
-"""Pixels compared at once: well under a millisecond."""
+"""Pixels compared at once, in well under a millisecond."""
 _RECENT = 64
 
 
 class StrokeWatcher(QObject):
-    """Compares one annotation layer with its snapshot; `changed` carries ``list[Painted]``."""
+    """Compares one annotation layer with its snapshot; `changed` emits ``list[Painted]``."""
 
     changed = Signal(object)
     scanned = Signal()
-    """Everything that was asked for has been compared."""
+    """Everything that was requested has been compared."""
     edited = Signal()
-    """The strokes changed after all that the layer held at first was reported."""
+    """The strokes changed after the layer's initial content was reported."""
 
     def __init__(self, view: ViewWatcher, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -56,13 +56,13 @@ class StrokeWatcher(QObject):
         self._brushed = float("-inf")
         self._touched: deque[Box] = deque()
         self._suspected: deque[Box] = deque()
-        """Where an undo may have changed something: compared when nothing is surely touched."""
+        """Where an undo may have changed something: compared after the known edits."""
         self._recent: deque[Box] = deque(maxlen=_RECENT)
         self._sweep: Iterator[Box] = iter(())
         self._sweep_again = False
         self._stroke_ended = self._stroke_found = False
         self._known = False
-        """Whether all that the layer held at first was reported."""
+        """Whether the layer's initial content was reported."""
         self._step: tuple[int, ...] = ()
         self._timer = QTimer(self)
         self._timer.setInterval(8)
@@ -75,14 +75,14 @@ class StrokeWatcher(QObject):
 
     @property
     def brush_moving(self) -> bool:
-        """Whether a brush is moving now: what only has to be looked at can wait."""
+        """Whether a brush is moving now: repaints can wait."""
         return perf_counter() - self._brushed < _BRUSH_S
 
     def watch(self, layer: Any) -> None:
-        """Follow this layer (``None``: none); all it holds already is reported too."""
+        """Follow this layer (``None``: none); its present content is reported too."""
         same = layer is not None and layer is self.layer and spatial_shape(layer) == self._shape
         if same:
-            return  # another image below it: what is painted is known
+            return  # only the image changed: the strokes are known
         self.release()
         if layer is None:
             return
@@ -98,7 +98,7 @@ class StrokeWatcher(QObject):
         self.rescan()
 
     def release(self) -> None:
-        """Let go of the layer."""
+        """Release the layer."""
         self._timer.stop()
         if self.layer is not None:
             events = self.layer.events
@@ -119,17 +119,17 @@ class StrokeWatcher(QObject):
             self._timer.start()
 
     def finish(self) -> None:
-        """Compare what was touched now: work that starts must not miss the last stroke.
+        """Compare touched parts now, so that work that starts does not miss the last stroke.
 
-        Takes a few hundredths of a second at most. What is left (an undo puts all of the plane
-        in doubt, and a layer that was just chosen may be large) follows in the background.
+        Takes a few hundredths of a second at most. The rest follows in the background: after an
+        undo the whole plane must be compared, and a newly chosen layer may be large.
         """
         self._compare_and_tell(_PRESS_S)
 
-    # --- what napari tells ------------------------------------------------------------------
+    # --- napari's events --------------------------------------------------------------------
 
     def _on_brush(self, event: Any) -> None:
-        """A brush step, a fill or a polygon changed this part of what is displayed."""
+        """Handle a brush step, fill or polygon that changed this part of the displayed plane."""
         self._brushed = perf_counter()
         axes, index = self._view.displayed_axes(), self._view.shown_index()
         box = Box(SOURCE, index, tuple(i + 1 for i in index))
@@ -138,7 +138,7 @@ class StrokeWatcher(QObject):
         self._note(box)
 
     def _on_stroke_end(self, event: Any) -> None:
-        # a brush may reach into neighbouring planes; napari tells of the displayed one only
+        # a brush may reach into neighbouring planes; napari reports the displayed one only
         if self.layer.n_edit_dimensions > 2:
             self.rescan()
         else:
@@ -146,23 +146,23 @@ class StrokeWatcher(QObject):
             self._timer.start()
 
     def _on_refresh(self, event: Any) -> None:
-        """Undo, redo, a script's refresh or new data; also a slider that only moved."""
+        """Handle undo, redo, a script's refresh or new data; also a mere move of a slider."""
         step = self._view.shown_index()
         moved, self._step = step[:-2] != self._step[:-2], step
         if spatial_shape(self.layer) != self._shape:
-            return  # other data of another shape: whoever chose the layer looks at it anew
-        if moved:  # with the layer hidden, an undo is only told of together with the slider
+            return  # data of another shape: the owner of the layer checks it again
+        if moved:  # while the layer is hidden, napari reports an undo only when the slider moves
             self._suspected.extend(box for box in self._recent if box not in self._suspected)
             self._timer.start()
             return
         shown = _pieces(plane_box(self.layer, self._view.shown_index()[:-2]))
-        waiting = set(self._suspected)  # undo held down fires faster than pieces are compared
+        waiting = set(self._suspected)  # a held undo key is faster than comparison
         self._suspected.extend(box for box in [*self._recent, *shown] if box not in waiting)
         self._sweep_again = True
         self._timer.start()
 
     def _note(self, box: Box) -> None:
-        """Have a touched part compared, together with what was touched right before."""
+        """Queue a touched part for comparison, together with what was touched just before."""
         if self._touched:
             merged = self._touched[-1].hull(box)
             if merged.size <= 2 * (self._touched[-1].size + box.size):
@@ -177,7 +177,7 @@ class StrokeWatcher(QObject):
         self._recent.append(box)
         self._timer.start()
 
-    # --- comparing --------------------------------------------------------------------------
+    # --- comparison -------------------------------------------------------------------------
 
     def _work(self) -> None:
         if self.layer is None:
@@ -197,7 +197,7 @@ class StrokeWatcher(QObject):
             self.scanned.emit()
 
     def _compare_until(self, deadline: float) -> tuple[list[Painted], bool]:
-        """What changed, and whether nothing is left to compare."""
+        """The changes found, and whether nothing is left to compare."""
         blocks: list[Painted] = []
         data = pixels(self.layer) if self.layer is not None else None
         while data is not None:
@@ -206,7 +206,7 @@ class StrokeWatcher(QObject):
                 return blocks, True
             values = np.asarray(data[box.slices])
             if values.shape != box.shape:
-                continue  # the data were replaced by fewer planes: the layer is looked at anew
+                continue  # the new data have fewer planes: the layer is checked again
             block = self.snapshot.compare(box, values)
             if block is not None:
                 self._stroke_found = True
@@ -224,12 +224,12 @@ class StrokeWatcher(QObject):
                     boxes.extendleft(reversed(rest))
                 return box
         if self._stroke_ended:
-            # A script painted where nobody looks: napari tells the rectangle, but not the plane.
+            # A script painted on a hidden plane: napari reports the rectangle, but not the plane.
             self._sweep_again |= not self._stroke_found
             self._stroke_ended = self._stroke_found = False
         following = next(self._sweep, None)
         if following is None and self._sweep_again:
-            # a script may have written anywhere; only arrays in memory are cheap to look through
+            # a script may have written anywhere; only arrays in memory are cheap to search
             self._sweep_again = False
             if isinstance(pixels(self.layer), np.ndarray):
                 self._sweep = self._everything()
@@ -237,7 +237,7 @@ class StrokeWatcher(QObject):
         return following
 
     def _everything(self) -> Iterator[Box]:
-        """All of the layer: what is on screen first, then what has strokes, then the rest."""
+        """All of the layer: the visible part first, then parts with strokes, then the rest."""
         shown = self._view.shown_index()[:-2]
         painted = sorted(slab.index for slab in self.snapshot.annotation.slabs)
         first = [shown, *(index for index in painted if index != shown)]
@@ -248,7 +248,7 @@ class StrokeWatcher(QObject):
 
 
 def _pieces(box: Box) -> list[Box]:
-    """A box in pieces that are quick to compare: whole rows, as many as fit."""
+    """Split a box into pieces that are quick to compare: whole rows, as many as fit."""
     size, room = [], _PIECE
     for n in reversed(box.shape):
         size.append(max(1, min(n, room)))

@@ -1,4 +1,4 @@
-"""How unsure the network is, as an Image layer over the segmentation: bright is unsure."""
+"""The network's uncertainty as an Image layer over the segmentation: bright is uncertain."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class UncertaintyLayer:
-    """A layer named "<image name> uncertainty", uint8: 0 (sure) to 255 (a guess).
+    """A layer named "<image name> uncertainty", uint8: 0 (certain) to 255 (a guess).
 
     Parameters
     ----------
     viewer
         The napari viewer (or its proxy).
     screen
-        Tells which plane is on screen: blocks of others need no repaint.
+        Knows which plane is on screen: blocks of others need no repaint.
     """
 
     removed = Signal()
-    """The person deleted the layer."""
+    """The user deleted the layer."""
 
     def __init__(self, viewer: Any, screen: ViewWatcher) -> None:
         self._viewer, self._screen = viewer, screen
@@ -42,16 +42,16 @@ class UncertaintyLayer:
 
     @property
     def present(self) -> bool:
-        """Whether the layer is there (a person may delete it)."""
+        """Whether the layer is in the viewer (the user may delete it)."""
         return self.layer is not None and self.layer in self._viewer.layers
 
     def attach(self, image: Any, annotation: Any) -> None:
-        """Make sure that a layer for `image` is there, below `annotation` if any.
+        """Make sure that a layer for `image` exists, below `annotation` if any.
 
         Raises
         ------
         ImageError
-            If the image is too large for it.
+            If the image is too large for such a layer.
         """
         shape = spatial_shape(image)
         if self.present and self._image is image and self.layer.data.shape == shape:
@@ -65,7 +65,7 @@ class UncertaintyLayer:
             name=free_name(f"{image.name} uncertainty", taken),
             colormap="inferno",
             contrast_limits=(0, 255),
-            blending="additive",  # what is sure is black, and so not to be seen
+            blending="additive",  # certain pixels are black, so they are invisible
             metadata=mark(),
             **placement(image),
         )
@@ -74,7 +74,7 @@ class UncertaintyLayer:
         self.layer, self._image = layer, image
 
     def remove(self) -> None:
-        """Take the layer away: it can always be computed again."""
+        """Remove the layer; it can always be computed again."""
         layer, self.layer, self._image = self.layer, None, None
         self._pending.clear()
         if layer is not None and layer in self._viewer.layers:
@@ -82,7 +82,7 @@ class UncertaintyLayer:
                 self._viewer.layers.remove(layer)
 
     def close(self) -> None:
-        """Let go of the viewer; the layer, as it is, stays no longer than the session."""
+        """Release the viewer and remove the layer."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self.remove()
 
@@ -91,19 +91,19 @@ class UncertaintyLayer:
             self.removed.emit()
 
     def put(self, block: OverlayBlock) -> None:
-        """Take a block; it is shown with the next `flush`."""
+        """Queue a block; the next `flush` shows it."""
         if self.layer is not None and block.uncertainty is not None:
             self._pending[block.box] = block.uncertainty
 
     def flush(self) -> None:
-        """Write what arrived into the layer and show it."""
+        """Write the queued blocks to the layer and show them."""
         pending, self._pending = self._pending, {}
         if not pending or not self.present:
             return
         data = self.layer.data
         seen = False
         for box, values in pending.items():
-            if fits(data.shape, box):  # else of an image that was here before
+            if fits(data.shape, box):  # else it belongs to the previous image
                 data[box.slices] = values
                 seen = seen or self._screen.shows(box)
         if seen or not self._screen.planes_lie_flat():

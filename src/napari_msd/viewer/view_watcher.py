@@ -1,7 +1,7 @@
 """What is on screen: the shown plane and its visible rectangle.
 
-The trainer predicts that first. The camera moves many times a second, so what it says
-is looked at a few times a second only, and sent only when it changed.
+The trainer predicts this part first. The camera moves many times a second, so its position
+is read only a few times a second, and sent only when it changed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from napari_msd.viewer.layers import plane_box, spatial_shape
 
 _INTERVAL_MS = 100
 _LEAST_SHARE = 0.25
-"""The place shown fills at least so much of what is visible, so that it is plain which is meant."""
+"""A place that is shown fills at least this share of the visible part, so that it stands out."""
 _LOOKS_AFTER_CHANGE = 3
-"""napari works out the visible corners when it draws, a little after the camera moved."""
+"""napari computes the visible corners when it draws, shortly after the camera moved."""
 
 
 class ViewWatcher(QObject):
@@ -47,7 +47,7 @@ class ViewWatcher(QObject):
             source.connect(self._moved)
 
     def close(self) -> None:
-        """Let go of viewer and layer."""
+        """Release viewer and layer."""
         self._timer.stop()
         self._layer = None
         for source in self._sources:
@@ -55,7 +55,7 @@ class ViewWatcher(QObject):
         self._sources = ()
 
     def watch(self, layer: Any) -> None:
-        """Follow the view onto this layer (``None``: onto nothing)."""
+        """Follow the view of this layer (``None``: of none)."""
         self._layer, self._last = layer, None
         self._moved()
 
@@ -75,7 +75,7 @@ class ViewWatcher(QObject):
             self._last = view
             self.changed.emit(view)
 
-    # --- what is seen ----------------------------------------------------------------------
+    # --- the visible part ------------------------------------------------------------------
 
     def shown_index(self) -> tuple[int, ...]:
         """The layer's index at the sliders' position, one number per axis."""
@@ -90,28 +90,28 @@ class ViewWatcher(QObject):
         )
 
     def shows(self, box: Box) -> bool:
-        """Whether a box lies on the plane that is on screen."""
+        """Whether a box is on the plane that is on screen."""
         return box.start[:-2] == self.shown_index()[:-2]
 
     def displayed_axes(self) -> tuple[int, ...]:
-        """The layer's own axes that are on screen."""
+        """The displayed axes, as axes of the layer."""
         if self._layer is None:
             return ()
         missing = self._viewer.dims.ndim - self._layer.ndim
         return tuple(axis - missing for axis in self._viewer.dims.displayed if axis >= missing)
 
     def planes_lie_flat(self) -> bool:
-        """Whether the screen shows whole (Y, X) planes, and not a cut across them."""
+        """Whether the view shows (Y, X) planes, not a cut across them."""
         n = self._layer.ndim if self._layer is not None else 2
         return self._viewer.dims.ndisplay == 2 and set(self.displayed_axes()) == {n - 2, n - 1}
 
     def show(self, image: Any, box: Box) -> bool:
-        """Bring a part of an image onto the screen; zooms in where it would be a speck.
+        """Show a part of an image on screen, and zoom in if it would be tiny.
 
         Returns
         -------
         bool
-            False if the image has no such part: another image was here before.
+            False if the image has no such part, because it is of a previous image.
         """
         if box.ndim != image.ndim:
             return False
@@ -119,7 +119,7 @@ class ViewWatcher(QObject):
         self._zoom(box)
         middle = [(a + b - 1) / 2 for a, b in zip(box.start, box.stop, strict=True)]
         world = np.asarray(image.data_to_world(middle))
-        first = viewer.dims.ndim - len(world)  # the viewer may have axes the image lacks
+        first = viewer.dims.ndim - len(world)  # the viewer may have axes that the image lacks
         for axis in viewer.dims.not_displayed:
             if axis >= first:
                 viewer.dims.set_point(axis, world[axis - first])
@@ -134,7 +134,7 @@ class ViewWatcher(QObject):
             self._viewer.scene.camera.zoom *= _LEAST_SHARE / share
 
     def view(self) -> Box:
-        """The visible part of the shown plane; all of the plane when nothing is drawn yet."""
+        """The visible part of the shown plane; the whole plane if nothing is drawn yet."""
         plane = plane_box(self._layer, self.shown_index()[:-2])
         if not self.planes_lie_flat() or self._layer.multiscale:
             return plane  # corners are not in pixels of the plane

@@ -1,4 +1,4 @@
-"""The memory of each viewer: it outlives the panel."""
+"""The memory of each viewer; it is kept when the panel is closed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _of_viewer: WeakKeyDictionary[Any, SessionMemory] = WeakKeyDictionary()
 
 
 def memory_of(viewer: Any, preset: str, device: DeviceChoice) -> SessionMemory:
-    """The memory of a viewer (or of its proxy); a new one starts with `preset` and `device`."""
+    """The memory of a viewer or its proxy; a new one starts with `preset` and `device`."""
     viewer = unwrapped(viewer)
     if viewer not in _of_viewer:
         _of_viewer[viewer] = SessionMemory(preset, device)
@@ -22,5 +22,5 @@ def memory_of(viewer: Any, preset: str, device: DeviceChoice) -> SessionMemory:
 
 
 def unwrapped(viewer: Any) -> Any:
-    """The viewer itself: every widget gets a proxy of its own."""
+    """The viewer itself: napari gives every widget its own proxy."""
     return getattr(viewer, "__wrapped__", viewer)
