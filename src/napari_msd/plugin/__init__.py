@@ -1,1 +1,1 @@
-"""The dock widget: puts session, viewer and widgets together."""
+"""The dock widget: connects session, viewer and widgets."""

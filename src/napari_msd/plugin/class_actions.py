@@ -1,4 +1,4 @@
-"""What a person does to classes with buttons and dialogs: add, remove, merge, recolour."""
+"""Buttons and dialogs of the class list: add, remove, merge, recolour."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEARCHING = "Looking through all planes for strokes of the class …"
 
 
 class ClassActions(QObject):
-    """Wires the class list and its buttons; `remove` and `merge` ask nothing."""
+    """Connects the class list and its buttons; `remove` and `merge` ask no questions."""
 
     def __init__(
         self, controller: Controller, tools: AnnotationTools, panel: Panel, window: QWidget
@@ -39,17 +39,17 @@ class ClassActions(QObject):
         self._tools.picked.connect(panel.class_list.show_picked)
 
     def remove(self, value: int) -> None:
-        """Remove a class and erase its strokes; the brush takes up the class next to it."""
+        """Remove a class and erase its strokes; the brush changes to the nearest class."""
         values = [info.value for info in self._controller.classes]
         others = sorted(values, key=lambda other: (abs(other - value), other))[1:]
         self._replace(value, 0, pick=others[0] if others else None)
 
     def merge(self, value: int, into: int) -> None:
-        """Make a class's strokes part of another class."""
+        """Give a class's strokes to another class."""
         self._replace(value, into, pick=into)
 
     def _replace(self, value: int, new: int, pick: int | None) -> None:
-        """Repaint all strokes of a class, once it is known where they all are."""
+        """Repaint all strokes of a class, once all of them are found."""
         strokes = self._controller.strokes
         self._controller.notices.acted.emit()
         strokes.finish()
@@ -62,7 +62,7 @@ class ClassActions(QObject):
         def go_on() -> None:
             strokes.scanned.disconnect(go_on)
             self._controller.notices.past.emit(_SEARCHING)
-            # another annotation may have been chosen meanwhile: its strokes are not meant
+            # another annotation may have been chosen meanwhile: leave its strokes alone
             if strokes.layer is layer and value in self._controller.classes:
                 self._replace_now(value, new, pick)
 
@@ -88,10 +88,10 @@ class ClassActions(QObject):
         value = self._panel.class_list.current_value
         if value is None:
             self._controller.notices.info("Pick the class to remove in the list first.")
-        elif not self._controller.classes[value].pixels or self._sure(value):
+        elif not self._controller.classes[value].pixels or self._confirmed(value):
             self.remove(value)
 
-    def _sure(self, value: int) -> bool:
+    def _confirmed(self, value: int) -> bool:
         info = self._controller.classes[value]
         box = QMessageBox(self._window)
         box.setObjectName("remove_class_question")

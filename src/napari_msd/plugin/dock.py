@@ -1,8 +1,8 @@
-"""The door: the widget that napari puts into a dock.
+"""The widget that napari puts into a dock.
 
-It hosts the viewer's one `SessionWindow`. Opened a second time on the same viewer, it
-says where the session is and offers to move it here: there are never two trainers on
-one annotation.
+It contains the viewer's only `SessionWindow`. If it is opened a second time on the same viewer, it
+reports that the session is open and offers to move it here. So an annotation never has two
+trainers.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _open: WeakSet[MSDSegmentationWidget] = WeakSet()
 
 
 class MSDSegmentationWidget(QWidget):
-    """Paint strokes, watch a Mixed-Scale Dense network learn from them.
+    """The plugin's widget: train a Mixed-Scale Dense network on painted strokes.
 
     Parameters
     ----------
     napari_viewer
-        The viewer to work in.
+        The viewer to use.
     make_client
-        Makes the trainer's client; only tests give another.
+        Makes the trainer's client; set only by tests.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class MSDSegmentationWidget(QWidget):
         self._notice: QWidget | None = None
         self._window: QWidget | None = None
         self._docked = self._closed = False
-        # says to napari's dock: the height is ours, no stretch below
+        # napari then adds no stretch below the widget
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -53,7 +53,7 @@ class MSDSegmentationWidget(QWidget):
         self._begin()
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
-        """Narrow; as tall as the window lets it be."""
+        """Narrow, and as tall as the window allows."""
         return QSize(330, 640)
 
     # --- one session per viewer ------------------------------------------------------------
@@ -68,7 +68,7 @@ class MSDSegmentationWidget(QWidget):
         _open.add(self)
 
     def _holder(self) -> MSDSegmentationWidget | None:
-        """The widget that hosts this viewer's session."""
+        """The widget that contains this viewer's session."""
         mine = unwrapped(self.viewer)
         for widget in _open:
             if widget.session is not None and unwrapped(widget.viewer) is mine:
@@ -101,7 +101,7 @@ class MSDSegmentationWidget(QWidget):
         self._layout.addWidget(self._notice)
 
     def move_here(self) -> None:
-        """Bring this viewer's session, with all that runs, into this widget."""
+        """Move this viewer's session, with everything that runs, into this widget."""
         holder = self._holder()
         if holder is self:
             return
@@ -113,10 +113,10 @@ class MSDSegmentationWidget(QWidget):
         self._host(session)
         holder._show_elsewhere()
 
-    # --- the end, however it comes -----------------------------------------------------------
+    # --- closing -----------------------------------------------------------------------------
 
     def end(self) -> None:
-        """Close the session: the trainer ends, keys and connections of ours go."""
+        """Close the session: end the trainer, release keys and connections."""
         if self._closed:
             return
         self._closed = True
@@ -128,12 +128,12 @@ class MSDSegmentationWidget(QWidget):
             session.deleteLater()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802  (Qt's name)
-        """A window of its own was closed."""
+        """Close the session with a floating window."""
         self.end()
         super().closeEvent(event)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  (Qt's name)
-        """Shown, perhaps again after its dock was closed."""
+        """Start a session again if the dock was closed before."""
         if self._closed:
             self._begin()
         window = self.window()
@@ -146,13 +146,13 @@ class MSDSegmentationWidget(QWidget):
         super().showEvent(event)
 
     def event(self, event: QEvent) -> bool:
-        """Napari closes a dock by taking its widget out: that is our end too."""
+        """End the session when napari closes the dock by taking the widget out."""
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
                 self._docked = True
             elif self._docked:
                 self._docked = False
-                # a widget only on its way into another dock has a parent again by then
+                # a widget that is moving to another dock has a parent again by then
                 QTimer.singleShot(0, self._end_if_alone)
         return bool(super().event(event))
 
@@ -161,7 +161,7 @@ class MSDSegmentationWidget(QWidget):
             self.end()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  (Qt's name)
-        """The viewer's window is about to be deleted."""
+        """End the session before the viewer's window is deleted."""
         if event.type() == QEvent.Type.DeferredDelete and watched is self._window:
             self.end()
         return False

@@ -1,4 +1,4 @@
-"""Functions that other threads want to be called on Qt's."""
+"""Calls functions from other threads on the Qt thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class EventQueue(QObject):
-    """Calls functions on the thread that made it, in order, from its event loop."""
+    """Calls functions in order from the event loop of the thread that created it."""
 
     _called = Signal(object)
 
@@ -20,7 +20,7 @@ class EventQueue(QObject):
         self._called.connect(self._call, Qt.ConnectionType.QueuedConnection)
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """Call `function` soon; from any thread, while this object lives."""
+        """Call `function` soon; safe from any thread while this object exists."""
         self._called.emit(function)
 
     def _call(self, function: Callable[[], None]) -> None:

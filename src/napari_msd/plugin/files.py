@@ -1,7 +1,7 @@
-"""Taking results home: labels, models, and models back in.
+"""Saving labels and models, and loading models.
 
-Dialogs are apart from the functions that take a path, so that scripts and tests call
-the latter. Writing a large stack takes a while: it is done on another thread.
+Dialogs are separate from the functions that take a path, so that scripts and tests can call
+the latter. Large stacks take long to write, so another thread does it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MODEL_FILTER = "MS-D model (*.safetensors)"
 
 
 def ask_save_path(parent: QWidget, title: str, suggested: str, filters: str) -> Path | None:
-    """Where to save; ``None`` when the person thought better of it."""
+    """Ask where to save; ``None`` if the user cancels."""
     text, chosen = QFileDialog.getSaveFileName(parent, title, suggested, filters)
     if not text:
         return None
@@ -42,7 +42,7 @@ def ask_save_path(parent: QWidget, title: str, suggested: str, filters: str) -> 
 
 
 def ask_open_path(parent: QWidget, title: str, filters: str) -> Path | None:
-    """Which file to open; ``None`` when the person thought better of it."""
+    """Ask which file to open; ``None`` if the user cancels."""
     text, _ = QFileDialog.getOpenFileName(parent, title, "", filters)
     return Path(text) if text else None
 
@@ -50,7 +50,7 @@ def ask_open_path(parent: QWidget, title: str, filters: str) -> Path | None:
 class BackgroundWriter(QObject):
     """Runs one writing function at a time on another thread.
 
-    `done` and `failed` carry the sentence for the person, on the Qt thread.
+    `done` and `failed` carry a sentence for the user, on the Qt thread.
     """
 
     done = Signal(str)
@@ -68,7 +68,7 @@ class BackgroundWriter(QObject):
         return self._thread is not None
 
     def run(self, work: Callable[[], object], said: str) -> None:
-        """Do `work`; `said` is the sentence when it is done."""
+        """Run `work`; `said` is the sentence to show when it is done."""
         finished = self._finished
 
         def task() -> None:
@@ -81,10 +81,10 @@ class BackgroundWriter(QObject):
                 ok, text = False, f"The file could not be written: {error}"
             try:
                 finished.emit(ok, text)
-            except RuntimeError:  # the window is gone; the file is written all the same
+            except RuntimeError:  # the window was closed; the file is complete
                 return
 
-        # not a daemon: napari closed meanwhile must not cut a file short
+        # not a daemon: closing napari must not truncate the file
         self._thread = Thread(target=task, name="napari-msd-export")
         self._thread.start()
 
@@ -108,7 +108,7 @@ def write_labels(
 
 
 def calibration(image: Any) -> Calibration:
-    """What an image tells of its pixels' size and its axes."""
+    """Pixel size, units and axes of an image layer."""
     n = image.ndim
     scale = tuple(abs(float(s)) for s in image.scale)[-n:]
     units = tuple(str(unit) for unit in image.units)[-n:]
@@ -122,7 +122,7 @@ def model_for_saving(
     image: Any,
     history: History,
 ) -> ModelRecord:
-    """The kept weights with what only the viewer knows: names, colours, pixel size, history."""
+    """The best weights with names, colours, pixel size and history, which the viewer knows."""
     record = ModelRecord.from_bytes(model).with_classes(names, colors)
     record = replace(record, history=history.past)
     if image is None:

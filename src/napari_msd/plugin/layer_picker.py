@@ -1,8 +1,7 @@
-"""The two combos that choose image and annotation, kept in step with the layer list.
+"""The two combos that choose image and annotation, synchronised with the layer list.
 
-A combo's text is exactly the layer's name; choosing by index from code is choosing.
-A chosen layer that is deleted leaves the combo empty: nothing else is chosen in the
-person's name.
+A combo's text is exactly the layer's name; setting its index from code chooses a layer too. If
+the chosen layer is deleted, the combo becomes empty: no other layer is chosen automatically.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class LayerPicker(QObject):
-    """Tells which image and which annotation are chosen."""
+    """Holds the chosen image and annotation."""
 
     chosen = Signal()
-    """Image or annotation is another layer now (or none)."""
+    """Another image or annotation (or none) is chosen."""
     annotation_picked = Signal(object)
-    """A person chose this annotation in the combo."""
+    """The user chose this annotation in the combo."""
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class LayerPicker(QObject):
         self._named: list[Any] = []
         image_combo.currentIndexChanged.connect(self._on_image_index)
         annotation_combo.currentIndexChanged.connect(self._on_annotation_index)
-        annotation_combo.activated.connect(self._on_annotation_index)  # the same one again
+        annotation_combo.activated.connect(self._on_annotation_index)  # also the same again
         events = viewer.layers.events
         self._sources: tuple[Any, ...] = (events.inserted, events.removed, events.reordered)
         for source in self._sources:
@@ -75,7 +74,7 @@ class LayerPicker(QObject):
         self._on_index()
 
     def refresh(self, event: Any = None) -> None:
-        """Show the layers as they are now."""
+        """Update the combos from the layer list."""
         layers = list(self._viewer.layers)
         for layer in self._named:
             layer.events.name.disconnect(self._on_name)
@@ -90,7 +89,7 @@ class LayerPicker(QObject):
         self.chosen.emit()
 
     def close(self) -> None:
-        """Let go of viewer and layers."""
+        """Release viewer and layers."""
         for source in self._sources:
             source.disconnect(self.refresh)
         for layer in self._named:
@@ -117,7 +116,7 @@ class LayerPicker(QObject):
         self.chosen.emit()
 
     def _on_image_index(self, index: int) -> None:
-        """Another image: an annotation that lies on the one before is not meant for it."""
+        """Choose another image, and drop an annotation that belongs to the previous one."""
         self._images.read()
         annotation = self._annotations.layer
         if self.image is not None and annotation is not None and not fits(self.image, annotation):
@@ -143,7 +142,7 @@ class _Choice:
         self._layers: list[Any] = []
         self.layer: Any = None
         self.lost = False
-        """The chosen layer was deleted: the person chooses the next one."""
+        """Whether the chosen layer was deleted: the user then chooses the next one."""
         combo.setPlaceholderText(placeholder)
 
     def update(self, layers: list[Any], default: Callable[[list[Any]], Any]) -> None:
@@ -151,7 +150,7 @@ class _Choice:
         if self.layer is not None and self.layer not in found:
             self.layer, self.lost = None, True
         if not found:
-            self.lost = False  # whatever comes next is as good as the first one was
+            self.lost = False  # the next layer is chosen as the first one was
         if self.layer is None and found and not self.lost:
             self.layer = default(found)
         self._layers = found
@@ -168,7 +167,7 @@ class _Choice:
             self.layer, self.lost = self._layers[index], False
 
     def let_go(self) -> None:
-        """Nothing is chosen any more."""
+        """Choose nothing."""
         self.layer, self.lost = None, False
         self._show()
 

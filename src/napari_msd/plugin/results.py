@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from napari_msd.session.controller import Controller
 
 _NAMES_TOLD = 6
-"""Class names of a model that a sentence lists."""
+"""Maximum number of a model's class names in a sentence."""
 
 
 class Results(QObject):
-    """Takes results home and brings models back; the functions with a path ask nothing."""
+    """Saves results and loads models; the functions with a path ask no questions."""
 
     writing_changed = Signal()
-    """An export has begun, or has ended."""
+    """An export has started or ended."""
 
     def __init__(self, viewer: Any, controller: Controller, window: QWidget) -> None:
         super().__init__(window)
@@ -42,7 +42,7 @@ class Results(QObject):
         self._forgotten_labels: Any = None
         self._after_predicting: Callable[[], None] | None = None
         self._remark = ""
-        """What has to be said when the export that is being written is done."""
+        """A remark to show when the running export is done."""
         controller.work_ended.connect(self._on_work_ended)
         controller.work_changed.connect(self._on_work_changed)
         self._writer = files.BackgroundWriter(self)
@@ -51,7 +51,7 @@ class Results(QObject):
 
     @property
     def can_bring_back(self) -> bool:
-        """Whether Start over can still be undone: until a new network takes its place."""
+        """Whether Start over can still be undone: until a new network replaces the old one."""
         return self._controller.network.forgotten is not None
 
     @property
@@ -62,7 +62,7 @@ class Results(QObject):
     # --- labels --------------------------------------------------------------------------
 
     def ask_export(self) -> None:
-        """Ask what to do if the segmentation is not complete, and where to, then export."""
+        """Ask what to do if the segmentation is incomplete, ask for a path, then export."""
         if self._segmentation() is None:
             return
         wanted = self._ask_completeness("export")
@@ -79,7 +79,7 @@ class Results(QObject):
             self.export_labels(path)
 
     def export_labels(self, path: Path) -> None:
-        """Write the segmentation as it is now; the outcome is said in the status label."""
+        """Write the current segmentation; the status label reports the outcome."""
         layer, controller = self._segmentation(), self._controller
         if layer is None:
             return
@@ -92,7 +92,7 @@ class Results(QObject):
         remark = controller.overlay.coverage.completeness.sentence
         said = f"Labels saved as {path.name}."
         try:
-            # Live goes on: what is written is what was there at the click
+            # Live continues: write the state at the time of the click
             labels = layer.data.copy()
         except MemoryError:
             controller.notices.error(
@@ -105,7 +105,7 @@ class Results(QObject):
         self.writing_changed.emit()
 
     def ask_copy(self) -> None:
-        """Ask what to do if the segmentation is not complete, then copy it."""
+        """Ask what to do if the segmentation is incomplete, then copy it."""
         if self._segmentation() is None:
             return
         wanted = self._ask_completeness("copy")
@@ -115,7 +115,7 @@ class Results(QObject):
             self.copy_segmentation()
 
     def copy_segmentation(self) -> None:
-        """Put a copy of the segmentation, free to be edited, below the annotation."""
+        """Add an editable copy of the segmentation below the annotation."""
         source, controller = self._segmentation(), self._controller
         if source is None:
             return
@@ -147,7 +147,7 @@ class Results(QObject):
         return None
 
     def _ask_completeness(self, verb: str) -> str:
-        """``as is``, ``predict`` (Predict all first), or nothing: the person thought better."""
+        """Return ``as is``, ``predict`` (Predict all first), or "" if the user cancels."""
         self._controller.overlay.flush()
         now = self._controller.overlay.coverage.completeness
         if now.complete:
@@ -199,7 +199,7 @@ class Results(QObject):
     # --- models --------------------------------------------------------------------------
 
     def ask_save_model(self) -> None:
-        """Ask where to, then save."""
+        """Ask for a path, then save the model."""
         if self._model() is None:
             return
         path = files.ask_save_path(
@@ -237,13 +237,13 @@ class Results(QObject):
         return model
 
     def ask_load_model(self) -> None:
-        """Ask for a file, then load it."""
+        """Ask for a model file, then load it."""
         path = files.ask_open_path(self._window, "Start from model", files.MODEL_FILTER)
         if path is not None:
             self.load_model(path)
 
     def load_model(self, path: Path) -> None:
-        """Go on from a saved network, on this image, with its class names and colours."""
+        """Continue from a saved network on this image, with its class names and colours."""
         self._try(lambda: self._load(path))
 
     def _load(self, path: Path) -> None:
@@ -279,7 +279,7 @@ class Results(QObject):
     # --- the network itself --------------------------------------------------------------
 
     def start_over(self) -> None:
-        """Forget the network and keep the strokes; pressed again at once, it is brought back."""
+        """Discard the network and keep the strokes; pressed again at once, bring it back."""
         controller = self._controller
         if self.can_bring_back:
             labels, self._forgotten_labels = self._forgotten_labels, None
@@ -310,6 +310,6 @@ class Results(QObject):
 
 
 def _chosen(info: ClassInfo) -> bool:
-    """Whether a class has strokes and a name that a person gave it: it means something here."""
+    """Whether a class has strokes and a name given by the user, so that it has a meaning."""
     defaults = {f"class {info.value}", NEW_CLASSES.get(info.value), FOUND_CLASSES.get(info.value)}
     return info.pixels > 0 and info.name not in defaults

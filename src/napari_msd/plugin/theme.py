@@ -1,4 +1,4 @@
-"""Napari's theme as the widgets' palette."""
+"""Converts napari's theme to the widgets' palette."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history of a network: a list of its versions, any of which can be gone back to."""
+"""The history of a network: a list of its versions; the user can go back to any of them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 _COLUMNS = ("", "Time", "IoU", "Painted", "Steps", "Seed", "From")
 _NUMBERS = range(2, 6)
 _PAUSE_MS = 1000
-"""So long after the last stroke all versions are measured anew: training comes first."""
+"""Time after the last stroke until all versions are measured again: training comes first."""
 
 
 class Versions(QObject):
-    """Shows the versions, and goes back to the one that is picked.
+    """Shows the versions, and goes back to the selected one.
 
-    Scores in a network's history were measured on the strokes of their time. To be compared,
-    all versions are measured anew on the held-out strokes of now, in the background.
+    Scores in a network's history were measured on the strokes of their time. To make them
+    comparable, all versions are measured again on today's held-out strokes, in the background.
     """
 
     def __init__(self, controller: Controller, window: QWidget) -> None:
@@ -47,7 +47,7 @@ class Versions(QObject):
         """Score of each model on today's held-out strokes."""
         self._asked: list[bytes] = []
         self._asked_in: Opened | None = None
-        """The session that was asked: another one does not answer."""
+        """The session that was asked; only that session answers."""
         self._request = 0
         self._painted = QTimer(self)
         self._painted.setSingleShot(True)
@@ -70,7 +70,7 @@ class Versions(QObject):
         self._refresh()
 
     def go_back(self) -> None:
-        """Go back to the version that is picked in the list."""
+        """Go back to the version that is selected in the list."""
         version = self.dialog.picked if self.dialog is not None else None
         history = self._controller.network.history
         if version is None or version is history.present:
@@ -102,19 +102,19 @@ class Versions(QObject):
                 asked[i]: score for i, score in event.scores.items() if 0 <= i < len(asked)
             }
             self._refresh()
-        elif isinstance(event, Finished | TrainerDied):  # what was asked is dropped
+        elif isinstance(event, Finished | TrainerDied):  # the request was dropped
             self._asked = []
             self._refresh()
 
     def _on_other_strokes(self) -> None:
         self._scores.clear()
         self._asked = []
-        self._request += 1  # an answer that is on its way is about other strokes
+        self._request += 1  # a late answer was measured on other strokes
         self._refresh()
 
 
 class HistoryDialog(QDialog):
-    """A list of versions, newest first; the present one is marked."""
+    """A list of versions, newest first; the current one is marked."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -143,7 +143,7 @@ class HistoryDialog(QDialog):
 
     @property
     def picked(self) -> Version | None:
-        """The version that is picked."""
+        """The selected version."""
         row = self.wanted.indexOfTopLevelItem(self.wanted.currentItem())
         return self._versions[row] if 0 <= row < len(self._versions) else None
 
@@ -153,9 +153,9 @@ class HistoryDialog(QDialog):
         present: Version | None,
         scores: Mapping[bytes, float | None],
     ) -> None:
-        """Show these, oldest given first; what is picked stays picked.
+        """Show these versions, given oldest first; the selection stays.
 
-        `scores` are those measured now, by model.
+        `scores` are those measured today, by model.
         """
         picked = self.picked
         self._versions = list(reversed(versions))
@@ -197,7 +197,7 @@ def _row(version: Version, present: bool, scores: Mapping[bytes, float | None]) 
     try:
         time = datetime.fromisoformat(figures.created).astimezone().strftime("%d %b %H:%M:%S")
     except (ValueError, OverflowError, OSError):
-        time = figures.created  # a model file may tell any text
+        time = figures.created  # a model file may contain any text
     if version.model in scores:
         iou = iou_text(scores[version.model])
     else:

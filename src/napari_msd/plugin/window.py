@@ -1,4 +1,4 @@
-"""One session's window: the panel, and the wires between it and the controller."""
+"""One session's window: the panel and its connections to the controller."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 class SessionWindow(QWidget):
-    """Everything of one viewer's session; lives until `end`.
+    """All parts of one viewer's session; active until `end`.
 
     Parameters
     ----------
     viewer
         The napari viewer (or its proxy).
     make_client
-        Makes the trainer's client; only tests give another.
+        Makes the trainer's client; set only by tests.
     """
 
     def __init__(self, viewer: Any, make_client: Callable[..., Any] | None = None) -> None:
@@ -54,7 +54,7 @@ class SessionWindow(QWidget):
         self.controller = controller = Controller(
             self.layers.ports, memory, classes, self._events.call_soon, make_client
         )
-        # whatever way this window goes, the trainer's process must go with it
+        # however this window is closed, the trainer process must end with it
         self.destroyed.connect(controller.connection.close)
         self.layers.overlay.opacity = preferences.overlay_opacity
         self.layers.overlay.set_rate(preferences.refresh_rate)
@@ -89,7 +89,7 @@ class SessionWindow(QWidget):
         self._on_layers()
 
     def end(self) -> None:
-        """Close the session: no process, no connection, no key of ours remains."""
+        """Close the session: end the trainer process, release connections and keys."""
         self._later.stop()
         self._keys.release()
         self.viewer.events.theme.disconnect(self._on_theme)
@@ -100,7 +100,7 @@ class SessionWindow(QWidget):
         self.picker.close()
         self.controller.close()
 
-    # --- wires ---------------------------------------------------------------------------
+    # --- connections ---------------------------------------------------------------------
 
     def _wire(self) -> None:
         panel, controller, results = self.panel, self.controller, self.results
@@ -161,11 +161,11 @@ class SessionWindow(QWidget):
         self._refresh()
 
     def _on_annotation_picked(self, annotation: Any) -> None:
-        """The next stroke goes where the combo says."""
+        """Activate the chosen annotation, so that the next stroke goes there."""
         self.viewer.layers.selection.active = annotation
 
     def new_annotation(self) -> None:
-        """Make an annotation layer over the image, ready to be painted on."""
+        """Add an annotation layer over the image, ready for painting."""
         image, present = self.picker.image, self.viewer.layers
         try:
             if problem := self.controller.chosen.problem(need_annotation=False):
@@ -199,7 +199,7 @@ class SessionWindow(QWidget):
         self._show_soon()
 
     def _show_soon(self) -> None:
-        """Show figures and plot; a brush on its way must not wait for them to be painted."""
+        """Show figures and plot, but not while a brush is moving, which they would delay."""
         if self.layers.strokes.brush_moving:
             self._later.start()
         else:
@@ -231,7 +231,7 @@ class SessionWindow(QWidget):
         button.blockSignals(False)
 
     def _refresh(self) -> None:
-        """Enable what makes sense now, and say the next step."""
+        """Enable the buttons that can be used now, and show the next step."""
         panel, controller = self.panel, self.controller
         n_painted = sum(1 for info in controller.classes if info.pixels)
         panel.set_reasons(reasons(self._situation()))
@@ -248,7 +248,7 @@ class SessionWindow(QWidget):
         )
         needs = self._progress.needs if controller.live and waiting and self._progress else ""
         panel.status_label.set_hint(
-            (needs if n_painted > 1 else "")  # else the hint knows better which class is missing
+            (needs if n_painted > 1 else "")  # else the hint names the missing class
             or readout.hint(
                 image=controller.chosen.image is not None,
                 problem=str(controller.chosen.problem(need_annotation=False) or ""),
@@ -284,7 +284,7 @@ class SessionWindow(QWidget):
         )
 
     def _on_network_changed(self) -> None:
-        """No figure, curve or score of another network, image or annotation stays."""
+        """Remove figures, curves and scores of another network, image or annotation."""
         self.panel.loss_plot.clear_history()
         self._progress = None
         self.controller.classes.set_scores({})
@@ -307,7 +307,7 @@ class SessionWindow(QWidget):
 
 
 def _at_rest(progress: Progress) -> Progress:
-    """The same figures without those that only training has."""
+    """The same figures without those of running training."""
     return Progress(
         "idle",
         step=progress.step,

@@ -1,7 +1,7 @@
 """The class list: number key, colour, name, painted pixels and IoU of every class.
 
-A plain list whose items are the names, painted by a delegate: renaming is the list's
-own editor, recolouring a click on the colour, picking a click on the row.
+A list whose items are the names, painted by a delegate. A click on a row picks the class, a click
+on its colour recolours it, and the list's own editor renames it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 _VALUE = Qt.ItemDataRole.UserRole
 _KEY_WIDTH, _SWATCH, _PIXELS_WIDTH, _IOU_WIDTH, _GAP = 20, 16, 62, 88, 6
 UNKNOWN = 0.25
-"""A margin of the IoU this wide tells nothing."""
+"""An IoU with a margin of this or more is not shown."""
 _NARROW = "\u202f"
-"""A narrow space that no line breaks at."""
+"""Narrow no-break space."""
 _ROW = 24
 _MOST_ROWS = 6
 
 
 class ClassList(QListWidget):
-    """Shows a `ClassTable`; says what a person picked, renamed or wants recoloured."""
+    """Shows a `ClassTable`; emits which class the user picks, renames or wants to recolour."""
 
     picked = Signal(int)
     renamed = Signal(int, str)
@@ -67,7 +67,7 @@ class ClassList(QListWidget):
 
     @property
     def table(self) -> ClassTable:
-        """What is shown."""
+        """The table that is shown."""
         return self._table
 
     @property
@@ -77,17 +77,17 @@ class ClassList(QListWidget):
         return None if item is None else int(item.data(_VALUE))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
-        """Letters and digits are the viewer's keys, not a search in this list."""
+        """Leave letters and digits to the viewer instead of searching this list."""
         if is_typed(event):
             event.ignore()
         else:
             super().keyPressEvent(event)
 
     def rebuild(self) -> None:
-        """Show the table as it is now; the picked class stays picked.
+        """Show the current table; the picked class stays picked.
 
-        Rows are replaced only when classes came or went: a row that is just being
-        edited or clicked must live on.
+        Rows are replaced only when classes were added or removed: a row that is being
+        edited or clicked must not be deleted.
         """
         values = [self.item(row).data(_VALUE) for row in range(self.count())]
         picked = self.current_value
@@ -123,7 +123,7 @@ class ClassList(QListWidget):
             self.viewport().update()
 
     def _on_numbers(self) -> None:
-        self.blockSignals(True)  # a tooltip is no edit
+        self.blockSignals(True)  # a tooltip is not an edit
         for row in range(self.count()):
             value = int(self.item(row).data(_VALUE))
             if value in self._table:
@@ -136,7 +136,7 @@ class ClassList(QListWidget):
         if value in self._table:
             self.renamed.emit(value, item.text())
             self.blockSignals(True)
-            item.setText(self._table[value].name)  # an empty name is not taken
+            item.setText(self._table[value].name)  # an empty name is ignored
             self.blockSignals(False)
 
 
@@ -215,14 +215,14 @@ class _RowPainter(QStyledItemDelegate):
 
 
 def iou_text(iou: float | None) -> str:
-    """``.91``, as in the literature's tables; a dash when it is not known."""
+    """``.91``, as in published tables; a dash if it is unknown."""
     if iou is None:
         return "–"
     return "1.0" if iou >= 0.995 else f"{iou:.2f}"[1:]
 
 
 def score_text(info: ClassInfo) -> str:
-    """``IoU .91 ±.05``; words where too little is held out to tell."""
+    """``IoU .91 ±.05``, or words if too little is held out to measure it."""
     if info.iou is None:
         return "too little yet" if info.too_few else "–"
     if info.margin is None or info.margin >= UNKNOWN:
@@ -245,12 +245,12 @@ def _tooltip(info: ClassInfo) -> str:
     key = f"Key {info.value}: p" if info.value <= 9 else "P"
     return (
         f"{key}aint {info.name}. Click to pick it, double-click to rename, "
-        f"click the colour to change it.\n{_rests_on(info)}"
+        f"click the colour to change it.\n{_measured_on(info)}"
     )
 
 
-def _rests_on(info: ClassInfo) -> str:
-    """What the IoU rests on."""
+def _measured_on(info: ClassInfo) -> str:
+    """How the IoU was measured."""
     if info.iou is None:
         if info.too_few:
             return "Too little of it is painted to be measured: paint more of it."

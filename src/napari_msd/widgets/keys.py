@@ -1,4 +1,4 @@
-"""Key presses that a list or a combo must not keep for itself."""
+"""Key presses that a list or combo must pass on to the viewer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def is_typed(event: QKeyEvent) -> bool:
-    """Whether a key press is a letter, digit or sign, and not space, Enter or an arrow.
+    """Whether a key press is a printable character other than space; not Enter or an arrow.
 
-    A list or combo that has the focus would take it as a search. It has to ignore the key
-    instead: then the viewer gets it.
+    A focused list or combo would use it for a search. It must ignore the key instead, so that the
+    viewer receives it.
     """
     text = event.text()
     return bool(text) and text.isprintable() and not text.isspace()

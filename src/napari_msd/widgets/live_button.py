@@ -1,4 +1,4 @@
-"""The Live switch: large enough to tell at a glance whether the network is learning."""
+"""The Live switch: large enough to show at a glance whether the network is training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FILL = {
 
 
 class LiveButton(QPushButton):
-    """Checkable; on means: train and refresh until off."""
+    """A checkable button; while on, the network trains and the segmentation is updated."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,7 +51,7 @@ class LiveButton(QPushButton):
 
     @property
     def state(self) -> LiveState:
-        """What it shows now."""
+        """The state it shows now."""
         return self._state
 
     def set_state(self, state: LiveState) -> None:
@@ -68,7 +68,7 @@ class LiveButton(QPushButton):
         self._restyle()
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
-        """Wide and tall enough to be the first thing seen."""
+        """Large enough to be seen first."""
         return QSize(200, 44)
 
     def _restyle(self) -> None:

@@ -1,4 +1,4 @@
-"""What a person sees: the widgets, their order, their words. It decides nothing."""
+"""The panel: its widgets, their order and their texts. It contains no logic."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Panel(QScrollArea):
         self._compose()
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
-        """As tall as it likes, 320 px wide."""
+        """320 px wide, and as tall as the content."""
         return QSize(320, self.widget().sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
@@ -155,9 +155,9 @@ class Panel(QScrollArea):
         return QSize(280, 200)
 
     def set_reasons(self, reasons: Mapping[str, str]) -> None:
-        """Enable buttons, or disable them and tell why in their tooltips.
+        """Enable buttons, or disable them and show the reason in their tooltips.
 
-        `reasons` maps a button's name to a sentence, empty where it can be pressed.
+        `reasons` maps a button's name to a sentence, empty if the button is enabled.
         """
         for name, reason in reasons.items():
             button = self.findChild(QPushButton, name)
@@ -166,7 +166,7 @@ class Panel(QScrollArea):
             button.setToolTip(f"{help_text}\n\nNot now: {reason}" if reason else help_text)
 
     def offer_to_continue(self, source: str) -> None:
-        """Offer to go on from the network of another image; empty: offer nothing."""
+        """Offer to continue from the network of another image; empty: hide the offer."""
         text = f"Continue from the network of “{shortened(source, 16)}”" if source else ""
         self.continue_button.setText(plain_action(text))
         self.continue_button.setVisible(bool(source))
@@ -282,9 +282,9 @@ def _row(*widgets: QWidget | None) -> Any:
 
 
 class _Combo(QComboBox):
-    """Leaves the wheel to the dock, and letters and digits to the viewer.
+    """A combo that leaves the mouse wheel to the dock, and letters and digits to the viewer.
 
-    Neither scrolling past it nor a key meant for the image may choose another network.
+    So neither scrolling over it nor a key meant for the image changes the network.
     """
 
     def wheelEvent(self, event: Any) -> None:  # noqa: N802  (Qt's name)

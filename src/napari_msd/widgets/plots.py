@@ -1,4 +1,4 @@
-"""The loss and held-out IoU over training steps, so that learning can be seen."""
+"""Plots the loss and the held-out IoU over training steps."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class LossPlot(pg.PlotWidget):
 
     Notes
     -----
-    Never more than a few hundred points are drawn: when there are more, every second
-    one is dropped, so a night's training costs no more to paint than a minute's.
+    At most a few hundred points are drawn: when there are more, every second one is dropped, so
+    drawing takes no longer after a night of training than after a minute.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -39,7 +39,7 @@ class LossPlot(pg.PlotWidget):
         self._right = pg.ViewBox(enableMenu=False, enableMouse=False)
         item.showAxis("right")
         for name in ("left", "right", "bottom"):
-            # "loss (x0.001)" helps nobody; after a label is set this would scale the numbers
+            # avoid "loss (x0.001)"; after a label is set this would scale the numbers
             item.getAxis(name).enableAutoSIPrefix(False)
         item.scene().addItem(self._right)
         item.getAxis("right").linkToView(self._right)
@@ -61,11 +61,11 @@ class LossPlot(pg.PlotWidget):
 
     @property
     def n_points(self) -> tuple[int, int]:
-        """How many points of loss and of IoU are shown."""
+        """Number of points of loss and of IoU shown."""
         return len(self._loss), len(self._iou)
 
     def clear_history(self) -> None:
-        """A new network begins."""
+        """Remove all points, for a new network."""
         self._loss.clear()
         self._iou.clear()
         self.draw()
@@ -100,7 +100,7 @@ class LossPlot(pg.PlotWidget):
 
     def draw(self) -> None:
         """Show all figures added so far."""
-        for name in ("left", "bottom"):  # numbers without a curve would mean nothing
+        for name in ("left", "bottom"):  # axis numbers without a curve mean nothing
             self.getPlotItem().getAxis(name).setStyle(showValues=bool(self._loss))
         self._loss_curve.setData(*_columns(self._loss))
         self._iou_curve.setData(*_columns(self._iou))
@@ -108,7 +108,7 @@ class LossPlot(pg.PlotWidget):
 
 def _append(points: list[tuple[int, float]], step: int, value: float) -> None:
     if points and step < points[-1][0]:
-        points.clear()  # the trainer began anew
+        points.clear()  # the trainer started again
     points.append((step, value))
     if len(points) > _MOST_POINTS:
         del points[1:-1:2]

@@ -1,4 +1,4 @@
-"""Progress in words: the figures' line, and how long work that ends still takes."""
+"""Texts of the status line and the progress bar: figures, advice, next step, time left."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STARVED = (
 def figures(ready: Ready | None, progress: Progress | None, score: float | None = None) -> str:
     """``IoU .84 · 64 steps/s · CPU AVX-512``.
 
-    `score` is that of the network at hand, shown until the trainer tells a newer one.
+    `score` is that of the current network, shown until the trainer reports a newer one.
     """
     parts = []
     if progress is not None and progress.best_score is not None:
@@ -41,7 +41,7 @@ def figures(ready: Ready | None, progress: Progress | None, score: float | None 
 
 
 def _evidence(progress: Progress | None) -> str:
-    """Words where the mean IoU rests on too little to be believed."""
+    """A remark if the mean IoU is measured on too few strokes to be reliable."""
     if progress is None or not progress.held_out_iou:
         return ""
     known = (progress.iou_margin.get(value, 1.0) for value in progress.held_out_iou)
@@ -49,7 +49,7 @@ def _evidence(progress: Progress | None) -> str:
 
 
 def figures_tooltip(ready: Ready | None) -> str:
-    """Why this device, and with which versions."""
+    """Why this device is used, and the versions in use."""
     if ready is None:
         return "The trainer is starting."
     versions = ", ".join(f"{name} {number}" for name, number in ready.versions.items())
@@ -57,7 +57,7 @@ def figures_tooltip(ready: Ready | None) -> str:
 
 
 def advice(progress: Progress | None, names: dict[int, str]) -> str:
-    """What a person should notice: no processor to train on, a fallen score, too few strokes."""
+    """Advice on a busy processor, a falling score, or too few strokes of a class."""
     if progress is None:
         return ""
     if progress.starved:
@@ -88,7 +88,7 @@ def bar(work: str, live: bool, progress: Progress | None) -> tuple[int, str]:
 
 
 def time_left(seconds: float) -> str:
-    """``about 12 s left``: no more exact than it can be."""
+    """``about 12 s left``, rounded to what is known."""
     if seconds < 1.5:
         return "almost done"
     if seconds < 90:
@@ -111,7 +111,7 @@ def hint(
     flat: bool,
     resting: bool,
 ) -> str:
-    """The next step."""
+    """A sentence with the next step for the user."""
     if not image:
         return "Open an image first: File → Open, or a sample from File → Open Sample → MS-D."
     if problem:

@@ -1,8 +1,8 @@
-"""One place for every word to the person: what to do next, what went wrong, how it stands.
+"""The status label: what to do next, what went wrong, and the current figures.
 
-The first line is a sentence (a notice, else advice, else the next step), the second the
-figures. A notice stays until the person acts or a newer one comes, advice for as long as
-what it tells of.
+The first line is a sentence (a notice, else advice, else the next step); the second shows the
+figures. A notice stays until the user acts or a newer one arrives; advice stays as long as it
+applies.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _ADVICE = "warning"
 _LEVELS = ("info", "warning", "error")
 _LONGEST = 400
-"""Characters of a notice; names from a file may be long, and many."""
+"""Maximum characters of a notice; names from a file may be long and numerous."""
 
 
 class StatusLabel(QLabel):
-    """Notice, advice or hint, and figures; the bar at its side has the level's colour."""
+    """Shows notice, advice or hint, and figures; the bar at its side has the level's colour."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -49,41 +49,41 @@ class StatusLabel(QLabel):
         return self._notice or self._advice or self._hint
 
     def notify(self, level: str, text: str) -> None:
-        """Show a sentence until the person acts or another one comes."""
+        """Show a sentence until the user acts or another one arrives."""
         self._notice = shortened(text, _LONGEST)
         self._level = level if level in _LEVELS else "info"
         self._show()
 
     def dismiss(self) -> None:
-        """The person acted: what was said is past."""
+        """Remove the notice, because the user acted."""
         if self._notice:
             self._notice, self._level = "", "hint"
             self._show()
 
     def dismiss_info(self) -> None:
-        """The person painted: what was only told is past, a warning is not."""
+        """Remove an info notice, because the user painted; warnings and errors stay."""
         if self._level == "info":
             self.dismiss()
 
     def retract(self, text: str) -> None:
-        """Take back a sentence that is true no longer; another one stays."""
+        """Remove this sentence, because it no longer applies; another one stays."""
         if text and self._notice == shortened(text, _LONGEST):
             self.dismiss()
 
     def set_advice(self, text: str) -> None:
-        """What should be noticed for as long as it is so; empty for nothing."""
+        """Show advice as long as it applies; empty for none."""
         if text != self._advice:
             self._advice = text
             self._show()
 
     def set_hint(self, text: str) -> None:
-        """The next step, shown while there is nothing else to say."""
+        """Set the next step, shown while there is no notice and no advice."""
         if text != self._hint:
             self._hint = text
             self._show()
 
     def set_figures(self, text: str) -> None:
-        """How it stands, in one line."""
+        """Set the line with the figures."""
         if text != self._figures:
             self._figures = text
             self._show()

@@ -1,4 +1,4 @@
-"""The theme's colours for what no stylesheet reaches: plots, painted rows, icons."""
+"""The theme's colours where no stylesheet applies: plots, painted rows, icons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WAITING = "#b8730a"
 IDLE = "#0072b2"
 _ICON_SIZE = 48
 _FAINT = 0.3
-"""Opacity of an icon whose button cannot be pressed."""
+"""Opacity of a disabled button's icon."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Palette:
 
     @property
     def muted(self) -> str:
-        """Text that matters less."""
+        """Colour of secondary text."""
         return "#a0a5ac" if self.dark else "#5d6268"
 
 
 def icon(name: str, colors: Palette) -> QIcon:
-    """Napari's own icon in the theme's colour; an empty one when napari lacks it."""
+    """Napari's icon in the theme's colour; an empty one if napari lacks it."""
     found = QIcon(f"theme_{colors.id}:/{name}.svg")
     bright = found.pixmap(_ICON_SIZE, _ICON_SIZE)
     if bright.isNull():
