@@ -1,7 +1,7 @@
-"""An array with lettered axes, seen as planes.
+"""An array with named axes, as a sequence of planes.
 
-Axes are named by letter: T, C, Z, Y, X (S, the samples of an RGB pixel, counts
-as C). Every index of the axes other than Y, X and C is a plane.
+Each axis has a letter: T, C, Z, Y, X (S, the samples of an RGB pixel, is treated as C).
+Every index of the axes other than Y, X and C is a plane.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from napari_msd.core.errors import ImageError, shown
 from napari_msd.core.space import Space
 
 COLOUR_SAMPLES = (3, 4)
-"""Lengths of a last axis that is taken for colours when nobody names the axes."""
+"""Lengths of a last axis that is taken for colours when the axes are not named."""
 
 
 @dataclass(frozen=True)
 class Stack:
     """Planes of `data`, whose axes are `axes`, one letter each.
 
-    Use `Stack.of` to make one: it checks.
+    Create it with `Stack.of`, which checks the axes.
     """
 
     data: npt.NDArray[np.generic]
@@ -91,7 +91,7 @@ class Stack:
 
     @property
     def space(self) -> Space:
-        """Its axes, those that number the planes first, then Y and X."""
+        """The image's space: the axes that number the planes first, then Y and X."""
         axes = self.leading + "YX"
         return Space(axes, tuple(map(self._size, axes)), n_channels=self.n_channels)
 
@@ -122,19 +122,19 @@ class Stack:
 
 
 def as_array(data: object, what: str) -> npt.NDArray[np.generic]:
-    """`data` as an array, if it is anything like one.
+    """Convert `data` to an array.
 
     Parameters
     ----------
     data
-        What somebody gave.
+        Any object.
     what
         What it should be, like "image", for the error's sentence.
 
     Raises
     ------
     ImageError
-        For nothing, the name of a file, and lists that are no image.
+        For ``None``, a file name, or a list that is not an array.
     """
     if data is None:
         raise ImageError(f"There is no {what}: None was given; give an array.")

@@ -1,4 +1,4 @@
-"""Boxes: how every package names a part of an image.
+"""Boxes: how every package addresses a part of an image.
 
 A box is an n-D half-open slab of one source. A stroke, a patch, a tile, the view, a block of the
 overlay and a suggestion are all boxes; a rectangle of a 2-D image is the case without leading axes.
@@ -63,7 +63,7 @@ class Box:
 
     @property
     def empty(self) -> bool:
-        """Whether it holds no pixel."""
+        """Whether it contains no pixel."""
         return not self.size
 
     @property
@@ -73,11 +73,11 @@ class Box:
 
     @property
     def centre(self) -> tuple[float, ...]:
-        """Its middle, in pixels."""
+        """Its centre, in pixels."""
         return tuple((a + b) / 2 for a, b in zip(self.start, self.stop, strict=True))
 
     def clip(self, shape: Sequence[int]) -> Box:
-        """The part inside a source of `shape`; may be empty."""
+        """The part of the box inside a source of `shape`; may be empty."""
         start = tuple(min(max(a, 0), n) for a, n in zip(self.start, shape, strict=True))
         stop = tuple(min(max(b, 0), n) for b, n in zip(self.stop, shape, strict=True))
         return Box(self.source, start, tuple(map(max, start, stop)))
@@ -95,27 +95,27 @@ class Box:
         return Box(self.source, start, stop)
 
     def within(self, outer: Box) -> Box:
-        """The same box, counted from the start of `outer`: its index in an array of `outer`."""
+        """The box relative to the start of `outer`: its index in an array of `outer`."""
         return self.shift([-a for a in outer.start])
 
     def intersect(self, other: Box) -> Box:
-        """What both share; empty if they are of different sources."""
+        """The intersection of both boxes; empty if they are of different sources."""
         start = tuple(map(max, self.start, other.start))
         if self.source != other.source:
             return Box(self.source, start, start)
         return Box(self.source, start, tuple(map(max, start, map(min, self.stop, other.stop))))
 
     def hull(self, other: Box) -> Box:
-        """The smallest box around both; they are of one source."""
+        """The smallest box that contains both; they must be of one source."""
         start = tuple(map(min, self.start, other.start))
         return Box(self.source, start, tuple(map(max, self.stop, other.stop)))
 
     def contains(self, other: Box) -> bool:
-        """Whether all of `other` lies in this box."""
+        """Whether `other` is completely inside this box."""
         return self.source == other.source and self.intersect(other) == other
 
     def without(self, other: Box) -> list[Box]:
-        """What is left when `other` is cut out: up to two boxes per axis, none of them empty."""
+        """The box minus `other`, as up to two boxes per axis, none of them empty."""
         hole = self.intersect(other)
         if hole.empty:
             return [] if self.empty else [self]
@@ -132,7 +132,7 @@ class Box:
         return Box(self.source, self.start[-n:], self.stop[-n:])
 
     def along(self, axis: int, start: int, stop: int) -> Box:
-        """The box with other ends along one axis."""
+        """The box with another start and stop along one axis."""
         starts, stops = list(self.start), list(self.stop)
         starts[axis], stops[axis] = start, stop
         return Box(self.source, tuple(starts), tuple(stops))

@@ -1,4 +1,4 @@
-"""What is told of trained weights: their classes, and how they came about."""
+"""Metadata of trained weights: their classes and training figures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ClassInfo:
 
 @dataclass(frozen=True)
 class VersionFigures:
-    """What a model's history tells of one version of its weights.
+    """The figures of one version in a model's history.
 
-    Training steps; mean IoU (0..1) on held-out strokes, if any were; stretches of
-    strokes and painted pixels it was trained on; the seed; ISO 8601 time, UTC.
+    Training steps; mean IoU (0..1) on held-out strokes, ``None`` without any; number of pieces of
+    strokes and of painted pixels it was trained on; seed; ISO 8601 time, UTC.
     """
 
     steps: int

@@ -1,8 +1,8 @@
-"""What a class may be called: any name a person can write, in any language.
+"""Valid class names: any text in any language, made safe for files and lists.
 
-Names come from people, from layers of other plugins and from files that somebody sent; they end
-in lists, in JSON and in the XML of OME-TIFF. One rule for all of them is here. It needs neither
-NumPy nor Qt.
+Names come from users, from layers of other plugins and from files of unknown origin; they are
+written to lists, to JSON and to the XML of OME-TIFF. This module has the one rule for all of them.
+It needs neither NumPy nor Qt.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ MAX_NAME = 100
 """Longest class name, in characters (Unicode code points)."""
 
 _LONGEST_LOOKED_AT = 16 * MAX_NAME
-"""Of longer texts only the beginning is normalised, which may take quadratic time."""
+"""Only this many characters are normalised, because that may take quadratic time."""
 
 _BYTE_ORDER_MARK = "\ufeff"
 _BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Embeddings, overrides and isolates: they make a text look like another one."""
+"""Embeddings, overrides and isolates: they can make a text look like another one."""
 
 _ZERO_WIDTH_JOINER = "\u200d"
 _JOINERS = frozenset("\u200c" + _ZERO_WIDTH_JOINER)
@@ -27,7 +27,7 @@ _FLAG_LETTERS = range(0x1F1E6, 0x1F200)
 
 
 def clean_class_name(text: str) -> str:
-    r"""A class name that every file and every list can hold.
+    r"""Make a class name that every file and every list can hold.
 
     White space is collapsed; control characters, lone surrogates, noncharacters, byte order marks
     and the marks that override the direction of writing are removed; the rest is normalised (NFC)
@@ -42,8 +42,8 @@ def clean_class_name(text: str) -> str:
     Returns
     -------
     str
-        The name, empty when nothing visible is left. A name that came from here is
-        returned unchanged.
+        The name, empty if nothing visible is left. A name that was cleaned before is returned
+        unchanged.
 
     Examples
     --------
@@ -52,14 +52,14 @@ def clean_class_name(text: str) -> str:
     """
     one_line = " ".join(text.split())
     kept = "".join(character for character in one_line if _is_allowed(character))
-    # what was removed may have stood between two spaces
+    # a removed character may have been between two spaces
     name = " ".join(unicodedata.normalize("NFC", kept[:_LONGEST_LOOKED_AT]).split())
     name = _cut(name, MAX_NAME).rstrip()
     return name if any(_is_visible(character) for character in name) else ""
 
 
 def class_name_or_number(name: str, value: int) -> str:
-    """`clean_class_name` of `name`, or "class 3" where nothing is left of it."""
+    """`clean_class_name` of `name`, or "class 3" if nothing is left of it."""
     return clean_class_name(name) or f"class {value}"
 
 
@@ -79,7 +79,7 @@ def _is_visible(character: str) -> bool:
 
 
 def _cut(text: str, length: int) -> str:
-    """The beginning of `text`, of at most `length` characters, cut between graphemes."""
+    """Cut `text` to at most `length` characters, between graphemes."""
     if len(text) <= length:
         return text
     at = length
@@ -89,7 +89,7 @@ def _cut(text: str, length: int) -> str:
 
 
 def _joined(text: str, at: int) -> bool:
-    """Whether what lies before and after position `at` makes one sign."""
+    """Whether the characters before and after position `at` form one grapheme."""
     before, after = text[at - 1], text[at]
     if before == _ZERO_WIDTH_JOINER or after in _JOINERS:
         return True

@@ -1,22 +1,22 @@
-"""Our own exceptions: each message is one sentence for the user that says what to do.
+"""The package's exceptions: each message is one sentence for the user that says what to do.
 
-The GUI and the command line show ``str(error)`` as it is; nothing here ever
-reaches a person as a traceback.
+The GUI and the command line show ``str(error)`` as it is; the user never sees a traceback of
+these errors.
 """
 
 from __future__ import annotations
 
 LONGEST_SHOWN = 80
-"""Characters of a value that a message repeats at most."""
+"""Maximum characters of a value in a message."""
 
 
 def shown(value: object) -> str:
-    """A value as an error's sentence names it: like ``repr``, but never long.
+    """Format a value for an error message: like ``repr``, but never long.
 
-    Values come from files that somebody sent; some are megabytes long.
+    Values may come from files of unknown origin; some are megabytes long.
     """
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
-        return "a huge number"  # Python refuses to write some of them
+        return "a huge number"  # Python refuses to format very large ones
     if isinstance(value, str | bytes | list | tuple) and len(value) > LONGEST_SHOWN:
         value = value[:LONGEST_SHOWN]
     try:
@@ -31,7 +31,7 @@ class MSDError(Exception):
 
 
 class BadInputError(MSDError, ValueError):
-    """What the person gave cannot be used; the message says what to give instead."""
+    """An input that cannot be used; the message says what to give instead."""
 
 
 class StrokesError(BadInputError):
@@ -39,7 +39,7 @@ class StrokesError(BadInputError):
 
 
 class ImageError(BadInputError):
-    """An image that cannot be learned from: empty, constant, or of a wrong shape."""
+    """An image that cannot be used for training: empty, constant, or of a wrong shape."""
 
 
 class SettingsError(BadInputError):
@@ -47,11 +47,11 @@ class SettingsError(BadInputError):
 
 
 class ModelFileError(BadInputError):
-    """A model file that is missing, damaged, foreign, or made for other images."""
+    """A model file that is missing, damaged, of another program, or made for other images."""
 
 
 class ExportError(MSDError, OSError):
-    """A result could not be written; nothing that was there before is lost."""
+    """A result could not be written; existing files are unchanged."""
 
 
 class TrainerError(MSDError, RuntimeError):
@@ -63,7 +63,7 @@ class OutOfMemoryError(MSDError, MemoryError):
 
 
 class ImageWarning(UserWarning):
-    """An image is learned from or segmented, but not as the person may think.
+    """An image is used, but the result may not be what the user expects.
 
     Filter it as any warning: ``warnings.simplefilter("ignore", ImageWarning)``, or ``"error"``
     to stop at the first.
@@ -71,11 +71,11 @@ class ImageWarning(UserWarning):
     Parameters
     ----------
     remark
-        What is to be said of the image, like "is much brighter than ...", without a full stop.
+        What to say about the image, like "is much brighter than ...", without a full stop.
     number
-        Which image of several it is, from 0 on.
+        Index of the image among several, from 0.
     unlike
-        Whether its grey values are unlike those that the network knows.
+        Whether its grey values differ from those of the training images.
     """
 
     def __init__(self, remark: str, number: int | None = None, *, unlike: bool = False) -> None:

@@ -1,7 +1,7 @@
-"""Class colours that stay apart for colour-blind eyes, on any grey image.
+"""Class colours that colour-blind people can tell apart, on any grey image.
 
 The first seven are those of Okabe & Ito (2008) without black, which vanishes on dark
-images. After them come hues a golden angle apart with changing lightness, so that
+images. The following hues are a golden angle apart with varying lightness, so that
 neighbours in the list never look alike.
 """
 
@@ -15,7 +15,7 @@ _LIGHTNESS = (0.62, 0.45, 0.75)
 
 
 def class_color(value: int) -> str:
-    """Colour (``#rrggbb``) that class `value` has until a person chooses another."""
+    """Default colour (``#rrggbb``) of class `value`."""
     if 1 <= value <= len(OKABE_ITO):
         return OKABE_ITO[value - 1]
     hue = (0.08 + value * _GOLDEN) % 1.0

@@ -1,4 +1,4 @@
-"""Presets and settings: the GUI shows them, the trainer obeys them.
+"""Presets and settings, shown by the GUI and applied by the trainer.
 
 Plain data without torch, Qt or napari, so that the viewer's process and the trainer's read
 the same definitions.
@@ -26,7 +26,7 @@ MAX_CLASSES = 255
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides how a network is built and trained.
+    """All parameters of a network and its training.
 
     Parameters
     ----------
@@ -38,36 +38,35 @@ class Settings:
         Dilations in pixels, cycled over all hidden channels (Eq. 3 of Pelt &
         Sethian 2018).
     boundary
-        What lies beyond the image's edge.
+        How pixels beyond the image's edge are defined.
     learning_rate
         Step size of ADAM.
     label_smoothing
-        Share (0..0.5) of certainty that a painted pixel leaves to the other classes:
-        strokes keep clear of borders, and a network that becomes all too sure of
-        them puts the border anywhere.
+        Share (0..0.5) of a painted pixel's probability that goes to the other classes. Strokes
+        avoid borders, so an overconfident network places borders arbitrarily.
     pretrained
         Whether hidden layers start from the weights that ship with the package, as far as
-        dilations agree, and the outputs from what suits the first strokes best. If not, as the
-        paper starts: random filters, no output.
+        dilations agree, and the output layer from a closed-form fit to the first strokes. If
+        not, as in the paper: random filters, output weights zero.
     consistency
-        Weight (0..10) of agreeing with the average of the weights on unpainted pixels.
+        Weight (0..10) of the loss for disagreeing with the EMA of the weights on unpainted pixels.
     trees
-        Whether trees on filter responses answer beside the network, the two being mixed.
+        Whether the prediction also includes trees on filter responses, mixed with the network.
     normalise
-        ``plane``: every plane by its own median and spread, so that darker planes and other
-        microscopes are the same to the network. ``first``: all by the mean and deviation of the
-        first plane, where absolute grey values (a CT's) mean something.
+        ``plane``: every plane by its own median and spread, so that brightness and bit depth make
+        no difference. ``first``: all planes by the mean and deviation of the first one, for
+        images whose absolute grey values matter (CT).
     share_damping
-        How far (0..1) answers follow the classes' shares of the unpainted image: strokes
-        say nothing of them, and what is rare would be overgrown.
+        Strength (0..1) of the prior correction by the class proportions of the unpainted image:
+        strokes do not show these.
     patches_per_step
         Patches in one training step.
     patch_size
         Side of a patch in pixels; smaller images give smaller patches.
     held_out_fraction
-        Share of the painted pieces kept from training to measure IoU, 0..0.5.
+        Share of the pieces of strokes held out from training to measure IoU, 0..0.5.
     seed
-        Seed (0 to 2**64 - 1) of the initialisation, the held-out choice and the sampling.
+        Seed (0 to 2**64 - 1) of the initialisation, the validation split and the sampling.
     device
         ``auto``: compiled CUDA, else compiled CPU, else torch. ``cuda`` and
         ``cpu`` prefer that device's compiled core; ``mps`` and ``torch`` use
@@ -173,7 +172,7 @@ def _wrong(name: str, wanted: str, value: object) -> SettingsError:
 
 
 def _whole(value: object, name: str, low: int, high: int) -> int:
-    """`value` as Python's own whole number, also if it is NumPy's."""
+    """Convert `value` to a Python integer, also from NumPy's types."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
         raise _wrong(name, f"{low} to {high}", value)
     return int(value)
@@ -220,4 +219,4 @@ PRESETS: dict[str, Settings] = {
         trees=False,
     ),
 }
-"""quick answers within seconds; balanced is better after a minute; paper is Pelt & Sethian's."""
+"""quick predicts within seconds; balanced is better after a minute; paper is Pelt & Sethian's."""

@@ -11,15 +11,15 @@ from napari_msd.core.box import Box, SourceId
 
 @dataclass(frozen=True, order=True, slots=True)
 class Slab:
-    """What a network sees as one image: all of a source's convolved axes at one index.
+    """The input that the network treats as one image: all convolved axes at one index.
 
     Parameters
     ----------
     source
         Number of the source.
     index
-        Of the axes that are not convolved over: ``()`` for a plain 2-D image, ``(7,)`` for
-        slice 7 of a stack.
+        Index along the axes that are not convolved over: ``()`` for a plain 2-D image, ``(7,)``
+        for slice 7 of a stack.
     """
 
     source: SourceId
@@ -27,25 +27,25 @@ class Slab:
 
     @classmethod
     def of(cls, box: Box, convolved: int) -> Slab:
-        """The slab in which `box` lies, or begins; so many of its last axes are convolved over."""
+        """The slab in which `box` starts; its last `convolved` axes are convolved over."""
         return cls(box.source, box.start[: box.ndim - convolved])
 
     @classmethod
     def all_of(cls, box: Box, convolved: int) -> Iterator[Slab]:
-        """Every slab that `box` reaches into, in order."""
+        """Every slab that `box` overlaps, in order."""
         leading = slice(box.ndim - convolved)
         for index in product(*map(range, box.start[leading], box.stop[leading])):
             yield cls(box.source, index)
 
     def box(self, start: Sequence[int], stop: Sequence[int]) -> Box:
-        """The part of it from `start` to `stop` along the convolved axes."""
+        """The part of the slab from `start` to `stop` along the convolved axes."""
         after = (i + 1 for i in self.index)
         return Box(self.source, (*self.index, *start), (*after, *stop))
 
 
 @dataclass(frozen=True)
 class Space:
-    """Axes of a source, its channels left out.
+    """Axes of a source, without channels.
 
     Parameters
     ----------
@@ -54,18 +54,18 @@ class Space:
     shape
         Length of each of these axes, in pixels.
     convolved
-        How many of the last axes the network convolves over: 2 (Y and X) or 3 (Z, Y and X).
+        Number of last axes that the network convolves over: 2 (Y and X) or 3 (Z, Y and X).
     n_channels
         Values per pixel.
     context
-        How many neighbouring slices on each side are further channels (2.5-D); 0 for none.
+        Number of neighbouring slices on each side used as further channels (2.5-D); 0 for none.
     pixel_size, units
-        Of each axis, where they are known.
+        Of each axis; ``None`` if unknown.
 
     Raises
     ------
     ValueError
-        If numbers of axes do not agree.
+        If the numbers of axes differ.
     """
 
     axes: str
@@ -92,22 +92,22 @@ class Space:
 
     @property
     def spatial(self) -> tuple[int, ...]:
-        """Lengths of the axes that it does."""
+        """Lengths of the axes that the network convolves over."""
         return self.shape[-self.convolved :]
 
     def whole(self, source: SourceId) -> Box:
-        """All of it."""
+        """The box of the whole source."""
         return Box.whole(source, self.shape)
 
     def slab(self, source: SourceId, index: Sequence[int]) -> Box:
-        """What the network sees as one image: all of the convolved axes at one `index`."""
+        """The box that the network treats as one image: all convolved axes at one `index`."""
         return Slab(source, tuple(index)).box((0,) * self.convolved, self.spatial)
 
     def slabs(self, source: SourceId) -> Iterator[Box]:
-        """Every one of them, in order."""
+        """All slabs, in order."""
         for index in product(*map(range, self.leading)):
             yield self.slab(source, index)
 
     def slab_of(self, box: Box) -> Box:
-        """The slab in which a box lies; its leading axes have length 1."""
+        """The slab that contains a box; the box's leading axes have length 1."""
         return self.slab(box.source, Slab.of(box, self.convolved).index)
