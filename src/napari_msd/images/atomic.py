@@ -1,9 +1,9 @@
-"""Write a file so that a failure leaves what was there before.
+"""Write a file so that a failure leaves an existing file unchanged.
 
 The content goes into a hidden file beside the target, reaches the disk
-(fsync) and only then takes the target's name. A full disk, a crash or a pulled
-plug therefore never costs a person the file they already had. The new file may be read
-and written by whom the old one might; a file that was not there follows the umask.
+(fsync) and only then takes the target's name. So a full disk, a crash or a power failure
+never destroys an existing file. The new file has the access rights of the old one; without
+an old file the umask applies.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], N
     Raises
     ------
     ExportError
-        When the file could not be written; nothing is left beside it, and
-        whatever was at `path` is untouched.
+        If the file cannot be written; nothing is left beside it, and an existing
+        file at `path` is unchanged.
     """
     target = _real(path)
     beside = unfinished(target)
@@ -86,14 +86,14 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], N
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
-    """Say before long work, not after it, that its result could not be written.
+    """Check before long work that its result can be written.
 
     Makes an empty hidden file beside `path` and removes it.
 
     Raises
     ------
     ExportError
-        When there is no such folder, it may not be written to, or the name is not possible.
+        If the folder does not exist or is not writable, or the name is not possible.
     """
     target = _real(path)
     beside = unfinished(target)
@@ -107,7 +107,7 @@ def require_writable(path: str | os.PathLike[str]) -> None:
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
-    """Create the folder `path` and those above it, if they are not there yet.
+    """Create the folder `path` and its parents, if they do not exist.
 
     Raises
     ------
@@ -128,37 +128,37 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def explain(error: OSError) -> str:
-    """Say in half a sentence why the system refused, and what to do where that is known."""
+    """Describe in half a sentence why the system refused and, if known, what to do."""
     number = error.errno
-    if number is None and " requested and " in str(error):  # NumPy's words for a full disk
+    if number is None and " requested and " in str(error):  # NumPy's message for a full disk
         number = errno.ENOSPC
     known = _REASONS.get(number or 0)
     return known or (error.strerror or str(error) or type(error).__name__).rstrip(".")
 
 
 def open_new(path: Path, mode: int) -> BinaryIO:
-    """Open a file that must not exist yet, for writing; `mode` is cut by the umask."""
+    """Create a file that must not exist, for writing; the umask limits `mode`."""
     return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
 
 
 def _real(path: str | os.PathLike[str]) -> Path:
-    """The file itself, where `path` is a link.
+    """Resolve `path` if it is a link.
 
     Raises
     ------
     ExportError
-        For a name that no system can have.
+        For an impossible file name.
     """
     try:
         if b"\0" in os.fsencode(path):
             raise ValueError("embedded null character")
         return Path(os.path.realpath(os.fsdecode(path)))
-    except (ValueError, TypeError) as error:  # also half a character, or no path at all
+    except (ValueError, TypeError) as error:  # also half a character, or not a path
         raise ExportError(f"Cannot write {shown(str(path))}: this name is impossible.") from error
 
 
 def _before(target: Path) -> os.stat_result | None:
-    """What is known of the file that will be replaced; `None` where there is none."""
+    """The status of the file that will be replaced; `None` if there is none."""
     try:
         before = target.stat()
     except FileNotFoundError:
@@ -169,9 +169,9 @@ def _before(target: Path) -> os.stat_result | None:
 
 
 def _take_over_rights(fileno: Callable[[], int], before: os.stat_result) -> None:
-    """Give a new file, empty yet, the owner, group and mode of the one it replaces.
+    """Give a new, still empty file the owner, group and mode of the one it replaces.
 
-    Where the group cannot be kept, the new one may do no more than everybody might.
+    If the group cannot be kept, the new group gets only the rights that everybody had.
     """
     if sys.platform == "win32":
         return
@@ -196,7 +196,7 @@ def _remove(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name itself durable; not every system or file system can."""
+    """Write the new name to disk; not every system or file system supports this."""
     if os.name != "posix":
         return
     with contextlib.suppress(OSError):

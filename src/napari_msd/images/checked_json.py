@@ -1,6 +1,6 @@
-"""JSON that nothing is believed of: every value is looked at before it is used.
+"""Reads untrusted JSON: every value is checked before it is used.
 
-What is wrong becomes one sentence that names the value.
+An invalid value leads to one sentence that names it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_TEXT = 2000
 
 
 def parse_json(text: str | bytes) -> dict[str, Any]:
-    """Parse a JSON object strictly: no NaN, no bottomless nesting, an object at the top."""
+    """Parse a JSON object strictly: no NaN, no excessive nesting, an object at the top level."""
     try:
         data = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -34,7 +34,7 @@ def _refuse(constant: str) -> None:
 
 
 class Values:
-    """Takes values out of a JSON object, each with its type and bounds checked.
+    """Reads values from a JSON object and checks the type and bounds of each.
 
     Every method raises a `ModelFileError` that names the key.
     """
@@ -43,7 +43,7 @@ class Values:
         self.data = data
 
     def get(self, key: str) -> Any:
-        """Return whatever is there."""
+        """Return the value of `key`, unchecked."""
         if key not in self.data:
             raise ModelFileError(f"its header lacks {key!r}")
         return self.data[key]
@@ -69,7 +69,7 @@ class Values:
         return numbers
 
     def items(self, key: str, least: int, most: int) -> list[Any]:
-        """Read a list of `least` to `most` entries, not looked at yet."""
+        """Read a list of `least` to `most` unchecked entries."""
         items = self.get(key)
         if not isinstance(items, list | tuple) or not least <= len(items) <= most:
             count = str(least) if least == most else f"{least} to {most}"
@@ -81,14 +81,14 @@ class Values:
         return checked_text(self.get(key), key)
 
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
-        """Read one of some texts."""
+        """Read a text that is one of `choices`."""
         value = self.get(key)
         if not isinstance(value, str) or value not in choices:
             raise wrong(key, f"one of {', '.join(choices)}")
         return value
 
     def matching(self, key: str, pattern: str, wanted: str) -> str:
-        """Read a text of a pattern, which `wanted` tells in words."""
+        """Read a text that matches `pattern`, which `wanted` describes in words."""
         value = self.get(key)
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
             raise wrong(key, wanted)
@@ -117,7 +117,7 @@ def checked_number(value: object, low: float, high: float, key: str) -> float:
 
 
 def checked_text(value: object, key: str) -> str:
-    """`value` if it is a printable text of bearable length."""
+    """`value` if it is a printable text of at most `MAX_TEXT` characters."""
     if not isinstance(value, str) or len(value) > MAX_TEXT or not value.isprintable():
         raise wrong(key, f"a printable text of at most {MAX_TEXT} characters")
     return value

@@ -1,4 +1,4 @@
-"""Which class of a saved model is which class of the annotation at hand: by name, then by value."""
+"""Matches the classes of a saved model to those of the annotation: by name, then by value."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ if TYPE_CHECKING:
 
 
 def match_by_name(record: ModelRecord, names: Mapping[int, str]) -> ModelRecord:
-    """Give each class of a model the value that the class of its name has here.
+    """Give each class of a model the value of the annotation's class with the same name.
 
     Parameters
     ----------
     record
         The model.
     names
-        Names of the classes that are painted here, by value. Upper and lower case are
-        the same.
+        Names of the painted classes, by value. Case is ignored.
 
     Returns
     -------
     ModelRecord
-        The same network; classes whose name is not painted here keep their value
-        where it is free, else they get the first free one.
+        The same network. A class without a painted class of its name keeps its value if that is
+        free, else it gets the first free one.
     """
     here = {name.casefold(): value for value, name in sorted(names.items(), reverse=True) if name}
     values: dict[int, int] = {}

@@ -1,12 +1,11 @@
-"""Export labels: TIFF with pixel size and class names, PNG, NPY; all or nothing.
+"""Export labels as TIFF with pixel size and class names, PNG or NPY, atomically.
 
-TIFF is an ImageJ hyperstack wherever ImageJ's format can hold the labels: Fiji opens it
-natively with axes, pixel size, unit and a display range in which classes are visible,
-and everything else (napari, Bio-Formats, tifffile, QuPath) reads it too; of an OME-TIFF
-Fiji's own reader sees neither axes nor micrometres. What ImageJ's format cannot hold
-(more than 4 GB, values outside 0 to 65535, axes out of TZCYX order), and every name that ends
-in ``.ome.tif``, becomes an OME-TIFF. PNG is for single images. NPY holds the numbers
-alone.
+TIFF is an ImageJ hyperstack if ImageJ's format can hold the labels. Fiji opens it natively with
+axes, pixel size, unit and a display range in which classes are visible, and other programs
+(napari, Bio-Formats, tifffile, QuPath) read it too; Fiji's own reader ignores the axes and pixel
+sizes of an OME-TIFF. Labels that ImageJ's format cannot hold (more than 4 GB, values outside 0 to
+65535, axes out of TZCYX order), and every name that ends in ``.ome.tif``, become an OME-TIFF. PNG
+is for single images. NPY contains only the numbers.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 SUFFIXES = (".tif", ".tiff", ".png", ".npy")
-"""File endings `export_labels` knows, in the order to offer them."""
+"""File suffixes that `export_labels` supports, in the order to offer them."""
 
 _IMAGEJ_MAX_BYTES = 2**32 - 2**25
 _IMAGEJ_AXES = "TZCYX"
@@ -57,8 +56,8 @@ def export_labels(
         Pixel size per axis, and its unit per axis (or one for all), like
         ``"micrometer"``; anything with a text form will do, so napari's units too.
     axes
-        One name per axis, like ``"ZYX"`` or ``("t", "y", "x")``; by default, and for names
-        other than T C Z Y X, the usual ones for the number of axes.
+        One name per axis, like ``"ZYX"`` or ``("t", "y", "x")``. By default, and for names
+        other than T C Z Y X, the usual letters for the number of axes.
 
     Returns
     -------
@@ -68,10 +67,10 @@ def export_labels(
     Raises
     ------
     ExportError
-        When the file cannot be written: nothing partial is left, and a file that
-        was there before is untouched.
+        If the file cannot be written; no partial file is left, and an existing file is
+        unchanged.
     BadInputError
-        When the suffix is unknown, or the format cannot hold these labels.
+        If the suffix is unknown, or the format cannot hold these labels.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -84,7 +83,7 @@ def export_labels(
 
 
 def _writer(path: Path, array: np.ndarray, about: LabelMetadata) -> Callable[[BinaryIO], None]:
-    """Choose how to write; refuses before any file is touched."""
+    """Choose how to write; raises before any file is touched."""
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return lambda file: np.save(file, array, allow_pickle=False)
@@ -132,7 +131,7 @@ def _write_png(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
     options: dict[str, Any] = {}
     if x and y:
         dots_per_inch = 25400 / x, 25400 / y
-        if min(dots_per_inch) >= 1 and max(dots_per_inch) < 2**25:  # what PNG can say
+        if min(dots_per_inch) >= 1 and max(dots_per_inch) < 2**25:  # the range of PNG
             options["dpi"] = dots_per_inch
     Image.fromarray(array).save(file, format="PNG", pnginfo=texts, **options)
 
@@ -148,7 +147,7 @@ def _fits_imagej(array: np.ndarray, about: LabelMetadata) -> bool:
 
 def _write_imagej(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
     sizes, unit = _common_unit(about)
-    if not all(2**-31 < size < 2**31 for size in sizes.values()):  # TIFF's fractions end there
+    if not all(2**-31 < size < 2**31 for size in sizes.values()):  # the range of TIFF's fractions
         sizes, unit = dict.fromkeys(sizes, 1.0), "pixel"
     lines = [f"class {value}: {name}" for value, name in sorted(about.class_names.items())]
     metadata: dict[str, Any] = {
@@ -166,7 +165,7 @@ def _write_imagej(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> No
         file,
         array,
         imagej=True,
-        photometric="minisblack",  # not colours, even 3 pixels wide
+        photometric="minisblack",  # not colours, even if 3 pixels wide
         resolution=(1 / sizes.get("X", 1.0), 1 / sizes.get("Y", 1.0)),
         resolutionunit="NONE",
         metadata=metadata,

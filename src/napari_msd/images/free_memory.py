@@ -1,6 +1,6 @@
-"""Whether an image has room in memory: asked before any is taken.
+"""Checks that an image fits into memory, before any is allocated.
 
-A compressed file of some kilobytes can claim, or really hold, billions of pixels.
+A compressed file of a few kilobytes can claim, or really contain, billions of pixels.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_VALUES = 2**36
-"""Largest image, in values (pixels times channels): the window's limit, too."""
+"""Largest image, in values (pixels times channels); the window has the same limit."""
 
 
 def require_room(name: str, shape: Sequence[int], bytes_per_value: int) -> None:
-    """Refuse an image that is too large, by what its file says of it.
+    """Refuse an image that is too large, by the size that its file states.
 
     Parameters
     ----------
     name
-        How to call the file in the error's sentence.
+        Name of the file for the error message.
     shape
         All of its axes.
     bytes_per_value
-        Memory that reading it takes for every value, copies included.
+        Memory that reading takes per value, copies included.
 
     Raises
     ------
     ImageError
-        For more than `MAX_VALUES`, or more than there is free memory for.
+        For more than `MAX_VALUES` values, or more than fit into free memory.
     """
     values = math.prod(shape)
     sizes = " × ".join(map(str, shape[:6]))
@@ -52,7 +52,7 @@ def require_room(name: str, shape: Sequence[int], bytes_per_value: int) -> None:
 
 
 def available() -> int:
-    """Bytes of memory that can be taken without driving others out."""
+    """Bytes of memory that can be allocated without swapping out other programs."""
     return int(psutil.virtual_memory().available)
 
 

@@ -1,8 +1,8 @@
 """Read images and labels from files, for the command line (napari has its own readers).
 
 TIFF of every kind through tifffile, NPY through NumPy, the rest (PNG, JPEG, BMP, ...)
-through Pillow. What a file says of its axes, pixel size and classes comes along. How large it
-says it is, is looked at before memory is taken.
+through Pillow. Axes, pixel size and class names are read too. The size that a file states is
+checked before memory is allocated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _TIFF = (".tif", ".tiff", ".lsm", ".stk")
 IMAGE_SUFFIXES = (*_TIFF, ".npy", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
-"""Endings, in small letters, of what is taken for an image in a folder."""
+"""Lower-case suffixes of the files in a folder that are read as images."""
 
 _MANY_TILES = 10_000
 _IMAGEJ_UNITS = {"micron": "micrometer", "um": "micrometer", "µm": "micrometer"}
@@ -37,7 +37,7 @@ _NO_UNITS = ("", "pixel", "pixels", "none")
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image or label image, and what its file says about it.
+    """An image or label image, with its file's metadata.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ class ImageFile:
     axes
         One letter of T C Z Y X per axis; colour channels are a last ``C``.
     scale, units
-        Per axis, pixel size and its unit; ``None`` when the file does not say.
+        Pixel size and unit per axis; ``None`` if the file does not state them.
     class_names
-        By value, for labels that this package exported; else empty.
+        Names by value, for labels that this package exported; else empty.
     """
 
     data: np.ndarray
@@ -86,7 +86,7 @@ def read_image(path: str | os.PathLike[str]) -> ImageFile:
         raise ImageError(f"The image {str(path)!r} may not be read.") from error
     except MemoryError as error:
         raise ImageError(f"The image {str(path)!r} does not fit into memory.") from error
-    except Exception as error:  # readers raise anything at all for damaged files
+    except Exception as error:  # readers raise all kinds of errors for damaged files
         raise ImageError(f"{str(path)!r} cannot be read as an image: {_reason(error)}.") from error
     _require_numbers(image, path)
     return image
@@ -98,7 +98,7 @@ def read_labels(path: str | os.PathLike[str]) -> ImageFile:
     Raises
     ------
     ImageError
-        As `read_image`, and for anything but such numbers.
+        As for `read_image`, and for any other values.
     """
     image = read_image(path)
     data = image.data
@@ -117,7 +117,7 @@ def _are_whole(data: np.ndarray) -> bool:
 
 
 def _read_npy(path: Path) -> ImageFile:
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # an error if it was cut short
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # raises if the file is truncated
     require_room(repr(str(path)), mapped.shape, mapped.dtype.itemsize)
     return _of_array(np.array(mapped))
 
@@ -129,7 +129,7 @@ def _read_tiff(path: Path) -> ImageFile:
         except (KeyError, ValueError, TypeError, AttributeError):
             if not tif.is_ome:
                 raise
-            tif.is_ome = False  # what it says in OME makes no sense; the pixels are there
+            tif.is_ome = False  # its OME metadata are invalid; the pixels are usable
             series = tif.series[0]
         _require_tiff(series, path)
         data, letters = series.asarray(), series.axes
@@ -146,20 +146,20 @@ def _read_tiff(path: Path) -> ImageFile:
 
 
 def _require_tiff(series: tifffile.TiffPageSeries, path: Path) -> None:
-    """Refuse a TIFF that is too large, and one that is not as large as it says."""
+    """Refuse a TIFF that is too large, or smaller than it states."""
     name, itemsize = repr(str(path)), series.dtype.itemsize
     require_room(name, series.shape, itemsize)
-    require_room(name, series.keyframe.chunks, itemsize)  # one tile may be larger than all
+    require_room(name, series.keyframe.chunks, itemsize)  # one tile may exceed the image
     tiles = math.prod(series.keyframe.chunked)
-    if tiles > max(_MANY_TILES, len(series.keyframe.dataoffsets)):  # each would be looked for
+    if tiles > max(_MANY_TILES, len(series.keyframe.dataoffsets)):  # reading would search each
         raise ImageError(f"{name} cannot be read as an image: most of its pixels are missing.")
-    start = series.dataoffset  # known where the pixels lie in one piece, not compressed
+    start = series.dataoffset  # known if the pixels are contiguous and not compressed
     if start is not None and start + series.nbytes > path.stat().st_size:
         raise ImageError(f"{name} cannot be read as an image: it was cut short.")
 
 
 def _described(tif: tifffile.TiffFile, ndim: int) -> LabelMetadata | None:
-    """Find our own description among a TIFF's texts."""
+    """Find this package's metadata among a TIFF's texts."""
     texts = [str((tif.imagej_metadata or {}).get("Info", ""))]
     if tif.ome_metadata:
         image = _ome_image(tif.ome_metadata)
@@ -191,7 +191,7 @@ def _pixel_sizes(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
 
 
 def _size(value: object) -> float | None:
-    """A pixel's size, if `value` can be one."""
+    """`value` as a pixel size, if it is valid."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -207,19 +207,19 @@ def _unit(name: object) -> str:
 
 
 def _ome_image(text: str) -> dict[str, Any]:
-    """The first image of an OME-XML; empty where there is none."""
+    """The first image of an OME-XML; empty if there is none."""
     return _first(_first(tifffile.xml2dict(text).get("OME")).get("Image"))
 
 
 def _first(element: object) -> dict[str, Any]:
-    """An element of XML as `xml2dict` gives it, the first where there are several."""
+    """An XML element as `xml2dict` returns it; the first one of several."""
     first = element[0] if isinstance(element, list) and element else element
     return first if isinstance(first, dict) else {}
 
 
 def _read_other(path: Path) -> ImageFile:
     with warnings.catch_warnings():
-        # Pillow warns of half of what it refuses; what matters is whether there is room
+        # Pillow warns at half the size that it refuses; only free memory matters here
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             picture = Image.open(path)
@@ -252,7 +252,7 @@ def _of_array(data: np.ndarray) -> ImageFile:
 
 
 def _letters(letters: str, shape: tuple[int, ...]) -> str:
-    """Letters of T C Z Y X: samples are C; unnamed axes become Z, T or a last C."""
+    """Convert axes to letters of T C Z Y X: samples become C; unnamed axes Z, T or a last C."""
     letters = letters.upper().replace("S", "C")
     if set(letters) <= set("TCZYX") and len(set(letters)) == len(letters):
         return letters
@@ -275,7 +275,7 @@ def _require_numbers(image: ImageFile, path: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Shorten a reader's complaint to its first line, as half a sentence."""
+    """Shorten a reader's error message to its first line, as half a sentence."""
     if isinstance(error, OSError) and error.errno:
         return explain(error)
     lines = str(error).strip().splitlines()

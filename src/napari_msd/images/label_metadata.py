@@ -1,7 +1,7 @@
-"""What travels with exported labels: class names, pixel size, units, axes.
+"""Metadata of exported labels: class names, pixel size, units, axes.
 
-One small JSON text, the same in every format that has room for text, so that what
-this package wrote it reads back in full, whatever the format's own fields can hold.
+They are one small JSON text, the same in every format that can store text. So this package reads
+its own files back in full, whatever the format's own fields can hold.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 METADATA_KEY = "napari-msd labels"
-"""Marks our JSON among a file's texts."""
+"""Marks this package's JSON among a file's texts."""
 
 _MICROMETRES = {
     "m": 1e6,
@@ -74,15 +74,14 @@ class LabelMetadata:
         units: Sequence[object] | str | None = None,
         axes: Sequence[str] | None = None,
     ) -> LabelMetadata:
-        """Fill in what is not given and check what is.
+        """Check the given values and fill in the missing ones.
 
-        Names are cleaned (`clean_class_name`); those of values that are no class (1..255) are
-        left out.
+        Names are cleaned (`clean_class_name`); names of values outside 1..255 are left out.
 
         Raises
         ------
         BadInputError
-            When scale, units or axes do not fit `ndim` axes, or a pixel has no size.
+            If scale, units or axes do not fit `ndim` axes, or a pixel size is not positive.
         """
         sizes = tuple(float(size) for size in scale) if scale is not None else (1.0,) * ndim
         if isinstance(units, str):
@@ -102,7 +101,7 @@ class LabelMetadata:
         return cls(axis_letters(axes, ndim), sizes, names, classes)
 
     def size_in_micrometres(self, letter: str) -> float | None:
-        """Size of a pixel along an axis; ``None`` where it is not known."""
+        """Pixel size along an axis; ``None`` if unknown."""
         if letter not in self.axes:
             return None
         k = self.axes.index(letter)
@@ -121,9 +120,9 @@ class LabelMetadata:
 
     @classmethod
     def from_json(cls, text: str, ndim: int) -> LabelMetadata | None:
-        """Read `to_json`'s text; ``None`` when it is damaged or of other labels.
+        """Read `to_json`'s text; ``None`` if it is damaged or of other labels.
 
-        Nothing in it is believed: whoever sent the file may have written anything there.
+        The text is untrusted: it may come from a file of unknown origin.
         """
         try:
             data: dict[str, Any] = json.loads(text)
@@ -136,12 +135,12 @@ class LabelMetadata:
 
 
 def _unit(unit: object) -> str:
-    """A unit as any format can hold it."""
+    """Convert a unit to a text that every format can hold."""
     return clean_class_name(str(unit)) or "pixel"
 
 
 def axis_letters(axes: Sequence[str] | None, ndim: int) -> str:
-    """Letters for axis names: ``("t", "y", "x")`` is ``"TYX"``; the usual ones where unknown.
+    """Convert axis names to letters: ``("t", "y", "x")`` to ``"TYX"``, unknown ones to the usual.
 
     napari's names for unnamed axes ("-2", "-1") count as unknown.
     """

@@ -1,10 +1,10 @@
-"""Unfinished files of writers that were killed, and how they go away again.
+"""Removes unfinished files of writers that were killed.
 
-A file that is being written has a hidden name that says whose it is and that it is ours, like
+A file that is being written has a hidden name that identifies its writer, like
 ``.cells.tif.1f0c2d9a-4711-9a3be2c01d77.napari-msd-part``: the beginning of the target's name, the
-machine, the process, a token. What a killed process left behind is removed when something is
-next written into that folder. Nothing else ever is: the folder may be a network drive on which
-other machines write at this moment.
+machine, the process, a token. The file of a killed process is removed when something is next
+written to that folder. Nothing else is removed: the folder may be a network drive to which other
+machines write at the same time.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LEFT_BEHIND = 24 * 3600
-"""Seconds without a change after which an unfinished file has no living writer any more."""
+"""Seconds without a change after which an unfinished file counts as abandoned."""
 
 SWEPT_AGAIN = 3600.0
-"""Seconds until a process looks into a folder again: a thousand results are written into one."""
+"""Seconds until a process checks a folder again: a thousand results may be written to one."""
 
 _SUFFIX = ".napari-msd-part"
 _NAME = re.compile(
@@ -38,11 +38,11 @@ _NAME = re.compile(
     re.DOTALL,
 )
 _SHOWN = 20
-"""Characters of the target's name; some file systems hold no more than 143 bytes."""
+"""Characters of the target's name to use; some file systems allow only 143 bytes."""
 
 
 _swept: dict[str, float] = {}
-"""When (`time.monotonic`) this process last looked into a folder."""
+"""Time (`time.monotonic`) at which this process last checked a folder."""
 
 
 def unfinished(target: Path) -> Path:
@@ -61,7 +61,7 @@ def sweep(newest: Path) -> None:
     Parameters
     ----------
     newest
-        An unfinished file that was just made.
+        An unfinished file that was just created.
     """
     folder, moment = str(newest.parent), time.monotonic()
     if moment - _swept.get(folder, -math.inf) < SWEPT_AGAIN:
@@ -73,7 +73,7 @@ def sweep(newest: Path) -> None:
             names = [entry.name for entry in entries if entry.name.endswith(_SUFFIX)]
         for name in names:
             path = newest.with_name(name)
-            with contextlib.suppress(OSError, OverflowError):  # no process has that number
+            with contextlib.suppress(OSError, OverflowError):  # no process has this number
                 if path != newest and _is_left_behind(path, now):
                     path.unlink()
 
@@ -89,5 +89,5 @@ def _is_left_behind(path: Path, now: float) -> bool:
 
 
 def _machine() -> str:
-    """Eight letters that tell this machine from others."""
+    """Eight characters that identify this machine."""
     return f"{zlib.crc32(platform.node().encode(errors='replace')):08x}"

@@ -1,7 +1,7 @@
 """The bytes of a model file: a safetensors file whose header describes a network.
 
-Sizes are compared before any weight is read: a file that is larger or smaller than the network it
-describes costs no more than its header.
+Sizes are compared before any weight is read: of a file that is larger or smaller than the network
+it describes, only the header is read.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MAX_WEIGHT_BYTES = 2**30
-"""Weights of 200 layers of 10 channels need 72 MB, of 500 layers 450 MB; 1000 layers of one
-channel 18 MB. Larger networks can neither be saved nor read."""
+"""200 layers of 10 channels need 72 MB, 500 such layers 450 MB, 1000 layers of one channel 18 MB.
+Larger networks can neither be saved nor read."""
 
 _LENGTH_BYTES = 8
 
@@ -41,7 +41,7 @@ def parameter_shapes(
 
 
 def weight_bytes(architecture: Mapping[str, Any]) -> int:
-    """Bytes of a network's weights, and of its trees if there are some.
+    """Bytes of a network's weights, and of its trees if it has any.
 
     `architecture` has `parameter_shapes`' arguments by name.
     """
@@ -51,7 +51,7 @@ def weight_bytes(architecture: Mapping[str, Any]) -> int:
 
 
 def require_savable(architecture: Mapping[str, Any]) -> None:
-    """Say before a network is trained that it is too large for a model file.
+    """Refuse, before training, a network that is too large for a model file.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def content_of(file: BinaryIO, size: int) -> bytes:
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """Keyword arguments of a `ModelRecord`, every one of them checked.
+    """Read the keyword arguments of a `ModelRecord`, each of them checked.
 
     Raises
     ------
@@ -109,12 +109,12 @@ def parse(data: bytes) -> dict[str, Any]:
 
 
 def _described(data: bytes, size: int) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
-    """What a header says: values, and shapes of the arrays.
+    """Read a header: its values, and the shapes of the arrays.
 
     Parameters
     ----------
     data
-        The file's beginning: at least its header.
+        The beginning of the file, at least its header.
     size
         Bytes of the whole file.
     """
@@ -162,7 +162,7 @@ def shapes_of(values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def checked_weights(
     weights: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
-    """Own, contiguous float32 copies, in the order of `shapes`."""
+    """Contiguous float32 copies, in the order of `shapes`."""
     if set(weights) != set(shapes):
         raise ModelFileError("its arrays are not those of the network its header describes")
     checked = {}

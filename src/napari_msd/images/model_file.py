@@ -2,8 +2,8 @@
 
 One ``.safetensors`` file: the weights as float32 arrays under MSDNet's own
 ``state_dict`` keys, everything else as JSON under the key ``napari_msd`` of the
-header. Never a pickle: opening a model somebody sent cannot run code, and any
-safetensors reader, in any language, can open it.
+header. It is never a pickle: opening a model from an unknown source cannot run code, and
+any safetensors reader, in any language, can open it.
 
 The bytes of such a file are also how weights travel between processes (`ModelKept`).
 """
@@ -72,28 +72,27 @@ class ModelRecord:
     classes
         Output k of the network is class ``classes[k]``.
     mean, std
-        Per channel: the network is given ``(image - mean) / std``; 0 and 1 where `normalise` is
+        Per channel: the network's input is ``(image - mean) / std``; 0 and 1 if `normalise` is
         ``"plane"``.
     normalise
         ``"plane"``: every plane is first standardised by its own median and spread (see
         `napari_msd.inference.Normalisation.robust`); ``"fixed"``: by `mean` and `std` only.
     trees
-        Trees whose answers are mixed with the network's, if there are some.
+        Trees whose predictions are mixed with the network's, if any.
     axes
-        Letters of the images it was trained on, like ``"YX"`` or ``"ZYX"``.
+        Axis letters of the training images, like ``"YX"`` or ``"ZYX"``.
     pixel_size, units
-        Of the network's `ndim` axes (Y, X or Z, Y, X), when known: size in `units`.
+        Pixel size, in `units`, of the network's `ndim` axes (Y, X or Z, Y, X), if known.
     settings
         ``Settings.to_dict()`` of the training; in a file they always agree with the
         architecture and the seed.
     seed, steps
-        Of the training that made these weights.
+        Seed and steps of the training that produced these weights.
     score, scores
-        IoU (0..1) on held-out strokes, the mean and by class value; ``None`` or
-        missing where nothing was held out.
+        IoU (0..1) on held-out strokes, mean and by class value; ``None`` or
+        missing if nothing was held out.
     history
-        Figures of the versions that came before, oldest first; their weights are not
-        in the file.
+        Figures of earlier versions, oldest first; their weights are not in the file.
     versions
         Packages and their versions.
     created
@@ -151,12 +150,12 @@ class ModelRecord:
         return replace(self, classes=classes)
 
     def require_channels(self, channels: int) -> None:
-        """Refuse an image of another number of channels.
+        """Refuse an image with another number of channels.
 
         Raises
         ------
         ModelFileError
-            When `channels` is not what the network was trained on.
+            If the network was trained on another number of channels.
         """
         if channels != self.in_channels:
             raise ModelFileError(
@@ -170,7 +169,7 @@ class ModelRecord:
         Raises
         ------
         ModelFileError
-            When a value is out of its bounds or an array has a wrong shape.
+            If a value is out of its bounds or an array has a wrong shape.
         """
         content = {
             key: value for key, value in vars(self).items() if key not in ("weights", "classes")
@@ -193,19 +192,19 @@ class ModelRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "This model") -> ModelRecord:
-        """Read the content of a model file, trusting nothing in it.
+        """Read the untrusted content of a model file.
 
         Parameters
         ----------
         data
             The file's bytes.
         name
-            How to call it in an error's sentence.
+            Name of the file for error messages.
 
         Raises
         ------
         ModelFileError
-            One sentence: damaged, foreign, or from a newer version.
+            One sentence: damaged, of another program, or from a newer version.
         """
         try:
             return cls(**parse(data))
@@ -218,7 +217,7 @@ class ModelRecord:
         Raises
         ------
         ExportError
-            When the file cannot be written; nothing that was there is lost.
+            If the file cannot be written; an existing file is unchanged.
         ModelFileError
             As `to_bytes` and `model_path`.
         """
@@ -237,7 +236,7 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
     Raises
     ------
     ModelFileError
-        When it is missing, unreadable, damaged, foreign, or from a newer version.
+        If it is missing, unreadable, damaged, of another program, or from a newer version.
     """
     path = Path(path)
     name = f"The model file {str(path)!r}"
@@ -245,7 +244,7 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
         about = path.stat()
         if stat.S_ISDIR(about.st_mode):
             raise ModelFileError(f"{str(path)!r} is a folder; choose a model file ({SUFFIX}).")
-        if not stat.S_ISREG(about.st_mode):  # waiting at a pipe could last for ever
+        if not stat.S_ISREG(about.st_mode):  # reading a pipe could block for ever
             raise ModelFileError(f"{str(path)!r} is no file; choose a model file ({SUFFIX}).")
         with path.open("rb") as file:
             try:
@@ -270,7 +269,7 @@ def model_path(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ModelFileError
-        For any other suffix: a model is a safetensors file whatever it is called.
+        For any other suffix.
     """
     path = Path(path)
     if not path.name:

@@ -1,7 +1,7 @@
 """The JSON in a model file's header, checked value by value when it is read.
 
-Model files come by e-mail and from the web: nothing in them is believed before
-it has been looked at, and a wrong value becomes one sentence that names it.
+Model files come by e-mail and from the web, so every value is checked. An invalid value leads to
+one sentence that names it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from napari_msd.images.model_settings import agreeing
 from napari_msd.images.model_trees import checked_header
 
 HEADER_KEY = "napari_msd"
-"""Where our JSON lies in the safetensors header's ``__metadata__``."""
+"""Key of our JSON in the safetensors header's ``__metadata__``."""
 
 FORMAT_VERSION = 2
-"""Raised when a reader of the old version would misread the new one. 2: trees beside the network,
-and planes that are normalised one by one; what has neither is still written as 1."""
+"""Increased when a reader of the old version would misread the new one. 2: trees beside the
+network, and planes that are normalised separately; files with neither are still written as 1."""
 
 NORMALISATIONS = ("fixed", "plane")
 
@@ -51,7 +51,7 @@ CITATION = (
 
 
 def encode(content: dict[str, Any]) -> str:
-    """Write the header's JSON; `decode` reads it back."""
+    """Encode the header as JSON; `decode` reads it back."""
     new = content.get("trees") is not None or content.get("normalise", "fixed") != "fixed"
     return json.dumps({"format": FORMAT_VERSION if new else 1, **content}, allow_nan=False)
 
@@ -62,7 +62,7 @@ def decode(text: str) -> dict[str, Any]:
     Parameters
     ----------
     text
-        The text found under `HEADER_KEY`.
+        The text stored under `HEADER_KEY`.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def check(data: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Header(Values):
-    """The values that are particular to our header."""
+    """Reads the values that only this header has."""
 
     def dilations(self, key: str, channels: int) -> tuple[int, ...]:
         items = self.items(key, 1, max(channels, MAX_DILATION))
@@ -151,12 +151,12 @@ class _Header(Values):
         return tuple(infos)
 
     def class_name(self, key: str, value: int) -> str:
-        """Read a class's name: cleaned where it is odd, "class 3" where nothing is left of it."""
+        """Read a class name: cleaned, or "class 3" if nothing is left of it."""
         name = _bearable(self.get(key), key)
         return class_name_or_number(name, value) if name else ""
 
     def units(self, key: str, count: int) -> tuple[str, ...]:
-        """Read a unit per axis: cleaned as names are, "pixel" where nothing is left of it."""
+        """Read a unit per axis: cleaned as names are, or "pixel" if nothing is left of it."""
         units = (_bearable(item, key) for item in self.items(key, count, count))
         return tuple(clean_class_name(unit) or "pixel" for unit in units)
 
@@ -172,7 +172,7 @@ class _Header(Values):
         }
 
     def history(self, key: str) -> tuple[VersionFigures, ...]:
-        """Read earlier versions, oldest first; files from before there was a history have none."""
+        """Read earlier versions, oldest first; old files have none."""
         if key not in self.data:
             return ()
         return tuple(_version(item, key) for item in self.items(key, 0, MAX_VERSIONS))
@@ -187,7 +187,7 @@ class _Header(Values):
         }
 
     def settings(self, key: str, architecture: dict[str, Any]) -> dict[str, Any]:
-        """Read the settings as they agree with the architecture, see `agreeing`."""
+        """Read the settings and make them agree with the architecture, see `agreeing`."""
         settings = self.get(key)
         if not isinstance(settings, dict):
             raise wrong(key, "a set of names and values")
@@ -195,7 +195,7 @@ class _Header(Values):
 
 
 def _bearable(text: object, key: str) -> str:
-    """Any text that is not absurdly long."""
+    """`text` as a string, if it is not excessively long."""
     if not isinstance(text, str) or len(text) > MAX_TEXT:
         raise wrong(key, f"a text of at most {MAX_TEXT} characters")
     return text

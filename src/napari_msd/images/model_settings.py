@@ -1,9 +1,9 @@
-"""The settings a model was trained with, as far as they can be believed.
+"""The settings a model was trained with, as far as they are valid.
 
-What the network is (depth, width, dilations, boundary) stands twice in a model file: in the
-architecture, which the weights have to fit, and among the settings. The architecture is right.
-The other settings are taken one by one; what this version does not know, or what is out of its
-range, is as in the preset.
+A model file contains depth, width, dilations and boundary twice: in the architecture, which the
+weights must fit, and among the settings. The architecture takes precedence. The other settings are
+read one by one; a setting that is unknown to this version, or out of its range, is taken from the
+preset.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 
 def settings_of(record: ModelRecord, device: str) -> Settings:
-    """Settings to go on training a model with.
+    """Settings to continue training a model.
 
     Parameters
     ----------
     record
-        A model. Its architecture and seed are kept, and of its settings what can be used.
+        A model. Its architecture and seed are kept, and its valid settings.
     device
-        One of `napari_msd.core.settings.DEVICE_CHOICES`; the model's own device says where it was
-        trained, not where it goes on.
+        One of `napari_msd.core.settings.DEVICE_CHOICES`; the model's own device only records
+        where it was trained.
 
     Returns
     -------
     Settings
-        Of the record's preset, of *quick* where that is unknown.
+        Based on the record's preset, or on *quick* if that is unknown.
 
     Raises
     ------
     SettingsError
-        For a device nobody knows.
+        For an unknown device.
     """
     changes: dict[str, Any] = {"device": device}
     return replace(agreeing(record.settings, vars(record)), **changes)
@@ -52,7 +52,7 @@ def agreeing(settings: Mapping[str, Any], architecture: Mapping[str, Any]) -> Se
     Parameters
     ----------
     settings
-        ``Settings.to_dict()`` of any version, or anything else with names; nothing is believed.
+        ``Settings.to_dict()`` of any version; untrusted.
     architecture
         `depth`, `width`, `dilations`, `boundary` and `seed` of the network, within their bounds.
 
@@ -65,13 +65,13 @@ def agreeing(settings: Mapping[str, Any], architecture: Mapping[str, Any]) -> Se
     found = PRESETS.get(preset, PRESETS["quick"]) if isinstance(preset, str) else PRESETS["quick"]
     names = {field.name for field in fields(Settings)} - {"preset", "dilations"}
     settings = {**settings, "seed": architecture["seed"]}
-    for name in (*sorted(names), "dilations"):  # long ones last: all are looked at every time
+    for name in (*sorted(names), "dilations"):  # long ones last: all are checked every time
         if name in settings:
             found = _with(found, name, settings[name])
     depth, width = architecture["depth"], architecture["width"]
     dilations = tuple(architecture["dilations"])
     if _all(dilations, depth * width) == _all(found.dilations, depth * width):
-        dilations = found.dilations  # the same network, told by its cycle
+        dilations = found.dilations  # the same network, described by its cycle
     return replace(
         found,
         depth=depth,
@@ -82,7 +82,7 @@ def agreeing(settings: Mapping[str, Any], architecture: Mapping[str, Any]) -> Se
 
 
 def _with(settings: Settings, name: str, value: object) -> Settings:
-    """`settings` with one of them changed, if its value is possible."""
+    """`settings` with one value changed, if the new value is valid."""
     with suppress(SettingsError):
         changes: dict[str, Any] = {name: value}
         return replace(settings, **changes)

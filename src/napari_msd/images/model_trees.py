@@ -1,4 +1,4 @@
-"""The trees of a model file: their arrays, and what the header says of them."""
+"""The trees of a model file: their arrays and their header."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class TreesRecord:
     Parameters
     ----------
     forest
-        Class k of it is class ``values[k]``.
+        The forest; its class k is class ``values[k]``.
     values
         Class values, 1..255.
     weight
-        Of the trees' probabilities in the mix, 0..1.
+        Weight of the trees' probabilities in the mixture, 0..1.
     offsets
         Added to the logarithm of each class's mixed probability.
     layers
-        Hidden layers whose maps are features: those of an MS-D network of one channel and width 1,
-        by their `state_dict` names ``layers.0.weight`` ...
+        Hidden layers whose maps are features, by `state_dict` names ``layers.0.weight`` ...: those
+        of an MS-D network with one channel and width 1.
     dilations
         One per layer, in pixels.
     """
@@ -55,7 +55,7 @@ class TreesRecord:
     dilations: tuple[int, ...]
 
     def header(self) -> dict[str, Any]:
-        """What is said of the arrays, ready for JSON."""
+        """The header that describes the arrays, ready for JSON."""
         return {
             "values": list(self.values),
             "weight": self.weight,
@@ -74,7 +74,7 @@ class TreesRecord:
 
 
 def checked_header(data: object) -> dict[str, Any]:
-    """Check what a header says of its trees.
+    """Check the part of a header that describes trees.
 
     Raises
     ------
@@ -123,12 +123,12 @@ def array_shapes(header: Mapping[str, Any]) -> Shapes:
 
 
 def n_bytes(header: Mapping[str, Any]) -> int:
-    """Bytes of all these arrays."""
+    """Total bytes of the arrays that a header describes."""
     return sum(4 * math.prod(shape) for _, shape in array_shapes(header).values())
 
 
 def checked_trees(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> TreesRecord:
-    """Own copies of the arrays that a checked header describes, if they are what it says.
+    """Copy the arrays that a checked header describes, and check them.
 
     Raises
     ------

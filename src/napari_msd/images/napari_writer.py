@@ -1,6 +1,6 @@
 """napari's File > Save for one Labels layer (npe2 writer).
 
-Knows napari's layer tuples, not napari itself.
+It uses napari's layer tuples and does not import napari.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 from napari_msd.images.export import export_labels
 
 CLASSES_KEY = "napari_msd_classes"
-"""Where a Labels layer's ``metadata`` holds ``{value: {"name", "color"}}``."""
+"""Key in a Labels layer's ``metadata`` for ``{value: {"name", "color"}}``."""
 
 REMARK_KEY = "napari_msd_remark"
-"""Where it holds what has to be said when the layer is saved ("27 of 30 planes are ...")."""
+"""Key for a warning to show when the layer is saved ("27 of 30 planes are ...")."""
 
 
 def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -23,17 +23,17 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     Parameters
     ----------
     path
-        Where the person wants it; its suffix decides the format.
+        The target; its suffix decides the format.
     data
         The layer's array, or its list of levels when it is multiscale.
     meta
-        The layer's attributes as napari hands them to writers: ``scale``, ``units``,
+        The layer's attributes as napari passes them to writers: ``scale``, ``units``,
         ``axis_labels``, ``metadata``, ``multiscale``.
 
     Returns
     -------
     list of str
-        The file written, as npe2 wants it.
+        The file written, as npe2 expects it.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     Warns
     -----
     UserWarning
-        When the segmentation is not complete; napari shows it as a notification.
+        If the segmentation is incomplete; napari shows it as a notification.
     """
     if meta.get("multiscale"):
         data = data[0]
@@ -62,7 +62,7 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 
 def class_names(metadata: dict[str, Any]) -> dict[int, str]:
-    """Class names in a Labels layer's ``metadata``; empty where there are none."""
+    """Class names in a Labels layer's ``metadata``; empty if there are none."""
     try:
         return {int(value): str(c["name"]) for value, c in metadata[CLASSES_KEY].items()}
     except (KeyError, TypeError, ValueError, AttributeError):
