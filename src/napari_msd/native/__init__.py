@@ -1,7 +1,7 @@
-"""The compiled cores, and what stands between them and torch.
+"""The compiled cores and their interface to torch.
 
-Nothing here fails because a library is missing: `libraries` says why, `backend`
-falls back to plain torch and says so in a sentence.
+A missing library is not an error: `libraries` reports why it is missing, and `backend`
+falls back to plain torch and reports that in a sentence.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Choose who computes a pass, and say why in a sentence a scientist understands."""
+"""Chooses the backend of a pass, and gives the reason in a sentence a scientist understands."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ BACKEND_REQUESTS: tuple[str, ...] = ("auto", "cuda", "cpu", "torch")
 
 @dataclass(frozen=True)
 class BackendChoice:
-    """Who computes (``cuda`` and ``cpu``: a compiled core; ``torch``: plain torch), and why."""
+    """The backend (``cuda``, ``cpu``: a compiled core; ``torch``: plain torch) and the reason."""
 
     name: BackendName
     reason: str
 
 
-# It asks the machine, which torch.compile cannot trace.
+# It queries the machine, which torch.compile cannot trace.
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def choose_backend(
     requested: str, device: torch.device, dtype: torch.dtype, ndim: int = 2
 ) -> BackendChoice:
-    """Who computes a pass over images on `device`.
+    """Choose the backend of a pass over images on `device`.
 
     Parameters
     ----------
     requested
-        ``auto``, or ``cuda``, ``cpu``, ``torch`` to insist.
+        ``auto``, or ``cuda``, ``cpu``, ``torch`` to require one.
     device, dtype
-        Of the image and the weights.
+        Device and dtype of image and weights.
     ndim
         Spatial axes, 2 or 3; both cores compute both.
 
     Returns
     -------
     BackendChoice
-        With ``auto`` there always is one.
+        ``auto`` always finds one.
 
     Raises
     ------
     SettingsError
-        When the requested backend is unknown or cannot compute this.
+        If the requested backend is unknown or cannot compute this.
     """
     if requested not in BACKEND_REQUESTS:
         raise SettingsError(
@@ -80,15 +80,15 @@ def choose_backend(
 
 
 def torch_instead(device: torch.device, why: Exception) -> BackendChoice:
-    """Plain torch, because a compiled core does not serve this image (`why` says it)."""
+    """Choose plain torch, because a compiled core cannot compute this image (`why` says it)."""
     return BackendChoice("torch", f"PyTorch on {_place(device)}: {_lower_first(str(why))}")
 
 
 def map_dtype(backend: BackendName, image: torch.Tensor) -> torch.dtype | None:
-    """How a compiled core stores the maps of a pass: as the image (None), or in 16 bits.
+    """Choose how a compiled core stores maps: in the image's type (None), or in 16 bits.
 
-    16 bits under ``torch.autocast("cuda")`` with float32 images, where the card multiplies
-    matrices of that type (bfloat16: from compute capability 8.0 on).
+    16 bits are used under ``torch.autocast("cuda")`` with float32 images, if the GPU multiplies
+    matrices of that type (bfloat16: compute capability 8.0 or newer).
     """
     if backend != "cuda" or image.dtype != torch.float32 or not torch.is_autocast_enabled("cuda"):
         return None
@@ -116,7 +116,7 @@ def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 def _number(device: torch.device) -> int:
-    """Which GPU "cuda" or "cuda:1" means."""
+    """The GPU number that "cuda" or "cuda:1" means."""
     if device.index is not None:
         return device.index
     return torch.cuda.current_device() if torch.cuda.is_initialized() else 0

@@ -19,10 +19,10 @@ from napari_msd.native.libraries import Library
 from napari_msd.native.threads import get_threads
 
 _KEPT_BYTES = 256 * 2**20
-"""Larger CPU workspaces are given back after each call."""
+"""Larger CPU workspaces are freed after each call."""
 
 _ALIGNMENT = 256
-"""Bytes: where maps and workspace may begin in memory of the CUDA core (the CPU core needs 64)."""
+"""Alignment in bytes of maps and workspace for the CUDA core (the CPU core needs 64)."""
 
 _kept = threading.local()
 _DTYPES = {torch.float32: abi.FLOAT32, torch.float64: abi.FLOAT64}
@@ -35,7 +35,7 @@ _MAP_DTYPES = {
 
 @dataclass(frozen=True)
 class Structure:
-    """What decides a network's shape besides its tensors.
+    """The structure of a network, which its tensors do not show.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ class Structure:
     width
         Channels per layer.
     boundary
-        What lies beyond the image's edge.
+        How pixels beyond the image's edge are defined.
     map_dtype
         How maps are stored: torch.bfloat16 or torch.float16 (CUDA core, float32 images), or
-        None: as the image is.
+        None: in the image's type.
     """
 
     dilations: tuple[int, ...]
@@ -57,16 +57,16 @@ class Structure:
 
 
 class UnsupportedError(SettingsError):
-    """A valid problem that a compiled core does not serve; plain torch may."""
+    """A valid problem that a compiled core does not support; plain torch may."""
 
 
 class Core:
     """A loaded library, called with tensors on its device.
 
     Every method takes contiguous tensors of one dtype (float32 or float64) and
-    raises `OutOfMemoryError` when the device's memory does not suffice,
-    `UnsupportedError` for what the core does not serve, and `MSDError` with the
-    sizes for anything else that the library reports.
+    raises `OutOfMemoryError` if the device has too little memory, `UnsupportedError`
+    for problems that the core does not support, and `MSDError` with the sizes for
+    any other error of the library.
     """
 
     def __init__(self, library: Library) -> None:
@@ -155,9 +155,9 @@ class Core:
         structure: Structure,
         training: bool,
     ) -> int:
-        """Device memory of a pass over images of `shape` (N, C, [Z,] Y, X), the image left out.
+        """Bytes of device memory that a pass needs besides the images of `shape` (N, C, [Z,] Y, X).
 
-        Maps, scratch and logits; with `training` those of a step, its gradients included.
+        It covers maps, scratch and logits; with `training` those of a step and its gradients.
         """
         image = torch.empty(tuple(shape), dtype=dtype, device="meta")
         n_maps = shape[1] + len(structure.dilations)
@@ -172,7 +172,7 @@ class Core:
         return int(memory.maps + scratch) + 2 * logits
 
     def maps_size(self, image: Tensor, output_weight: Tensor, structure: Structure) -> int:
-        """Numbers in the maps that `forward` keeps."""
+        """Number of elements in the maps that `forward` keeps."""
         problem = self._problem(image, output_weight, structure, keep_maps=True)
         dtype = structure.map_dtype or image.dtype
         return int(self._memory(problem).maps) // dtype.itemsize
@@ -209,9 +209,9 @@ class Core:
         return memory
 
     def _workspace(self, like: Tensor, n_bytes: int, problem: abi.Problem) -> Tensor:
-        """Scratch for one call; on the CPU this thread's last one again where it is large enough.
+        """Scratch for one call; on the CPU this thread's last one is reused if it is large enough.
 
-        Fresh memory costs a page fault per 4 kB there, a third of a pass over a large image.
+        There, new memory costs a page fault per 4 kB, a third of a pass over a large image.
         (On a GPU torch's own allocator keeps memory.)
         """
         if like.is_cuda or n_bytes > _KEPT_BYTES:

@@ -1,4 +1,4 @@
-"""From the person's choice of device to torch's device and our backend."""
+"""Maps the user's choice of device to a torch device and a backend."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def choose_device(choice: DeviceChoice) -> tuple[torch.device, Literal["auto", "
     Raises
     ------
     SettingsError
-        If the device asked for is not there.
+        If the requested device is not available.
     """
     if choice == "auto":
         return torch.device(_fastest()), "auto"
@@ -42,9 +42,9 @@ def choose_device(choice: DeviceChoice) -> tuple[torch.device, Literal["auto", "
 
 @dataclass(frozen=True)
 class DeviceInUse:
-    """What a choice of device comes to on this machine.
+    """The device and backend that a choice of device leads to on this machine.
 
-    `text` is short ("CPU, AVX-512 core"), `reason` the sentence behind it,
+    `text` is short ("CPU, AVX-512 core"), `reason` is a sentence that explains it,
     `backend` the name of the path: ``cuda``, ``cpu`` or ``torch``.
     """
 
@@ -54,12 +54,12 @@ class DeviceInUse:
 
 
 def describe_device(choice: DeviceChoice) -> DeviceInUse:
-    """Say what `choice` comes to, without using it.
+    """Describe what `choice` leads to, without using it.
 
     Raises
     ------
     SettingsError
-        If the device asked for is not there.
+        If the requested device is not available.
     """
     device, wanted = choose_device(choice)
     chosen = choose_backend(wanted, device, torch.float32, ndim=2)
@@ -79,7 +79,7 @@ def describe_device(choice: DeviceChoice) -> DeviceInUse:
 
 
 def _fastest() -> str:
-    """A GPU that PyTorch can compute on, with our core or without; else our core on the CPU."""
+    """The fastest device: a GPU that PyTorch can compute on, else the CPU."""
     if torch.cuda.is_available() and _torch_has_code_for_the_gpu():
         return "cuda"
     if library_status("cpu").usable:
@@ -88,7 +88,7 @@ def _fastest() -> str:
 
 
 def _torch_has_code_for_the_gpu() -> bool:
-    """Whether this PyTorch was built for the GPU: it also finds cards that are too old for it."""
+    """Whether this PyTorch has code for the GPU: it also lists GPUs that are too old for it."""
     if torch.version.hip is not None:
         return True
     major, minor = torch.cuda.get_device_capability()
@@ -96,7 +96,7 @@ def _torch_has_code_for_the_gpu() -> bool:
     for architecture in architectures:
         kind, _, name = architecture.partition("_")
         built_for = divmod(int("".join(filter(str.isdigit, name))), 10)
-        # "sm" is for cards of that generation, "compute" is compiled for any newer one.
+        # "sm" is for GPUs of that generation, "compute" is compiled for any newer one.
         if built_for <= (major, minor) and (kind == "compute" or built_for[0] == major):
             return True
     return not architectures
@@ -104,10 +104,10 @@ def _torch_has_code_for_the_gpu() -> bool:
 
 @contextmanager
 def cores_to_ourselves(choice: DeviceChoice) -> Iterator[None]:
-    """Keep torch's own threads off the cores while our compiled CPU core uses them all.
+    """Reduce torch to one thread while the compiled CPU core uses all cores.
 
-    Torch's idle threads spin between two operations: with them a training step of
-    small patches takes about twice as long. Torch's thread count is put back after.
+    Torch's idle threads spin between two operations: with them a training step on small
+    patches takes about twice as long. Torch's thread count is restored afterwards.
     """
     before = torch.get_num_threads()
     if describe_device(choice).backend == "cpu":

@@ -1,7 +1,7 @@
-"""Find and load the compiled cores; a missing or broken one is reported, never raised.
+"""Finds and loads the compiled cores; a missing or broken one is reported, never raised.
 
-Called by `backend` to choose, and by ``napari-msd info`` to say what this
-machine has. Imports no torch.
+`backend` uses it to choose, and ``napari-msd info`` to report what this machine has. It does not
+import torch.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ LibraryKind = Literal["cpu", "cuda"]
 LIBRARY_KINDS: tuple[LibraryKind, ...] = get_args(LibraryKind)
 
 FOLDER_VARIABLE = "NAPARI_MSD_LIBRARY_FOLDER"
-"""Environment variable: look for the libraries here first (a CMake build folder, for instance)."""
+"""Environment variable: a folder to search first (for instance a CMake build folder)."""
 
 _SUFFIXES = {".so", ".dylib", ".dll"}
 
 
 @dataclass(frozen=True)
 class LibraryStatus:
-    """What is known about one compiled core on this machine.
+    """The status of one compiled core on this machine.
 
     Parameters
     ----------
     kind
         ``cpu`` or ``cuda``.
     path
-        The library's file, or None when it is not there.
+        The library's file, or None if it does not exist.
     usable
         Whether it loads and this machine can run it.
     reason
-        One plain sentence: what it is, or why it is not used.
+        One sentence: what it is, or why it is not used.
     variant
         Instruction set ("AVX-512") or GPU targets; None unless it loads.
     """
@@ -59,13 +59,13 @@ class Library:
 
     @property
     def variant(self) -> str:
-        """What runs on this machine: "AVX-512", "AVX2", "baseline", "NEON", or the GPU targets."""
+        """The variant used here: "AVX-512", "AVX2", "baseline", "NEON", or the GPU targets."""
         return str(self.functions.msd_variant().decode())
 
     def error_text(self, code: int) -> str:
-        """English for an error code that this thread's last call returned.
+        """Describe an error code that this thread's last call returned.
 
-        Where the library knows more, that stands behind it in brackets: the name of the CUDA error.
+        The name of a CUDA error follows in brackets, if the library knows it.
         """
         text = str(self.functions.msd_error_text(code).decode())
         name = str(self.functions.msd_last_error().decode(errors="replace"))
@@ -73,7 +73,7 @@ class Library:
 
 
 class LibraryError(Exception):
-    """A file that is not a library of ours, or one of another version."""
+    """A file that is not a library of this package, or is of another version."""
 
 
 def open_library(path: Path) -> Library:
@@ -82,7 +82,7 @@ def open_library(path: Path) -> Library:
     Raises
     ------
     LibraryError
-        When it does not load, or was built for another version of this package.
+        If it does not load, or was built for another version of this package.
     """
     try:
         functions = ctypes.CDLL(str(path))
@@ -120,7 +120,7 @@ def find_file(wanted: str) -> Path | None:
 
 @cache
 def _open(kind: LibraryKind) -> tuple[Library | None, LibraryStatus]:
-    """The library as far as it loads; whether a device can run it is another question."""
+    """Load the library, without checking whether a device can run it."""
     core = _core_name(kind)
     path = find_library(kind)
     if path is None:
@@ -153,29 +153,29 @@ def _core_name(kind: LibraryKind) -> str:
 
 
 def load_library(kind: LibraryKind, device: int = 0) -> Library | None:
-    """The library of a kind if `device` can run it, or None: then `library_status` says why.
+    """Load a library if `device` can run it, else return None: then `library_status` says why.
 
     Parameters
     ----------
     kind
         ``cpu`` or ``cuda``.
     device
-        Number of the GPU; of no meaning to the CPU core.
+        Number of the GPU; ignored by the CPU core.
     """
     return _load(kind, device)[0]
 
 
 def library_status(kind: LibraryKind, device: int = 0) -> LibraryStatus:
-    """What is known about one compiled core here, on one GPU if it is the CUDA core."""
+    """The status of one compiled core on this machine, for the CUDA core on one GPU."""
     return _load(kind, device)[1]
 
 
 def library_statuses() -> list[LibraryStatus]:
-    """What is known about all compiled cores here, and on the first GPU."""
+    """The status of all compiled cores on this machine and its first GPU."""
     return [library_status(kind) for kind in LIBRARY_KINDS]
 
 
 def forget_libraries() -> None:
-    """Look again at the next call; for tests, and after building anew in one process."""
+    """Search again at the next call; for tests, and after a rebuild in the same process."""
     _open.cache_clear()
     _load.cache_clear()

@@ -1,7 +1,7 @@
 """A whole Mixed-Scale Dense network as one differentiable torch operator.
 
-One operator call per pass, not per layer: calling a custom operator costs 10 to
-30 us, which a hundred layers would feel. `MSDNet` is the only caller.
+One operator call covers a pass, not a layer: each call costs 10 to 30 us, which adds up over a
+hundred layers. `MSDNet` is the only caller.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def mixed_scale_dense(
     width
         Channels per layer.
     boundary
-        What lies beyond the image's edge.
+        How pixels beyond the image's edge are defined.
     backend
         ``cpu`` or ``cuda``: the tensors are on that device.
     map_dtype
-        torch.bfloat16 or torch.float16: maps are stored so, and matrix products take such
-        numbers; sums, logits and all gradients stay float32. CUDA core only. None: as the image.
+        torch.bfloat16 or torch.float16: type of stored maps and of the inputs of matrix products;
+        sums, logits and all gradients stay float32. CUDA core only. None: the image's type.
 
     Returns
     -------
@@ -66,12 +66,12 @@ def mixed_scale_dense(
     OutOfMemoryError
         The message says how much was needed.
     SettingsError
-        When that compiled core is not there.
+        If that compiled core is not available.
     UnsupportedError
-        When it does not serve such a network, or images of that size.
+        If it does not support such a network, or images of that size.
     """
     tensors = (image, weight, bias, output_weight, output_bias)
-    # Without a gradient in sight the maps of all but the current images need not be kept.
+    # Without gradients, only the maps of the current images need to be kept.
     keep_maps = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     logits, _ = torch.ops.napari_msd.mixed_scale_dense(
         *tensors, list(dilations), width, boundary, backend, map_dtype, keep_maps
@@ -81,12 +81,12 @@ def mixed_scale_dense(
 
 @cache
 def compiled_core(backend: str, device: int = 0) -> Core:
-    """The compiled core of a kind that the device of this number can run.
+    """The compiled core of a kind, for the device with this number.
 
     Raises
     ------
     SettingsError
-        With the reason, when there is none.
+        With the reason, if there is none.
     """
     kind = cast(LibraryKind, backend)
     library = load_library(kind, device)
@@ -214,9 +214,9 @@ def _device_of(tensor: Tensor) -> AbstractContextManager[Any]:
 
 
 def plane_numbers(sizes: Sequence[int], item_bytes: int, backend: str) -> int:
-    """Numbers in one saved map, as the cores lay it out; symbolic sizes are fine.
+    """Number of elements in one saved map, as the cores lay it out; sizes may be symbolic.
 
-    The CPU core pads rows to 64 bytes, and once more where that makes a multiple of 1024
+    The CPU core pads rows to 64 bytes, and again if that gives a multiple of 1024
     (kernels/cpu/plan.cpp).
     """
     rows = 1

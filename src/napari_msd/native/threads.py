@@ -13,12 +13,12 @@ _threads: int | None = None
 
 
 def get_threads() -> int:
-    """CPU threads of a pass: what `set_threads` said, else every core this process may use."""
+    """CPU threads of a pass: the number from `set_threads`, else every available core."""
     return _threads if _threads is not None else available_cores()
 
 
 def set_threads(threads: int | None) -> None:
-    """Use this many CPU threads from the next pass on; None goes back to all available cores.
+    """Use this many CPU threads from the next pass on; None: all available cores.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def set_threads(threads: int | None) -> None:
 
 
 def available_cores() -> int:
-    """Cores that this process may use; batch systems and containers may allow it only some."""
+    """Number of cores that this process may use; batch systems and containers may limit it."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -46,30 +46,30 @@ def _own_quota() -> int | None:
 
 
 def quota_of_cores(root: Path) -> int | None:
-    """How many cores' time the control groups of this process grant it, rounded up.
+    """CPU quota of this process's control groups, in cores, rounded up.
 
-    With more threads than that, Linux stops all of them for the rest of each period (0.1 s) once
-    its time is used up.
+    With more threads, Linux suspends all of them for the rest of each period (0.1 s) once the
+    quota is used up.
 
     Parameters
     ----------
     root
-        Where ``proc`` and ``sys`` lie: ``/``, but in tests.
+        Folder that contains ``proc`` and ``sys``: ``/``, except in tests.
 
     Returns
     -------
     int or None
-        At least 1; None where nothing limits it, as on other systems than Linux.
+        At least 1; None without a quota, as on systems other than Linux.
     """
     limits = [limit for group in _groups(root) if (limit := _limit(group)) is not None]
     return min(limits, default=None)
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Folders of this process's control groups and of those around them, version 2 and 1.
+    """Folders of this process's control groups and their parents, version 2 and 1.
 
     In a container the path in ``/proc`` may be the host's, while only the container's own group
-    is there, as the topmost folder: folders that do not exist are of no importance.
+    exists, as the topmost folder; so folders that do not exist are ignored.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
@@ -92,7 +92,7 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _limit(group: Path) -> int | None:
-    """Cores granted to one control group; None: as many as there are, or unknown."""
+    """Quota of one control group, in cores; None: unlimited or unknown."""
     try:
         if (group / "cpu.max").exists():
             quota, period = (group / "cpu.max").read_text(encoding="utf-8").split()
