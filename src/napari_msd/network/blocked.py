@@ -1,11 +1,11 @@
-"""The network in plain torch, arranged so that nearly all of it is matrix products.
+"""The network in plain torch, computed almost entirely as matrix products.
 
 For Apple GPUs, float16 and machines without a compiled core; `MSDNet` is the only caller. With
 the tap products ``P[t] = sum over maps l of weight[q, l, t] * z[l]`` a hidden channel is
 
     z[q](p) = ReLU( bias[q] + sum over taps t of P[t]( fold(p + t * dilation[q]) ) ),
 
-so what all maps before a block of layers give to the whole block is one matrix product (9 rows
+so the contribution of all earlier maps to a whole block of layers is one matrix product (9 rows
 per channel, one column per pixel), and boundary and dilation are an index into its result. The
 gradients are the exact adjoint: scatter the gradient to the taps by the same indices, then two
 matrix products. Maps are kept once and gradients once: memory grows with the depth, not with
@@ -57,7 +57,7 @@ def mixed_scale_dense_blocked(
 class _Gather:
     """Adds up tap products along the taps of one dilation: ``out(p) = sum_t P[t](fold(p + t s))``.
 
-    One axis at a time, so that 3 ** ndim planes become one in as many small steps.
+    It works along one axis at a time, which reduces 3 ** ndim planes to one in small steps.
     """
 
     dilation: int
@@ -67,7 +67,7 @@ class _Gather:
 
     @cached_property
     def sources(self) -> list[list[tuple[Tensor, Tensor | None]]]:
-        """Per axis and tap: the pixel that is read, and where there is one (None: everywhere)."""
+        """Per axis and tap: index of the pixel to read, and mask of valid pixels (None: all)."""
         axes = []
         for size in self.sizes:
             taps: list[tuple[Tensor, Tensor | None]] = []
@@ -85,7 +85,7 @@ class _Gather:
         return axes
 
     def __call__(self, products: Tensor) -> Tensor:
-        """(N, 3 ** ndim, pixels) to (N, pixels)."""
+        """Add up the taps: (N, 3 ** ndim, pixels) to (N, pixels)."""
         n = products.shape[0]
         ndim = len(self.sizes)
         current = products.reshape(n, *(3,) * ndim, *self.sizes)
@@ -103,7 +103,7 @@ class _Gather:
         return current.reshape(n, math.prod(self.sizes))
 
     def adjoint(self, gradient: Tensor) -> Tensor:
-        """(N, pixels) to (N, 3 ** ndim, pixels): the gradient of every tap product."""
+        """Compute the gradient of every tap product: (N, pixels) to (N, 3 ** ndim, pixels)."""
         n = gradient.shape[0]
         ndim = len(self.sizes)
         current = gradient.reshape(n, *self.sizes)
@@ -131,7 +131,7 @@ def _along(vector: Tensor, axis: int, like: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Which maps and which packed weights belong to which channel."""
+    """Assigns maps and packed weights to channels."""
 
     in_channels: int
     dilations: tuple[int, ...]
@@ -147,7 +147,7 @@ class _Layout:
 
     @cached_property
     def offsets(self) -> list[int]:
-        """Where each channel's packed weights begin, and where the last one's end."""
+        """Start of each channel's packed weights, and the end of the last one's."""
         ends = [0]
         for channel in range(len(self.dilations)):
             ends.append(ends[-1] + self.taps * self.maps_before(channel))

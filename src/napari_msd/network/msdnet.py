@@ -50,7 +50,7 @@ class MSDNet(nn.Module):
         Spatial axes: 2, or 3 for (N, C, Z, Y, X) with 3x3x3 filters.
     backend
         ``auto``: the compiled core of the image's device, else plain torch; ``cuda``,
-        ``cpu`` or ``torch`` insist.
+        ``cpu`` or ``torch`` require one.
     generator
         Source of the random filters; torch's default without it.
 
@@ -61,8 +61,8 @@ class MSDNet(nn.Module):
         layer after layer. In a ``state_dict`` they appear as ``layers.{i}.weight``,
         ``layers.{i}.bias``, ``output.weight`` and ``output.bias`` with their usual shapes.
     backend_in_use, backend_reason
-        Who computed the last call ("cuda", "cpu" or "torch"), and why in one sentence;
-        None before the first.
+        The backend of the last call ("cuda", "cpu" or "torch"), and the reason in one
+        sentence; None before the first call.
 
     Raises
     ------
@@ -138,7 +138,7 @@ class MSDNet(nn.Module):
 
     @property
     def n_parameters(self) -> int:
-        """Trainable numbers: 9 sum_i w (i w + c_0) + w d + (w d + c_0 + 1) c_out (27 in 3-D)."""
+        """Number of parameters: 9 sum_i w (i w + c_0) + w d + (w d + c_0 + 1) c_out (27 in 3-D)."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
@@ -183,9 +183,9 @@ class MSDNet(nn.Module):
         Raises
         ------
         ImageError
-            For an image of another number of axes or channels, of another dtype, or without pixels.
+            For an image with a wrong number of axes or channels, of another dtype, or without pixels.
         SettingsError
-            When the backend asked for cannot compute this.
+            If the requested backend cannot compute this.
         OutOfMemoryError
             When the compiled core's device has too little memory.
         """
@@ -208,7 +208,7 @@ class MSDNet(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """What ``print(net)`` shows."""
+        """Describe the network for ``print(net)``."""
         return (
             f"in_channels={self.in_channels}, n_classes={self.n_classes}, depth={self.depth}, "
             f"width={self.width}, boundary={self.boundary!r}, ndim={self.ndim}, "

@@ -1,8 +1,8 @@
-"""The Mixed-Scale Dense network as the paper writes it, in plain torch.
+"""The Mixed-Scale Dense network as in the paper, in plain torch.
 
 Source of all formulas: Pelt & Sethian, PNAS 115(2), 2018,
-doi 10.1073/pnas.1715832114. This is the oracle that every fast path is tested
-against; it is written to be read, and it runs on any torch device and dtype.
+doi 10.1073/pnas.1715832114. Every fast path is tested against this reference. It is written for
+readability and runs on any torch device and dtype.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from napari_msd.core.settings import Boundary
 
 
 def source_index(position: Tensor, size: int, boundary: Boundary) -> Tensor:
-    """Which pixel of a row of `size` pixels stands at `position`, inside or outside it.
+    """Index of the pixel that a boundary rule places at `position`, inside or outside a row.
 
     Parameters
     ----------
