@@ -1,10 +1,10 @@
-"""How fast this machine computes the network, beside what it could do at most.
+"""Measures how fast this machine computes the network, compared with the fastest possible time.
 
-Called by ``napari-msd bench`` and ``benchmarks/kernels.py``. Every piece of work is first
+Called by ``napari-msd bench`` and ``benchmarks/kernels.py``. Every computation is first
 checked against the reference. GFLOP/s count the network's own arithmetic: two flops per
 parameter and pixel forward, three times that for a step (forward and both gradients; the loss
-is left out). The floor is the larger of two times, both measured in the same run: that
-arithmetic at the peak of fused multiply-adds, and the least traffic at the speed of a copy.
+is left out). The floor is the larger of two times, both measured in the same run: the arithmetic
+at the peak rate of fused multiply-adds, and the minimum memory traffic at the speed of a copy.
 """
 
 from napari_msd.bench.cases import CASES, Case, parse_case

@@ -1,4 +1,4 @@
-"""Does the fast path compute what the reference does? No time is worth anything before."""
+"""Checks that the fast path agrees with the reference, before anything is timed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from napari_msd.core.errors import MSDError
 from napari_msd.network import MSDNet, mixed_scale_dense_reference
 
 ALLOWED_ERROR = 1e-3
-"""Relative to the largest value: no gradient of 100 layers in float32 is further off than this."""
+"""Relative to the largest value; gradients of 100 layers in float32 stay below this."""
 
 ALLOWED_ERROR_16_BIT = 0.15
-"""In the norm: a map within its rounding of 0 takes its gradient along or not, and that adds up."""
+"""Relative, in the norm: rounding near 0 switches ReLU gradients on or off, which adds up."""
 
 
 def validate(net: MSDNet, in_16_bits: bool = False) -> float:
     """Largest difference between the fast path and the reference, relative to the largest value.
 
     Compares logits and all gradients on a small image; raises if they do not agree. With 16-bit
-    maps differences are taken in the norm.
+    maps, differences are measured in the norm.
     """
     size = 40 if net.ndim == 2 else 20
     device = net.weight.device
@@ -56,7 +56,7 @@ def validate(net: MSDNet, in_16_bits: bool = False) -> float:
 
 
 def autocast(in_16_bits: bool) -> AbstractContextManager[object]:
-    """Under which the CUDA core stores maps in 16 bits."""
+    """The autocast context under which the CUDA core stores maps in 16 bits."""
     if not in_16_bits:
         return nullcontext()
     bfloat16 = torch.cuda.get_device_capability() >= (8, 0)

@@ -1,4 +1,4 @@
-"""What is timed: networks on batches of images."""
+"""The benchmark cases: networks on batches of images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def parse_case(text: str) -> Case:
     Raises
     ------
     SettingsError
-        When it is none.
+        If the text is not a case.
     """
     depth, _, shape = text.partition(":")
     try:
@@ -50,7 +50,7 @@ def parse_case(text: str) -> Case:
 
 
 def prepared(case: Case, device: str) -> tuple[MSDNet, Tensor]:
-    """A network with all parameters random, and an image batch."""
+    """Make a network with random parameters, and a batch of images."""
     torch.manual_seed(0)
     dilations = (1, 2, 4, 8, 16) if case.depth == 30 else range(1, 11)
     net = MSDNet(1, 2, depth=case.depth, dilations=dilations, ndim=len(case.sizes)).to(device)

@@ -1,4 +1,4 @@
-"""The ways to compute the network that are timed beside each other."""
+"""The implementations of the network that are compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_msd.native import get_threads
 from napari_msd.network import MSDNet
 
 PACKAGES = {"dlsia": "dlsia.core.networks.msdnet", "msdnet": "msdnet"}
-"""Other people's MS-D networks, by contender: the module that has it, where it is installed."""
+"""Other MS-D implementations: contender name, and the module that contains it."""
 
 CONTENDERS = (
     "core", "core-graph", "core-16bit", "core-16bit-graph",
@@ -29,21 +29,21 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to compute a case.
+    """One implementation that computes a case.
 
     Parameters
     ----------
     name
         As the report shows it.
     forward
-        The logits, without anything kept for a gradient.
+        Computes the logits, and keeps nothing for a gradient.
     step
-        Forward and all gradients, the loss left out; the function makes ready first and returns the
-        call to be timed.
+        Prepares a training step and returns the call to be timed: forward and all gradients,
+        without the loss.
     torch_threads
-        How many torch may use meanwhile.
+        Number of threads that torch may use meanwhile.
     step_bytes
-        What a step keeps, where that grows with the square of the depth.
+        Bytes that a step keeps, if they grow with the square of the depth.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Contender:
 
 
 def contender(name: str, net: MSDNet, image: Tensor) -> Contender | None:
-    """How a contender computes this case; None where it cannot."""
+    """Prepare a contender for this case; None if it cannot compute it."""
     threads = get_threads()
     parameters = tuple(net.parameters())
-    # Concatenating keeps all maps once more in each layer, padded and not.
+    # Concatenation keeps a further copy of all maps in each layer, padded and not.
     all_concatenations = 2.0 * 4 * net.depth**2 / 2 * image.numel()
     if name.startswith("core"):
         return _core(net, image, in_16_bits="16bit" in name, graph="graph" in name)
@@ -86,7 +86,7 @@ def contender(name: str, net: MSDNet, image: Tensor) -> Contender | None:
 
 
 def naive(net: MSDNet, image: Tensor) -> Tensor:
-    """The network of one channel per layer as one writes it down: concatenate, pad, convolve."""
+    """The network of width 1 in its simplest form: concatenate, pad, convolve."""
     state = net.state_dict(keep_vars=True)
     convolve = F.conv2d if net.ndim == 2 else F.conv3d
     maps = image
@@ -124,7 +124,7 @@ def _of_torch(
 
 
 def _captured(call: Call) -> Call:
-    """The same work as a CUDA graph."""
+    """Capture the call as a CUDA graph."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -154,7 +154,7 @@ def _core(net: MSDNet, image: Tensor, in_16_bits: bool, graph: bool) -> Contende
             return cast(Tensor, net(image))
 
     words = [str(net.backend_in_use), *["16 bit"] * in_16_bits, *["graph"] * graph]
-    # torch's threads spin for a while after their work, on the very cores that ours need.
+    # torch's threads keep spinning after their work, on the cores that the compiled core needs.
     return _of_torch(f"core ({', '.join(words)})", forward, tuple(net.parameters()), 1, graph=graph)
 
 

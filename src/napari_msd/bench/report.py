@@ -1,4 +1,4 @@
-"""Validate, time and describe every case."""
+"""Validates, times and describes every case."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Measured:
     Parameters
     ----------
     case, contender, work
-        What was timed: "100:1x512x512", "core (cuda)", "forward" or "step".
+        Identify the measurement: "100:1x512x512", "core (cuda)", "forward" or "step".
     median, best
         Seconds of one call.
     flops
         Operations of one call.
     share_of_floor
-        Least possible time over the median, 0 to 1.
+        Shortest possible time divided by the median, 0 to 1.
     """
 
     case: str
@@ -64,21 +64,21 @@ def report(
     Parameters
     ----------
     cases
-        What to time.
+        The cases to time.
     contenders
-        Any of `CONTENDERS`; packages that are not installed are left out with a line.
+        Any of `CONTENDERS`; a line reports each package that is not installed.
     device
         ``cpu`` or ``cuda``.
     seconds
-        About how long each pass of each contender is timed, more where a single call takes
-        longer; a step is left out where it would take more than ten times that.
+        Approximate time for each pass of each contender, longer if a single call takes longer.
+        A step is skipped if it would take more than ten times as long.
     measured
         Called with each figure.
 
     Raises
     ------
     MSDError
-        When a core disagrees with the reference: then no time is worth anything.
+        If a core disagrees with the reference.
     SettingsError
         For an unknown contender.
     """
@@ -100,7 +100,7 @@ def report(
                 missing.append(name)
                 yield f"{name} is left out: {error}"
     for case in cases:
-        # Again each time: while another process had the cores, the first measurement was too low.
+        # Measured again for each case: a measurement beside another process is too low.
         peak_now = measure_peak(device)
         if peak_now and floor.flops and peak_now > floor.flops:
             floor = replace(floor, flops=peak_now)
@@ -128,7 +128,7 @@ def _report_case(
     )
     if floor.flops:
         yield f"  (peak of multiply-adds: {floor.flops / 1e9:.1f} GFLOP/s)"
-    # At least: each map written and read once; for a step its gradient, too, and the map again.
+    # Minimum: each map is written and read once; a step adds its gradient and reads the map again.
     passes = (
         ("forward", flops, floor.seconds(flops, 2 * maps)),
         ("step", 3 * flops, floor.seconds(3 * flops, 5 * maps)),
@@ -158,7 +158,7 @@ def _report_case(
 
 
 def _memory(net: MSDNet, image: Tensor) -> str:
-    """What the compiled core asks for, as text; empty without one."""
+    """The memory that the compiled core needs, as text; empty without a core."""
     if net.backend_in_use == "torch":
         return ""
     core = operator.compiled_core(net.backend_in_use or "cpu")

@@ -1,4 +1,4 @@
-"""Time of a call, and the least time that this machine could need."""
+"""Times a call, and computes the shortest time possible on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_msd.native.libraries import load_library
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one thing, the median and the best of some calls."""
+    """Median and best time of some calls, in seconds."""
 
     median: float
     best: float
@@ -28,18 +28,18 @@ class Timing:
 
 @dataclass(frozen=True)
 class Floor:
-    """What this machine can do at most: multiply-adds and copies, per second."""
+    """Peak rates of this machine: operations and copied bytes per second."""
 
     flops: float | None
     bytes: float
 
     def seconds(self, flops: float, n_bytes: float) -> float:
-        """The least time for so much arithmetic and traffic."""
+        """The shortest time for this arithmetic and traffic, in seconds."""
         return max(flops / self.flops if self.flops else 0.0, n_bytes / self.bytes)
 
 
 def machine(device: str) -> str:
-    """Names of processor, card and torch, with how much of them is used."""
+    """Names of processor, GPU and torch version, and the number of threads used."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -50,7 +50,7 @@ def machine(device: str) -> str:
 
 
 def measure_floor(device: str) -> Floor:
-    """Peak of float32 multiply-adds (None without a compiled core) and speed of copying."""
+    """Measure the peak of float32 multiply-adds (None without a compiled core) and copy speed."""
     size = 2**26 if device == "cpu" else 2**28  # float32 numbers: beyond any cache
     source = torch.ones(size, device=device)
     target = torch.ones_like(source)
@@ -60,7 +60,7 @@ def measure_floor(device: str) -> Floor:
 
 
 def measure_peak(device: str) -> float | None:
-    """Most float32 operations per second, a multiply-add counting as two; None without a core."""
+    """Peak float32 operations per second (a multiply-add is two); None without a core."""
     library = load_library("cuda" if device == "cuda" else "cpu")
     if library is None:
         return None
@@ -82,10 +82,10 @@ def measure_peak(device: str) -> float | None:
 
 
 def timed(call: Callable[[], object], device: str, seconds: float) -> Timing:
-    """Median and best time of a call, after one that warms up; at least three unless it is slow.
+    """Measure median and best time of a call, after a warm-up; at least 3 calls unless slow.
 
-    On a GPU several calls lie between two of the card's own time stamps, so that waking the host up
-    is not part of a time. The gaps between launches are, where the host cannot keep up.
+    On a GPU, several calls are between two of its time stamps, so the host's wake-up time is not
+    included. Gaps between launches are included if the host cannot keep up.
     """
 
     def once() -> float:
@@ -121,7 +121,7 @@ def _timed_on_the_card(call: Callable[[], object], about: float, seconds: float)
 
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """How many torch may use inside the block."""
+    """Limit the threads that torch uses inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
