@@ -1,4 +1,4 @@
-"""A forest as plain arrays: it can be saved without pickles, and checked before it is used."""
+"""A forest as plain arrays, which can be saved without pickle and checked before use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_msd.trees import library, reference
 MAX_FEATURES = 4096
 MAX_TREES = 1000
 MAX_TREE_NODES = 2**20
-"""The walker keeps feature and step of a node in one 32-bit number: 12 and 20 bits."""
+"""Prediction stores feature and step of a node in one 32-bit number: 12 and 20 bits."""
 MAX_NODES = 2**24
 """Nodes of all trees: 200 MB of arrays."""
 MAX_DEPTH = reference.MAX_DEPTH
@@ -27,28 +27,28 @@ Number = TypeVar("Number", bound=np.generic)
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """Decision trees; each answers with the share of each class in the leaf that a pixel reaches.
+    """Decision trees; each predicts the class shares of the leaf that a pixel reaches.
 
-    The nodes of a tree lie one after another, its root first, children after their parents. A
-    pixel goes left where its feature is <= the threshold, else right; NaN goes right.
+    The nodes of a tree are stored one after another, the root first, children after their parents.
+    A pixel goes left if its feature is <= the threshold, else right; NaN goes right.
 
-    Nothing is checked here: use `checked` for arrays from elsewhere.
+    The constructor checks nothing: use `checked` for untrusted arrays.
 
     Parameters
     ----------
     feature
-        (nodes,) which feature a node asks for, 0 .. n_features - 1; -1 in a leaf.
+        (nodes,) the feature that a node tests, 0 .. n_features - 1; -1 in a leaf.
     threshold
-        (nodes,) of the feature's unit, finite; 0 in a leaf.
+        (nodes,) in the feature's unit, finite; 0 in a leaf.
     child
-        (nodes,) number of the left child, the right one comes next; in a leaf the row of
-        `answers` that belongs to it.
+        (nodes,) number of the left child, which the right one follows; in a leaf its row of
+        `answers`.
     answers
         (leaves, n_classes) shares of the classes, 0 to 1, each row of sum 1.
     roots
-        (trees,) numbers of the roots, increasing, the first one 0.
+        (trees,) node numbers of the roots, increasing, the first one 0.
     n_features
-        Features of a pixel.
+        Number of features per pixel.
     """
 
     feature: Integers
@@ -68,7 +68,7 @@ class Forest:
         roots: npt.NDArray[np.generic],
         n_features: int,
     ) -> Forest:
-        """Own copies of arrays that may come from anywhere, if they are a forest.
+        """Copy untrusted arrays, and check that they are a forest.
 
         Takes time in proportion to the number of nodes.
 
@@ -92,27 +92,27 @@ class Forest:
 
     @property
     def n_classes(self) -> int:
-        """Classes in an answer."""
+        """Number of classes."""
         return int(self.answers.shape[1])
 
     @property
     def n_trees(self) -> int:
-        """Trees whose answers are averaged."""
+        """Number of trees."""
         return len(self.roots)
 
     def probabilities(self, features: npt.NDArray[np.floating]) -> Floats:
-        """The mean answer of the trees for every pixel.
+        """The mean class probabilities of the trees for every pixel.
 
         Parameters
         ----------
         features
-            (n_features, n), one row per feature; float32 rows are taken as they are, others
-            are copied. Any value may be NaN or infinite.
+            (n_features, n), one row per feature; float32 rows are used in place, others are
+            copied. Any value may be NaN or infinite.
 
         Returns
         -------
         ndarray
-            (n_classes, n) float32, each column of sum 1 but for rounding.
+            (n_classes, n) float32; each column has sum 1, except for rounding.
 
         Raises
         ------
@@ -128,13 +128,13 @@ class Forest:
 
 
 def as_float32(features: npt.NDArray[np.floating]) -> Floats:
-    """Features as float32; what is too large for it becomes infinite."""
+    """Convert features to float32; values that are too large become infinite."""
     with np.errstate(over="ignore"):
         return np.asarray(features, dtype=np.float32)
 
 
 def mean_answers(forest: Forest, roots: Integers, features: Floats) -> Floats:
-    """`Forest.probabilities` of some of the trees, those with these roots (at least one)."""
+    """`Forest.probabilities` of the trees with these roots (at least one)."""
     compiled = library.load()
     predict = reference.predict if compiled is None else compiled.predict
     arrays = (forest.feature, forest.threshold, forest.child, forest.answers)
@@ -164,7 +164,7 @@ def _answers(values: npt.NDArray[np.generic]) -> Floats:
 
 
 def _require_trees(forest: Forest) -> None:
-    """Refuse what is not a list of whole binary trees of bounded depth."""
+    """Refuse arrays that are not a list of complete binary trees of bounded depth."""
     feature, child, roots = forest.feature, forest.child, forest.roots
     nodes = len(feature)
     if not len(forest.threshold) == len(child) == nodes:
@@ -183,8 +183,8 @@ def _require_trees(forest: Forest) -> None:
     sizes = np.diff(np.append(roots.astype(np.int64), nodes))
     if roots[0] != 0 or (sizes < 1).any() or (sizes > MAX_TREE_NODES).any():
         raise ModelFileError("its trees' roots are not in order, or a tree is too large")
-    # Every node has one parent or is a root; so nothing is reached twice, and what a walk over
-    # the levels costs is bounded by the number of nodes.
+    # Every node has one parent or is a root, so no node is reached twice, and the cost of a walk
+    # over the levels is bounded by the number of nodes.
     tree = np.repeat(np.arange(len(roots)), sizes)
     if (tree[inner] != tree[np.minimum(left + 1, nodes - 1)]).any():
         raise ModelFileError("its trees share nodes")

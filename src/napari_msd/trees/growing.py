@@ -1,4 +1,4 @@
-"""Grow trees from labelled samples, and ask of each sample only the trees that never saw it."""
+"""Grows trees from labelled samples, and classifies samples with trees not trained on them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from napari_msd.trees.forest import (
 )
 
 WEIGHT_RANGE = (1e-6, 1e6)
-"""Class weights: far from where sums of their squares could overflow or vanish."""
+"""Range of class weights, in which sums of their squares neither overflow nor underflow."""
 
 Labels = npt.NDArray[np.integer]
 
@@ -47,45 +47,45 @@ def grow(
     becomes a leaf when it is pure, too small, `MAX_DEPTH` steps below its root, or when no
     candidate leaves `min_leaf` samples on both sides.
 
-    The same samples in another order, or another number of threads, give the same forest. A tree
-    depends on the seed, its number and its samples only: tree 7 of 10 is also tree 7 of 100.
+    The forest does not depend on the order of samples or on the number of threads. A tree depends
+    only on the seed, its number and its samples: tree 7 of 10 is also tree 7 of 100.
 
     Parameters
     ----------
     features
-        (n, n_features), computed with in float32. NaN is in no interval and goes right;
-        infinite values count as the largest finite ones.
+        (n, n_features), converted to float32. NaN is in no interval and goes right; infinite
+        values count as the largest finite ones.
     labels
         (n,) classes, 0 .. n_classes - 1; not all classes need samples.
     n_classes
         1 to `MAX_CLASSES`.
     groups
-        (n,) numbers >= 0 of what belongs together, like the pixels of one piece of a stroke.
-        Needed with `folds`.
+        (n,) group numbers >= 0; the pixels of one piece of a stroke are a group. Needed with
+        `folds`.
     folds
-        0: every tree sees all samples. Else at least 2: tree t leaves out the samples
-        whose ``groups % folds == t % folds``, for `out_of_fold`.
+        0: every tree is trained on all samples. Else at least 2: tree t leaves out the samples with
+        ``groups % folds == t % folds``, for `out_of_fold`.
     trees
         1 to `MAX_TREES`, and at least `folds`.
     min_leaf
-        Samples in a leaf at least, >= 1.
+        Minimum number of samples in a leaf, >= 1.
     candidates
         Features tried per node, 1 .. n_features; None: the root of n_features, rounded.
     class_weights
-        (n_classes,) how much a sample of each class counts, within `WEIGHT_RANGE`; None: all 1.
+        (n_classes,) weight of a sample of each class, within `WEIGHT_RANGE`; None: all 1.
     seed
         0 .. 2**64 - 1.
 
     Returns
     -------
     Forest
-        Each leaf answers with the weighted shares of the classes of its samples.
+        Each leaf predicts the weighted class shares of its samples.
 
     Raises
     ------
     BadInputError
-        If there are no samples, arrays do not belong together, labels or groups are outside their
-        range, or all samples are of one fold.
+        If there are no samples, the lengths of arrays differ, labels or groups are outside their
+        range, or all samples are in one fold.
     SettingsError
         For a setting outside its range, or if the forest could become too large.
     """
@@ -118,14 +118,14 @@ def grow(
 def out_of_fold(
     forest: Forest, features: npt.NDArray[np.floating], groups: Labels, folds: int
 ) -> npt.NDArray[np.float32]:
-    """What the trees that never saw a sample's fold say about it.
+    """Classify each sample with the trees that were not trained on its fold.
 
     Parameters
     ----------
     forest
         Grown by `grow` with these `groups` and `folds`.
     features
-        (n, n_features): the samples that it was grown from, or others.
+        (n, n_features): the samples used by `grow`, or others.
     groups
         (n,) as in `grow`.
     folds
@@ -134,12 +134,12 @@ def out_of_fold(
     Returns
     -------
     ndarray
-        (n, n_classes) float32, rows of sum 1 but for rounding.
+        (n, n_classes) float32; each row has sum 1, except for rounding.
 
     Raises
     ------
     BadInputError
-        If the arrays do not belong together.
+        If the lengths of arrays differ.
     SettingsError
         For fewer than 2 folds, or more than there are trees.
     """
@@ -167,7 +167,7 @@ def _within(name: str, value: int, least: int, most: int) -> None:
 
 
 def _numbers(values: Labels, n: int, end: int, name: str) -> npt.NDArray[np.int32]:
-    """Own int32 copies of n numbers 0 .. end - 1."""
+    """Copy n numbers 0 .. end - 1 to int32."""
     if values.shape != (n,) or not np.issubdtype(values.dtype, np.integer):
         raise BadInputError(f"The {name} of {n} samples must be {n} whole numbers in a row.")
     if n and (values.min() < 0 or values.max() >= end):
@@ -189,7 +189,7 @@ def _weights(
 
 
 def _require_folds(groups: npt.NDArray[np.int32] | None, folds: int) -> None:
-    """Refuse folds that leave some tree without samples."""
+    """Refuse folds that leave a tree without samples."""
     if folds == 0:
         return
     if folds < 2:

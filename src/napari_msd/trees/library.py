@@ -1,4 +1,4 @@
-"""kernels/include/napari_msd_trees.h in ctypes: the compiled trees, where they were built."""
+"""The compiled trees, if they were built: kernels/include/napari_msd_trees.h in ctypes."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class CompiledTrees:
         Raises
         ------
         LibraryError
-            When it does not load, or was built for another version of this package.
+            If it does not load, or was built for another version of this package.
         """
         try:
             self._functions = ctypes.CDLL(str(path))
@@ -115,8 +115,8 @@ class CompiledTrees:
         """
         n, n_features = features.shape
         weights = np.ascontiguousarray(growth.class_weights, dtype=np.float64)
-        # Every leaf but a root has min_leaf samples. What is not filled is never touched, so that
-        # it costs no memory.
+        # Every leaf but a root has min_leaf samples. Unused parts are never touched, so they take
+        # no memory.
         leaves = growth.trees * max(1, n // growth.min_leaf)
         nodes = 2 * leaves - growth.trees
         arrays = Arrays(
@@ -164,12 +164,12 @@ class CompiledTrees:
         roots: Integers,
         features: Floats,
     ) -> Floats:
-        """The mean answer of the trees, (n_classes, n); see `reference.predict`.
+        """The mean class probabilities of the trees, (n_classes, n); see `reference.predict`.
 
         Parameters
         ----------
         features
-            (n_features, n); copied unless the pixels of a row are neighbours in memory.
+            (n_features, n); copied unless the pixels of a row are contiguous in memory.
         """
         n_features, n = features.shape
         step, neighbour = features.strides
@@ -208,7 +208,7 @@ def _described(
     roots: Integers,
     n_features: int,
 ) -> _Forest:
-    """Where the arrays lie, and their lengths; they must outlive it."""
+    """Addresses and lengths of the arrays, which must exist longer than the structure."""
     return _Forest(
         feature=_integers(feature),
         threshold=_floats(threshold),
@@ -224,17 +224,17 @@ def _described(
 
 
 def load() -> CompiledTrees | None:
-    """The library, or None: then NumPy does its work, and `state` says why."""
+    """Load the library, or return None: then NumPy is used, and `state` says why."""
     return _open()[0]
 
 
 def state() -> str:
-    """One sentence: whether the trees are compiled here, or why not."""
+    """One sentence: whether compiled trees are available, or why not."""
     return _open()[1]
 
 
 def forget() -> None:
-    """Look again at the next call; for tests."""
+    """Search again at the next call; for tests."""
     _open.cache_clear()
 
 

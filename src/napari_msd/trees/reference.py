@@ -1,15 +1,15 @@
-"""The trees in NumPy: what the compiled library is tested against, and what runs without it.
+"""The trees in NumPy: the reference for tests of the compiled library, and the fallback.
 
-Both make the same forest and the same answers, bit for bit. This needs:
+Both make the same forest and the same predictions, bit for bit. This requires:
 
-- Chance without a state. Every random number is a function of seed, tree, number of the node in
-  its tree, and place of the feature among those drawn there. So it does not matter who grows which
-  tree, or in which order.
-- Classes counted as integers, and weighted afterwards in double, class after class. So the order
-  of samples does not matter, either.
-- Nothing of a node but its counts, and each feature's smallest and largest value, decides a split.
+- Random numbers without state. Each is a function of seed, tree, number of the node in its tree,
+  and position of the feature among those drawn there. So trees can be grown in any order and on
+  any thread.
+- Class counts as integers, weighted afterwards in double precision, class after class. So the
+  order of samples does not matter.
+- Splits that depend only on a node's counts and on each feature's smallest and largest value.
 
-Growth goes level by level over many trees at once, because NumPy wants long arrays.
+Growth proceeds level by level over many trees at once, because NumPy is fast on long arrays.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_DEPTH = 64
-"""Steps from a root to a leaf at most."""
+"""Maximum number of steps from a root to a leaf."""
 
 _AT_ONCE = 2**20
-"""Samples times trees that are worked on together: some 100 MB."""
+"""Samples times trees that are processed together, in about 100 MB."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _LARGEST = np.finfo(np.float32).max
@@ -69,7 +69,7 @@ def drawn(key: Words | np.uint64, number: Words | np.uint64) -> Any:
 
 
 def clean(features: Floats) -> Floats:
-    """Features as they are grown on: infinite ones as the largest finite ones, -0 as 0."""
+    """Prepare features for growing: replace infinite ones by the largest finite ones, -0 by 0."""
     clipped: Floats = np.clip(features, -_LARGEST, _LARGEST, dtype=np.float32)
     return clipped + np.float32(0)
 
@@ -77,17 +77,17 @@ def clean(features: Floats) -> Floats:
 class _Level(NamedTuple):
     """All nodes of one depth, tree after tree, and the samples in them.
 
-    A node's samples lie one after another: `rows[starts[i] : starts[i + 1]]` for node i.
+    A node's samples are stored one after another: `rows[starts[i] : starts[i + 1]]` for node i.
     """
 
     tree: Counts
-    number: Counts  # of a node in its tree
+    number: Counts  # number of a node in its tree
     rows: Counts
     starts: Counts  # one more than there are nodes
 
 
 class _Split(NamedTuple):
-    """The best splits found so far of the nodes of a level; feature -1 where there is none."""
+    """The best split found so far of each node of a level; feature -1 if there is none."""
 
     feature: Integers
     threshold: Floats
@@ -120,7 +120,7 @@ def _grow_some(
             open_[:] = False
         split = _best_splits(columns, labels, level, counts, open_, node_keys, growth)
         inner = split.feature >= 0
-        # Children are numbered in the order of their parents, after all nodes that there are.
+        # Children are numbered in the order of their parents, after all existing nodes.
         parents = np.bincount(level.tree[inner] - trees[0], minlength=len(trees))
         before = np.cumsum(inner) - 1
         tree_before = (np.cumsum(parents) - parents)[level.tree - trees[0]]
@@ -135,7 +135,7 @@ def _grow_some(
 
 
 def _roots(n: int, groups: Integers | None, folds: int, trees: Counts) -> _Level:
-    """One node for each tree, with all samples that it may see."""
+    """One node for each tree, with all its training samples."""
     rows = []
     for tree in trees:
         seen = np.arange(n, dtype=np.int64)
@@ -149,7 +149,7 @@ def _nodes_of_samples(level: _Level) -> Counts:
 
 
 def _class_counts(level: _Level, labels: Integers, n_classes: int) -> Counts:
-    """(nodes, classes) samples of each class in each node."""
+    """Count the samples of each class in each node, (nodes, classes)."""
     places = _nodes_of_samples(level) * n_classes + labels[level.rows]
     size = len(level.tree) * n_classes
     return np.bincount(places, minlength=size).reshape(-1, n_classes)
@@ -172,11 +172,11 @@ def _best_splits(
     keys: Words,
     growth: Growth,
 ) -> _Split:
-    """For each node the best of `candidates` random splits of features that vary in it."""
+    """Find, for each node, the best of `candidates` random splits of features that vary in it."""
     n_features = len(columns)
     best = _Split(np.full(len(open_), -1, dtype=np.int32), np.zeros(len(open_), dtype=np.float32))
     best_score = np.full(len(open_), -1.0)
-    nodes = np.flatnonzero(open_)  # those still looked at
+    nodes = np.flatnonzero(open_)  # those still without a final split
     level = _only(level, open_)
     order = np.tile(np.arange(n_features, dtype=np.int32), (len(nodes), 1))
     found = np.zeros(len(nodes), dtype=np.int64)
@@ -211,7 +211,7 @@ def _best_splits(
 
 
 def _thresholds(low: Floats, high: Floats, word: Words) -> Floats:
-    """A number of [low, high), uniform but for rounding; of no meaning where nothing varies."""
+    """A random number in [low, high), uniform except for rounding; meaningless if low == high."""
     uniform = (word >> np.uint64(11)).astype(np.float64) * 2.0**-53
     with np.errstate(invalid="ignore"):
         bottom = low.astype(np.float64)
@@ -222,13 +222,13 @@ def _thresholds(low: Floats, high: Floats, word: Words) -> Floats:
 def _left_counts(
     goes_left: npt.NDArray[np.bool_], owner: Counts, labels: Integers, counts: Counts
 ) -> Counts:
-    """(nodes, classes) samples of each class that go left."""
+    """Count the samples of each class that go left, (nodes, classes)."""
     places = owner[goes_left] * counts.shape[1] + labels[goes_left]
     return np.bincount(places, minlength=counts.size).reshape(counts.shape)
 
 
 def _scores(left: Counts, counts: Counts, growth: Growth) -> npt.NDArray[np.float64]:
-    """How pure both sides are: the larger, the lower their weighted Gini impurity; -2: too small.
+    """Score of each split: larger for lower weighted Gini impurity; -2 if a side is too small.
 
     With the weights w of the classes on a side and their sum W, a side's impurity is
     1 - sum(w^2) / W^2, weighted by W. W summed over both sides is the same for all splits.
@@ -249,7 +249,7 @@ def _scores(left: Counts, counts: Counts, growth: Growth) -> npt.NDArray[np.floa
 
 
 def _children(columns: Floats, level: _Level, split: _Split, child: Counts) -> _Level:
-    """The next level: both children of each inner node, in the order of their numbers."""
+    """Make the next level: both children of each inner node, in the order of their numbers."""
     inner = split.feature >= 0
     below = _only(level, inner)
     owner = _nodes_of_samples(below)
@@ -267,7 +267,7 @@ def _in_order(
     n_nodes: Counts,
     class_weights: npt.NDArray[np.float64],
 ) -> Arrays:
-    """The levels' nodes, tree after tree and by their numbers."""
+    """Join the nodes of all levels, sorted by tree and number."""
     trees, numbers, splits, children, counts = zip(*levels, strict=True)
     tree, number = np.concatenate(trees), np.concatenate(numbers)
     order = np.lexsort((number, tree))
@@ -283,7 +283,7 @@ def _in_order(
 
 
 def _shares(counts: Counts, class_weights: npt.NDArray[np.float64]) -> Floats:
-    """(leaves, classes) weighted share of each class."""
+    """Compute the weighted share of each class, (leaves, classes)."""
     weighted = counts * class_weights
     total = np.zeros(len(counts))
     for number in range(len(class_weights)):
@@ -292,7 +292,7 @@ def _shares(counts: Counts, class_weights: npt.NDArray[np.float64]) -> Floats:
 
 
 def _joined(parts: list[Arrays]) -> Arrays:
-    """Forests one after another."""
+    """Join forests into one."""
     nodes = leaves = 0
     children, roots = [], []
     for part in parts:
@@ -317,7 +317,7 @@ def predict(
     roots: Integers,
     features: Floats,
 ) -> Floats:
-    """The mean answer of the trees with these roots; see `Forest.probabilities`.
+    """The mean class probabilities of the trees with these roots; see `Forest.probabilities`.
 
     Parameters
     ----------
