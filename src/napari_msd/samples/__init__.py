@@ -1,8 +1,8 @@
 """Real microscopy images that come with the plugin: napari's File > Open Sample.
 
-`load` gives the same images to scripts, tests and benchmarks, with the truth that
-napari is not shown (it would look like one more annotation). Source and licence of
-the files are told in ``files/README.txt``.
+`load` returns the same images for scripts, tests and benchmarks, with the ground truth. napari does
+not get the ground truth, because it would look like another annotation. ``files/README.txt`` names
+source and licence of the files.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Sample:
     image
         (Y, X) or (Y, X, 3), uint8.
     strokes
-        (Y, X), uint8: sparse annotation, 0 = unlabelled; ``None`` where there is none.
+        (Y, X), uint8: sparse annotation, 0 = unlabelled; ``None`` if there is none.
     truth
-        (Y, X), uint8: the class of every pixel; ``None`` where it is not known.
+        (Y, X), uint8: the class of every pixel; ``None`` if unknown.
     class_names
         Name of each class value.
     """
@@ -54,7 +54,7 @@ _FILES: dict[str, tuple[str, dict[int, str], bool]] = {
     "tissue": ("stained tissue", _TWO, False),
 }
 NAMES = tuple(_FILES)
-"""What `load` knows."""
+"""Names that `load` accepts."""
 
 
 def load(name: str = "nuclei") -> Sample:
@@ -63,12 +63,12 @@ def load(name: str = "nuclei") -> Sample:
     Parameters
     ----------
     name
-        One of `NAMES`: ``nuclei`` and ``nuclei_edges`` have strokes, all have a truth.
+        One of `NAMES`: ``nuclei`` and ``nuclei_edges`` have strokes, all have a ground truth.
 
     Raises
     ------
     BadInputError
-        For another name.
+        For an unknown name.
     """
     if name not in _FILES:
         raise BadInputError(f"There is no sample {name!r}; choose one of {', '.join(NAMES)}.")
@@ -79,7 +79,7 @@ def load(name: str = "nuclei") -> Sample:
 
 
 def iou_per_class(segmentation: np.ndarray, truth: np.ndarray) -> dict[int, float]:
-    """Intersection over union (0..1) of each class in `truth`; 0 there counts for nothing."""
+    """Intersection over union (0..1) of each class in `truth`, whose pixels with 0 are ignored."""
     known = truth > 0
     scores = {}
     for value in np.unique(truth[known]):
@@ -88,7 +88,7 @@ def iou_per_class(segmentation: np.ndarray, truth: np.ndarray) -> dict[int, floa
     return scores
 
 
-# --- what napari's File menu calls ------------------------------------------------------
+# --- for napari's File menu -------------------------------------------------------------
 
 
 def nuclei() -> list[LayerData]:
