@@ -183,7 +183,7 @@ class MSDNet(nn.Module):
         Raises
         ------
         ImageError
-            For an image with a wrong number of axes or channels, of another dtype, or without pixels.
+            For an image with wrong axes, channels or dtype, or without pixels.
         SettingsError
             If the requested backend cannot compute this.
         OutOfMemoryError
