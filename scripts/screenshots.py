@@ -74,7 +74,7 @@ def main() -> None:
     wait_for(lambda: bool(unsure.layer.data.any()))
     shoot("uncertainty")
     panel.show_me_button.click()
-    wait_for(lambda: "Unsure here" in panel.status_label.text())
+    wait_for(lambda: "Uncertain here" in panel.status_label.text())
     shoot("show-me")
     panel.uncertainty_button.click()
     viewer.reset_view()

@@ -437,7 +437,7 @@ def test_a_name_with_brackets_is_a_name(run, painted, model, tmp_path):
 
 @pytest.mark.parametrize(
     ("what", "words"),
-    [("*.czi", "No file fits '"), ("empty", "no images in the folder"), ("none.tif", "no image")],
+    [("*.czi", "No file matches '"), ("empty", "no images in the folder"), ("none.tif", "no image")],
 )
 def test_nothing_to_segment_is_said(run, model, tmp_path, what, words):
     (tmp_path / "empty").mkdir()
@@ -469,7 +469,7 @@ def test_training_on_patterns(run, painted, tmp_path):
     assert "2 images but 1 label file" in one_line(err)
     code, _, err = run("train", tmp_path / "none*", "-l", labels, *arguments)
     assert code == 2
-    assert "No file fits" in one_line(err)
+    assert "No file matches" in one_line(err)
 
 
 # --- images unlike those of the training ---------------------------------------------------------
@@ -615,7 +615,7 @@ def test_training_on_a_model(run, painted, model, tmp_path):
     for option in (["--preset", "paper"], ["--seed", 0]):
         code, _, err = run(*arguments, "-o", tmp_path / "m", *option)
         assert code == 2
-        assert "keeps its network" in one_line(err)
+        assert "keeps the model's network" in one_line(err)
     code, _, err = run(*arguments[:-1], tmp_path / "none", "-o", tmp_path / "m")
     assert code == 2
     assert "There is no model file" in one_line(err)

@@ -205,7 +205,7 @@ def test_classes_that_may_mean_something_else_are_said(painted, tmp_path):
     path = record().write(tmp_path / "nuclei")
     painted.session.results.load_model(path)
     assert painted.panel.status_label.level == "warning"
-    assert "class 2 is “nucleus” there and “membrane” here" in painted.status
+    assert "class 2 is “nucleus” in the model and “membrane” here" in painted.status
 
 
 def test_a_loaded_model_keeps_the_settings_it_was_trained_with(painted, tmp_path):

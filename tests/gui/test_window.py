@@ -291,7 +291,7 @@ def test_work_that_ends_shows_how_long_it_takes(painted, qtbot):
 
 
 @pytest.mark.parametrize(
-    ("work", "words"), [("update", "few seconds"), ("predict", "what is done stays")]
+    ("work", "words"), [("update", "few seconds"), ("predict", "keeps what is done")]
 )
 def test_what_is_under_way_is_said(painted, qtbot, work, words):
     painted.client.keep()
@@ -689,7 +689,7 @@ def test_another_image_begins_anew(another):
 
 def test_nothing_of_the_image_before_is_shown(another):
     assert "IoU" not in another.status
-    assert "Press Live to train on" not in another.status
+    assert "Press Live to continue training" not in another.status
     assert another.panel.loss_plot.n_points == (0, 0)
     assert another.controller.classes[1].iou is None
 
@@ -748,9 +748,9 @@ def test_an_annotation_that_lies_elsewhere_is_refused(msd, viewer, image):
     viewer.add_labels(np.zeros(image.data.shape, np.uint8), name="elsewhere", units=image.units)
     assert msd.controller.chosen.annotation is None  # not chosen in the person's name
     msd.panel.annotation_combo.setCurrentIndex(0)
-    assert "“elsewhere” does not lie on “cells”" in msd.status
+    assert "“elsewhere” does not fit “cells”" in msd.status
     assert not msd.panel.live_button.isEnabled()
-    assert "does not lie on" in msd.panel.live_button.toolTip()
+    assert "does not fit" in msd.panel.live_button.toolTip()
 
 
 def test_work_stops_when_the_segmentation_is_deleted(painted, viewer, qtbot):

@@ -80,7 +80,8 @@ def version_option(
 @app.command()
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for what a run without display leaves.")
+        Path,
+        typer.Option("--output", "-o", help="Folder for results without a display."),
     ] = Path("demo-output"),
     headless: Annotated[
         bool, typer.Option(envvar="HEADLESS", help="Run unattended, then quit.")
@@ -100,9 +101,7 @@ def demo(
 
 @app.command()
 def train(
-    images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE", help="Image files to learn from.")
-    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files to train on.")],
     labels: Annotated[
         list[Path],
         typer.Option(
@@ -123,16 +122,16 @@ def train(
         int | None, typer.Option(help="The same seed gives the same network; 0 if not given.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option("--from", metavar="MODEL", help="Model to train on.")
+        Path | None, typer.Option("--from", metavar="MODEL", help="Model to continue training.")
     ] = None,
     device: Device = "auto",
     axes: Axes = None,
 ) -> None:
     """Train on painted images and write a model file.
 
-    In the labels, 0 means unlabelled and 1 to 255 are classes. Patterns like "*.tif" may be
-    given, for images and labels: both are sorted. Ctrl-C ends the training and keeps the
-    best network so far; a second one ends at once.
+    In the labels, 0 means unlabelled and 1 to 255 are classes. Images and labels may also be
+    patterns like "*.tif", whose files are sorted. Ctrl-C ends the training and saves the best
+    network so far; a second Ctrl-C exits at once.
     """
     require_device(device)
     code = train_model(
@@ -167,9 +166,8 @@ def predict(
 ) -> None:
     """Segment images with a trained model.
 
-    Of a folder, all images in it are segmented; "*.tif" may be given where the shell does not
-    expand it. A bad image is reported and does not stop the others. Images unlike those of
-    the training are named.
+    Give files, folders (all images in them are segmented) or patterns like "*.tif". A bad image is
+    reported and does not stop the others. Images unlike the training images are reported too.
     """
     require_device(device)
     if format not in _SUFFIX:
@@ -180,9 +178,9 @@ def predict(
 
 @app.command()
 def info() -> None:
-    """Say what this machine computes with, and why.
+    """Show which backend this machine uses, and why.
 
-    Devices, compiled cores, why one is not used, and versions.
+    Lists devices, compiled cores and, if one is not used, the reason, and versions.
     """
     from napari_msd.cli.info import report
 
@@ -200,13 +198,13 @@ def bench(
         list[str] | None,
         typer.Option(help="One of core, blocked, naive, dlsia, msdnet; repeatable."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda; the GPU if there is one.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads; all cores.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; default: a GPU if any.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
     seconds: Annotated[float, typer.Option(help="About how long each pass is timed.")] = 4.0,
 ) -> None:
-    """Time the network, beside the most this machine can do.
+    """Time the network, and compare it with the shortest possible time.
 
-    Checks every result against the reference first. Without options it takes some minutes;
+    Every result is first checked against the reference. Without options this takes some minutes;
     --only core is quick.
     """
     require_device(device)

@@ -130,7 +130,7 @@ def _wait(widget: Any, until: Callable[[], bool], what: str, patience: float = P
     while not until():
         if time.monotonic() > deadline:
             said = " ".join(_child(widget, "status_label").text().split())
-            raise TrainerError(f"The demo waited in vain for the trainer to {what}: {said}")
+            raise TrainerError(f"The trainer did not {what} in time: {said}")
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 50)
         time.sleep(0.005)
 

@@ -39,7 +39,7 @@ def matching(paths: list[Path]) -> list[Path]:
             continue
         names = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - Path's wants relative ones
         if not names:
-            raise BadInputError(f"No file fits {text!r}; look for a slip, or name the files.")
+            raise BadInputError(f"No file matches {text!r}; check the pattern, or name the files.")
         found += [type(path)(name) for name in names]
     return found
 
@@ -106,7 +106,7 @@ def model_target(model: Path) -> Path:
             raise ExportError(f"{str(path)!r} is a folder; name a file for the model.")
     folder = model.absolute().parent
     if not _is_folder(folder):
-        raise ExportError(f"There is no folder {str(folder)!r}; make it, or choose another one.")
+        raise ExportError(f"There is no folder {str(folder)!r}; create it, or choose another one.")
     require_writable(path)
     return path
 

@@ -40,7 +40,7 @@ def train_model(
     """
     if start is not None and not (preset is None and seed is None):
         raise BadInputError(
-            "A model that is trained on keeps its network and seed; "
+            "Continued training keeps the model's network and seed; "
             "leave out --preset and --seed, or --from."
         )
     images, labels = matching(images), matching(labels)

@@ -225,7 +225,7 @@ def _read_other(path: Path) -> ImageFile:
             picture = Image.open(path)
         except Image.DecompressionBombError as error:
             raise ImageError(
-                f"{str(path)!r} has more pixels than such a file is read of; save it as TIFF."
+                f"{str(path)!r} has more pixels than is supported for this format; save it as TIFF."
             ) from error
     with picture:
         require_room(repr(str(path)), (picture.height, picture.width), 8)

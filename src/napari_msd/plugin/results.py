@@ -258,15 +258,17 @@ class Results(QObject):
         names = ", ".join(list(record.class_names.values())[:_NAMES_TOLD])
         if len(record.classes) > _NAMES_TOLD:
             names += f" and {len(record.classes) - _NAMES_TOLD} more"
-        text = f"Started from {path.name} ({names}): Predict all uses it, Live trains it on."
+        text = (
+            f"Started from {path.name} ({names}): Predict all uses it, Live continues its training."
+        )
         others = [
-            f"class {info.value} is “{info.name}” there and “{painted[info.value]}” here"
+            f"class {info.value} is “{info.name}” in the model and “{painted[info.value]}” here"
             for info in record.classes
             if painted.get(info.value, info.name).casefold() != info.name.casefold()
         ]
         level = "warning" if others else "info"
         controller.notices.notice.emit(
-            level, f"{text} Mind: {'; '.join(others)}." if others else text
+            level, f"{text} Note: {'; '.join(others)}." if others else text
         )
 
     def _adopt_classes(self, record: ModelRecord) -> None:
@@ -285,15 +287,15 @@ class Results(QObject):
             labels, self._forgotten_labels = self._forgotten_labels, None
             controller.weights.bring_back()
             controller.overlay.restore(labels)
-            controller.notices.info("The network is back as it was.")
+            controller.notices.info("The network was restored.")
             return
         forgotten, self._forgotten_labels = controller.weights.start_over()
         if not forgotten:
             text = "There is no network yet; the strokes stay as they are."
         elif controller.live:
-            text = "The network is forgotten, the strokes are not. History brings it back."
+            text = "The network was discarded; the strokes stay. History brings it back."
         else:
-            text = "The network is forgotten, the strokes are not. Bring back undoes it."
+            text = "The network was discarded; the strokes stay. Bring back undoes this."
         controller.notices.info(text)
         controller.work_changed.emit()
 

@@ -176,8 +176,8 @@ class HistoryDialog(QDialog):
             self.wanted.resizeColumnToContents(column)
         self.wanted.blockSignals(False)
         self.text.setText(
-            "Pick a version and go back to it: it is shown, and training goes on from it. "
-            "Nothing is lost, the others stay in the list."
+            "Pick a version and go back to it: it is shown, and training continues from it. "
+            "Nothing is lost: the others stay in the list."
             if versions
             else "There are no versions yet: press Live, and the best networks are kept here."
         )
@@ -188,8 +188,8 @@ class HistoryDialog(QDialog):
         self.back_button.setEnabled(picked is not None and picked is not self._present)
 
 
-_NOW = "Measured on the held-out strokes of now"
-_THEN = "Measured on the strokes of its time: not to be compared with the others"
+_NOW = "Measured on the current held-out strokes"
+_THEN = "Measured on the strokes of that time: not comparable with the others"
 
 
 def _row(version: Version, present: bool, scores: Mapping[bytes, float | None]) -> list[str]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from napari_msd.session.sync import TrainerSync
     from napari_msd.trainer.messages import LookHere, OverlayBlock
 
-LOOKING = "Looking for the place where strokes teach most …"
-COMPUTING = "Computing how unsure the network is about what is on screen …"
+LOOKING = "Looking for the place where a stroke helps most …"
+COMPUTING = "Computing the uncertainty of the visible part …"
 
 
 class ActiveLearning:
@@ -87,7 +87,7 @@ class ActiveLearning:
         self._connection.client.set_uncertainty(on)
         self.switched.emit(on)
         if on and self._network.kept is None:
-            self._notices.info("Uncertainty shows as soon as the network has learned: press Live.")
+            self._notices.info("Uncertainty appears as soon as there is a network: press Live.")
         elif on:
             self._notices.info(COMPUTING)
 
@@ -129,7 +129,7 @@ class ActiveLearning:
         """
         self._sync.open(need_annotation=False)
         if self._network.kept is None:
-            raise MSDError("There is no network yet to be unsure: paint strokes and press Live.")
+            raise MSDError("There is no network yet. Paint strokes and press Live first.")
         self._connection.client.show_me()
         self._looking = True
         self._notices.info(LOOKING)
@@ -145,6 +145,6 @@ class ActiveLearning:
             return
         if self._viewer.screen.show(image, here.box):
             self._notices.info(
-                f"Unsure here (uncertainty {here.uncertainty:.0%}): paint what you see in the "
+                f"Uncertain here ({here.uncertainty:.0%}): paint what you see in the "
                 f"middle. {NEXT_KEY} shows another place."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NO_NETWORK = "There is no network yet. Paint strokes and press Live, or load a model."
-AT_WORK = "It is already at work."
+AT_WORK = "Training or prediction is already running."
 
 
 @dataclass(frozen=True)

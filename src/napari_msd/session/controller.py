@@ -151,7 +151,7 @@ class Controller(WorkState):
                 self.notices.warn(lost)
         if annotation is not None and not readable:
             self.notices.warn(
-                f"The class names and colours kept in “{annotation.name}” cannot be read; "
+                f"The class names and colours stored in “{annotation.name}” cannot be read; "
                 "they are not used."
             )
 
@@ -165,7 +165,7 @@ class Controller(WorkState):
         if before is not None and self.network.kept is None:
             self.notices.info(
                 f"The {preset} network starts from your strokes; "
-                f"choosing {name} again brings the one before back."
+                f"choose {name} again to return to the previous one."
             )
 
     def set_device(self, device: str) -> None:

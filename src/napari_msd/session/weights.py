@@ -77,8 +77,8 @@ class Weights:
         self._network.take(kept)
         self._go_on(True)
         self._notices.info(
-            f"Goes on from the network of “{kept.source}”, with this image's grey values. "
-            "Start over begins anew."
+            f"Continues from the network of “{kept.source}”, adapted to this image's grey values. "
+            "Start over begins with a new one."
         )
 
     def go_back(self, version: Version) -> None:

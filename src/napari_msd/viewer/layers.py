@@ -136,7 +136,7 @@ def check_image(image: Any) -> None:
     if prod(shape[-2:]) == 1:
         raise ImageError(f"“{image.name}” has a single pixel; choose a larger image.")
     if pixels(image).dtype.kind == "c":
-        raise ImageError(f"“{image.name}” holds complex numbers; take their magnitude first.")
+        raise ImageError(f"“{image.name}” contains complex numbers; take their magnitude first.")
 
 
 def check_pair(image: Any, annotation: Any) -> None:
@@ -155,8 +155,8 @@ def check_pair(image: Any, annotation: Any) -> None:
         )
     if not same_placement(image, annotation):
         raise StrokesError(
-            f"“{annotation.name}” does not lie on “{image.name}”: scale, position or rotation "
-            "differ. Press + for an annotation layer that fits, or place both layers alike."
+            f"“{annotation.name}” does not fit “{image.name}”: scale, position or rotation "
+            "differ. Press + for a new layer, or give both the same placement."
         )
 
 

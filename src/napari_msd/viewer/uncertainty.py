@@ -58,7 +58,7 @@ class UncertaintyLayer:
             return
         self.remove()
         if prod(shape) > MAX_PIXELS_IN_MEMORY:
-            raise ImageError(f"“{image.name}” is too large to show where the network is unsure.")
+            raise ImageError(f"“{image.name}” is too large to show its uncertainty.")
         taken = {layer.name for layer in self._viewer.layers}
         layer = Image(
             np.zeros(shape, np.uint8),

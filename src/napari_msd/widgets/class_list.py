@@ -253,7 +253,7 @@ def _measured_on(info: ClassInfo) -> str:
     """How the IoU was measured."""
     if info.iou is None:
         if info.too_few:
-            return "Too little of it is painted to be measured: paint more of it."
+            return "Too little of this class is painted to measure its IoU: paint more of it."
         return "Its IoU (0 to 1) is measured on held-out strokes as soon as there is a network."
     plural = "" if info.measured_on == 1 else "s"
     text = f"IoU {info.iou:.2f}, measured on {info.measured_on} held-out piece{plural} of strokes"

@@ -20,7 +20,7 @@ _TEXT = {
     LiveState.WAITING: "paint two classes to begin",
     LiveState.TRAINING: "training",
     LiveState.IDLE: "idle: waiting for strokes",
-    LiveState.PAUSED: "waits until all is predicted",
+    LiveState.PAUSED: "paused during Predict all",
     LiveState.STOPPING: "stopping …",
 }
 

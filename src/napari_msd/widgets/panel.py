@@ -39,8 +39,8 @@ _PRESET_HELP = (
     "paper is the network of Pelt & Sethian 2018 (100 layers)"
 )
 _DEVICE_HELP = (
-    "auto takes the fastest there is: compiled CUDA, compiled CPU, then PyTorch. "
-    "The line below the plot says which one is in use, and why."
+    "auto uses the fastest available: compiled CUDA, compiled CPU, then PyTorch. "
+    "The line below the plot shows which one is in use; its tooltip says why."
 )
 
 
@@ -66,8 +66,8 @@ class Panel(QScrollArea):
         self.continue_button = _button(
             "continue_button",
             "",
-            "This image begins with a new network. This button goes on from the one that was "
-            "trained on the other image, with grey values measured anew on this one",
+            "This image starts with a new network. This button continues from the network trained "
+            "on the other image, and adapts it to the grey values of this one",
         )
         # a long name must not widen the dock
         self.continue_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -81,7 +81,7 @@ class Panel(QScrollArea):
         self.merge_class_button = _button(
             "merge_class_button",
             "Merge …",
-            "Make the picked class's strokes part of another class (undo works)",
+            "Give the picked class's strokes to another class (undo works)",
         )
 
         self.preset_combo = _combo("preset_combo", tuple(PRESETS), _PRESET_HELP)
@@ -89,7 +89,7 @@ class Panel(QScrollArea):
 
         self.live_button = LiveButton()
         self.live_button.setToolTip(
-            "Train on your strokes and refresh the segmentation until you switch it off. "
+            "Train on your strokes and update the segmentation until you switch Live off. "
             f"Key: {LIVE_KEY}. Hold {HIDE_KEY} to see the image without the segmentation."
         )
         self.update_once_button = _button(
@@ -104,10 +104,12 @@ class Panel(QScrollArea):
         self.show_me_button = _button(
             "show_me_button",
             "Show me",
-            f"Go to where the network is least sure: strokes teach most there. Key: {NEXT_KEY}",
+            f"Go to where the network is most uncertain: strokes help most there. Key: {NEXT_KEY}",
         )
         self.uncertainty_button = _button(
-            "uncertainty_button", "Uncertainty", "Show how unsure the network is: bright is unsure"
+            "uncertainty_button",
+            "Uncertainty",
+            "Show where the network is uncertain (bright)",
         )
         self.uncertainty_button.setCheckable(True)
         self.history_button = _button(
@@ -124,7 +126,7 @@ class Panel(QScrollArea):
         self.progress_bar.setFixedHeight(14)
 
         self.start_over_button = _button(
-            "start_over_button", "Start over", "Forget the network, keep the strokes"
+            "start_over_button", "Start over", "Discard the network and keep the strokes"
         )
         self.copy_button = _button(
             "copy_button", "Copy to layer", "Copy the segmentation to a Labels layer you can edit"
@@ -140,8 +142,8 @@ class Panel(QScrollArea):
         self.load_model_button = _button(
             "load_model_button",
             "Start from …",
-            "Load a saved model: it predicts this image at once, and Live trains it on with your "
-            "strokes here",
+            "Load a saved model: it predicts this image at once, and Live continues its training "
+            "with your strokes here",
         )
         self._help: dict[str, str] = {}
         self._compose()

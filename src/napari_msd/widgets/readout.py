@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from napari_msd.trainer.messages import Progress, Ready
 
 _UNDER_WAY = {
-    "update": "Trains for a few seconds, then shows the segmentation. Stop ends it.",
-    "predict": "Segments all of the image. Stop ends it; what is done stays.",
+    "update": "Training for a few seconds, then updating the segmentation. Stop ends it.",
+    "predict": "Segmenting the whole image. Stop ends it and keeps what is done.",
 }
 WORK = {"update": "Updating", "predict": "Predicting"}
 
 
 STARVED = (
-    "Other programs take nearly all of the processor: training runs at less than a tenth of its "
-    "usual speed. It goes on by itself."
+    "Other programs use nearly all of the processor: training runs at less than a tenth of its "
+    "usual speed. It continues by itself."
 )
 
 
@@ -71,7 +71,7 @@ def advice(progress: Progress | None, names: dict[int, str]) -> str:
         return ""
     _, value = few[0]
     name = names.get(value, f"class {value}")
-    return f"Too little of “{name}” is painted to be measured: paint more of it."
+    return f"Too little of “{name}” is painted to measure its IoU: paint more of it."
 
 
 def bar(work: str, live: bool, progress: Progress | None) -> tuple[int, str]:
@@ -129,18 +129,19 @@ def hint(
         then = "the network starts at once." if live else "then press Live."
         return f"Paint a second class too (keys 1 to 9 pick one), {then}"
     if not flat:
-        return "This view cuts across slices. Strokes count; slices are segmented one by one."
+        return "This view cuts across slices. You can paint, but slices are segmented one by one."
     if live and resting:
         return (
-            "It does not get better any more, so training pauses until your next stroke. "
-            "Show me finds where they help most."
+            "The network no longer improves, so training pauses until your next stroke. "
+            "Show me finds where a stroke helps most."
         )
     if live and not brush:
         return "Click a class, or press its number, and paint where the segmentation is wrong."
     if live:
-        return "Paint where the segmentation is wrong; it learns while you paint."
+        return "Paint where the segmentation is wrong; the network learns while you paint."
     if trained:
         return (
-            "Press Live to train on, Predict all to segment all of the image, or export the labels."
+            "Press Live to continue training, Predict all to segment the whole image, "
+            "or export the labels."
         )
-    return "Press Live: the network learns while you go on painting."
+    return "Press Live: the network learns while you keep painting."
