@@ -437,7 +437,11 @@ def test_a_name_with_brackets_is_a_name(run, painted, model, tmp_path):
 
 @pytest.mark.parametrize(
     ("what", "words"),
-    [("*.czi", "No file matches '"), ("empty", "no images in the folder"), ("none.tif", "no image")],
+    [
+        ("*.czi", "No file matches '"),
+        ("empty", "no images in the folder"),
+        ("none.tif", "no image"),
+    ],
 )
 def test_nothing_to_segment_is_said(run, model, tmp_path, what, words):
     (tmp_path / "empty").mkdir()
