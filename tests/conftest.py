@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -58,6 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, places in MARKED.items():
             if any(place.is_relative_to(marked) for marked in places):
                 item.add_marker(marker)
+
+
+def pytest_runtest_setup() -> None:
+    """One thread again, after a test whose code set another number."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def pytest_collection_finish() -> None:
