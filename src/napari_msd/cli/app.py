@@ -3,7 +3,7 @@
 Importing this module is light; each command imports what it needs when it runs, so
 that ``--help`` answers at once. Results go to stdout, progress and errors to stderr.
 Exit code 0 is success, 2 is bad input with one line on stderr, 130 Ctrl-C, 1 anything else.
-What the larger commands do is in `cli_train` and `cli_predict`.
+The larger commands are in `cli.train` and `cli.predict`.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ Axes = Annotated[
 
 
 def main() -> None:
-    """Run the command line; what a person got wrong becomes one line and an exit code."""
+    """Run the command line; user errors lead to one line and an exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that this terminal cannot write
         sys.stdout.reconfigure(errors="backslashreplace")
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # our own line says it
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # our own message covers it
     try:
         code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except MSDError as error:
@@ -58,7 +58,7 @@ def main() -> None:
         complain("Stopped.")
         raise SystemExit(130) from None
     except Exception as error:
-        if not hasattr(error, "format_message"):  # no complaint about usage: a bug of ours
+        if not hasattr(error, "format_message"):  # not a usage error, so a bug
             raise
         complain(f"{error.format_message()} See napari-msd --help.")
         raise SystemExit(2) from None
@@ -221,12 +221,12 @@ def bench(
 
 
 def require_device(device: str) -> None:
-    """Refuse a device name nobody knows.
+    """Refuse an unknown device name.
 
     Raises
     ------
     SettingsError
-        With the names there are.
+        With the known names.
     """
     if device not in DEVICE_CHOICES:
         raise SettingsError(

@@ -1,9 +1,8 @@
-"""``napari-msd demo``: the plugin's own window at work on a sample image.
+"""``napari-msd demo``: the plugin's window on a sample image.
 
-With a person in front it opens napari, switches Live on and leaves the rest to them.
-Unattended, the same window trains for a while under a virtual display, segments the
-whole image, exports, and is compared with the sample's truth. Everything is done
-through the window's own controls.
+Interactively, it opens napari and switches Live on. Unattended, the same window trains for a while
+under a virtual display, segments the whole image, exports the labels and compares them with the
+sample's ground truth. All of this uses the window's own controls.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 SAMPLE = "nuclei"
 WIDGET = "MS-D Segmentation"
 PATIENCE = 120.0
-"""Seconds an unattended run waits for what should take a few at most."""
+"""Seconds that an unattended run waits for a step that should take a few seconds."""
 
 _TIP = """napari opens on a sample image with strokes, and training is live.
 Paint more strokes where the segmentation is wrong (number keys pick the class), and
@@ -36,7 +35,7 @@ def run(folder: Path, *, headless: bool = False, seconds: float = 60.0) -> None:
     Parameters
     ----------
     folder
-        Where an unattended run leaves ``screenshot.png``, ``labels.tif`` and
+        Folder in which an unattended run saves ``screenshot.png``, ``labels.tif`` and
         ``model.safetensors``.
     headless
         Run unattended; always so where there is no display.
@@ -46,9 +45,9 @@ def run(folder: Path, *, headless: bool = False, seconds: float = 60.0) -> None:
     Raises
     ------
     TrainerError
-        When an unattended run does not get its segmentation, with the window's own words.
+        If an unattended run does not get its segmentation, with the window's status text.
     ExportError
-        When its results cannot be written.
+        If its results cannot be written.
     """
     if not _has_display():
         _continue_under_xvfb(folder, seconds)
@@ -68,7 +67,7 @@ def run(folder: Path, *, headless: bool = False, seconds: float = 60.0) -> None:
 
 
 def open_sample(viewer: Any) -> Any:
-    """Open the sample with strokes and the plugin's dock on it; return the dock's widget."""
+    """Open the sample with strokes and the plugin's dock; return the plugin's widget."""
     viewer.open_sample("napari-msd", SAMPLE)
     image, strokes = viewer.layers[-2:]
     _, widget = viewer.window.add_plugin_dock_widget("napari-msd", WIDGET)
@@ -92,7 +91,7 @@ def _unattended(viewer: Any, widget: Any, folder: Path, seconds: float) -> None:
     for left_over in (labels, model):
         left_over.unlink(missing_ok=True)
     viewer.window.show()
-    viewer.window.resize(1200, 800)  # after show, which brings back the size of the last time
+    viewer.window.resize(1200, 800)  # after show, which restores the last size
     QApplication.processEvents()
     viewer.reset_view()
     session = widget.session
@@ -122,7 +121,7 @@ def _unattended(viewer: Any, widget: Any, folder: Path, seconds: float) -> None:
 
 
 def _wait(widget: Any, until: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
-    """Let the window live until something has happened."""
+    """Run the window's event loop until a condition is met."""
     from qtpy.QtCore import QEventLoop
     from qtpy.QtWidgets import QApplication
 
@@ -136,7 +135,7 @@ def _wait(widget: Any, until: Callable[[], bool], what: str, patience: float = P
 
 
 def _child(widget: Any, name: str) -> Any:
-    """A control of the window, by its object name."""
+    """Find a control of the window by its object name."""
     from qtpy.QtWidgets import QWidget
 
     return widget.findChild(QWidget, name)
@@ -149,7 +148,7 @@ def _has_display() -> bool:
 
 
 def _continue_under_xvfb(folder: Path, seconds: float) -> None:
-    """Start this program again, unattended, on a virtual display; does not return."""
+    """Restart this program unattended on a virtual display; does not return."""
     xvfb = shutil.which("xvfb-run")
     if xvfb is None:
         raise TrainerError(

@@ -1,4 +1,4 @@
-"""Files of the command line's commands: which there are, and which will be written."""
+"""Finds the input files of commands, and chooses the names of output files."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from napari_msd.images.image_files import ImageFile
 
 _RESULT = re.compile(r".*_segmentation(_[0-9]+)?")
-"""Stem of a file that `targets` named."""
+"""Stems of the file names that `targets` makes."""
 
 
 def matching(paths: list[Path]) -> list[Path]:
-    """The files that are meant: patterns like ``*.tif`` (``**`` for folders, too) are expanded.
+    """Expand patterns like ``*.tif`` (and ``**`` for folders) to files.
 
-    A shell does that, but those of Windows do not. Files of a pattern come sorted; everything
-    else stays as it is, in its order.
+    Shells do this, but not those of Windows. The files of a pattern are sorted; other paths are
+    returned as they are, in their order.
 
     Raises
     ------
     BadInputError
-        For a pattern that no file fits.
+        For a pattern that no file matches.
     """
     found: list[Path] = []
     for path in paths:
@@ -45,15 +45,14 @@ def matching(paths: list[Path]) -> list[Path]:
 
 
 def images_among(paths: list[Path]) -> list[Path]:
-    """As `matching`; of a folder all images in it, and no image twice.
+    """Expand patterns as `matching` does, and folders to their images; no image twice.
 
-    Not of its subfolders, no hidden files, and nothing that is a result of `predict`
-    (``..._segmentation.tif``).
+    Subfolders, hidden files and results of `predict` (``..._segmentation.tif``) are skipped.
 
     Raises
     ------
     BadInputError
-        For a pattern that no file fits, and a folder without images.
+        For a pattern that no file matches, or a folder without images.
     """
     found: dict[Path, None] = {}
     for path in matching(paths):
@@ -89,14 +88,14 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def model_target(model: Path) -> Path:
-    """The model file to write, known before the training to be possible.
+    """The model file to write; checks before training that it can be written.
 
     Raises
     ------
     ModelFileError
-        For a name of another suffix.
+        For a name with another suffix.
     ExportError
-        When its folder is missing or may not be written to, or the name is not possible.
+        If its folder is missing or not writable, or the name is not possible.
     """
     from napari_msd.images.atomic import require_writable
     from napari_msd.images.model_file import model_path
@@ -117,7 +116,7 @@ def common_axes(pictures: list[ImageFile], paths: list[Path]) -> str:
     Raises
     ------
     BadInputError
-        When one has others than the first.
+        If the axes of an image differ from the first one's.
     """
     first = pictures[0].axes
     for picture, path in zip(pictures, paths, strict=True):
@@ -147,7 +146,7 @@ def save_labels(
 
 
 def targets(images: list[Path], folder: Path, suffix: str) -> Iterator[Path]:
-    """Where the labels of each image go: never over an image, never two to one place."""
+    """The label file of each image: never an image, and never the same file twice."""
     taken = {_place(path) for path in images}
     for path in images:
         target, number = folder / f"{_stem(path)}_segmentation{suffix}", 1
@@ -177,5 +176,5 @@ def _stem(path: Path) -> str:
 
 
 def _place(path: Path) -> str:
-    """Tell apart what all file systems tell apart: some ignore upper and lower case."""
+    """Normalise a path so that it differs from another on all file systems; some ignore case."""
     return str(path.absolute()).casefold()

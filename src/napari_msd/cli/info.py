@@ -1,4 +1,4 @@
-"""What this installation can do: cores, devices, versions; for ``napari-msd info``."""
+"""Reports cores, devices and versions for ``napari-msd info``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = ("napari-msd", "torch", "numpy", "napari", "msgspec", "safetensors", 
 
 
 def report() -> Iterator[str]:
-    """Lines for a person (or a bug report): choice, cores, devices, versions."""
+    """Lines for the user or a bug report: choice, cores, devices, versions."""
     try:
         import torch  # noqa: F401
     except ImportError as error:
@@ -36,7 +36,7 @@ def report() -> Iterator[str]:
 
 
 def _choice() -> str:
-    """Say what ``device="auto"`` comes to here, and why."""
+    """Describe which device ``device="auto"`` uses here, and why."""
     from napari_msd.native.device import describe_device
 
     return describe_device("auto").reason
@@ -61,7 +61,7 @@ def _trees() -> str:
 
 
 def _how_to_build() -> Iterator[str]:
-    """What to do about a package that was installed without a compiler."""
+    """Explain what to do if the package was installed without a compiler."""
     yield f"{'':<12}No C++ compiler was found, or it failed, when napari-msd was installed."
     yield f"{'':<12}Training works, but is many times slower. Install a compiler, then run"
     yield f"{'':<12}  {rebuild_command()}"
@@ -69,14 +69,14 @@ def _how_to_build() -> Iterator[str]:
 
 
 def rebuild_command() -> str:
-    """Install this package again from where it came from, past pip's cache of built packages."""
+    """The command that reinstalls this package from its source without pip's cache."""
     options = ("--no-cache-dir", "--force-reinstall", "--no-deps")
     command = [sys.executable, "-m", "pip", "install", *options, *_source()]
     return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
 
 def _source() -> list[str]:
-    """What to tell pip: the folder, archive or repository that it installed, else the name."""
+    """Arguments for pip: the folder, archive or repository it installed, else the name."""
     name = "napari-msd"
     try:
         text = distribution(name).read_text("direct_url.json")
@@ -85,7 +85,7 @@ def _source() -> list[str]:
     origin: dict[str, Any] = json.loads(text) if text else {}
     url = str(origin.get("url", ""))
     if url.endswith(".whl"):
-        url = ""  # no core will ever be in that file
+        url = ""  # that wheel will never contain a core
     if "vcs_info" in origin:
         vcs = origin["vcs_info"]
         return [f"{name} @ {vcs['vcs']}+{url}@{vcs['commit_id']}"]
@@ -113,7 +113,7 @@ def _devices() -> Iterator[str]:
 
 
 def _processor() -> str:
-    """Name of the processor, as the system tells it."""
+    """Name of the processor, as reported by the system."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
             for line in file:

@@ -1,4 +1,4 @@
-"""Ctrl-C while training: the first one ends it well, a second one ends it at once."""
+"""Ctrl-C during training: the first one stops it cleanly, a second one exits at once."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
-"""Ctrl-C; what a batch system or `kill` sends; Ctrl-Break of Windows."""
+"""Ctrl-C; the signal of batch systems and `kill`; Ctrl-Break on Windows."""
 
 
 class Stop:
-    """Somebody's wish to end, seen by whoever asks for it between two steps.
+    """A request to stop, which the training loop checks between steps.
 
-    Used as a context. As long as nothing is `learning`, and from the second signal on, a
-    signal raises `KeyboardInterrupt`.
+    Use it as a context manager. A signal raises `KeyboardInterrupt` as long as `learning` is False,
+    and from the second signal on.
 
     Attributes
     ----------
     asked
-        Number of the signal that came; `None` if none did.
+        Number of the received signal; `None` if there was none.
     learning
-        Set this as soon as there is something to keep.
+        Set this to True as soon as there is something to save.
     twice
         Whether there was a second signal.
     """
@@ -36,7 +36,7 @@ class Stop:
 
     @property
     def code(self) -> int:
-        """Exit code of a process that was ended by that signal."""
+        """Exit code of a process that this signal ended."""
         return 128 + (self.asked or signal.SIGINT)
 
     def __enter__(self) -> Self:
@@ -46,7 +46,7 @@ class Stop:
                 continue
             try:
                 self._before[number] = signal.signal(number, self._ask)
-            except ValueError:  # not in the main thread: whoever runs us there decides
+            except ValueError:  # not in the main thread: the caller handles signals
                 break
         return self
 
@@ -57,7 +57,7 @@ class Stop:
         traceback: TracebackType | None,
     ) -> None:
         for number, before in self._before.items():
-            # one that Python did not set cannot be set by it again
+            # a handler that Python did not set cannot be restored by Python
             signal.signal(number, signal.SIG_DFL if before is None else before)  # type: ignore[arg-type]
         self._before.clear()
 

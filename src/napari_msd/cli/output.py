@@ -1,4 +1,4 @@
-"""What the command line says while it works: one line for each thing, on stderr."""
+"""Messages of the command line on stderr, one line each."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ MOST_NAMED = 5
 
 
 def complain(message: object) -> None:
-    """Print one line for a person to stderr."""
+    """Print one line to stderr."""
     print("napari-msd:", " ".join(str(message).split()), file=sys.stderr)
 
 
 def warn(message: object) -> None:
-    """Print one line about what may have gone wrong, though the work goes on."""
+    """Print one line with a warning; the work continues."""
     complain(f"warning: {message}")
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: "1 image", "3 images"."""
+    """A number with its noun: "1 image", "3 images"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def named(names: Sequence[str]) -> str:
-    """Names in a row, of many only the first few."""
+    """Join names with commas; of many, only the first few."""
     rest = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 @contextmanager
 def heard(say: Callable[[ImageWarning], None]) -> Iterator[None]:
-    """Call `say` with every `ImageWarning` that is given meanwhile; others go their way."""
+    """Call `say` with every `ImageWarning` issued in the block; other warnings are unaffected."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", ImageWarning)
         usual = warnings.showwarning
@@ -65,7 +65,7 @@ def heard(say: Callable[[ImageWarning], None]) -> Iterator[None]:
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[float, str], None]]:
-    """Show a bar on a terminal, nothing elsewhere; call what it gives with (fraction, text)."""
+    """Show a progress bar on a terminal, else nothing; yields a function of (fraction, text)."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),

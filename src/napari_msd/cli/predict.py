@@ -1,4 +1,4 @@
-"""What ``napari-msd predict`` does: one image after the other, and a word on all at the end."""
+"""Implements ``napari-msd predict``: segments images one by one, with a summary at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Outcome:
-    """Names of images: segmented; of those, unlike the training's; not segmented."""
+    """Names of images: segmented; segmented but unlike the training images; not segmented."""
 
     done: list[str] = field(default_factory=list)
     unlike: list[str] = field(default_factory=list)
@@ -32,13 +32,13 @@ def segment_images(
     Raises
     ------
     BadInputError, ExportError
-        For a bad model, no images, or a folder that cannot be made.
+        For a bad model, no images, or a folder that cannot be created.
     """
     from napari_msd.images.atomic import make_folder
     from napari_msd.images.model_file import read
 
     paths = images_among(images)
-    read(model)  # a bad model is said before PyTorch is loaded
+    read(model)  # report a bad model before PyTorch is loaded
     from napari_msd.segmenter import MSDSegmenter
 
     segmenter = MSDSegmenter.load(model, device=device)

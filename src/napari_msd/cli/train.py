@@ -1,4 +1,4 @@
-"""What ``napari-msd train`` does: everything that could go wrong is looked at before it learns."""
+"""Implements ``napari-msd train``: checks its input and output before training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def train_model(
     Raises
     ------
     BadInputError, ExportError
-        Before the training, and for what the training itself finds.
+        Before training, and for errors found during training.
     """
     if start is not None and not (preset is None and seed is None):
         raise BadInputError(
@@ -69,7 +69,7 @@ def train_model(
 
 
 class _Job:
-    """The files of one training, read."""
+    """The content of the files of one training."""
 
     def __init__(
         self, images: list[Path], labels: list[Path], target: Path, axes: str | None
@@ -83,7 +83,7 @@ class _Job:
 
     @property
     def class_names(self) -> dict[int, str]:
-        """What the label files call the classes; the first one that names a class is right."""
+        """Class names in the label files; the first file that names a class takes precedence."""
         names: dict[int, str] = {}
         for annotation in reversed(self.annotations):
             names.update(annotation.class_names or {})
@@ -91,7 +91,7 @@ class _Job:
 
     @property
     def pixel_size(self) -> dict[str, Any]:
-        """Size and units of a pixel (Y, X) for the model file, if the first image tells."""
+        """Pixel size and units (Y, X) for the model file, if the first image has them."""
         picture: ImageFile = self.pictures[0]
         if picture.scale is None or picture.units is None:
             return {}
@@ -154,7 +154,7 @@ def _told(warning: ImageWarning, images: list[Path]) -> str:
 
 
 def _save(segmenter: MSDSegmenter, job: _Job) -> tuple[Path, ExportError | None]:
-    """Write the model; if that fails now, among the temporary files: it must not be lost."""
+    """Write the model; if that fails, write it to a temporary folder, so that it is not lost."""
     try:
         return segmenter.save(job.target, **job.pixel_size), None
     except ExportError as error:
