@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from napari_msd.cli.output import complain
+from napari_msd.cli.output import print_message
 from napari_msd.cli.predict import segment_images
 from napari_msd.cli.train import train_model
 from napari_msd.core.errors import BadInputError, ExportError, MSDError, SettingsError
@@ -49,18 +49,18 @@ def main() -> None:
     try:
         code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except MSDError as error:
-        complain(error)
+        print_message(error)
         raise SystemExit(2 if isinstance(error, BadInputError | ExportError) else 1) from None
     except MemoryError:
-        complain("There is too little memory for this; use a smaller image or preset.")
+        print_message("There is too little memory for this; use a smaller image or preset.")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        complain("Stopped.")
+        print_message("Stopped.")
         raise SystemExit(130) from None
     except Exception as error:
         if not hasattr(error, "format_message"):  # not a usage error, so a bug
             raise
-        complain(f"{error.format_message()} See napari-msd --help.")
+        print_message(f"{error.format_message()} See napari-msd --help.")
         raise SystemExit(2) from None
     raise SystemExit(code if isinstance(code, int) else 0)
 

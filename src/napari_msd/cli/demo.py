@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SAMPLE = "nuclei"
 WIDGET = "MS-D Segmentation"
-PATIENCE = 120.0
+TIMEOUT_S = 120.0
 """Seconds that an unattended run waits for a step that should take a few seconds."""
 
 _TIP = """napari opens on a sample image with strokes, and training is live.
@@ -100,7 +100,7 @@ def _unattended(viewer: Any, widget: Any, folder: Path, seconds: float) -> None:
     print(f"Training for {seconds:.0f} seconds ...", flush=True)
     _wait(widget, lambda: controller.overlay.has_content, "show a first segmentation")
     end = time.monotonic() + seconds
-    _wait(widget, lambda: time.monotonic() >= end, "train", patience=seconds + PATIENCE)
+    _wait(widget, lambda: time.monotonic() >= end, "train", timeout=seconds + TIMEOUT_S)
     viewer.screenshot(path=str(folder / "screenshot.png"), canvas_only=False, flash=False)
 
     _child(widget, "stop_button").click()
@@ -120,12 +120,12 @@ def _unattended(viewer: Any, widget: Any, folder: Path, seconds: float) -> None:
     print(f"Screenshot, labels and model are in {folder}")
 
 
-def _wait(widget: Any, until: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+def _wait(widget: Any, until: Callable[[], bool], what: str, timeout: float = TIMEOUT_S) -> None:
     """Run the window's event loop until a condition is met."""
     from qtpy.QtCore import QEventLoop
     from qtpy.QtWidgets import QApplication
 
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while not until():
         if time.monotonic() > deadline:
             said = " ".join(_child(widget, "status_label").text().split())

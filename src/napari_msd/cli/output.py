@@ -15,17 +15,17 @@ from napari_msd.core.errors import ImageWarning
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
-def complain(message: object) -> None:
+def print_message(message: object) -> None:
     """Print one line to stderr."""
     print("napari-msd:", " ".join(str(message).split()), file=sys.stderr)
 
 
 def warn(message: object) -> None:
     """Print one line with a warning; the work continues."""
-    complain(f"warning: {message}")
+    print_message(f"warning: {message}")
 
 
 def counted(number: int, noun: str) -> str:
@@ -35,12 +35,12 @@ def counted(number: int, noun: str) -> str:
 
 def named(names: Sequence[str]) -> str:
     """Join names with commas; of many, only the first few."""
-    rest = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 @contextmanager
-def heard(say: Callable[[ImageWarning], None]) -> Iterator[None]:
+def image_warnings_to(say: Callable[[ImageWarning], None]) -> Iterator[None]:
     """Call `say` with every `ImageWarning` issued in the block; other warnings are unaffected."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", ImageWarning)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_msd.cli.files import images_among, save_labels, targets
-from napari_msd.cli.output import complain, counted, heard, named, progress, warn
+from napari_msd.cli.output import counted, image_warnings_to, named, print_message, progress, warn
 from napari_msd.core.errors import ImageWarning, MSDError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def segment_images(
         except (MSDError, MemoryError) as error:
             outcome.failed.append(path.name)
             message = str(error) or "There is too little memory for this image."
-            complain(message if str(path) in message else f"{path}: {message}")
+            print_message(message if str(path) in message else f"{path}: {message}")
             continue
         print(target, flush=True)
         outcome.done.append(path.name)
@@ -59,7 +59,7 @@ def segment_images(
         if any(warning.unlike for warning in warnings):
             outcome.unlike.append(path.name)
     if len(paths) > 1 or outcome.unlike:
-        complain(_summary(outcome, folder))
+        print_message(_summary(outcome, folder))
     return 2 if outcome.failed else 0
 
 
@@ -71,7 +71,7 @@ def _segment(
     picture = read_image(path)
     letters = (axes or picture.axes).upper()
     warnings: list[ImageWarning] = []
-    with progress(path.name) as bar, heard(warnings.append):
+    with progress(path.name) as bar, image_warnings_to(warnings.append):
         labels = segmenter.predict(
             picture.data, axes=letters, callback=lambda fraction: bar(fraction, "")
         )

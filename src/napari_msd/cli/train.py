@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_msd.cli.files import common_axes, matching, model_target
 from napari_msd.cli.interrupt import Stop
-from napari_msd.cli.output import complain, counted, heard, progress, warn
+from napari_msd.cli.output import counted, image_warnings_to, print_message, progress, warn
 from napari_msd.core.errors import BadInputError, ExportError, ImageWarning
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def train_model(
                 stop,
             )
         except KeyboardInterrupt:
-            complain(
+            print_message(
                 "Stopped at once; the training was not saved."
                 if stop.learning
                 else "Stopped before the first step; nothing was written."
@@ -112,7 +112,10 @@ def _train(
     else:
         segmenter = MSDSegmenter.load(start, device=how["device"])
     before = segmenter.steps_
-    with progress("Training") as bar, heard(lambda warning: warn(_told(warning, job.images))):
+    with (
+        progress("Training") as bar,
+        image_warnings_to(lambda warning: warn(_warning_text(warning, job.images))),
+    ):
 
         def show(at: FitProgress) -> bool:
             stop.learning = True
@@ -137,9 +140,9 @@ def _train(
             stop.asked = stop.asked or signal.SIGINT
     written, error = _save(segmenter, job)
     if error is not None:
-        complain(f"{error} The model is saved as {str(written)!r} instead.")
+        print_message(f"{error} The model is saved as {str(written)!r} instead.")
     if stop.asked is not None:
-        complain(
+        print_message(
             f"Stopped after {counted(segmenter.steps_ - before, 'step')}; "
             f"the best network so far is saved as {str(written)!r}."
         )
@@ -149,7 +152,7 @@ def _train(
     return 0 if stop.asked is None else stop.code
 
 
-def _told(warning: ImageWarning, images: list[Path]) -> str:
+def _warning_text(warning: ImageWarning, images: list[Path]) -> str:
     return f"{images[warning.number or 0].name} {warning.remark}."
 
 
