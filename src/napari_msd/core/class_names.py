@@ -12,7 +12,7 @@ import unicodedata
 MAX_NAME = 100
 """Longest class name, in characters (Unicode code points)."""
 
-_LONGEST_LOOKED_AT = 16 * MAX_NAME
+_MAX_NORMALISED = 16 * MAX_NAME
 """Only this many characters are normalised, because that may take quadratic time."""
 
 _BYTE_ORDER_MARK = "\ufeff"
@@ -53,7 +53,7 @@ def clean_class_name(text: str) -> str:
     one_line = " ".join(text.split())
     kept = "".join(character for character in one_line if _is_allowed(character))
     # a removed character may have been between two spaces
-    name = " ".join(unicodedata.normalize("NFC", kept[:_LONGEST_LOOKED_AT]).split())
+    name = " ".join(unicodedata.normalize("NFC", kept[:_MAX_NORMALISED]).split())
     name = _cut(name, MAX_NAME).rstrip()
     return name if any(_is_visible(character) for character in name) else ""
 

@@ -6,7 +6,7 @@ these errors.
 
 from __future__ import annotations
 
-LONGEST_SHOWN = 80
+MAX_SHOWN = 80
 """Maximum characters of a value in a message."""
 
 
@@ -17,13 +17,13 @@ def shown(value: object) -> str:
     """
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
         return "a huge number"  # Python refuses to format very large ones
-    if isinstance(value, str | bytes | list | tuple) and len(value) > LONGEST_SHOWN:
-        value = value[:LONGEST_SHOWN]
+    if isinstance(value, str | bytes | list | tuple) and len(value) > MAX_SHOWN:
+        value = value[:MAX_SHOWN]
     try:
         text = repr(value)
     except ValueError:  # a huge number inside
         text = f"this {type(value).__name__}"
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
 
 
 class MSDError(Exception):

@@ -93,24 +93,24 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, (least, most) in _WHOLE_NUMBERS.items():
-            self._set(name, _whole(getattr(self, name), name, least, most))
+            self._set(name, _checked_integer(getattr(self, name), name, least, most))
         for name, (low, high) in _NUMBERS.items():
-            self._set(name, _number(getattr(self, name), name, low, high))
+            self._set(name, _checked_number(getattr(self, name), name, low, high))
         if self.learning_rate == 0:
-            raise _wrong("learning_rate", "above 0 and at most 1", self.learning_rate)
+            raise _out_of_range("learning_rate", "above 0 and at most 1", self.learning_rate)
         self._set("dilations", _dilations(self.dilations))
         for name in ("pretrained", "trees"):
             if not isinstance(getattr(self, name), bool):
-                raise _wrong(name, "true or false", getattr(self, name))
+                raise _out_of_range(name, "true or false", getattr(self, name))
         if not isinstance(self.preset, str):
-            raise _wrong("preset", f"one of {', '.join(PRESETS)}", self.preset)
+            raise _out_of_range("preset", f"one of {', '.join(PRESETS)}", self.preset)
         for name, choices in (
             ("boundary", BOUNDARIES),
             ("device", DEVICE_CHOICES),
             ("normalise", NORMALISE),
         ):
             if getattr(self, name) not in choices:
-                raise _wrong(name, f"one of {', '.join(choices)}", getattr(self, name))
+                raise _out_of_range(name, f"one of {', '.join(choices)}", getattr(self, name))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -163,28 +163,28 @@ _NUMBERS = {
     "held_out_fraction": (0, 0.5),
 }
 _DILATIONS = (1, 10_000)
-_MOST_DILATIONS = 100_000
+_MAX_DILATIONS = 100_000
 """One for each channel of the largest network."""
 
 
-def _wrong(name: str, wanted: str, value: object) -> SettingsError:
+def _out_of_range(name: str, wanted: str, value: object) -> SettingsError:
     return SettingsError(f"{name} must be {wanted}, not {shown(value)}.")
 
 
-def _whole(value: object, name: str, low: int, high: int) -> int:
+def _checked_integer(value: object, name: str, low: int, high: int) -> int:
     """Convert `value` to a Python integer, also from NumPy's types."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
-        raise _wrong(name, f"{low} to {high}", value)
+        raise _out_of_range(name, f"{low} to {high}", value)
     return int(value)
 
 
-def _number(value: object, name: str, low: float, high: float) -> float:
+def _checked_number(value: object, name: str, low: float, high: float) -> float:
     try:
         number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
     except OverflowError:
         number = None
     if number is None or not low <= number <= high:
-        raise _wrong(name, f"{low} to {high}", value)
+        raise _out_of_range(name, f"{low} to {high}", value)
     return number
 
 
@@ -192,16 +192,16 @@ def _dilations(value: object) -> tuple[int, ...]:
     low, high = _DILATIONS
     wanted = f"numbers from {low} to {high}"
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise _wrong("dilations", wanted, value)
+        raise _out_of_range("dilations", wanted, value)
     items = tuple(value)
-    if len(items) > _MOST_DILATIONS:
-        raise _wrong("dilations", f"at most {_MOST_DILATIONS} numbers", items)
+    if len(items) > _MAX_DILATIONS:
+        raise _out_of_range("dilations", f"at most {_MAX_DILATIONS} numbers", items)
     try:
-        dilations = tuple(_whole(item, "dilations", low, high) for item in items)
+        dilations = tuple(_checked_integer(item, "dilations", low, high) for item in items)
     except SettingsError:
         dilations = ()
     if not dilations:
-        raise _wrong("dilations", wanted, items)
+        raise _out_of_range("dilations", wanted, items)
     return dilations
 
 
