@@ -104,7 +104,7 @@ def test_another_group_may_do_no_more_than_everybody(tmp_path, monkeypatch, mode
     path = tmp_path / "a"
     path.touch()
     path.chmod(mode)
-    before = atomic._before
+    before = atomic._existing_status
 
     def of_a_group_that_is_not_ours(target):
         about = list(before(target))
@@ -114,7 +114,7 @@ def test_another_group_may_do_no_more_than_everybody(tmp_path, monkeypatch, mode
     def refuse(*arguments):
         raise PermissionError(errno.EPERM, "not yours")
 
-    monkeypatch.setattr(atomic, "_before", of_a_group_that_is_not_ours)
+    monkeypatch.setattr(atomic, "_existing_status", of_a_group_that_is_not_ours)
     monkeypatch.setattr(os, "fchown", refuse)
     write_atomically(path, lambda file: file.write(b"new"))
     assert stat.S_IMODE(path.stat().st_mode) == kept
@@ -170,12 +170,12 @@ def names(folder):
 
 
 def make_old(path):
-    then = path.stat().st_mtime - leftovers.LEFT_BEHIND - 60
+    then = path.stat().st_mtime - leftovers.LEFTOVER_AGE - 60
     os.utime(path, (then, then))
 
 
 def write_beside(folder):
-    leftovers._swept.clear()  # as another process does
+    leftovers._last_sweep.clear()  # as another process does
     write_atomically(folder / "other", lambda file: file.write(b"other"))
 
 
@@ -249,7 +249,7 @@ def test_links_are_not_followed(tmp_path):
     link = leftovers.unfinished(tmp_path / "a")
     link = link.with_name(link.name.replace(f"-{os.getpid()}-", "-999999999-"))
     link.symlink_to(kept)
-    then = link.lstat().st_mtime - 10 * leftovers.LEFT_BEHIND
+    then = link.lstat().st_mtime - 10 * leftovers.LEFTOVER_AGE
     os.utime(link, (then, then), follow_symlinks=False)
     write_beside(tmp_path)
     assert names(tmp_path) == sorted([link.name, "kept", "other"])

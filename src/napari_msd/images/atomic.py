@@ -36,8 +36,8 @@ _REASONS = {
 }
 
 
-_UMASKED = 0o666
-_PRIVATE = 0o600
+_DEFAULT_MODE = 0o666
+_PRIVATE_MODE = 0o600
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> Path:
@@ -61,14 +61,14 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], N
         If the file cannot be written; nothing is left beside it, and an existing
         file at `path` is unchanged.
     """
-    target = _real(path)
+    target = _resolved(path)
     beside = unfinished(target)
     try:
-        before = _before(target)
-        with open_new(beside, _PRIVATE if before else _UMASKED) as file:
+        before = _existing_status(target)
+        with open_new(beside, _PRIVATE_MODE if before else _DEFAULT_MODE) as file:
             sweep(beside)
             if before is not None:
-                _take_over_rights(file.fileno, before)
+                _copy_rights(file.fileno, before)
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -95,11 +95,11 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     ExportError
         If the folder does not exist or is not writable, or the name is not possible.
     """
-    target = _real(path)
+    target = _resolved(path)
     beside = unfinished(target)
     try:
-        _before(target)
-        open_new(beside, _PRIVATE).close()
+        _existing_status(target)
+        open_new(beside, _PRIVATE_MODE).close()
     except OSError as error:
         raise ExportError(f"Cannot write {str(path)!r}: {explain(error)}.") from error
     finally:
@@ -114,7 +114,7 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     ExportError
         When that is not possible.
     """
-    _real(path)
+    _resolved(path)
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def open_new(path: Path, mode: int) -> BinaryIO:
     return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
 
 
-def _real(path: str | os.PathLike[str]) -> Path:
+def _resolved(path: str | os.PathLike[str]) -> Path:
     """Resolve `path` if it is a link.
 
     Raises
@@ -157,7 +157,7 @@ def _real(path: str | os.PathLike[str]) -> Path:
         raise ExportError(f"Cannot write {shown(str(path))}: this name is impossible.") from error
 
 
-def _before(target: Path) -> os.stat_result | None:
+def _existing_status(target: Path) -> os.stat_result | None:
     """The status of the file that will be replaced; `None` if there is none."""
     try:
         before = target.stat()
@@ -168,7 +168,7 @@ def _before(target: Path) -> os.stat_result | None:
     return before
 
 
-def _take_over_rights(fileno: Callable[[], int], before: os.stat_result) -> None:
+def _copy_rights(fileno: Callable[[], int], before: os.stat_result) -> None:
     """Give a new, still empty file the owner, group and mode of the one it replaces.
 
     If the group cannot be kept, the new group gets only the rights that everybody had.

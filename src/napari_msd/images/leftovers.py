@@ -25,10 +25,10 @@ import psutil
 if TYPE_CHECKING:
     from pathlib import Path
 
-LEFT_BEHIND = 24 * 3600
+LEFTOVER_AGE = 24 * 3600
 """Seconds without a change after which an unfinished file counts as abandoned."""
 
-SWEPT_AGAIN = 3600.0
+SWEEP_INTERVAL = 3600.0
 """Seconds until a process checks a folder again: a thousand results may be written to one."""
 
 _SUFFIX = ".napari-msd-part"
@@ -37,25 +37,25 @@ _NAME = re.compile(
     + re.escape(_SUFFIX),
     re.DOTALL,
 )
-_SHOWN = 20
+_NAME_LENGTH = 20
 """Characters of the target's name to use; some file systems allow only 143 bytes."""
 
 
-_swept: dict[str, float] = {}
+_last_sweep: dict[str, float] = {}
 """Time (`time.monotonic`) at which this process last checked a folder."""
 
 
 def unfinished(target: Path) -> Path:
     """A new hidden name beside `target`, for its content until it is complete."""
     token = f"{_machine()}-{os.getpid()}-{secrets.token_hex(6)}"
-    return target.with_name(f".{target.name[:_SHOWN]}.{token}{_SUFFIX}")
+    return target.with_name(f".{target.name[:_NAME_LENGTH]}.{token}{_SUFFIX}")
 
 
 def sweep(newest: Path) -> None:
     """Remove what killed processes left in the folder of `newest`, if it was not just done.
 
     Only regular files that have our kind of name, whose process does not run on this machine, and
-    that did not change for `LEFT_BEHIND` before `newest`: times of the same file system are
+    that did not change for `LEFTOVER_AGE` before `newest`: times of the same file system are
     compared, as the clocks of two machines may differ. What cannot be removed stays.
 
     Parameters
@@ -64,9 +64,9 @@ def sweep(newest: Path) -> None:
         An unfinished file that was just created.
     """
     folder, moment = str(newest.parent), time.monotonic()
-    if moment - _swept.get(folder, -math.inf) < SWEPT_AGAIN:
+    if moment - _last_sweep.get(folder, -math.inf) < SWEEP_INTERVAL:
         return
-    _swept[folder] = moment
+    _last_sweep[folder] = moment
     with contextlib.suppress(OSError):
         now = newest.stat().st_mtime
         with os.scandir(newest.parent) as entries:
@@ -74,18 +74,18 @@ def sweep(newest: Path) -> None:
         for name in names:
             path = newest.with_name(name)
             with contextlib.suppress(OSError, OverflowError):  # no process has this number
-                if path != newest and _is_left_behind(path, now):
+                if path != newest and _is_abandoned(path, now):
                     path.unlink()
 
 
-def _is_left_behind(path: Path, now: float) -> bool:
+def _is_abandoned(path: Path, now: float) -> bool:
     named = _NAME.fullmatch(path.name)
     if named is None:
         return False
     if named["machine"] == _machine() and psutil.pid_exists(int(named["process"])):
         return False
     about = path.lstat()
-    return stat.S_ISREG(about.st_mode) and now - about.st_mtime > LEFT_BEHIND
+    return stat.S_ISREG(about.st_mode) and now - about.st_mtime > LEFTOVER_AGE
 
 
 def _machine() -> str:

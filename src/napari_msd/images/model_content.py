@@ -59,12 +59,12 @@ def require_savable(architecture: Mapping[str, Any]) -> None:
         If its weights need more than `MAX_WEIGHT_BYTES`.
     """
     try:
-        require_bearable(weight_bytes(architecture))
+        require_weight_limit(weight_bytes(architecture))
     except ModelFileError as error:
         raise ModelFileError(f"This network could not be saved: {error}.") from error
 
 
-def require_bearable(size: int) -> None:
+def require_weight_limit(size: int) -> None:
     """Refuse weights of more than `MAX_WEIGHT_BYTES`."""
     if size > MAX_WEIGHT_BYTES:
         raise ModelFileError(
@@ -126,7 +126,7 @@ def _described(data: bytes, size: int) -> tuple[dict[str, Any], dict[str, tuple[
         raise ModelFileError("it was not made by napari-msd")
     values = model_header.decode(text)
     needed = weight_bytes(values)
-    require_bearable(needed)
+    require_weight_limit(needed)
     shapes = shapes_of(values)
     expected: Shapes = {name: ("F32", shape) for name, shape in shapes.items()}
     if values["trees"] is not None:

@@ -28,8 +28,8 @@ from napari_msd.images.model_content import (
     content_of,
     parameter_shapes,
     parse,
-    require_bearable,
     require_savable,
+    require_weight_limit,
     shapes_of,
     weight_bytes,
 )
@@ -181,7 +181,7 @@ class ModelRecord:
             checked = model_header.check(content)
             content["settings"] = checked["settings"]
             content["classes"] = [asdict(info) for info in checked["classes"]]
-            require_bearable(weight_bytes(checked))
+            require_weight_limit(weight_bytes(checked))
             weights = checked_weights(self.weights, shapes_of(content))
             if self.trees is not None:
                 weights |= checked_trees(checked["trees"], self.trees.arrays()).arrays()

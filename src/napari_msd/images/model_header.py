@@ -152,12 +152,12 @@ class _Header(Values):
 
     def class_name(self, key: str, value: int) -> str:
         """Read a class name: cleaned, or "class 3" if nothing is left of it."""
-        name = _bearable(self.get(key), key)
+        name = _limited_text(self.get(key), key)
         return class_name_or_number(name, value) if name else ""
 
     def units(self, key: str, count: int) -> tuple[str, ...]:
         """Read a unit per axis: cleaned as names are, or "pixel" if nothing is left of it."""
-        units = (_bearable(item, key) for item in self.items(key, count, count))
+        units = (_limited_text(item, key) for item in self.items(key, count, count))
         return tuple(clean_class_name(unit) or "pixel" for unit in units)
 
     def scores(self, key: str, values: set[int]) -> dict[int, float]:
@@ -194,7 +194,7 @@ class _Header(Values):
         return agreeing(settings, architecture).to_dict()
 
 
-def _bearable(text: object, key: str) -> str:
+def _limited_text(text: object, key: str) -> str:
     """`text` as a string, if it is not excessively long."""
     if not isinstance(text, str) or len(text) > MAX_TEXT:
         raise wrong(key, f"a text of at most {MAX_TEXT} characters")

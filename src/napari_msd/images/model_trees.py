@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _PREFIX = "trees."
 _FIELDS = ("feature", "threshold", "child", "answers", "roots")
-_MOST_LAYERS = 200
-_MOST_DILATION = 10_000
+_MAX_LAYERS = 200
+_MAX_DILATION = 10_000
 
 Shapes = dict[str, tuple[str, tuple[int, ...]]]
 """Type as safetensors calls it, and shape, by an array's name."""
@@ -91,13 +91,13 @@ def checked_header(data: object) -> dict[str, Any]:
     if len(set(values)) != len(values):
         raise wrong("values", "different class values")
     offsets = read.items("offsets", len(values), len(values))
-    dilations = read.items("dilations", 1, _MOST_LAYERS)
+    dilations = read.items("dilations", 1, _MAX_LAYERS)
     return {
         "values": values,
         "weight": read.number("weight", 0.0, 1.0),
         "offsets": [checked_number(offset, -100.0, 100.0, "offsets") for offset in offsets],
         "dilations": [
-            checked_integer(dilation, 1, _MOST_DILATION, "dilations") for dilation in dilations
+            checked_integer(dilation, 1, _MAX_DILATION, "dilations") for dilation in dilations
         ],
         "features": read.integer("features", 1, MAX_FEATURES),
         "nodes": read.integer("nodes", 1, MAX_NODES),
