@@ -139,7 +139,7 @@ def test_numpy_grows_many_trees_part_by_part(monkeypatch):
     labels = random.integers(0, 2, 60).astype(np.int32)
     growth = reference.Growth(np.ones(2), 7, 3, 2, 0, 0)
     whole = reference.grow(features, labels, None, growth)
-    monkeypatch.setattr(reference, "_AT_ONCE", 130)
+    monkeypatch.setattr(reference, "_SAMPLES_AT_ONCE", 130)
     parts = reference.grow(features, labels, None, growth)
     for name in FIELDS:
         assert_same_bits(getattr(parts, name), getattr(whole, name), name)

@@ -56,7 +56,7 @@ def choose_backend(
         )
     if requested == "torch":
         return BackendChoice("torch", f"PyTorch on {_place(device)}: it was asked for.")
-    obstacle = _obstacle(device, dtype)
+    obstacle = _why_unusable(device, dtype)
     if requested != "auto" and requested != device.type:
         raise SettingsError(
             f"The compiled {requested.upper()} core cannot compute on {_place(device)}; "
@@ -100,7 +100,7 @@ def map_dtype(backend: BackendName, image: torch.Tensor) -> torch.dtype | None:
     return None
 
 
-def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
+def _why_unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     """Why the compiled core of this device cannot compute: one sentence, or None."""
     if device.type == "cuda":
         if torch.version.hip is not None:

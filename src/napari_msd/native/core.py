@@ -18,7 +18,7 @@ from napari_msd.native import abi
 from napari_msd.native.libraries import Library
 from napari_msd.native.threads import get_threads
 
-_KEPT_BYTES = 256 * 2**20
+_MAX_KEPT_BYTES = 256 * 2**20
 """Larger CPU workspaces are freed after each call."""
 
 _ALIGNMENT = 256
@@ -214,7 +214,7 @@ class Core:
         There, new memory costs a page fault per 4 kB, a third of a pass over a large image.
         (On a GPU torch's own allocator keeps memory.)
         """
-        if like.is_cuda or n_bytes > _KEPT_BYTES:
+        if like.is_cuda or n_bytes > _MAX_KEPT_BYTES:
             return self._allocate(like, n_bytes, problem)
         kept: Tensor | None = getattr(_kept, "workspace", None)
         if kept is None or kept.numel() < n_bytes:

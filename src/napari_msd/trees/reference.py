@@ -22,7 +22,7 @@ import numpy.typing as npt
 MAX_DEPTH = 64
 """Maximum number of steps from a root to a leaf."""
 
-_AT_ONCE = 2**20
+_SAMPLES_AT_ONCE = 2**20
 """Samples times trees that are processed together, in about 100 MB."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -96,7 +96,7 @@ class _Split(NamedTuple):
 def grow(features: Floats, labels: Integers, groups: Integers | None, growth: Growth) -> Arrays:
     """Grow trees; see `growing.grow`, which checks the arguments."""
     columns = np.ascontiguousarray(clean(features).T)
-    at_once = max(1, _AT_ONCE // max(1, len(labels)))
+    at_once = max(1, _SAMPLES_AT_ONCE // max(1, len(labels)))
     parts = []
     for first in range(0, growth.trees, at_once):
         trees = np.arange(first, min(first + at_once, growth.trees), dtype=np.int64)
@@ -155,7 +155,7 @@ def _class_counts(level: _Level, labels: Integers, n_classes: int) -> Counts:
     return np.bincount(places, minlength=size).reshape(-1, n_classes)
 
 
-def _only(level: _Level, kept: npt.NDArray[np.bool_]) -> _Level:
+def _selected(level: _Level, kept: npt.NDArray[np.bool_]) -> _Level:
     """Some of a level's nodes."""
     sizes = np.diff(level.starts)
     rows = level.rows[np.repeat(kept, sizes)]
@@ -177,7 +177,7 @@ def _best_splits(
     best = _Split(np.full(len(open_), -1, dtype=np.int32), np.zeros(len(open_), dtype=np.float32))
     best_score = np.full(len(open_), -1.0)
     nodes = np.flatnonzero(open_)  # those still without a final split
-    level = _only(level, open_)
+    level = _selected(level, open_)
     order = np.tile(np.arange(n_features, dtype=np.int32), (len(nodes), 1))
     found = np.zeros(len(nodes), dtype=np.int64)
     for visit in range(n_features):
@@ -205,7 +205,7 @@ def _best_splits(
         best_score[nodes[better]] = score[better]
         kept = found < growth.candidates
         if not kept.all():
-            level = _only(level, kept)
+            level = _selected(level, kept)
             nodes, order, found = nodes[kept], order[kept], found[kept]
     return best
 
@@ -251,7 +251,7 @@ def _scores(left: Counts, counts: Counts, growth: Growth) -> npt.NDArray[np.floa
 def _children(columns: Floats, level: _Level, split: _Split, child: Counts) -> _Level:
     """Make the next level: both children of each inner node, in the order of their numbers."""
     inner = split.feature >= 0
-    below = _only(level, inner)
+    below = _selected(level, inner)
     owner = _nodes_of_samples(below)
     values = columns[split.feature[inner][owner], below.rows]
     places = 2 * owner + ~(values <= split.threshold[inner][owner])
