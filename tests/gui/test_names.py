@@ -170,7 +170,7 @@ def test_a_merged_class_leaves_the_brush_to_the_other(painted):
 def test_a_class_is_removed_from_planes_that_nobody_has_looked_at(
     viewer, open_widget, qtbot, monkeypatch
 ):
-    monkeypatch.setattr("napari_msd.viewer.stroke_watcher._PRESS_S", 0.0)
+    monkeypatch.setattr("napari_msd.viewer.stroke_watcher._FINISH_BUDGET_S", 0.0)
     viewer.add_image(np.zeros((16, 512, 512), np.uint8), name="stack")
     layer = viewer.add_labels(np.zeros((16, 512, 512), np.uint8), name="strokes")
     msd = open_widget(FakeClient)
@@ -188,7 +188,7 @@ def test_a_class_is_removed_from_planes_that_nobody_has_looked_at(
 def test_a_click_never_waits_for_a_large_layer_to_be_compared(
     viewer, open_widget, qtbot, monkeypatch
 ):
-    monkeypatch.setattr("napari_msd.viewer.stroke_watcher._PRESS_S", 0.0)
+    monkeypatch.setattr("napari_msd.viewer.stroke_watcher._FINISH_BUDGET_S", 0.0)
     viewer.add_image(np.zeros((2048, 2048), np.uint8), name="large")
     layer = viewer.add_labels(np.zeros((2048, 2048), np.uint8), name="strokes")
     msd = open_widget(FakeClient)
@@ -219,7 +219,7 @@ def test_a_new_stroke_is_compared_before_what_an_undo_put_in_doubt(
     layer.paint((100, 100), 1)
     layer.undo()
     layer.paint((2000, 2000), 1)
-    monkeypatch.setattr("napari_msd.viewer.stroke_watcher._PRESS_S", 0.0)
+    monkeypatch.setattr("napari_msd.viewer.stroke_watcher._FINISH_BUDGET_S", 0.0)
     strokes.finish()  # what was painted and undone before
     strokes.finish()
     assert strokes.snapshot.annotation.counts[1] == (layer.data == 1).sum() > 0
@@ -228,7 +228,7 @@ def test_a_new_stroke_is_compared_before_what_an_undo_put_in_doubt(
 def test_a_class_is_never_removed_from_another_annotation(
     viewer, image, open_widget, qtbot, monkeypatch
 ):
-    monkeypatch.setattr("napari_msd.viewer.stroke_watcher._PRESS_S", 0.0)
+    monkeypatch.setattr("napari_msd.viewer.stroke_watcher._FINISH_BUDGET_S", 0.0)
     painted = np.zeros(image.data.shape, np.uint8)
     painted[:40], painted[60:100] = 1, 2
     layers = [

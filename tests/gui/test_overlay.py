@@ -118,7 +118,7 @@ def test_repaints_that_cost_much_come_less_often(painted, qtbot, monkeypatch):
     qtbot.waitUntil(lambda: overlay.cost > 0)
     monkeypatch.setattr(overlay, "cost", 3600.0)
     painted.client.predict(2)
-    qtbot.waitUntil(overlay.waits_for_its_turn)
+    qtbot.waitUntil(overlay.has_pending_blocks)
     assert (overlay.layer.data == 1).all()
     painted.panel.stop_button.click()
     painted.client.say(

@@ -74,7 +74,7 @@ def test_choosing_the_same_settings_again_is_no_operation(recorder):
 
 
 def test_the_operations_kept_are_bounded_and_nothing_is_lost(recorder, monkeypatch):
-    monkeypatch.setattr(module, "MOST_OPERATIONS", 50)
+    monkeypatch.setattr(module, "MAX_OPERATIONS", 50)
     everything = [dab(1 + n % 2, n % 35, n % 45, 3) for n in range(300)]
     for painted in everything:
         recorder.paint([painted])

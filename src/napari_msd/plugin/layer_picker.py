@@ -120,7 +120,7 @@ class LayerPicker(QObject):
         self._images.read()
         annotation = self._annotations.layer
         if self.image is not None and annotation is not None and not fits(self.image, annotation):
-            self._annotations.let_go()
+            self._annotations.clear()
         self._on_index()
 
     def _on_annotation_index(self, index: int) -> None:
@@ -166,7 +166,7 @@ class _Choice:
         if 0 <= index < len(self._layers):
             self.layer, self.lost = self._layers[index], False
 
-    def let_go(self) -> None:
+    def clear(self) -> None:
         """Choose nothing."""
         self.layer, self.lost = None, False
         self._show()

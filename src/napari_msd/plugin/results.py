@@ -15,7 +15,7 @@ from napari_msd.plugin import files
 from napari_msd.session.classes import FOUND_CLASSES, NEW_CLASSES
 from napari_msd.viewer import layers
 from napari_msd.viewer.colors import label_colormap
-from napari_msd.viewer.result_layers import undisturbed
+from napari_msd.viewer.result_layers import selection_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_msd.session.classes import ClassInfo
     from napari_msd.session.controller import Controller
 
-_NAMES_TOLD = 6
+_MAX_NAMES = 6
 """Maximum number of a model's class names in a sentence."""
 
 
@@ -129,7 +129,7 @@ class Results(QObject):
             **layers.placement(source),
         )
         controller.classes.save_to(copy)
-        with undisturbed(self._viewer):
+        with selection_kept(self._viewer):
             present.insert(list(present).index(source) + 1, copy)
         remark = controller.overlay.coverage.completeness.sentence
         controller.notices.notice.emit(
@@ -255,9 +255,9 @@ class Results(QObject):
         record = match_by_name(record, painted)
         self._adopt_classes(record)
         controller.weights.start_from(record, path.name)
-        names = ", ".join(list(record.class_names.values())[:_NAMES_TOLD])
-        if len(record.classes) > _NAMES_TOLD:
-            names += f" and {len(record.classes) - _NAMES_TOLD} more"
+        names = ", ".join(list(record.class_names.values())[:_MAX_NAMES])
+        if len(record.classes) > _MAX_NAMES:
+            names += f" and {len(record.classes) - _MAX_NAMES} more"
         text = (
             f"Started from {path.name} ({names}): Predict all uses it, Live continues its training."
         )

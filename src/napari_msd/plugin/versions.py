@@ -37,14 +37,14 @@ class Versions(QObject):
     """Shows the versions, and goes back to the selected one.
 
     Scores in a network's history were measured on the strokes of their time. To make them
-    comparable, all versions are measured again on today's held-out strokes, in the background.
+    comparable, all versions are measured again on the current held-out strokes, in the background.
     """
 
     def __init__(self, controller: Controller, window: QWidget) -> None:
         super().__init__(window)
         self._controller, self._window = controller, window
         self._scores: dict[bytes, float | None] = {}
-        """Score of each model on today's held-out strokes."""
+        """Score of each model on the current held-out strokes."""
         self._asked: list[bytes] = []
         self._asked_in: Opened | None = None
         """The session that was asked; only that session answers."""
@@ -155,7 +155,7 @@ class HistoryDialog(QDialog):
     ) -> None:
         """Show these versions, given oldest first; the selection stays.
 
-        `scores` are those measured today, by model.
+        `scores` are those measured now, by model.
         """
         picked = self.picked
         self._versions = list(reversed(versions))
@@ -164,7 +164,7 @@ class HistoryDialog(QDialog):
         self.wanted.clear()
         for version in self._versions:
             item = QTreeWidgetItem(_row(version, version is present, scores))
-            item.setToolTip(2, _NOW if version.model in scores else _THEN)
+            item.setToolTip(2, _CURRENT_TOOLTIP if version.model in scores else _EARLIER_TOOLTIP)
             for column in _NUMBERS:
                 item.setTextAlignment(
                     column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -188,8 +188,8 @@ class HistoryDialog(QDialog):
         self.back_button.setEnabled(picked is not None and picked is not self._present)
 
 
-_NOW = "Measured on the current held-out strokes"
-_THEN = "Measured on the strokes of that time: not comparable with the others"
+_CURRENT_TOOLTIP = "Measured on the current held-out strokes"
+_EARLIER_TOOLTIP = "Measured on the strokes of that time: not comparable with the others"
 
 
 def _row(version: Version, present: bool, scores: Mapping[bytes, float | None]) -> list[str]:

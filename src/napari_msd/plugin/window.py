@@ -23,7 +23,7 @@ from napari_msd.viewer import layers
 from napari_msd.viewer.connect import connect_viewer
 from napari_msd.viewer.key_bindings import bind_viewer_keys
 from napari_msd.viewer.preferences import plugin_settings, read_preferences
-from napari_msd.viewer.result_layers import undisturbed
+from napari_msd.viewer.result_layers import selection_kept
 from napari_msd.viewer.viewer_memory import memory_of
 from napari_msd.widgets import readout
 from napari_msd.widgets.panel import Panel
@@ -67,17 +67,17 @@ class SessionWindow(QWidget):
         self.picker.choose(image=image, annotation=annotation)
         self._ready: Ready | None = None
         self._progress: Progress | None = None
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(100)
-        self._later.timeout.connect(self._show_soon)
+        self._refresh_timer = QTimer(self)
+        self._refresh_timer.setSingleShot(True)
+        self._refresh_timer.setInterval(100)
+        self._refresh_timer.timeout.connect(self._show_soon)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(panel)
 
         panel.preset_combo.setCurrentText(controller.network.preset)
         panel.device_combo.setCurrentText(controller.network.device)
-        self._wire()
+        self._connect_signals()
         self._keys = bind_viewer_keys(
             viewer, panel.live_button.click, panel.show_me_button.click, self.layers.overlay.hide
         )
@@ -90,7 +90,7 @@ class SessionWindow(QWidget):
 
     def end(self) -> None:
         """Close the session: end the trainer process, release connections and keys."""
-        self._later.stop()
+        self._refresh_timer.stop()
         self._keys.release()
         self.viewer.events.theme.disconnect(self._on_theme)
         if self._preferences is not None:
@@ -102,7 +102,7 @@ class SessionWindow(QWidget):
 
     # --- connections ---------------------------------------------------------------------
 
-    def _wire(self) -> None:
+    def _connect_signals(self) -> None:
         panel, controller, results = self.panel, self.controller, self.results
         self.picker.chosen.connect(self._on_layers)
         self.picker.annotation_picked.connect(self._on_annotation_picked)
@@ -179,7 +179,7 @@ class SessionWindow(QWidget):
             return
         table = self.controller.classes
         table.save_to(layer)  # named before the first stroke, or the same as on the last image
-        with undisturbed(self.viewer):  # the other layers stay as they are
+        with selection_kept(self.viewer):  # the other layers stay as they are
             present.append(layer)
         self.picker.choose(annotation=layer)
         present.selection.active = layer
@@ -201,7 +201,7 @@ class SessionWindow(QWidget):
     def _show_soon(self) -> None:
         """Show figures and plot, but not while a brush is moving, which they would delay."""
         if self.layers.strokes.brush_moving:
-            self._later.start()
+            self._refresh_timer.start()
         else:
             self.panel.loss_plot.draw()
             self._refresh()
@@ -241,7 +241,7 @@ class SessionWindow(QWidget):
             "Bring back" if self.results.can_bring_back else "Start over"
         )
         if not controller.live and not controller.work:
-            self._progress = self._progress and _at_rest(self._progress)
+            self._progress = self._progress and _without_training_figures(self._progress)
         waiting = self._progress is not None and self._progress.state == "waiting"
         panel.status_label.set_advice(
             readout.advice(self._progress, controller.classes.names) if controller.live else ""
@@ -253,7 +253,7 @@ class SessionWindow(QWidget):
                 image=controller.chosen.image is not None,
                 problem=str(controller.chosen.problem(need_annotation=False) or ""),
                 annotation=controller.chosen.annotation is not None,
-                brush=self.layers.annotation_tools.brush_in_hand,
+                brush=self.layers.annotation_tools.painting_tool_active,
                 n_painted=n_painted,
                 work=controller.work,
                 live=controller.live,
@@ -306,7 +306,7 @@ class SessionWindow(QWidget):
             overlay.layer.opacity = preferences.overlay_opacity
 
 
-def _at_rest(progress: Progress) -> Progress:
+def _without_training_figures(progress: Progress) -> Progress:
     """The same figures without those of running training."""
     return Progress(
         "idle",

@@ -56,7 +56,7 @@ class ActiveLearning:
         self._network, self._notices = network, notices
         self._attach_overlay = attach_overlay
         self.on = False
-        self._looking = False
+        self._show_requested = False
         """Whether the user waits for Show me and has not painted since."""
         viewer.strokes.edited.connect(self._on_edited)
         viewer.uncertainty.removed.connect(self._on_removed)
@@ -99,7 +99,7 @@ class ActiveLearning:
 
     def layers_changed(self) -> None:
         """Remove the layer: it belongs to another image, or to another shape."""
-        self._looking = False
+        self._show_requested = False
         self._viewer.uncertainty.remove()
         if self.on and self._viewer.chosen.problem(need_annotation=False) is None:
             try:
@@ -131,15 +131,15 @@ class ActiveLearning:
         if self._network.kept is None:
             raise MSDError("There is no network yet. Paint strokes and press Live first.")
         self._connection.client.show_me()
-        self._looking = True
+        self._show_requested = True
         self._notices.info(LOOKING)
 
     def _on_edited(self) -> None:
-        self._looking = False  # do not move the view while the user paints
+        self._show_requested = False  # do not move the view while the user paints
 
     def look(self, here: LookHere) -> None:
         """Show a place on screen, if the user is still waiting for one."""
-        wanted, self._looking = self._looking, False
+        wanted, self._show_requested = self._show_requested, False
         image = self._viewer.chosen.image
         if not wanted or image is None:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NO_NETWORK = "There is no network yet. Paint strokes and press Live, or load a model."
-AT_WORK = "Training or prediction is already running."
+ALREADY_RUNNING = "Training or prediction is already running."
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Situation:
 
 def reasons(now: Situation) -> dict[str, str]:
     """Why each button is disabled, by name; empty if it is enabled."""
-    busy = AT_WORK if now.live or now.work else ""
+    busy = ALREADY_RUNNING if now.live or now.work else ""
     no_network = now.image_problem or ("" if now.trained else NO_NETWORK)
     no_result = "" if now.segmented else "Nothing is segmented yet. Press Live or Predict all."
     no_class = "" if now.picked else "Pick a class in the list first."
@@ -63,7 +63,7 @@ def reasons(now: Situation) -> dict[str, str]:
         "live_button": "" if now.live else now.problem,
         "update_once_button": busy or now.problem,
         "stop_button": idle,
-        "predict_all_button": AT_WORK if now.work else no_network,
+        "predict_all_button": ALREADY_RUNNING if now.work else no_network,
         "show_me_button": no_network,
         "uncertainty_button": "" if now.uncertainty else no_network,
         "history_button": "" if now.versions else "There are no versions of the network yet.",

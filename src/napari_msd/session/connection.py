@@ -66,8 +66,8 @@ class _Inbox:
     def __init__(self, wake: Callable[[], None]) -> None:
         self._events: deque[tuple[int, Event]] = deque()
         self._lock = Lock()
-        self._wake = wake
-        self._woken = False
+        self._notify = wake
+        self._notified = False
         self._closed = False
 
     def put(self, session: int, event: Event) -> None:
@@ -75,15 +75,15 @@ class _Inbox:
             if self._closed:
                 return
             self._events.append((session, event))
-            if self._woken:
+            if self._notified:
                 return
-            self._woken = True
+            self._notified = True
             # under the lock: `close` waits, so the owner still exists when it is notified
-            self._wake()
+            self._notify()
 
     def take(self) -> list[tuple[int, Event]]:
         with self._lock:
-            self._woken = False
+            self._notified = False
             events = list(self._events)
             self._events.clear()
         return events

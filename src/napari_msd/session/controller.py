@@ -76,7 +76,7 @@ class Controller(WorkState):
             self.connection, self.chosen, self.strokes, self.screen, self.network, self.recorder
         )
         self.weights = Weights(
-            self.network, self.connection, self.overlay, self.notices, self._go_on
+            self.network, self.connection, self.overlay, self.notices, self._continue
         )
         self.active_learning = ActiveLearning(
             viewer, self.sync, self.connection, self.network, self.notices, self.attach_overlay
@@ -90,7 +90,7 @@ class Controller(WorkState):
             self.connection,
             self.notices,
         )
-        self.chosen.changed.connect(self._begin_anew)
+        self.chosen.changed.connect(self._reset)
         self.chosen.repainted.connect(self.strokes.rescan)
         self.chosen.pixels_replaced.connect(self.overlay.clear)
         self.overlay.deleted.connect(self._on_segmentation_deleted)
@@ -117,7 +117,7 @@ class Controller(WorkState):
 
     # --- layers and settings -------------------------------------------------------------
 
-    def _begin_anew(self, lost: str = "") -> None:
+    def _reset(self, lost: str = "") -> None:
         """Check layers or data that changed, and continue with them if possible."""
         if not lost:
             self.notices.acted.emit()
@@ -138,13 +138,13 @@ class Controller(WorkState):
         self.network_changed.emit()
         self.active_learning.layers_changed()
         if self.live and (problem is not None or lost):
-            self._halt()
+            self._stop_all()
             self.notices.warn(f"{lost or problem} Live is off.")
         elif self.live:
             self.attempt(self._start_live)
         else:
             if self.work:  # it belonged to the previous layers
-                self._halt()
+                self._stop_all()
             if problem is None:
                 self.attempt(self.sync.open)
             if lost:
@@ -199,7 +199,7 @@ class Controller(WorkState):
                 self.end_work()
             self.attach_overlay()
         except MSDError:
-            self._halt()
+            self._stop_all()
             raise
         self.connection.client.set_live(True)
         self.live_on()
@@ -235,16 +235,16 @@ class Controller(WorkState):
     def stop(self) -> None:
         """End all work; keep the best weights and the overlay."""
         self.notices.acted.emit()
-        self._halt()
+        self._stop_all()
 
-    def _halt(self) -> None:
+    def _stop_all(self) -> None:
         """Ask the trainer to end all work, if any runs."""
         if self.live or self.work:
             self.connection.client.cancel()
             self.end_work()
             self.stop_asked()
 
-    def _go_on(self, show: bool) -> None:
+    def _continue(self, show: bool) -> None:
         """Continue from changed weights: train if Live is on, else predict the view if `show`."""
         # late blocks and weights of the previous network must not be used
         self.connection.leave()
@@ -276,7 +276,7 @@ class Controller(WorkState):
 
     def _on_segmentation_deleted(self) -> None:
         if self.live or self.work:
-            self._halt()
+            self._stop_all()
             self.notices.info(
                 "You deleted the segmentation, so all work has stopped. "
                 "Live, Update once or Predict all bring it back."

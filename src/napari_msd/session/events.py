@@ -76,7 +76,7 @@ class TrainerEvents:
             case Finished("stop"):
                 work.stopped()
             case Finished(kind, cancelled):
-                self._overlay.settle()
+                self._overlay.show_all()
                 # cancelled work was ended here already; other work may run by now
                 if kind == work.work and not cancelled:
                     work.end_work(finished=True)

@@ -213,7 +213,7 @@ class Overlay(Protocol):
     def flush(self) -> None:
         """Show the queued blocks."""
 
-    def settle(self) -> None:
+    def show_all(self) -> None:
         """Show everything, at the end of work."""
 
     def clear(self) -> tuple[Labels, Coverage] | None:

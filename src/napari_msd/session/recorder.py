@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_msd.core.space import Space
     from napari_msd.session.classes import ClassTable
 
-MOST_OPERATIONS = 10_000
+MAX_OPERATIONS = 10_000
 """Every brush step is one operation. More than this are replaced by the fewest equivalent ones."""
 
 
@@ -72,7 +72,7 @@ class Recorder:
             return  # the annotation does not fit the image
         for block in painted:
             self.document.do(PaintBox(block.box, block.values))
-        if self.document.number > MOST_OPERATIONS:
+        if self.document.number > MAX_OPERATIONS:
             self.document = document_of(requests_of(self.document))
 
     def choose(self, settings: Settings) -> None:

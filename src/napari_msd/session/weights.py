@@ -49,7 +49,7 @@ class Weights:
     ) -> None:
         self._network, self._connection = network, connection
         self._overlay, self._notices = overlay, notices
-        self._go_on = go_on
+        self._continue = go_on
 
     @property
     def model(self) -> bytes | None:
@@ -66,7 +66,7 @@ class Weights:
     def start_from(self, record: ModelRecord, source: str) -> None:
         """Continue from a saved model; `source` is the file's name."""
         self._network.load(record, source)
-        self._go_on(True)
+        self._continue(True)
 
     def continue_from_another_image(self) -> None:
         """Continue from the previous image's network, adapted to this image's grey values."""
@@ -75,7 +75,7 @@ class Weights:
         if kept is None:
             return
         self._network.take(kept)
-        self._go_on(True)
+        self._continue(True)
         self._notices.info(
             f"Continues from the network of “{kept.source}”, adapted to this image's grey values. "
             "Start over begins with a new one."
@@ -85,13 +85,13 @@ class Weights:
         """Continue from an earlier version of the network; the others stay available."""
         self._notices.acted.emit()
         self._network.go_back(version)
-        self._go_on(True)
+        self._continue(True)
 
     def bring_back(self) -> None:
         """Undo `start_over`."""
         self._notices.acted.emit()
         self._network.bring_back()
-        self._go_on(True)
+        self._continue(True)
 
     def start_over(self) -> tuple[bool, tuple[Labels, Coverage] | None]:
         """Discard the network and keep the strokes.
@@ -105,5 +105,5 @@ class Weights:
         """
         self._notices.acted.emit()
         forgotten, labels = self._network.forget(), self._overlay.clear()
-        self._go_on(False)
+        self._continue(False)
         return forgotten, labels

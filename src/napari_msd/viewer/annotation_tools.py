@@ -86,7 +86,7 @@ class AnnotationTools(QObject):
             self.layer.mode = "paint"
 
     @property
-    def brush_in_hand(self) -> bool:
+    def painting_tool_active(self) -> bool:
         """Whether dragging over the image paints or erases instead of moving the image."""
         return self.layer is not None and self.layer.mode not in ("pan_zoom", "transform")
 

@@ -27,7 +27,7 @@ from napari_msd.viewer.layers import (
     placement,
     spatial_shape,
 )
-from napari_msd.viewer.result_layers import fits, mark, note_remark, place_between, undisturbed
+from napari_msd.viewer.result_layers import fits, mark, note_remark, place_between, selection_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from napari_msd.trainer.messages import OverlayBlock
     from napari_msd.viewer.view_watcher import ViewWatcher
 
-_PATIENCE = 3
-"""Factor by which refreshes are less frequent while a brush is moving."""
-_SHARE = 5
-"""Showing blocks takes at most one part in this many of the GUI thread's time."""
+_BRUSH_SLOWDOWN = 3
+"""Factor by which refreshes are slower while a brush is moving."""
+_PAUSE_FACTOR = 5
+"""Least time between refreshes, as a multiple of the time that the last refresh took."""
 _overlay_of: WeakKeyDictionary[Any, tuple[ref[Any], Coverage, int]] = WeakKeyDictionary()
 """By image: its segmentation layer, which part is predicted, and `id` of the array of pixels."""
 
@@ -141,7 +141,7 @@ class Overlay(QObject):
             metadata=mark(),
             **placement(image),
         )
-        with undisturbed(self._viewer):
+        with selection_kept(self._viewer):
             self._viewer.layers.insert(place_between(self._viewer, image, annotation), layer)
         # strokes belong in the annotation; to edit a segmentation there is "copy"
         layer.editable = False
@@ -220,11 +220,11 @@ class Overlay(QObject):
         """Queue a predicted block; the next flush shows it."""
         self._pending[block.box] = block
         if not self._timer.isActive():
-            pause = self._interval * (_PATIENCE if self._brush_moving() else 1)
-            due = self._began + max(pause, _SHARE * self.cost)
+            pause = self._interval * (_BRUSH_SLOWDOWN if self._brush_moving() else 1)
+            due = self._began + max(pause, _PAUSE_FACTOR * self.cost)
             self._timer.start(max(0, round(1000 * (due - perf_counter()))))
 
-    def waits_for_its_turn(self) -> bool:
+    def has_pending_blocks(self) -> bool:
         """Whether queued blocks are not shown yet."""
         return bool(self._pending)
 
@@ -251,7 +251,7 @@ class Overlay(QObject):
         if first:
             self.written.emit()
 
-    def settle(self) -> None:
+    def show_all(self) -> None:
         """Show everything at the end of work, also in the layer list's thumbnail."""
         self.flush()
         if self.present and self.has_content:

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from napari_msd.core.box import Box
 
-_OURS = "napari_msd_result"
+_RESULT_KEY = "napari_msd_result"
 
 
 def mark() -> dict[str, Any]:
     """The ``metadata`` that marks a result layer."""
-    return {_OURS: True}
+    return {_RESULT_KEY: True}
 
 
 def note_remark(layer: Any, text: str) -> None:
@@ -27,11 +27,11 @@ def note_remark(layer: Any, text: str) -> None:
 
 def is_result(layer: Any) -> bool:
     """Whether a layer is a result layer: those are never offered as image or annotation."""
-    return _OURS in layer.metadata
+    return _RESULT_KEY in layer.metadata
 
 
 @contextmanager
-def undisturbed(viewer: Any) -> Iterator[None]:
+def selection_kept(viewer: Any) -> Iterator[None]:
     """Restore selection, active layer and its mode after layers were added."""
     selection = viewer.layers.selection
     active, selected = selection.active, set(selection)

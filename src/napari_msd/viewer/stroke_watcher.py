@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from napari_msd.document import Painted
     from napari_msd.viewer.view_watcher import ViewWatcher
 
-_BUDGET_S = 0.003
+_TURN_BUDGET_S = 0.003
 """Seconds that comparison may take in one turn of the event loop."""
-_BRUSH_S = 0.25
+_BRUSH_MOVING_S = 0.25
 """Seconds after a brush step during which the brush counts as moving."""
-_PRESS_S = 0.03
+_FINISH_BUDGET_S = 0.03
 """Seconds that comparison may take once, when the user starts work."""
-_PIECE = 1 << 17
+_PIECE_SIZE = 1 << 17
 """Pixels compared at once, in well under a millisecond."""
-_RECENT = 64
+_MAX_RECENT = 64
 
 
 class StrokeWatcher(QObject):
@@ -57,11 +57,11 @@ class StrokeWatcher(QObject):
         self._touched: deque[Box] = deque()
         self._suspected: deque[Box] = deque()
         """Where an undo may have changed something: compared after the known edits."""
-        self._recent: deque[Box] = deque(maxlen=_RECENT)
+        self._recent: deque[Box] = deque(maxlen=_MAX_RECENT)
         self._sweep: Iterator[Box] = iter(())
         self._sweep_again = False
         self._stroke_ended = self._stroke_found = False
-        self._known = False
+        self._initial_reported = False
         """Whether the layer's initial content was reported."""
         self._step: tuple[int, ...] = ()
         self._timer = QTimer(self)
@@ -76,7 +76,7 @@ class StrokeWatcher(QObject):
     @property
     def brush_moving(self) -> bool:
         """Whether a brush is moving now: repaints can wait."""
-        return perf_counter() - self._brushed < _BRUSH_S
+        return perf_counter() - self._brushed < _BRUSH_MOVING_S
 
     def watch(self, layer: Any) -> None:
         """Follow this layer (``None``: none); its present content is reported too."""
@@ -90,7 +90,7 @@ class StrokeWatcher(QObject):
         self._shape = spatial_shape(layer)
         self.snapshot = AnnotationSnapshot(self._shape)
         self._step = self._view.shown_index()
-        self._known = False
+        self._initial_reported = False
         events = layer.events
         events.labels_update.connect(self._on_brush)
         events.paint.connect(self._on_stroke_end)
@@ -115,7 +115,7 @@ class StrokeWatcher(QObject):
     def rescan(self) -> None:
         """Compare everything, in the background, the shown plane first."""
         if self.layer is not None:
-            self._sweep = self._everything()
+            self._sweep = self._all_boxes()
             self._timer.start()
 
     def finish(self) -> None:
@@ -124,7 +124,7 @@ class StrokeWatcher(QObject):
         Takes a few hundredths of a second at most. The rest follows in the background: after an
         undo the whole plane must be compared, and a newly chosen layer may be large.
         """
-        self._compare_and_tell(_PRESS_S)
+        self._compare_and_report(_FINISH_BUDGET_S)
 
     # --- napari's events --------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class StrokeWatcher(QObject):
         box = Box(SOURCE, index, tuple(i + 1 for i in index))
         for axis, start, length in zip(axes, event.offset, event.data.shape, strict=False):
             box = box.along(axis, int(start), int(start) + int(length))
-        self._note(box)
+        self._queue(box)
 
     def _on_stroke_end(self, event: Any) -> None:
         # a brush may reach into neighbouring planes; napari reports the displayed one only
@@ -161,7 +161,7 @@ class StrokeWatcher(QObject):
         self._sweep_again = True
         self._timer.start()
 
-    def _note(self, box: Box) -> None:
+    def _queue(self, box: Box) -> None:
         """Queue a touched part for comparison, together with what was touched just before."""
         if self._touched:
             merged = self._touched[-1].hull(box)
@@ -171,7 +171,7 @@ class StrokeWatcher(QObject):
         self._touched.append(box)
         if self._recent:
             merged = self._recent[-1].hull(box)
-            if merged.size <= _PIECE:
+            if merged.size <= _PIECE_SIZE:
                 self._recent.pop()
                 box = merged
         self._recent.append(box)
@@ -183,17 +183,17 @@ class StrokeWatcher(QObject):
         if self.layer is None:
             self._timer.stop()
             return
-        self._compare_and_tell(_BUDGET_S)
+        self._compare_and_report(_TURN_BUDGET_S)
 
-    def _compare_and_tell(self, seconds: float) -> None:
+    def _compare_and_report(self, seconds: float) -> None:
         blocks, all_compared = self._compare_until(perf_counter() + seconds)
         if blocks:
             self.changed.emit(blocks)
-            if self._known:
+            if self._initial_reported:
                 self.edited.emit()
         if all_compared and self.busy:
             self._timer.stop()
-            self._known = True
+            self._initial_reported = True
             self.scanned.emit()
 
     def _compare_until(self, deadline: float) -> tuple[list[Painted], bool]:
@@ -219,7 +219,7 @@ class StrokeWatcher(QObject):
         for boxes in (self._touched, self._suspected):
             if boxes:
                 box = boxes.popleft().clip(self._shape)
-                if box.size > 2 * _PIECE:
+                if box.size > 2 * _PIECE_SIZE:
                     box, *rest = _pieces(box)
                     boxes.extendleft(reversed(rest))
                 return box
@@ -232,11 +232,11 @@ class StrokeWatcher(QObject):
             # a script may have written anywhere; only arrays in memory are cheap to search
             self._sweep_again = False
             if isinstance(pixels(self.layer), np.ndarray):
-                self._sweep = self._everything()
+                self._sweep = self._all_boxes()
                 following = next(self._sweep, None)
         return following
 
-    def _everything(self) -> Iterator[Box]:
+    def _all_boxes(self) -> Iterator[Box]:
         """All of the layer: the visible part first, then parts with strokes, then the rest."""
         shown = self._view.shown_index()[:-2]
         painted = sorted(slab.index for slab in self.snapshot.annotation.slabs)
@@ -249,7 +249,7 @@ class StrokeWatcher(QObject):
 
 def _pieces(box: Box) -> list[Box]:
     """Split a box into pieces that are quick to compare: whole rows, as many as fit."""
-    size, room = [], _PIECE
+    size, room = [], _PIECE_SIZE
     for n in reversed(box.shape):
         size.append(max(1, min(n, room)))
         room //= max(1, n)

@@ -11,7 +11,7 @@ from psygnal import Signal
 
 from napari_msd.core.errors import ImageError
 from napari_msd.viewer.layers import MAX_PIXELS_IN_MEMORY, free_name, placement, spatial_shape
-from napari_msd.viewer.result_layers import fits, mark, place_between, undisturbed
+from napari_msd.viewer.result_layers import fits, mark, place_between, selection_kept
 
 if TYPE_CHECKING:
     from napari_msd.core.box import Box
@@ -69,7 +69,7 @@ class UncertaintyLayer:
             metadata=mark(),
             **placement(image),
         )
-        with undisturbed(self._viewer):
+        with selection_kept(self._viewer):
             self._viewer.layers.insert(place_between(self._viewer, image, annotation), layer)
         self.layer, self._image = layer, image
 
@@ -78,7 +78,7 @@ class UncertaintyLayer:
         layer, self.layer, self._image = self.layer, None, None
         self._pending.clear()
         if layer is not None and layer in self._viewer.layers:
-            with undisturbed(self._viewer):
+            with selection_kept(self._viewer):
                 self._viewer.layers.remove(layer)
 
     def close(self) -> None:

@@ -15,9 +15,9 @@ from napari_msd.core.box import Box
 from napari_msd.viewer.layers import plane_box, spatial_shape
 
 _INTERVAL_MS = 100
-_LEAST_SHARE = 0.25
+_MIN_SHARE = 0.25
 """A place that is shown fills at least this share of the visible part, so that it stands out."""
-_LOOKS_AFTER_CHANGE = 3
+_CHECKS_AFTER_CHANGE = 3
 """napari computes the visible corners when it draws, shortly after the camera moved."""
 
 
@@ -31,10 +31,10 @@ class ViewWatcher(QObject):
         self._viewer = viewer
         self._layer: Any = None
         self._last: Box | None = None
-        self._looks = 0
+        self._checks_left = 0
         self._timer = QTimer(self)
         self._timer.setInterval(_INTERVAL_MS)
-        self._timer.timeout.connect(self._look)
+        self._timer.timeout.connect(self._check_view)
         camera, dims = viewer.scene.camera.events, viewer.dims.events
         self._sources: tuple[Any, ...] = (
             camera.zoom,
@@ -60,13 +60,13 @@ class ViewWatcher(QObject):
         self._moved()
 
     def _moved(self, event: object = None) -> None:
-        self._looks = _LOOKS_AFTER_CHANGE
+        self._checks_left = _CHECKS_AFTER_CHANGE
         if self._layer is not None and not self._timer.isActive():
             self._timer.start()
 
-    def _look(self) -> None:
-        self._looks -= 1
-        if self._looks <= 0:
+    def _check_view(self) -> None:
+        self._checks_left -= 1
+        if self._checks_left <= 0:
             self._timer.stop()
         if self._layer is None:
             return
@@ -130,8 +130,8 @@ class ViewWatcher(QObject):
     def _zoom(self, box: Box) -> None:
         seen = self.view().shape[-2:]
         share = max(n / max(all_of, 1) for n, all_of in zip(box.shape[-2:], seen, strict=True))
-        if share < _LEAST_SHARE and self.planes_lie_flat():
-            self._viewer.scene.camera.zoom *= _LEAST_SHARE / share
+        if share < _MIN_SHARE and self.planes_lie_flat():
+            self._viewer.scene.camera.zoom *= _MIN_SHARE / share
 
     def view(self) -> Box:
         """The visible part of the shown plane; the whole plane if nothing is drawn yet."""

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 _VALUE = Qt.ItemDataRole.UserRole
 _KEY_WIDTH, _SWATCH, _PIXELS_WIDTH, _IOU_WIDTH, _GAP = 20, 16, 62, 88, 6
-UNKNOWN = 0.25
+MAX_MARGIN = 0.25
 """An IoU with a margin of this or more is not shown."""
-_NARROW = "\u202f"
+_NARROW_SPACE = "\u202f"
 """Narrow no-break space."""
-_ROW = 24
-_MOST_ROWS = 6
+_ROW_HEIGHT = 24
+_MAX_ROWS = 6
 
 
 class ClassList(QListWidget):
@@ -106,8 +106,8 @@ class ClassList(QListWidget):
         finally:
             self.blockSignals(False)
         self.show_picked(picked)
-        rows = min(max(len(self._table), 2), _MOST_ROWS)
-        self.setFixedHeight(rows * _ROW + 2 * self.frameWidth() + 4)
+        rows = min(max(len(self._table), 2), _MAX_ROWS)
+        self.setFixedHeight(rows * _ROW_HEIGHT + 2 * self.frameWidth() + 4)
 
     def show_picked(self, value: int | None) -> None:
         """Highlight a class without picking it again."""
@@ -148,7 +148,7 @@ class _RowPainter(QStyledItemDelegate):
         self._owner = owner
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:  # noqa: N802
-        return QSize(120, _ROW)
+        return QSize(120, _ROW_HEIGHT)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         colors, value = self._owner.palette_now, int(index.data(_VALUE))
@@ -225,7 +225,7 @@ def score_text(info: ClassInfo) -> str:
     """``IoU .91 ±.05``, or words if too little is held out to measure it."""
     if info.iou is None:
         return "too little yet" if info.too_few else "–"
-    if info.margin is None or info.margin >= UNKNOWN:
+    if info.margin is None or info.margin >= MAX_MARGIN:
         return "too little yet"
     return f"IoU {iou_text(info.iou)} ±{iou_text(info.margin)}"
 
@@ -233,12 +233,12 @@ def score_text(info: ClassInfo) -> str:
 def pixels_text(pixels: int) -> str:
     """``9 876 px``, ``118 k px`` or ``1.2 M px``: never more than eight characters."""
     if pixels < 10_000:
-        return f"{pixels:,} px".replace(",", _NARROW)
+        return f"{pixels:,} px".replace(",", _NARROW_SPACE)
     if pixels < 999_500:
-        return f"{pixels / 1e3:.0f}{_NARROW}k px"
+        return f"{pixels / 1e3:.0f}{_NARROW_SPACE}k px"
     if pixels < 9.95e6:
-        return f"{pixels / 1e6:.1f}{_NARROW}M px"
-    return f"{pixels / 1e6:.0f}{_NARROW}M px"
+        return f"{pixels / 1e6:.1f}{_NARROW_SPACE}M px"
+    return f"{pixels / 1e6:.0f}{_NARROW_SPACE}M px"
 
 
 def _tooltip(info: ClassInfo) -> str:
@@ -257,7 +257,7 @@ def _measured_on(info: ClassInfo) -> str:
         return "Its IoU (0 to 1) is measured on held-out strokes as soon as there is a network."
     plural = "" if info.measured_on == 1 else "s"
     text = f"IoU {info.iou:.2f}, measured on {info.measured_on} held-out piece{plural} of strokes"
-    if info.margin is None or info.margin >= UNKNOWN:
+    if info.margin is None or info.margin >= MAX_MARGIN:
         return f"{text}: too little to tell how far that holds. Paint more of it."
     low, high = max(info.iou - info.margin, 0), min(info.iou + info.margin, 1)
     return f"{text}: likely between {low:.2f} and {high:.2f}."

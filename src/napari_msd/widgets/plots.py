@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_msd.trainer.messages import Progress
     from napari_msd.widgets.theme import Palette
 
-_MOST_POINTS = 600
+_MAX_POINTS = 600
 _HEIGHT = 76
 _LOSS, _IOU = {True: "#e69f00", False: "#b35c00"}, {True: "#56b4e9", False: "#0072b2"}
 
@@ -110,7 +110,7 @@ def _append(points: list[tuple[int, float]], step: int, value: float) -> None:
     if points and step < points[-1][0]:
         points.clear()  # the trainer started again
     points.append((step, value))
-    if len(points) > _MOST_POINTS:
+    if len(points) > _MAX_POINTS:
         del points[1:-1:2]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_msd.widgets.class_list import UNKNOWN, iou_text
+from napari_msd.widgets.class_list import MAX_MARGIN, iou_text
 
 if TYPE_CHECKING:
     from napari_msd.trainer.messages import Progress, Ready
 
-_UNDER_WAY = {
+_WORK_HINTS = {
     "update": "Training for a few seconds, then updating the segmentation. Stop ends it.",
     "predict": "Segmenting the whole image. Stop ends it and keeps what is done.",
 }
@@ -31,7 +31,7 @@ def figures(ready: Ready | None, progress: Progress | None, score: float | None 
     if progress is not None and progress.best_score is not None:
         score = progress.best_score
     if score is not None:
-        parts.append(f"IoU {iou_text(score)}{_evidence(progress)}")
+        parts.append(f"IoU {iou_text(score)}{_reliability(progress)}")
     if progress is not None and progress.state == "training" and progress.steps_per_second > 0:
         rate = progress.steps_per_second
         parts.append(f"{rate:.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s")
@@ -40,12 +40,12 @@ def figures(ready: Ready | None, progress: Progress | None, score: float | None 
     return " · ".join(parts)
 
 
-def _evidence(progress: Progress | None) -> str:
+def _reliability(progress: Progress | None) -> str:
     """A remark if the mean IoU is measured on too few strokes to be reliable."""
     if progress is None or not progress.held_out_iou:
         return ""
     known = (progress.iou_margin.get(value, 1.0) for value in progress.held_out_iou)
-    return "" if all(margin < UNKNOWN for margin in known) else " (few strokes)"
+    return "" if all(margin < MAX_MARGIN for margin in known) else " (few strokes)"
 
 
 def figures_tooltip(ready: Ready | None) -> str:
@@ -119,7 +119,7 @@ def hint(
     if not annotation:
         return "Press + to make an annotation layer and start painting."
     if work:
-        return _UNDER_WAY.get(work, "")
+        return _WORK_HINTS.get(work, "")
     if n_painted < 2 and not brush:
         return "Click a class, or press its number, to paint it; at least two classes are needed."
     if n_painted == 0:

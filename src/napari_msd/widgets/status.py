@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ADVICE = "warning"
 _LEVELS = ("info", "warning", "error")
-_LONGEST = 400
+_MAX_LENGTH = 400
 """Maximum characters of a notice; names from a file may be long and numerous."""
 
 
@@ -50,7 +50,7 @@ class StatusLabel(QLabel):
 
     def notify(self, level: str, text: str) -> None:
         """Show a sentence until the user acts or another one arrives."""
-        self._notice = shortened(text, _LONGEST)
+        self._notice = shortened(text, _MAX_LENGTH)
         self._level = level if level in _LEVELS else "info"
         self._show()
 
@@ -67,7 +67,7 @@ class StatusLabel(QLabel):
 
     def retract(self, text: str) -> None:
         """Remove this sentence, because it no longer applies; another one stays."""
-        if text and self._notice == shortened(text, _LONGEST):
+        if text and self._notice == shortened(text, _MAX_LENGTH):
             self.dismiss()
 
     def set_advice(self, text: str) -> None:

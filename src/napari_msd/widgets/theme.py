@@ -12,7 +12,7 @@ GOOD = "#009e73"
 WAITING = "#b8730a"
 IDLE = "#0072b2"
 _ICON_SIZE = 48
-_FAINT = 0.3
+_DISABLED_OPACITY = 0.3
 """Opacity of a disabled button's icon."""
 
 
@@ -47,7 +47,7 @@ def icon(name: str, colors: Palette) -> QIcon:
     faint.setDevicePixelRatio(bright.devicePixelRatio())
     faint.fill(Qt.GlobalColor.transparent)
     painter = QPainter(faint)
-    painter.setOpacity(_FAINT)
+    painter.setOpacity(_DISABLED_OPACITY)
     painter.drawPixmap(0, 0, bright)
     painter.end()
     made = QIcon(bright)
