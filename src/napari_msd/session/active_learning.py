@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_msd.core.errors import MSDError
-from napari_msd.session.keys import NEXT_KEY
+from napari_msd.session import texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from napari_msd.session.ports import Viewer
     from napari_msd.session.sync import TrainerSync
     from napari_msd.trainer.messages import LookHere, OverlayBlock
-
-LOOKING = "Looking for the place where a stroke helps most …"
-COMPUTING = "Computing the uncertainty of the visible part …"
 
 
 class ActiveLearning:
@@ -87,15 +84,15 @@ class ActiveLearning:
         self._connection.client.set_uncertainty(on)
         self.switched.emit(on)
         if on and self._network.kept is None:
-            self._notices.info("Uncertainty appears as soon as there is a network: press Live.")
+            self._notices.info(texts.UNCERTAINTY_NEEDS_NETWORK)
         elif on:
-            self._notices.info(COMPUTING)
+            self._notices.info(texts.COMPUTING)
 
     def put(self, block: OverlayBlock) -> None:
         """Write the uncertainty of a predicted block."""
         if block.uncertainty is not None:
             self._viewer.uncertainty.put(block)
-            self._notices.past.emit(COMPUTING)
+            self._notices.past.emit(texts.COMPUTING)
 
     def layers_changed(self) -> None:
         """Remove the layer: it belongs to another image, or to another shape."""
@@ -129,10 +126,10 @@ class ActiveLearning:
         """
         self._sync.open(need_annotation=False)
         if self._network.kept is None:
-            raise MSDError("There is no network yet. Paint strokes and press Live first.")
+            raise MSDError(texts.SHOW_ME_NEEDS_NETWORK)
         self._connection.client.show_me()
         self._show_requested = True
-        self._notices.info(LOOKING)
+        self._notices.info(texts.LOOKING)
 
     def _on_edited(self) -> None:
         self._show_requested = False  # do not move the view while the user paints
@@ -144,7 +141,4 @@ class ActiveLearning:
         if not wanted or image is None:
             return
         if self._viewer.screen.show(image, here.box):
-            self._notices.info(
-                f"Uncertain here ({here.uncertainty:.0%}): paint what you see in the "
-                f"middle. {NEXT_KEY} shows another place."
-            )
+            self._notices.info(texts.uncertain_here(here.uncertainty))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_msd.core.errors import MSDError, StrokesError
+from napari_msd.session import texts
 from napari_msd.session.active_learning import ActiveLearning
 from napari_msd.session.connection import TrainerConnection, child_process_trainer
 from napari_msd.session.events import TrainerEvents
@@ -139,7 +140,7 @@ class Controller(WorkState):
         self.active_learning.layers_changed()
         if self.live and (problem is not None or lost):
             self._stop_all()
-            self.notices.warn(f"{lost or problem} Live is off.")
+            self.notices.warn(texts.live_is_off(lost or str(problem)))
         elif self.live:
             self.attempt(self._start_live)
         else:
@@ -150,10 +151,7 @@ class Controller(WorkState):
             if lost:
                 self.notices.warn(lost)
         if annotation is not None and not readable:
-            self.notices.warn(
-                f"The class names and colours stored in “{annotation.name}” cannot be read; "
-                "they are not used."
-            )
+            self.notices.warn(texts.class_names_unreadable(annotation.name))
 
     def set_preset(self, preset: str) -> None:
         """Change the network: Live uses it at once, other work from its next start."""
@@ -163,10 +161,7 @@ class Controller(WorkState):
         self._settings_changed()
         self.network_changed.emit()
         if before is not None and self.network.kept is None:
-            self.notices.info(
-                f"The {preset} network starts from your strokes; "
-                f"choose {name} again to return to the previous one."
-            )
+            self.notices.info(texts.new_network(preset, name))
 
     def set_device(self, device: str) -> None:
         """Train on another device, from the same weights."""
@@ -211,7 +206,7 @@ class Controller(WorkState):
     def _update_once(self) -> None:
         self.sync.open()
         if len(self.strokes.snapshot.annotation.counts) < 2 and not self.strokes.busy:
-            raise StrokesError("Paint a few strokes of at least two classes first.")
+            raise StrokesError(texts.TWO_CLASSES_NEEDED)
         self.attach_overlay()
         self.begin_work("update")
         self.connection.client.update_once()
@@ -224,7 +219,7 @@ class Controller(WorkState):
         if self.sync.open(need_annotation=False) and self.live:
             self.connection.client.set_live(True)
         if self.network.kept is None:
-            raise MSDError("There is no network yet: press Live to train one, or load a model.")
+            raise MSDError(texts.PREDICT_ALL_NEEDS_NETWORK)
         self.attach_overlay()
         space = self.chosen.data.space
         shown = space.slab_of(self.screen.view())
@@ -270,17 +265,12 @@ class Controller(WorkState):
     # --- event handlers ------------------------------------------------------------------
 
     def _on_unusable(self) -> None:
-        self.notices.warn(
-            "Some painted values are negative or above 255; they are not used as classes."
-        )
+        self.notices.warn(texts.VALUES_ARE_NO_CLASSES)
 
     def _on_segmentation_deleted(self) -> None:
         if self.live or self.work:
             self._stop_all()
-            self.notices.info(
-                "You deleted the segmentation, so all work has stopped. "
-                "Live, Update once or Predict all bring it back."
-            )
+            self.notices.info(texts.SEGMENTATION_DELETED)
         self.work_changed.emit()
 
     def _on_classes(self) -> None:

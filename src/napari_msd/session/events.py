@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_msd.session import texts
 from napari_msd.session.work_state import LiveState
 from napari_msd.trainer.messages import (
     Event,
@@ -92,9 +93,7 @@ class TrainerEvents:
 
     def _trainer_died(self, text: str, *, restarting: bool) -> None:
         work = self._work
-        if work.work:
-            text += " Update once" if work.work == "update" else " Predict all"
-            text += " was lost: press it again."
+        text = texts.work_was_lost(text, work.work)
         work.end_work()
         work.died()
         self._notices.notice.emit("warning" if restarting else "error", text)

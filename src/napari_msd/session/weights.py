@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_msd.session import texts
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -76,10 +78,7 @@ class Weights:
             return
         self._network.take(kept)
         self._continue(True)
-        self._notices.info(
-            f"Continues from the network of “{kept.source}”, adapted to this image's grey values. "
-            "Start over begins with a new one."
-        )
+        self._notices.info(texts.continues_from(kept.source))
 
     def go_back(self, version: Version) -> None:
         """Continue from an earlier version of the network; the others stay available."""
