@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QMenu, QMessageBox
 
+from napari_msd.plugin import texts
 from napari_msd.widgets.plain_text import plain_action
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from napari_msd.session.controller import Controller
     from napari_msd.viewer.annotation_tools import AnnotationTools
     from napari_msd.widgets.panel import Panel
-
-_SEARCHING = "Looking through all planes for strokes of the class …"
 
 
 class ClassActions(QObject):
@@ -56,12 +55,12 @@ class ClassActions(QObject):
         if not strokes.busy:
             self._replace_now(value, new, pick)
             return
-        self._controller.notices.info(_SEARCHING)
+        self._controller.notices.info(texts.SEARCHING)
         layer = strokes.layer
 
         def go_on() -> None:
             strokes.scanned.disconnect(go_on)
-            self._controller.notices.past.emit(_SEARCHING)
+            self._controller.notices.past.emit(texts.SEARCHING)
             # another annotation may have been chosen meanwhile: leave its strokes alone
             if strokes.layer is layer and value in self._controller.classes:
                 self._replace_now(value, new, pick)
@@ -79,7 +78,7 @@ class ClassActions(QObject):
     def _on_add(self) -> None:
         value = self._controller.classes.add()
         if value is None:
-            self._controller.notices.warn("There can be no more than 255 classes.")
+            self._controller.notices.warn(texts.TOO_MANY_CLASSES)
             return
         self._panel.class_list.show_picked(value)
         self._tools.pick(value)
@@ -87,7 +86,7 @@ class ClassActions(QObject):
     def _on_remove(self) -> None:
         value = self._panel.class_list.current_value
         if value is None:
-            self._controller.notices.info("Pick the class to remove in the list first.")
+            self._controller.notices.info(texts.PICK_TO_REMOVE)
         elif not self._controller.classes[value].pixels or self._confirmed(value):
             self.remove(value)
 
@@ -98,10 +97,7 @@ class ClassActions(QObject):
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("Remove class")
         box.setTextFormat(Qt.TextFormat.PlainText)
-        box.setText(
-            f"Remove “{info.name}” and erase its {info.pixels:,} painted pixels? "
-            "Undo on the annotation layer brings them back."
-        )
+        box.setText(texts.remove_class(info.name, info.pixels))
         buttons = QMessageBox.StandardButton
         box.setStandardButtons(buttons.Yes | buttons.No)
         box.setDefaultButton(buttons.No)
@@ -111,14 +107,14 @@ class ClassActions(QObject):
         value = self._panel.class_list.current_value
         others = [info for info in self._controller.classes if info.value != value]
         if value is None or not others:
-            self._controller.notices.info("Pick the class to merge in the list first.")
+            self._controller.notices.info(texts.PICK_TO_MERGE)
             return
         menu = QMenu(self._window)
         menu.setObjectName("merge_menu")
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         name = self._controller.classes[value].name
         for info in others:
-            action = menu.addAction(plain_action(f"“{name}” becomes part of “{info.name}”"))
+            action = menu.addAction(plain_action(texts.merge_into(name, info.name)))
             action.triggered.connect(partial(self._merge_picked, value, info.value))
         button = self._panel.merge_class_button
         menu.popup(button.mapToGlobal(button.rect().bottomLeft()))

@@ -14,6 +14,7 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_msd.plugin import texts
 from napari_msd.plugin.window import SessionWindow
 from napari_msd.viewer.viewer_memory import unwrapped
 
@@ -86,7 +87,7 @@ class MSDSegmentationWidget(QWidget):
 
     def _show_elsewhere(self) -> None:
         self._notice = QWidget(self)
-        text = QLabel("MS-D Segmentation is already open in this window.")
+        text = QLabel(texts.ALREADY_OPEN)
         text.setObjectName("status_label")
         text.setWordWrap(True)
         text.setAlignment(Qt.AlignmentFlag.AlignCenter)

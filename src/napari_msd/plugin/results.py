@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QMessageBox
 from napari_msd.core.errors import MSDError
 from napari_msd.images.class_matching import match_by_name
 from napari_msd.images.model_file import ModelRecord, read
-from napari_msd.plugin import files
+from napari_msd.plugin import files, texts
 from napari_msd.session.classes import FOUND_CLASSES, NEW_CLASSES
 from napari_msd.viewer import layers
 from napari_msd.viewer.colors import label_colormap
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from napari_msd.session.classes import ClassInfo
     from napari_msd.session.controller import Controller
-
-_MAX_NAMES = 6
-"""Maximum number of a model's class names in a sentence."""
 
 
 class Results(QObject):
@@ -84,20 +81,16 @@ class Results(QObject):
         if layer is None:
             return
         if self._writer.busy:
-            controller.notices.warn(
-                "Another export is still being written; try again when it is saved."
-            )
+            controller.notices.warn(texts.EXPORT_RUNNING)
             return
         controller.overlay.flush()
         remark = controller.overlay.coverage.completeness.sentence
-        said = f"Labels saved as {path.name}."
+        said = texts.labels_saved(path.name)
         try:
             # Live continues: write the state at the time of the click
             labels = layer.data.copy()
         except MemoryError:
-            controller.notices.error(
-                "There is too little memory to export; close other programs or images."
-            )
+            controller.notices.error(texts.EXPORT_TOO_LARGE)
             return
         names, about = controller.classes.names, files.calibration(controller.chosen.image)
         self._remark = remark
@@ -134,16 +127,14 @@ class Results(QObject):
         remark = controller.overlay.coverage.completeness.sentence
         controller.notices.notice.emit(
             "warning" if remark else "info",
-            f"The copy “{copy.name}” can be edited. {remark}".rstrip(),
+            texts.copied(copy.name, remark),
         )
 
     def _segmentation(self) -> Any:
         overlay = self._controller.overlay
         if overlay.present and overlay.has_content:
             return overlay.layer
-        self._controller.notices.error(
-            "There is no segmentation yet: press Live, Update once or Predict all first."
-        )
+        self._controller.notices.error(texts.NO_SEGMENTATION)
         return None
 
     def _ask_completeness(self, verb: str) -> str:
@@ -155,7 +146,7 @@ class Results(QObject):
         box = QMessageBox(self._window)
         box.setObjectName("incomplete_question")
         box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("The segmentation is not complete")
+        box.setWindowTitle(texts.INCOMPLETE_TITLE)
         box.setTextFormat(Qt.TextFormat.PlainText)
         box.setText(now.sentence)
         role = QMessageBox.ButtonRole
@@ -186,9 +177,7 @@ class Results(QObject):
         if finished:
             act()
         else:
-            self._controller.notices.warn(
-                "Predict all was not finished: nothing was exported or copied."
-            )
+            self._controller.notices.warn(texts.PREDICT_ALL_UNFINISHED)
 
     def _on_written(self, text: str, level: str = "info") -> None:
         if level == "info" and self._remark:
@@ -224,16 +213,14 @@ class Results(QObject):
                 controller.network.history,
             )
             written = record.write(path)
-            controller.notices.info(f"Model saved as {written.name}.")
+            controller.notices.info(texts.model_saved(written.name))
 
         self._try(save)
 
     def _model(self) -> bytes | None:
         model = self._controller.weights.model
         if model is None:
-            self._controller.notices.error(
-                "There is no network to save yet: press Live or Update once first."
-            )
+            self._controller.notices.error(texts.NO_NETWORK_TO_SAVE)
         return model
 
     def ask_load_model(self) -> None:
@@ -255,20 +242,14 @@ class Results(QObject):
         record = match_by_name(record, painted)
         self._adopt_classes(record)
         controller.weights.start_from(record, path.name)
-        names = ", ".join(list(record.class_names.values())[:_MAX_NAMES])
-        if len(record.classes) > _MAX_NAMES:
-            names += f" and {len(record.classes) - _MAX_NAMES} more"
-        text = (
-            f"Started from {path.name} ({names}): Predict all uses it, Live continues its training."
-        )
         others = [
-            f"class {info.value} is “{info.name}” in the model and “{painted[info.value]}” here"
+            texts.class_differs(info.value, info.name, painted[info.value])
             for info in record.classes
             if painted.get(info.value, info.name).casefold() != info.name.casefold()
         ]
         level = "warning" if others else "info"
         controller.notices.notice.emit(
-            level, f"{text} Note: {'; '.join(others)}." if others else text
+            level, texts.model_loaded(path.name, list(record.class_names.values()), others)
         )
 
     def _adopt_classes(self, record: ModelRecord) -> None:
@@ -287,15 +268,15 @@ class Results(QObject):
             labels, self._forgotten_labels = self._forgotten_labels, None
             controller.weights.bring_back()
             controller.overlay.restore(labels)
-            controller.notices.info("The network was restored.")
+            controller.notices.info(texts.NETWORK_RESTORED)
             return
         forgotten, self._forgotten_labels = controller.weights.start_over()
         if not forgotten:
-            text = "There is no network yet; the strokes stay as they are."
+            text = texts.NO_NETWORK_TO_DISCARD
         elif controller.live:
-            text = "The network was discarded; the strokes stay. History brings it back."
+            text = texts.DISCARDED_LIVE
         else:
-            text = "The network was discarded; the strokes stay. Bring back undoes this."
+            text = texts.DISCARDED
         controller.notices.info(text)
         controller.work_changed.emit()
 

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_msd.plugin import texts
 from napari_msd.trainer.messages import Finished, Measured, TrainerDied
 from napari_msd.widgets.class_list import iou_text, pixels_text
 
@@ -78,7 +79,7 @@ class Versions(QObject):
         self._controller.weights.go_back(version)
         self._controller.notices.notice.emit(
             "info",
-            f"Back to the version of step {version.figures.steps}; the others stay in History.",
+            texts.went_back(version.figures.steps),
         )
 
     def _refresh(self) -> None:
@@ -164,7 +165,9 @@ class HistoryDialog(QDialog):
         self.wanted.clear()
         for version in self._versions:
             item = QTreeWidgetItem(_row(version, version is present, scores))
-            item.setToolTip(2, _CURRENT_TOOLTIP if version.model in scores else _EARLIER_TOOLTIP)
+            item.setToolTip(
+                2, texts.SCORE_CURRENT if version.model in scores else texts.SCORE_EARLIER
+            )
             for column in _NUMBERS:
                 item.setTextAlignment(
                     column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -175,21 +178,12 @@ class HistoryDialog(QDialog):
         for column in range(len(_COLUMNS)):
             self.wanted.resizeColumnToContents(column)
         self.wanted.blockSignals(False)
-        self.text.setText(
-            "Pick a version and go back to it: it is shown, and training continues from it. "
-            "Nothing is lost: the others stay in the list."
-            if versions
-            else "There are no versions yet: press Live, and the best networks are kept here."
-        )
+        self.text.setText(texts.HISTORY if versions else texts.EMPTY_HISTORY)
         self._on_picked()
 
     def _on_picked(self) -> None:
         picked = self.picked
         self.back_button.setEnabled(picked is not None and picked is not self._present)
-
-
-_CURRENT_TOOLTIP = "Measured on the current held-out strokes"
-_EARLIER_TOOLTIP = "Measured on the strokes of that time: not comparable with the others"
 
 
 def _row(version: Version, present: bool, scores: Mapping[bytes, float | None]) -> list[str]:

@@ -1,0 +1,81 @@
+"""Sentences of the dialogs, and of what the window reports about files and classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXPORT_RUNNING = "Another export is still being written; try again when it is saved."
+EXPORT_TOO_LARGE = "There is too little memory to export; close other programs or images."
+NO_SEGMENTATION = "There is no segmentation yet: press Live, Update once or Predict all first."
+INCOMPLETE_TITLE = "The segmentation is not complete"
+PREDICT_ALL_UNFINISHED = "Predict all was not finished: nothing was exported or copied."
+NO_NETWORK_TO_SAVE = "There is no network to save yet: press Live or Update once first."
+NETWORK_RESTORED = "The network was restored."
+NO_NETWORK_TO_DISCARD = "There is no network yet; the strokes stay as they are."
+DISCARDED_LIVE = "The network was discarded; the strokes stay. History brings it back."
+DISCARDED = "The network was discarded; the strokes stay. Bring back undoes this."
+HISTORY = (
+    "Pick a version and go back to it: it is shown, and training continues from it. "
+    "Nothing is lost: the others stay in the list."
+)
+EMPTY_HISTORY = "There are no versions yet: press Live, and the best networks are kept here."
+SCORE_CURRENT = "Measured on the current held-out strokes"
+SCORE_EARLIER = "Measured on the strokes of that time: not comparable with the others"
+TOO_MANY_CLASSES = "There can be no more than 255 classes."
+PICK_TO_REMOVE = "Pick the class to remove in the list first."
+PICK_TO_MERGE = "Pick the class to merge in the list first."
+SEARCHING = "Looking through all planes for strokes of the class …"
+ALREADY_OPEN = "MS-D Segmentation is already open in this window."
+
+_MAX_NAMES = 6
+"""Maximum number of a model's class names in a sentence."""
+
+
+def labels_saved(file: str) -> str:
+    """An export was written."""
+    return f"Labels saved as {file}."
+
+
+def model_saved(file: str) -> str:
+    """A model was written."""
+    return f"Model saved as {file}."
+
+
+def copied(layer: str, remark: str) -> str:
+    """The segmentation was copied to a layer; `remark` says whether it is incomplete."""
+    return f"The copy “{layer}” can be edited. {remark}".rstrip()
+
+
+def model_loaded(file: str, names: Sequence[str], renamed: Sequence[str]) -> str:
+    """A model with these class names was loaded; `renamed` lists `class_differs` sentences."""
+    listed = ", ".join(names[:_MAX_NAMES])
+    if len(names) > _MAX_NAMES:
+        listed += f" and {len(names) - _MAX_NAMES} more"
+    text = f"Started from {file} ({listed}): Predict all uses it, Live continues its training."
+    return f"{text} Note: {'; '.join(renamed)}." if renamed else text
+
+
+def class_differs(value: int, in_model: str, here: str) -> str:
+    """A class of the model has another name than the painted class of this value."""
+    return f"class {value} is “{in_model}” in the model and “{here}” here"
+
+
+def went_back(step: int) -> str:
+    """An earlier version, of this training step, was restored."""
+    return f"Back to the version of step {step}; the others stay in History."
+
+
+def remove_class(name: str, pixels: int) -> str:
+    """Ask whether to remove a class that has painted pixels."""
+    return (
+        f"Remove “{name}” and erase its {pixels:,} painted pixels? "
+        "Undo on the annotation layer brings them back."
+    )
+
+
+def merge_into(name: str, other: str) -> str:
+    """Menu entry that merges class `name` into class `other`."""
+    return f"“{name}” becomes part of “{other}”"
