@@ -11,7 +11,7 @@ from napari_msd.session.classes import ClassTable
 from napari_msd.trainer.messages import Progress, Ready
 from napari_msd.viewer import layers as look
 from napari_msd.viewer.colors import label_colormap
-from napari_msd.widgets.readout import bar, figures, time_left
+from napari_msd.widgets.texts import bar, figures, time_left
 
 
 @pytest.mark.parametrize(

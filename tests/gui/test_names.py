@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QTextDocument
 from qtpy.QtWidgets import QApplication
 
-from napari_msd.widgets.class_list import pixels_text
+from napari_msd.widgets.texts import pixels_text
 
 from .fake_client import FakeClient
 

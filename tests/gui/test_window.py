@@ -10,7 +10,7 @@ from napari_msd.core.space import Space
 from napari_msd.plugin.files import calibration
 from napari_msd.session.work_state import LiveState
 from napari_msd.trainer.messages import Notice, Progress, TrainerDied
-from napari_msd.widgets.class_list import score_text
+from napari_msd.widgets.texts import score_text
 
 from .fake_client import FakeClient
 

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_msd.plugin import texts
 from napari_msd.trainer.messages import Finished, Measured, TrainerDied
-from napari_msd.widgets.class_list import iou_text, pixels_text
+from napari_msd.widgets.texts import iou_text, pixels_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,7 +25,7 @@ from napari_msd.viewer.key_bindings import bind_viewer_keys
 from napari_msd.viewer.preferences import plugin_settings, read_preferences
 from napari_msd.viewer.result_layers import selection_kept
 from napari_msd.viewer.viewer_memory import memory_of
-from napari_msd.widgets import readout
+from napari_msd.widgets import texts
 from napari_msd.widgets.panel import Panel
 
 if TYPE_CHECKING:
@@ -210,9 +210,9 @@ class SessionWindow(QWidget):
         label, controller = self.panel.status_label, self.controller
         present = controller.network.history.present
         score = None if present is None else present.figures.score
-        label.set_figures(readout.figures(self._ready, self._progress, score))
-        label.setToolTip(readout.figures_tooltip(self._ready))
-        value, text = readout.bar(controller.work, controller.live, self._progress)
+        label.set_figures(texts.figures(self._ready, self._progress, score))
+        label.setToolTip(texts.figures_tooltip(self._ready))
+        value, text = texts.bar(controller.work, controller.live, self._progress)
         self.panel.progress_bar.setValue(value)
         self.panel.progress_bar.setFormat(text)
 
@@ -244,12 +244,12 @@ class SessionWindow(QWidget):
             self._progress = self._progress and _without_training_figures(self._progress)
         waiting = self._progress is not None and self._progress.state == "waiting"
         panel.status_label.set_advice(
-            readout.advice(self._progress, controller.classes.names) if controller.live else ""
+            texts.advice(self._progress, controller.classes.names) if controller.live else ""
         )
         needs = self._progress.needs if controller.live and waiting and self._progress else ""
         panel.status_label.set_hint(
             (needs if n_painted > 1 else "")  # else the hint names the missing class
-            or readout.hint(
+            or texts.hint(
                 image=controller.chosen.image is not None,
                 problem=str(controller.chosen.problem(need_annotation=False) or ""),
                 annotation=controller.chosen.annotation is not None,

@@ -22,17 +22,14 @@ from qtpy.QtWidgets import (
 
 from napari_msd.widgets.keys import is_typed
 from napari_msd.widgets.plain_text import plain_tooltip
+from napari_msd.widgets.texts import class_tooltip, pixels_text, score_text
 
 if TYPE_CHECKING:
-    from napari_msd.session.classes import ClassInfo, ClassTable
+    from napari_msd.session.classes import ClassTable
     from napari_msd.widgets.theme import Palette
 
 _VALUE = Qt.ItemDataRole.UserRole
 _KEY_WIDTH, _SWATCH, _PIXELS_WIDTH, _IOU_WIDTH, _GAP = 20, 16, 62, 88, 6
-MAX_MARGIN = 0.25
-"""An IoU with a margin of this or more is not shown."""
-_NARROW_SPACE = "\u202f"
-"""Narrow no-break space."""
 _ROW_HEIGHT = 24
 _MAX_ROWS = 6
 
@@ -102,7 +99,7 @@ class ClassList(QListWidget):
                     self.addItem(item)
             for row, info in enumerate(self._table):
                 self.item(row).setText(info.name)
-                self.item(row).setToolTip(plain_tooltip(_tooltip(info)))
+                self.item(row).setToolTip(plain_tooltip(class_tooltip(info)))
         finally:
             self.blockSignals(False)
         self.show_picked(picked)
@@ -127,7 +124,7 @@ class ClassList(QListWidget):
         for row in range(self.count()):
             value = int(self.item(row).data(_VALUE))
             if value in self._table:
-                self.item(row).setToolTip(plain_tooltip(_tooltip(self._table[value])))
+                self.item(row).setToolTip(plain_tooltip(class_tooltip(self._table[value])))
         self.blockSignals(False)
         self.viewport().update()
 
@@ -212,52 +209,3 @@ class _RowPainter(QStyledItemDelegate):
         left = rect.left() + _KEY_WIDTH + _SWATCH + _GAP + 2
         right = rect.right() - _PIXELS_WIDTH - _IOU_WIDTH - 2 * _GAP
         return QRect(left, rect.top(), max(right - left, 30), rect.height())
-
-
-def iou_text(iou: float | None) -> str:
-    """``.91``, as in published tables; a dash if it is unknown."""
-    if iou is None:
-        return "–"
-    return "1.0" if iou >= 0.995 else f"{iou:.2f}"[1:]
-
-
-def score_text(info: ClassInfo) -> str:
-    """``IoU .91 ±.05``, or words if too little is held out to measure it."""
-    if info.iou is None:
-        return "too little yet" if info.too_few else "–"
-    if info.margin is None or info.margin >= MAX_MARGIN:
-        return "too little yet"
-    return f"IoU {iou_text(info.iou)} ±{iou_text(info.margin)}"
-
-
-def pixels_text(pixels: int) -> str:
-    """``9 876 px``, ``118 k px`` or ``1.2 M px``: never more than eight characters."""
-    if pixels < 10_000:
-        return f"{pixels:,} px".replace(",", _NARROW_SPACE)
-    if pixels < 999_500:
-        return f"{pixels / 1e3:.0f}{_NARROW_SPACE}k px"
-    if pixels < 9.95e6:
-        return f"{pixels / 1e6:.1f}{_NARROW_SPACE}M px"
-    return f"{pixels / 1e6:.0f}{_NARROW_SPACE}M px"
-
-
-def _tooltip(info: ClassInfo) -> str:
-    key = f"Key {info.value}: p" if info.value <= 9 else "P"
-    return (
-        f"{key}aint {info.name}. Click to pick it, double-click to rename, "
-        f"click the colour to change it.\n{_measured_on(info)}"
-    )
-
-
-def _measured_on(info: ClassInfo) -> str:
-    """How the IoU was measured."""
-    if info.iou is None:
-        if info.too_few:
-            return "Too little of this class is painted to measure its IoU: paint more of it."
-        return "Its IoU (0 to 1) is measured on held-out strokes as soon as there is a network."
-    plural = "" if info.measured_on == 1 else "s"
-    text = f"IoU {info.iou:.2f}, measured on {info.measured_on} held-out piece{plural} of strokes"
-    if info.margin is None or info.margin >= MAX_MARGIN:
-        return f"{text}: too little to tell how far that holds. Paint more of it."
-    low, high = max(info.iou - info.margin, 0), min(info.iou + info.margin, 1)
-    return f"{text}: likely between {low:.2f} and {high:.2f}."

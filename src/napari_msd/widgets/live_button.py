@@ -8,21 +8,12 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from napari_msd.session.work_state import LiveState
+from napari_msd.widgets.texts import LIVE_TEXTS
 from napari_msd.widgets.theme import GOOD, IDLE, WAITING
 
 if TYPE_CHECKING:
     from napari_msd.widgets.theme import Palette
 
-
-_TEXT = {
-    LiveState.OFF: "press to train while you paint",
-    LiveState.STARTING: "starting the trainer …",
-    LiveState.WAITING: "paint two classes to begin",
-    LiveState.TRAINING: "training",
-    LiveState.IDLE: "idle: waiting for strokes",
-    LiveState.PAUSED: "paused during Predict all",
-    LiveState.STOPPING: "stopping …",
-}
 
 _FILL = {
     LiveState.STARTING: WAITING,
@@ -58,7 +49,7 @@ class LiveButton(QPushButton):
         """Show another state."""
         self._state = state
         mark = "○" if state in (LiveState.OFF, LiveState.STOPPING) else "●"
-        self.setText(f"{mark}  LIVE\n{_TEXT[state]}")
+        self.setText(f"{mark}  LIVE\n{LIVE_TEXTS[state]}")
         self.setProperty("live_state", state.name.lower())
         self._restyle()
 

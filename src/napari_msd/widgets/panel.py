@@ -20,28 +20,19 @@ from qtpy.QtWidgets import (
 )
 
 from napari_msd.core.settings import DEVICE_CHOICES, PRESETS
-from napari_msd.session.keys import HIDE_KEY, LIVE_KEY, NEXT_KEY
 from napari_msd.widgets.class_list import ClassList
 from napari_msd.widgets.keys import is_typed
 from napari_msd.widgets.live_button import LiveButton
 from napari_msd.widgets.plain_text import plain_action, shortened
 from napari_msd.widgets.plots import LossPlot
 from napari_msd.widgets.status import StatusLabel
+from napari_msd.widgets.texts import TOOLTIPS, continue_from, tooltip
 from napari_msd.widgets.theme import Palette, icon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_msd.session.classes import ClassTable
-
-_PRESET_HELP = (
-    "quick answers within seconds (30 layers); balanced is better after a minute (50 layers); "
-    "paper is the network of Pelt & Sethian 2018 (100 layers)"
-)
-_DEVICE_HELP = (
-    "auto uses the fastest available: compiled CUDA, compiled CPU, then PyTorch. "
-    "The line below the plot shows which one is in use; its tooltip says why."
-)
 
 
 class Panel(QScrollArea):
@@ -53,68 +44,34 @@ class Panel(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
-        self.image_combo = _layer_combo("image_combo", "The image to segment")
-        self.annotation_combo = _layer_combo(
-            "annotation_combo", "The Labels layer that holds your strokes"
-        )
-        self.new_annotation_button = _icon_button(
-            "new_annotation_button", "Make an annotation layer for this image and start painting"
-        )
+        self.image_combo = _layer_combo("image_combo")
+        self.annotation_combo = _layer_combo("annotation_combo")
+        self.new_annotation_button = _icon_button("new_annotation_button")
         self.image_text = QLabel()
         self.image_text.setObjectName("image_text")
         self.image_text.setWordWrap(True)
-        self.continue_button = _button(
-            "continue_button",
-            "",
-            "This image starts with a new network. This button continues from the network trained "
-            "on the other image, and adapts it to the grey values of this one",
-        )
+        self.continue_button = _button("continue_button", "")
         # a long name must not widen the dock
         self.continue_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.continue_button.setVisible(False)
 
         self.class_list = ClassList(table)
-        self.add_class_button = _icon_button("add_class_button", "Add a class")
-        self.remove_class_button = _icon_button(
-            "remove_class_button", "Remove the picked class and erase its strokes (undo works)"
-        )
-        self.merge_class_button = _button(
-            "merge_class_button",
-            "Merge …",
-            "Give the picked class's strokes to another class (undo works)",
-        )
+        self.add_class_button = _icon_button("add_class_button")
+        self.remove_class_button = _icon_button("remove_class_button")
+        self.merge_class_button = _button("merge_class_button", "Merge …")
 
-        self.preset_combo = _combo("preset_combo", tuple(PRESETS), _PRESET_HELP)
-        self.device_combo = _combo("device_combo", DEVICE_CHOICES, _DEVICE_HELP)
+        self.preset_combo = _combo("preset_combo", tuple(PRESETS))
+        self.device_combo = _combo("device_combo", DEVICE_CHOICES)
 
         self.live_button = LiveButton()
-        self.live_button.setToolTip(
-            "Train on your strokes and update the segmentation until you switch Live off. "
-            f"Key: {LIVE_KEY}. Hold {HIDE_KEY} to see the image without the segmentation."
-        )
-        self.update_once_button = _button(
-            "update_once_button", "Update once", "Train for a few seconds, then stop"
-        )
-        self.stop_button = _button(
-            "stop_button", "Stop", "Stop all work; the best network and the segmentation stay"
-        )
-        self.predict_all_button = _button(
-            "predict_all_button", "Predict all", "Segment the whole image with the best network"
-        )
-        self.show_me_button = _button(
-            "show_me_button",
-            "Show me",
-            f"Go to where the network is most uncertain: strokes help most there. Key: {NEXT_KEY}",
-        )
-        self.uncertainty_button = _button(
-            "uncertainty_button",
-            "Uncertainty",
-            "Show where the network is uncertain (bright)",
-        )
+        self.live_button.setToolTip(TOOLTIPS["live_button"])
+        self.update_once_button = _button("update_once_button", "Update once")
+        self.stop_button = _button("stop_button", "Stop")
+        self.predict_all_button = _button("predict_all_button", "Predict all")
+        self.show_me_button = _button("show_me_button", "Show me")
+        self.uncertainty_button = _button("uncertainty_button", "Uncertainty")
         self.uncertainty_button.setCheckable(True)
-        self.history_button = _button(
-            "history_button", "History …", "Earlier versions of the network; go back to any of them"
-        )
+        self.history_button = _button("history_button", "History …")
         self.loss_plot = LossPlot()
         self.status_label = StatusLabel()
         self.progress_bar = QProgressBar()
@@ -125,27 +82,11 @@ class Panel(QScrollArea):
         self.progress_bar.setFormat("")
         self.progress_bar.setFixedHeight(14)
 
-        self.start_over_button = _button(
-            "start_over_button", "Start over", "Discard the network and keep the strokes"
-        )
-        self.copy_button = _button(
-            "copy_button", "Copy to layer", "Copy the segmentation to a Labels layer you can edit"
-        )
-        self.export_button = _button(
-            "export_button",
-            "Export labels …",
-            "Save the segmentation as TIFF (with pixel size and class names), PNG or NPY",
-        )
-        self.save_model_button = _button(
-            "save_model_button", "Save model …", "Save the best network as .safetensors"
-        )
-        self.load_model_button = _button(
-            "load_model_button",
-            "Start from …",
-            "Load a saved model: it predicts this image at once, and Live continues its training "
-            "with your strokes here",
-        )
-        self._help: dict[str, str] = {}
+        self.start_over_button = _button("start_over_button", "Start over")
+        self.copy_button = _button("copy_button", "Copy to layer")
+        self.export_button = _button("export_button", "Export labels …")
+        self.save_model_button = _button("save_model_button", "Save model …")
+        self.load_model_button = _button("load_model_button", "Start from …")
         self._compose()
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
@@ -163,13 +104,12 @@ class Panel(QScrollArea):
         """
         for name, reason in reasons.items():
             button = self.findChild(QPushButton, name)
-            help_text = self._help.setdefault(name, button.toolTip())
             button.setEnabled(not reason)
-            button.setToolTip(f"{help_text}\n\nNot now: {reason}" if reason else help_text)
+            button.setToolTip(tooltip(name, reason))
 
     def offer_to_continue(self, source: str) -> None:
         """Offer to continue from the network of another image; empty: hide the offer."""
-        text = f"Continue from the network of “{shortened(source, 16)}”" if source else ""
+        text = continue_from(shortened(source, 16)) if source else ""
         self.continue_button.setText(plain_action(text))
         self.continue_button.setVisible(bool(source))
 
@@ -299,33 +239,33 @@ class _Combo(QComboBox):
             super().keyPressEvent(event)
 
 
-def _combo(name: str, items: tuple[str, ...], help_text: str) -> QComboBox:
+def _combo(name: str, items: tuple[str, ...]) -> QComboBox:
     combo = _Combo()
     combo.setObjectName(name)
     combo.addItems(items)
-    combo.setToolTip(help_text)
+    combo.setToolTip(TOOLTIPS[name])
     combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     combo.setMinimumWidth(60)
     return combo
 
 
-def _layer_combo(name: str, help_text: str) -> QComboBox:
-    combo = _combo(name, (), help_text)
+def _layer_combo(name: str) -> QComboBox:
+    combo = _combo(name, ())
     # a long layer name must not widen the dock
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     return combo
 
 
-def _button(name: str, text: str, help_text: str) -> QPushButton:
+def _button(name: str, text: str) -> QPushButton:
     button = QPushButton(text)
     button.setObjectName(name)
-    button.setToolTip(help_text)
+    button.setToolTip(TOOLTIPS[name])
     return button
 
 
-def _icon_button(name: str, help_text: str) -> QPushButton:
-    button = _button(name, "", help_text)
-    button.setAccessibleName(help_text)
+def _icon_button(name: str) -> QPushButton:
+    button = _button(name, "")
+    button.setAccessibleName(TOOLTIPS[name])
     button.setFixedSize(26, 24)
     button.setIconSize(QSize(12, 12))
     return button
