@@ -259,7 +259,7 @@ class SessionWindow(QWidget):
                 live=controller.live,
                 trained=controller.weights.model is not None,
                 flat=self.layers.screen.planes_lie_flat(),
-                resting=controller.state is LiveState.IDLE,
+                idle=controller.state is LiveState.IDLE,
             )
         )
         self._show_figures()

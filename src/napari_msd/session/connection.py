@@ -63,10 +63,10 @@ class Opened:
 class _Inbox:
     """Collects events on any thread; notifies its owner once per batch."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, notify: Callable[[], None]) -> None:
         self._events: deque[tuple[int, Event]] = deque()
         self._lock = Lock()
-        self._notify = wake
+        self._notify = notify
         self._notified = False
         self._closed = False
 

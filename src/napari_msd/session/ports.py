@@ -158,13 +158,13 @@ class Screen(Protocol):
         """The visible part of the image."""
 
     def shows(self, box: Box) -> bool:
-        """Whether a box lies on the plane that is on screen."""
+        """Whether a box is on the plane that is on screen."""
 
     def show(self, image: Layer, box: Box) -> bool:
         """Show a part of an image on screen; False if the image has no such part."""
 
     def close(self) -> None:
-        """Let go of the viewer."""
+        """Release the viewer."""
 
 
 class AnnotationTools(Protocol):
@@ -184,7 +184,7 @@ class Overlay(Protocol):
 
     @property
     def deleted(self) -> Event:
-        """The person deleted the layer."""
+        """The user deleted the layer."""
 
     coverage: Coverage
     has_content: bool
@@ -226,7 +226,7 @@ class Overlay(Protocol):
         """Use these class colours."""
 
     def close(self) -> None:
-        """Let go of the viewer."""
+        """Release the viewer."""
 
 
 class UncertaintyLayer(Protocol):
@@ -234,7 +234,7 @@ class UncertaintyLayer(Protocol):
 
     @property
     def removed(self) -> Event:
-        """The person deleted the layer."""
+        """The user deleted the layer."""
 
     def attach(self, image: Layer, annotation: Layer | None) -> None:
         """Make sure that a layer for `image` exists."""
@@ -246,7 +246,7 @@ class UncertaintyLayer(Protocol):
         """Write the uncertainty of a predicted block."""
 
     def close(self) -> None:
-        """Let go of the viewer."""
+        """Release the viewer."""
 
 
 @dataclass(frozen=True)

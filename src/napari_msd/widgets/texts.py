@@ -180,7 +180,7 @@ def hint(
     work: str,
     trained: bool,
     flat: bool,
-    resting: bool,
+    idle: bool,
 ) -> str:
     """A sentence with the next step for the user."""
     if not image:
@@ -194,14 +194,14 @@ def hint(
     if n_painted < 2 and not brush:
         return "Click a class, or press its number, to paint it; at least two classes are needed."
     if n_painted == 0:
-        then = "the network starts at once." if live else "then press Live."
-        return f"Paint a few strokes of at least two classes, {then}"
+        then = "; training then starts at once." if live else ", then press Live."
+        return f"Paint a few strokes of at least two classes{then}"
     if n_painted == 1:
-        then = "the network starts at once." if live else "then press Live."
-        return f"Paint a second class too (keys 1 to 9 pick one), {then}"
+        then = "; training then starts at once." if live else ", then press Live."
+        return f"Paint a second class too (keys 1 to 9 pick one){then}"
     if not flat:
         return "This view cuts across slices. You can paint, but slices are segmented one by one."
-    if live and resting:
+    if live and idle:
         return (
             "The network no longer improves, so training pauses until your next stroke. "
             "Show me finds where a stroke helps most."
@@ -263,6 +263,6 @@ def _measured_on(info: ClassInfo) -> str:
     plural = "" if info.measured_on == 1 else "s"
     text = f"IoU {info.iou:.2f}, measured on {info.measured_on} held-out piece{plural} of strokes"
     if info.margin is None or info.margin >= MAX_MARGIN:
-        return f"{text}: too little to tell how far that holds. Paint more of it."
+        return f"{text}: too few to know the margin of error. Paint more of this class."
     low, high = max(info.iou - info.margin, 0), min(info.iou + info.margin, 1)
     return f"{text}: likely between {low:.2f} and {high:.2f}."
