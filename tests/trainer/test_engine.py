@@ -677,3 +677,10 @@ def test_a_plane_that_nobody_waits_for_is_not_kept(trained):
     session = stack(trained)
     session.ask(PixelsPart(slab(9), (1, *SHAPE), 0, image().ravel()))
     assert not session.engine._trainer.slabs
+
+
+def test_strokes_of_an_image_that_is_not_open_are_dropped(trained):
+    for box in (Box(5, (0, 0), (3, 3)), Box(0, (0, 0, 0), (1, 3, 3))):
+        trained.paint([Painted(box, np.full(box.shape, 7, np.uint8))])
+    assert 7 not in trained.engine._trainer.annotation.classes
+    assert not trained.all(Notice)

@@ -154,7 +154,10 @@ class Engine:
         if self._trainer is None:
             return
         for block in blocks:
-            inside = block.box.clip(self._spaces[block.box.source].shape)
+            space = self._spaces.get(block.box.source)
+            if space is None or space.ndim != block.box.ndim:
+                continue  # of an image that is not open
+            inside = block.box.clip(space.shape)
             if not inside.empty:
                 self._trainer.paint(inside, block.values[inside.within(block.box).slices])
 
