@@ -305,7 +305,7 @@ def test_seconds_are_kept(monkeypatch):
         ("cells.tif", strokes(1, 2), ImageError, "not the name of a file; read 'cells.tif' first"),
         (image(), Path("a.tif"), StrokesError, "annotation must be an array, not the name"),
         ([image(), None], [strokes(1, 2)] * 2, ImageError, "There is no image"),
-        ([[[1, 2], [3]]], strokes(1, 2), ImageError, "no array of numbers"),
+        ([[[1, 2], [3]]], strokes(1, 2), ImageError, "not an array of numbers"),
     ],
 )
 def test_bad_input(images, labels, error, sentence):

@@ -146,4 +146,6 @@ def as_array(data: object, what: str) -> npt.NDArray[np.generic]:
     try:
         return np.asarray(data)
     except (ValueError, TypeError) as error:  # rows of different lengths
-        raise ImageError(f"The {what} must be an array; this is no array of numbers.") from error
+        raise ImageError(
+            f"The {what} must be an array; this is not an array of numbers."
+        ) from error

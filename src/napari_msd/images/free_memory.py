@@ -40,14 +40,14 @@ def require_room(name: str, shape: Sequence[int], bytes_per_value: int) -> None:
     sizes = " × ".join(map(str, shape[:6]))
     if values > MAX_VALUES:
         raise ImageError(
-            f"{name} says that it is {sizes}, more than {MAX_VALUES:.1e} values; "
-            "give a part of it, or look whether the file is damaged."
+            f"{name} states a size of {sizes}, more than {MAX_VALUES:.1e} values; "
+            "use a part of it, or check whether the file is damaged."
         )
     needed, free = values * bytes_per_value, available()
     if needed > free:
         raise ImageError(
             f"{name} ({sizes}) needs {_gib(needed)} of memory, and {_gib(free)} are free; "
-            "close other programs, or give a part of it."
+            "close other programs, or use a part of it."
         )
 
 

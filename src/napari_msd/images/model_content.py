@@ -139,7 +139,7 @@ def _described(data: bytes, size: int) -> tuple[dict[str, Any], dict[str, tuple[
     if described != {name: (dtype, list(shape)) for name, (dtype, shape) in expected.items()}:
         raise ModelFileError("its arrays are not those of the network its header describes")
     if size != _LENGTH_BYTES + length + needed:
-        raise ModelFileError("it is damaged: it has not the size that its network needs")
+        raise ModelFileError("it is damaged: its size does not match its network")
     return values, shapes
 
 

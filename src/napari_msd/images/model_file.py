@@ -245,7 +245,7 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
         if stat.S_ISDIR(about.st_mode):
             raise ModelFileError(f"{str(path)!r} is a folder; choose a model file ({SUFFIX}).")
         if not stat.S_ISREG(about.st_mode):  # reading a pipe could block for ever
-            raise ModelFileError(f"{str(path)!r} is no file; choose a model file ({SUFFIX}).")
+            raise ModelFileError(f"{str(path)!r} is not a file; choose a model file ({SUFFIX}).")
         with path.open("rb") as file:
             try:
                 data = content_of(file, about.st_size)
@@ -273,7 +273,7 @@ def model_path(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     if not path.name:
-        raise ModelFileError(f"{str(path)!r} is no name for a model file; end it in {SUFFIX}.")
+        raise ModelFileError(f"{str(path)!r} is not a model file name; end it in {SUFFIX}.")
     if path.suffix and path.suffix.lower() != SUFFIX:
         raise ModelFileError(
             f"A model cannot be saved as {shown(path.name)}; end its name in {SUFFIX}."

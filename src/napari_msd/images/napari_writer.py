@@ -49,7 +49,7 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         data = data[0]
     remark = (meta.get("metadata") or {}).get(REMARK_KEY)
     if isinstance(remark, str) and remark:
-        warnings.warn(f"{path} is saved, but mind: {remark}", stacklevel=2)
+        warnings.warn(f"{path} is saved, but note:  {remark}", stacklevel=2)
     written = export_labels(
         path,
         data,
