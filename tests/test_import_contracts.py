@@ -1,4 +1,4 @@
-"""The walls between the rooms, seen from outside: what an import really loads."""
+"""What an import really loads, package by package."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_viewers_side_loads_no_torch(module):
 
 
 @pytest.mark.parametrize("module", CORE_ROOMS)
-def test_core_rooms_load_neither_qt_nor_napari(module):
+def test_core_packages_load_neither_qt_nor_napari(module):
     assert not {"qtpy", "napari", "PyQt6", "PySide6", "vispy"} & loaded_by(module)
 
 

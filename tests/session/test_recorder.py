@@ -6,7 +6,7 @@ import pytest
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import Space
-from napari_msd.document import AnnotationSnapshot, Painted, document_of
+from napari_msd.document import Annotation, AnnotationSnapshot, Painted, document_of
 from napari_msd.session import recorder as module
 from napari_msd.session.classes import NEW_CLASSES, ClassTable
 from napari_msd.session.recorder import Recorder
@@ -24,7 +24,7 @@ def classes():
 @pytest.fixture
 def recorder(classes):
     recorder = Recorder(classes)
-    recorder.begin(SPACE, "cells", Settings(), [])
+    recorder.begin(SPACE, "cells", Settings(), AnnotationSnapshot(SPACE.shape))
     return recorder
 
 
@@ -59,10 +59,23 @@ def test_classes_are_followed(recorder, classes):
     assert 1 not in recorded
 
 
-def test_another_image_is_another_document(recorder):
+def test_another_annotation_is_another_document(recorder):
     recorder.paint([dab(1, 0, 0)])
-    recorder.begin(SPACE, "others", Settings(), [dab(2, 10, 10)])
-    assert recorder.document.annotation.counts == {2: 25}
+    others = AnnotationSnapshot(SPACE.shape)
+    others.compare(Box.whole(0, SPACE.shape), np.full(SPACE.shape, 2, np.uint8))
+    recorder.begin(SPACE, "others", Settings(), others)
+    assert recorder.document.annotation.counts == {2: 2000}
+
+
+def test_another_image_below_the_same_strokes_does_not_record_them_again(classes):
+    recorder, annotation = Recorder(classes), AnnotationSnapshot(SPACE.shape)
+    recorder.begin(SPACE, "cells", Settings(), annotation)
+    recorder.paint([dab(1, 0, 0)])
+    before = recorder.document.number
+    recorder.begin(SPACE, "the same, smoothed", Settings(), annotation)
+    assert recorder.document.number == before + 1
+    assert recorder.document.sources[0].name == "the same, smoothed"
+    assert recorder.document.annotation.counts == {1: 25}
 
 
 def test_choosing_the_same_settings_again_is_no_operation(recorder):
@@ -75,14 +88,27 @@ def test_choosing_the_same_settings_again_is_no_operation(recorder):
 
 def test_the_operations_kept_are_bounded_and_nothing_is_lost(recorder, monkeypatch):
     monkeypatch.setattr(module, "MAX_OPERATIONS", 50)
-    everything = [dab(1 + n % 2, n % 35, n % 45, 3) for n in range(300)]
-    for painted in everything:
+    recorder.begin(SPACE, "cells", Settings(), AnnotationSnapshot(SPACE.shape))
+    expected = Annotation()
+    for n in range(300):
+        painted = dab(1 + n % 2, n % 35, n % 45, 3)
+        expected.write(painted.box, painted.values)
         recorder.paint([painted])
         assert recorder.document.number <= 51
-    whole = document_of([*(entry.operation for entry in recorder.document.journal.replay())][:2])
-    for painted in everything:
-        whole.annotation.write(painted.box, painted.values)
-    assert recorder.document.annotation == whole.annotation
+    assert recorder.document.annotation == expected
+    operations = [entry.operation for entry in recorder.document.journal.replay()]
+    assert document_of(operations) == recorder.document
+
+
+def test_a_large_annotation_is_not_compacted_at_every_step(recorder, monkeypatch):
+    monkeypatch.setattr(module, "MAX_OPERATIONS", 5)  # fewer than it takes to say what there is
+    recorder.begin(SPACE, "cells", Settings(), AnnotationSnapshot(SPACE.shape))
+    compacted = []
+    compact = recorder._compact
+    monkeypatch.setattr(recorder, "_compact", lambda: (compacted.append(1), compact()))
+    for n in range(64):
+        recorder.paint([dab(1 + n % 2, n % 35, n % 45)])
+    assert 1 <= len(compacted) <= 8
 
 
 def test_strokes_before_an_image_is_chosen_are_not_taken_down(classes):

@@ -86,6 +86,15 @@ class Document:
         self._apply(entry)
         return entry
 
+    def replace_journal(self, journal: Journal) -> None:
+        """Go on with another journal, whose operations make this very document.
+
+        Checkpoints that an operation kept before can no longer be gone back to by its number.
+        """
+        self.journal = journal
+        self.number = journal.last
+        self._kept.clear()
+
     @property
     def present(self) -> Version | None:
         """The checkpoint that training with the present settings goes on from."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,10 +35,16 @@ class Journal(Protocol):
 
 
 class MemoryJournal:
-    """A journal that lasts as long as the process."""
+    """A journal that lasts as long as the process.
 
-    def __init__(self) -> None:
-        self._operations: list[Operation] = []
+    Parameters
+    ----------
+    operations
+        What it begins with.
+    """
+
+    def __init__(self, operations: Iterable[Operation] = ()) -> None:
+        self._operations: list[Operation] = list(operations)
 
     @property
     def last(self) -> int:

@@ -114,7 +114,7 @@ class TrainerConnection:
         self._make_trainer, self._call_soon = make_trainer, call_soon
         self._trainer: Trainer | None = None
         self.opened: Opened | None = None
-        self._session = 0
+        self._epoch = 0
         self._inbox: _Inbox | None = None
 
     def start(self) -> None:
@@ -160,7 +160,7 @@ class TrainerConnection:
         wanted = Opened(settings, number, data, annotation)
         if wanted.same(self.opened):
             return False
-        self._session = self.client.open(
+        self._epoch = self.client.open(
             settings,
             {SOURCE: data.space},
             data.read,
@@ -173,7 +173,7 @@ class TrainerConnection:
     def leave(self) -> None:
         """Drop all further events of the open session; the next task opens another one."""
         self.opened = None
-        self._session = 0
+        self._epoch = 0
 
     def close(self) -> None:
         """End the trainer; no event is emitted afterwards."""
@@ -187,9 +187,9 @@ class TrainerConnection:
 
     def _deliver(self) -> None:
         inbox = self._inbox
-        for session, event in inbox.take() if inbox is not None else ():
+        for epoch, event in inbox.take() if inbox is not None else ():
             if self._inbox is not inbox:
                 return  # closed while an earlier event was handled
             # the end of stopped work counts, whichever session is open by then
-            if session in (0, self._session) or event == Finished("stop"):
+            if epoch in (0, self._epoch) or event == Finished("stop"):
                 self.heard.emit(event)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_msd.core.checkpoint import ClassInfo
-from napari_msd.document import Document, Painted, document_of, requests_of
+from napari_msd.document import Document, MemoryJournal, Painted, requests_of
 from napari_msd.document.operations import (
     BindSource,
     ChooseSettings,
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
     from napari_msd.core.settings import Settings
     from napari_msd.core.space import Space
+    from napari_msd.document import AnnotationSnapshot
     from napari_msd.session.classes import ClassTable
 
 MAX_OPERATIONS = 10_000
-"""Every brush step is one operation. More than this are replaced by the fewest equivalent ones."""
+"""Every brush step is one operation. More than this, and more than twice as many as it takes to say
+the same, are replaced by the fewest equivalent ones."""
 
 
 class Recorder:
@@ -44,12 +46,14 @@ class Recorder:
     def __init__(self, classes: ClassTable) -> None:
         self._classes = classes
         self.document = Document()
+        self._annotation: AnnotationSnapshot | None = None
+        self._limit = MAX_OPERATIONS
         classes.changed.connect(self._on_classes)
 
     def begin(
-        self, space: Space, name: str, settings: Settings, painted: Iterable[Painted]
+        self, space: Space, name: str, settings: Settings, annotation: AnnotationSnapshot
     ) -> None:
-        """Start a new document, for another image or annotation.
+        """Record another image, or start a new document for another annotation.
 
         Parameters
         ----------
@@ -57,14 +61,24 @@ class Recorder:
             Of the image.
         settings
             The chosen settings.
-        painted
-            The known content of the annotation; the rest follows through `paint`.
+        annotation
+            What is known of the annotation; the rest follows through `paint`.
         """
-        self.document = Document()
+        bound = self.document.sources.get(SOURCE)
+        if (
+            bound is not None
+            and annotation is self._annotation
+            and (bound.space.axes, bound.space.shape) == (space.axes, space.shape)
+        ):  # another image below the same strokes: they are recorded already
+            self.document.do(BindSource(SOURCE, space, name))
+            self.choose(settings)
+            return
+        self._annotation = annotation
+        self.document, self._limit = Document(), MAX_OPERATIONS
         self.document.do(BindSource(SOURCE, space, name))
         self.document.do(ChooseSettings(settings))
         self._on_classes()
-        self.paint(painted)
+        self.paint(annotation.painted())
 
     def paint(self, painted: Iterable[Painted]) -> None:
         """Record changed painted values."""
@@ -72,8 +86,8 @@ class Recorder:
             return  # the annotation does not fit the image
         for block in painted:
             self.document.do(PaintBox(block.box, block.values))
-        if self.document.number > MAX_OPERATIONS:
-            self.document = document_of(requests_of(self.document))
+        if self.document.number > self._limit:
+            self._compact()
 
     def choose(self, settings: Settings) -> None:
         """Record the chosen settings of network, training and device."""
@@ -87,6 +101,16 @@ class Recorder:
             for operation in requests_of(self.document)
             if isinstance(operation, PaintBox)
         ]
+
+    def _compact(self) -> None:
+        """Replace the journal by the fewest operations that make the same document.
+
+        The document itself stays. Each replacement allows twice as many operations as before it,
+        so the cost per operation does not grow with the annotation.
+        """
+        fewest = list(requests_of(self.document))
+        self._limit = max(MAX_OPERATIONS, 2 * len(fewest))
+        self.document.replace_journal(MemoryJournal(fewest))
 
     def _on_classes(self) -> None:
         known = self.document.classes

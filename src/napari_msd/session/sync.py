@@ -98,7 +98,7 @@ class TrainerSync:
                 self._chosen.data.space,
                 image.name if image is not None else "",
                 self._network.settings,
-                self._strokes.snapshot.painted(),
+                self._strokes.snapshot,
             )
         self.count()
 

@@ -18,7 +18,7 @@ TOOLTIPS = {
     ),
     "device_combo": (
         "auto uses the fastest available: compiled CUDA, compiled CPU, then PyTorch. "
-        "The line below the plot shows which one is in use; its tooltip says why."
+        "The line above the plot shows which one is in use; its tooltip says why."
     ),
     "image_combo": "The image to segment",
     "annotation_combo": "The Labels layer that holds your strokes",
