@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt, Signal
+from superqt.utils import signals_blocked
 
 from napari_msd.viewer.layers import fits, is_image, is_labels
 from napari_msd.viewer.result_layers import is_result
@@ -181,11 +182,8 @@ class _Choice:
 
     def _show(self) -> None:
         combo = self._combo
-        combo.blockSignals(True)
-        try:
+        with signals_blocked(combo):
             combo.clear()
             combo.addItems([layer.name for layer in self._layers])
             self.rename()
             combo.setCurrentIndex(self._layers.index(self.layer) if self.layer is not None else -1)
-        finally:
-            combo.blockSignals(False)

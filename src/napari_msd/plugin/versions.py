@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_msd.plugin import texts
 from napari_msd.trainer.messages import Finished, Measured, TrainerDied
@@ -161,23 +162,22 @@ class HistoryDialog(QDialog):
         picked = self.picked
         self._versions = list(reversed(versions))
         self._present = present
-        self.wanted.blockSignals(True)
-        self.wanted.clear()
-        for version in self._versions:
-            item = QTreeWidgetItem(_row(version, version is present, scores))
-            item.setToolTip(
-                2, texts.SCORE_CURRENT if version.model in scores else texts.SCORE_EARLIER
-            )
-            for column in _NUMBERS:
-                item.setTextAlignment(
-                    column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        with signals_blocked(self.wanted):
+            self.wanted.clear()
+            for version in self._versions:
+                item = QTreeWidgetItem(_row(version, version is present, scores))
+                item.setToolTip(
+                    2, texts.SCORE_CURRENT if version.model in scores else texts.SCORE_EARLIER
                 )
-            self.wanted.addTopLevelItem(item)
-            if version is picked:
-                self.wanted.setCurrentItem(item)
-        for column in range(len(_COLUMNS)):
-            self.wanted.resizeColumnToContents(column)
-        self.wanted.blockSignals(False)
+                for column in _NUMBERS:
+                    item.setTextAlignment(
+                        column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+                    )
+                self.wanted.addTopLevelItem(item)
+                if version is picked:
+                    self.wanted.setCurrentItem(item)
+            for column in range(len(_COLUMNS)):
+                self.wanted.resizeColumnToContents(column)
         self.text.setText(texts.HISTORY if versions else texts.EMPTY_HISTORY)
         self._on_picked()
 

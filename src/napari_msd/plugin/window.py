@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
 
 from napari_msd.core.errors import MSDError
 from napari_msd.plugin.class_actions import ClassActions
@@ -218,17 +219,15 @@ class SessionWindow(QWidget):
 
     def _on_live_state(self, state: LiveState) -> None:
         button = self.panel.live_button
-        button.blockSignals(True)
-        button.setChecked(self.controller.live)
-        button.blockSignals(False)
+        with signals_blocked(button):
+            button.setChecked(self.controller.live)
         button.set_state(state)
         self._refresh()
 
     def _on_uncertainty(self, on: bool) -> None:
         button = self.panel.uncertainty_button
-        button.blockSignals(True)
-        button.setChecked(on)
-        button.blockSignals(False)
+        with signals_blocked(button):
+            button.setChecked(on)
 
     def _refresh(self) -> None:
         """Enable the buttons that can be used now, and show the next step."""
@@ -289,9 +288,8 @@ class SessionWindow(QWidget):
         self._progress = None
         self.controller.classes.set_scores({})
         combo = self.panel.preset_combo
-        combo.blockSignals(True)
-        combo.setCurrentText(self.controller.network.preset)
-        combo.blockSignals(False)
+        with signals_blocked(combo):
+            combo.setCurrentText(self.controller.network.preset)
         self._refresh()
 
     def _on_theme(self, event: Any = None) -> None:

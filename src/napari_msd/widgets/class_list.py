@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QStyleOptionViewItem,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_msd.widgets.keys import is_typed
 from napari_msd.widgets.plain_text import plain_tooltip
@@ -88,8 +89,7 @@ class ClassList(QListWidget):
         """
         values = [self.item(row).data(_VALUE) for row in range(self.count())]
         picked = self.current_value
-        self.blockSignals(True)
-        try:
+        with signals_blocked(self):
             if values != [info.value for info in self._table]:
                 self.clear()
                 for info in self._table:
@@ -100,41 +100,31 @@ class ClassList(QListWidget):
             for row, info in enumerate(self._table):
                 self.item(row).setText(info.name)
                 self.item(row).setToolTip(plain_tooltip(class_tooltip(info)))
-        finally:
-            self.blockSignals(False)
         self.show_picked(picked)
         rows = min(max(len(self._table), 2), _MAX_ROWS)
         self.setFixedHeight(rows * _ROW_HEIGHT + 2 * self.frameWidth() + 4)
 
     def show_picked(self, value: int | None) -> None:
         """Highlight a class without picking it again."""
-        self.blockSignals(True)
-        try:
-            for row in range(self.count()):
-                if self.item(row).data(_VALUE) == value:
-                    self.setCurrentRow(row)
-                    return
-            self.setCurrentRow(-1)
-        finally:
-            self.blockSignals(False)
-            self.viewport().update()
+        rows = (row for row in range(self.count()) if self.item(row).data(_VALUE) == value)
+        with signals_blocked(self):
+            self.setCurrentRow(next(rows, -1))
+        self.viewport().update()
 
     def _on_numbers(self) -> None:
-        self.blockSignals(True)  # a tooltip is not an edit
-        for row in range(self.count()):
-            value = int(self.item(row).data(_VALUE))
-            if value in self._table:
-                self.item(row).setToolTip(plain_tooltip(class_tooltip(self._table[value])))
-        self.blockSignals(False)
+        with signals_blocked(self):  # a tooltip is not an edit
+            for row in range(self.count()):
+                value = int(self.item(row).data(_VALUE))
+                if value in self._table:
+                    self.item(row).setToolTip(plain_tooltip(class_tooltip(self._table[value])))
         self.viewport().update()
 
     def _on_edited(self, item: QListWidgetItem) -> None:
         value = int(item.data(_VALUE))
         if value in self._table:
             self.renamed.emit(value, item.text())
-            self.blockSignals(True)
-            item.setText(self._table[value].name)  # an empty name is ignored
-            self.blockSignals(False)
+            with signals_blocked(self):
+                item.setText(self._table[value].name)  # an empty name is ignored
 
 
 class _RowPainter(QStyledItemDelegate):
