@@ -209,7 +209,7 @@ def test_the_chosen_annotation_is_the_one_painted_on(viewer, image, open_widget)
 
 
 def test_start_over_ends_predict_all_without_an_annotation_too(open_widget, image, qtbot, tmp_path):
-    from test_versions import record
+    from .test_versions import record
 
     msd = open_widget(FakeClient)
     msd.session.results.load_model(record().write(tmp_path / "nuclei"))
