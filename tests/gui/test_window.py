@@ -226,7 +226,7 @@ def test_what_an_iou_rests_on_is_told(painted, qtbot):
     qtbot.waitUntil(lambda: table[1].margin == 0.05)
     assert "measured on 6 held-out pieces of strokes" in rows.item(0).toolTip()
     assert "between 0.86 and 0.96" in rows.item(0).toolTip()
-    assert "1 held-out piece of strokes: too little to tell" in rows.item(1).toolTip()
+    assert "1 held-out piece of strokes: too few to know the margin" in rows.item(1).toolTip()
     assert [score_text(table[value]) for value in (1, 2)] == ["IoU .91 ±.05", "too little yet"]
     table[1].margin = 0.46
     assert score_text(table[1]) == "too little yet"
