@@ -1,5 +1,8 @@
 """The network learns from strokes, and from their changes, without a restart."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -369,3 +372,16 @@ def test_several_sources_are_learned_together():
     labels = labels_of(trainer)
     assert (labels[:, :32] == 1).mean() > 0.9
     assert (labels[:, 64:] == 3).mean() > 0.9
+
+
+def test_a_trainer_that_nobody_holds_is_freed_at_once():
+    # Its caches are large, and the next one begins before the garbage collector comes.
+    trainer = trainer_for(1, 2)
+    learn(trainer, 1)
+    gone = weakref.ref(trainer)
+    gc.disable()
+    try:
+        del trainer
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import product
 from math import prod
+from weakref import WeakMethod
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ class Annotation:
         """Rises with every change, so that what is derived from the annotation can be kept."""
         self._slabs: dict[Slab, _Chunks] = {}
         self._counts = np.zeros(MAX_CLASSES + 1, np.int64)
-        self._followers: list[Callable[[Box], None]] = []
+        self._followers: list[WeakMethod[Callable[[Box], None]]] = []
 
     def __eq__(self, other: object) -> bool:
         """Whether the same is painted."""
@@ -54,8 +55,12 @@ class Annotation:
     __hash__ = None  # type: ignore[assignment]  # it changes
 
     def follow(self, follower: Callable[[Box], None]) -> None:
-        """Call `follower` after every change, with a box that holds all changed pixels."""
-        self._followers.append(follower)
+        """Call a method after every change, with a box that holds all changed pixels.
+
+        Its object is not kept alive: it usually owns this annotation, and what it computed from it
+        can be large.
+        """
+        self._followers.append(WeakMethod(follower))
 
     # --- writing and reading -------------------------------------------------------------
 
@@ -74,8 +79,9 @@ class Annotation:
                 changed = found if changed is None else changed.hull(found)
         if changed is not None:
             self.revision += 1
-            for follower in self._followers:
-                follower(changed)
+            for reference in self._followers:
+                if (follower := reference()) is not None:
+                    follower(changed)
         return changed
 
     def repaint(self, value: int, new: int) -> None:

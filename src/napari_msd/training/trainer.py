@@ -89,7 +89,7 @@ class Trainer:
         """Of the newest weights; `kept_scores` of those that are shown."""
         self.measured_steps = -1
         self.judgement = Judgement()
-        self.annotation.follow(lambda _: self.judgement.strokes_changed(self.steps))
+        self.annotation.follow(self._on_annotation)
         self._device, self._backend = choose_device(settings.device)
         self._learner: Learner | None = None
         self._mixing: Mixing | None = None
@@ -340,6 +340,9 @@ class Trainer:
             batch = self.data.draw(READOUT_PATCHES)
             learner.fit_outputs(batch, self._outputs_of(self.classes), self._outputs_of(new))
         return learner
+
+    def _on_annotation(self, changed: Box) -> None:
+        self.judgement.strokes_changed(self.steps)
 
     def _begin_on_a_model(self) -> None:
         """Before the first step on from a model: take the class shares out of its outputs.
