@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import sys
 import threading
 
 import msgspec
@@ -21,6 +22,7 @@ from napari_msd.trainer.channel import (
     decode_request,
     encode,
     read_frames,
+    widen,
 )
 from napari_msd.trainer.envelopes import EventEnvelope, Gate, RequestEnvelope, Stamp
 from napari_msd.trainer.messages import (
@@ -302,3 +304,18 @@ def test_the_answer_to_a_stop_is_never_too_old():
     assert gate.accepts(Stamp(1, 3, 1), Finished("stop"))
     assert not gate.accepts(Stamp(1, 3, 2), Finished("update"))
     assert not gate.accepts(Stamp(2, 3, 3), Finished("stop"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets the size be chosen")
+def test_a_wide_pipe_holds_a_whole_block_of_the_overlay():
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", 0) as reader, os.fdopen(writing, "wb", 0) as writer:
+        widen(writer)
+        block = bytes(1 << 20)
+        assert writer.write(block) == len(block)  # nobody reads meanwhile
+        assert len(reader.read(len(block))) == len(block)
+
+
+def test_a_stream_that_is_no_pipe_stays_as_it_is(tmp_path):
+    with (tmp_path / "file").open("wb") as file:
+        widen(file)

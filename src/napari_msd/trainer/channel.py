@@ -6,7 +6,9 @@ no place that can be too small.
 
 from __future__ import annotations
 
+import contextlib
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from typing import IO
@@ -18,6 +20,9 @@ from napari_msd.trainer.envelopes import EventEnvelope, RequestEnvelope
 
 MOST_BYTES = 1 << 30
 """Of one frame. A length above it is not a frame of ours."""
+
+PIPE_BYTES = 1 << 20
+"""Of a pipe, where its size can be chosen: what Linux lets anybody have."""
 
 _LENGTH = struct.Struct("<I")
 
@@ -111,3 +116,16 @@ def _fill(stream: IO[bytes], buffer: bytearray) -> bool:
             return False
         rest = rest[n:]
     return True
+
+
+def widen(pipe: IO[bytes]) -> None:
+    """Let a pipe hold a whole block of the overlay at once, where the system allows it (Linux).
+
+    A reader in a process with a busy window gets Python's lock every few milliseconds only; from a
+    pipe of the usual 64 kB it would need it sixteen times for such a block.
+    """
+    if sys.platform == "linux":
+        import fcntl
+
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -14,7 +14,7 @@ from typing import IO
 
 import msgspec
 
-from napari_msd.trainer.channel import FrameWriter, decode_event, encode, read_frames
+from napari_msd.trainer.channel import FrameWriter, decode_event, encode, read_frames, widen
 from napari_msd.trainer.envelopes import NO_EPOCH, NOT_SENT, EventEnvelope, RequestEnvelope, Stamp
 from napari_msd.trainer.events import Heartbeat, Notice
 from napari_msd.trainer.hang_watch import HangWatch
@@ -73,6 +73,8 @@ class ChildProcess:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
+        widen(process.stdin)
+        widen(process.stdout)
         self._writer = FrameWriter(process.stdin)
         # threads of a finished program must not keep it waiting for the trainer: daemons
         log = threading.Thread(
