@@ -7,7 +7,7 @@ def measured(rule, scores, start=0, every=20):
     """Note scores `every` steps apart; the step at which the rule first rests, if it does."""
     for i, score in enumerate(scores, start=1):
         rule.note(start + i * every, score)
-        if rule.rests:
+        if rule.stopped:
             return start + i * every
     return None
 
@@ -32,8 +32,8 @@ def test_what_learned_slowly_is_given_as_long_again():
 def test_a_stroke_wakes_it_and_a_lower_score_counts_as_new():
     rule = StopRule()
     rested = measured(rule, [0.9] * 100)
-    rule.wake(rested)
-    assert not rule.rests
+    rule.resume(rested)
+    assert not rule.stopped
     assert measured(rule, [0.4, 0.5] + [0.5] * 100, start=rested) == rested + 40 + PATIENCE
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
@@ -12,7 +11,6 @@ from napari_msd.core.settings import BackendName
 from napari_msd.native.libraries import library_status
 from napari_msd.native.threads import get_threads
 
-BackendRequest = Literal["auto", "cuda", "cpu", "torch"]
 BACKEND_REQUESTS: tuple[str, ...] = ("auto", "cuda", "cpu", "torch")
 
 

@@ -46,7 +46,7 @@ class Learning:
         self.update_over = False
         """Whether Update once has shown its result."""
         self._update_ends: float | None = None
-        self._resting = False
+        self._paused = False
         self._needs = ""
 
     # --- how it stands -------------------------------------------------------------------
@@ -71,7 +71,7 @@ class Learning:
         """For the window."""
         if self.needs:
             return "waiting"
-        learns = self.updating or (self.live and not self._resting)
+        learns = self.updating or (self.live and not self._paused)
         return "training" if learns else "idle"
 
     @property
@@ -110,8 +110,8 @@ class Learning:
         self._needs = self._trainer.needs()
         if self._needs and self.updating:
             raise BadInputError(self._needs)
-        self._resting = False
-        self._trainer.judgement.rouse(self._trainer.steps)
+        self._paused = False
+        self._trainer.early_stopping.resume(self._trainer.steps)
         self._reporter.restart(self._trainer.steps)
         self._report()
 
@@ -130,7 +130,7 @@ class Learning:
         if self._update_ends is not None:
             if time.monotonic() >= self._update_ends:
                 return self._show_update()
-        elif self._rests():
+        elif self._pauses():
             return self._scheduler.refresh(self._trainer, alone=True)
         if not (self._trainer.learned and self._scheduler.refresh(self._trainer)):
             self._learn()
@@ -153,14 +153,14 @@ class Learning:
             self._update_ends = time.monotonic() + UPDATE_SECONDS
         return bool(missing)
 
-    def _rests(self) -> bool:
+    def _pauses(self) -> bool:
         """Whether Live has nothing to do until the next stroke; reports when that changes."""
-        if self._trainer.judgement.rests != self._resting:
-            self._resting = self._trainer.judgement.rests
-            if self._resting:
+        if self._trainer.early_stopping.stopped != self._paused:
+            self._paused = self._trainer.early_stopping.stopped
+            if self._paused:
                 self._sender.send(self._trainer, now=True)
             self._report()
-        return self._resting
+        return self._paused
 
     def _learn(self) -> None:
         self._reporter.note_loss(self._trainer.step())

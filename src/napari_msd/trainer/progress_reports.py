@@ -59,7 +59,7 @@ class ProgressReporter:
                 iou_margin=trainer.kept_scores.margin,
                 iou_pieces=trainer.kept_scores.pieces,
                 unmeasured=trainer.unmeasured,
-                warning=trainer.judgement.warning,
+                warning=trainer.early_stopping.warning,
                 score=trainer.scores.mean,
                 best_score=trainer.kept_scores.mean,
                 steps_per_second=(trainer.steps - self._last_step) / elapsed if n else 0.0,

@@ -1,4 +1,4 @@
-"""What the scores on held-out strokes say: go on, rest, or warn the person."""
+"""Early stopping: pauses training when validation scores stop improving, and warns of a fall."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from napari_msd.training.plateau import StopRule
 from napari_msd.training.score_watch import ScoreWatch
 
 
-class Judgement:
-    """Hears of every measurement and every change of the strokes."""
+class EarlyStopping:
+    """Gets every validation score and every change of the strokes."""
 
     def __init__(self) -> None:
         self._stop = StopRule()
@@ -20,17 +20,17 @@ class Judgement:
 
     def strokes_changed(self, step: int) -> None:
         """There is something new to learn."""
-        self._stop.wake(step)
+        self._stop.resume(step)
         self._watch.strokes_changed()
 
-    def rouse(self, step: int) -> None:
-        """Be patient anew: the person asks for more training."""
-        self._stop.wake(step)
+    def resume(self, step: int) -> None:
+        """Start counting patience again: the person asks for more training."""
+        self._stop.resume(step)
 
     @property
-    def rests(self) -> bool:
-        """Whether more training is not worth its while, until a stroke changes."""
-        return self._stop.rests
+    def stopped(self) -> bool:
+        """Whether training is paused until a stroke changes."""
+        return self._stop.stopped
 
     @property
     def warning(self) -> str:

@@ -18,7 +18,7 @@ from napari_msd.inference.normalisation import Pixels
 from napari_msd.native.device import choose_device
 from napari_msd.network import MSDNet
 from napari_msd.training.bank import ensemble_of, shipped_bank
-from napari_msd.training.early_stopping import Judgement
+from napari_msd.training.early_stopping import EarlyStopping
 from napari_msd.training.kept_network import KeptNetwork
 from napari_msd.training.learner import Learner
 from napari_msd.training.mixing import Mixing
@@ -88,7 +88,7 @@ class Trainer:
         self.scores = Scores()
         """Of the newest weights; `kept_scores` of those that are shown."""
         self.measured_steps = -1
-        self.judgement = Judgement()
+        self.early_stopping = EarlyStopping()
         self.annotation.follow(self._on_annotation)
         self._device, self._backend = choose_device(settings.device)
         self._learner: Learner | None = None
@@ -183,7 +183,7 @@ class Trainer:
         """Score the newest weights on held-out strokes, and keep them unless they are worse."""
         self.measured_steps = self.steps
         answer, mix, self.scores = self._answer_mixed() if self._mixing else self._answer_alone()
-        self.judgement.note(self.steps, self.scores.mean)
+        self.early_stopping.note(self.steps, self.scores.mean)
         self.kept.offer(answer, mix, self.steps, self.scores)
         return self.scores
 
@@ -342,7 +342,7 @@ class Trainer:
         return learner
 
     def _on_annotation(self, changed: Box) -> None:
-        self.judgement.strokes_changed(self.steps)
+        self.early_stopping.strokes_changed(self.steps)
 
     def _begin_on_a_model(self) -> None:
         """Before the first step on from a model: take the class shares out of its outputs.
