@@ -68,7 +68,7 @@ class Network:
         """
         trainer, began = self._trainer, time.perf_counter() - self._seconds
         while not trainer.learned or (
-            self._goes_on(time.perf_counter() - began, mark) and not trainer.judgement.rests
+            self._goes_on(time.perf_counter() - began, mark) and not trainer.early_stopping.stopped
         ):
             trainer.step()
         learned = time.perf_counter() - began
