@@ -35,9 +35,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from napari_msd.core.planes import whole
-from napari_msd.trainer.plane_parts import PlaneAssembly, parts_of
 
+from napari_msd.core.box import Box
+from napari_msd.document import Painted
 from napari_msd.trainer.arrays import Pixels
 from napari_msd.trainer.channel import (
     FrameWriter,
@@ -53,12 +53,12 @@ from napari_msd.trainer.messages import (
     Measure,
     Notice,
     OverlayBlock,
-    PlanePart,
+    PixelsPart,
     Refresh,
     Request,
     SetStrokes,
-    StrokeBlock,
 )
+from napari_msd.trainer.pixel_parts import PixelAssembly, parts_of
 from napari_msd.trainer.process import take_streams
 from napari_msd.trainer.send_queue import SendQueue
 
@@ -99,15 +99,15 @@ class Way(Protocol):
 
 def answers(frames: Iterator[bytearray]) -> Iterator[bytes]:
     """The other process: what it says to each request."""
-    assembly, last, numbers = PlaneAssembly(), np.zeros(1), count(1)
+    assembly, last, numbers = PixelAssembly(), np.zeros(1), count(1)
     for frame in frames:
         event: Event | None = None
         match decode_request(frame).request:
             case SetStrokes():
                 event = Finished("update")
             case Refresh():
-                event = OverlayBlock((), whole(TILE.shape), 1, TILE)
-            case PlanePart() as part:
+                event = OverlayBlock(Box.whole(0, TILE.shape), 1, TILE)
+            case PixelsPart() as part:
                 pixels = assembly.add(part)
                 if pixels is not None:
                     last, event = pixels, Finished("predict")
@@ -128,7 +128,7 @@ class Messages:
         self._end = end
         self._numbers = count(1)
         self._queue = SendQueue(lambda error: None, lambda: None)
-        self._stroke = SetStrokes((StrokeBlock((), whole(STROKE.shape), STROKE),))
+        self._stroke = SetStrokes((Painted(Box.whole(0, STROKE.shape), STROKE),))
 
     def _send(self, request: Request) -> None:
         self._write(encode(RequestEnvelope(Stamp(1, 1, next(self._numbers)), request)))
@@ -137,7 +137,7 @@ class Messages:
         return decode_event(next(self._frames)).event
 
     def _parts(self, pixels: Pixels) -> Iterator[None]:
-        for part in parts_of((), pixels):
+        for part in parts_of(Box.whole(0, pixels.shape), pixels):
             self._send(part)
             yield
 
