@@ -100,5 +100,24 @@ def test_a_version_of_another_history_is_not_gone_back_to():
     history, other = History(), History()
     add(history, 1, 0.5)
     stranger = add(other, 1, 0.5)
-    with pytest.raises(StopIteration):
+    with pytest.raises(ValueError, match="another history"):
         history.go_back(stranger)
+
+
+def test_a_restored_history_goes_on_from_its_present_version():
+    history = History()
+    old, late = add(history, 20, 0.5), add(history, 60, 0.9)
+    again = History.restored(history.versions, old)
+    assert again.versions == [old, late]
+    assert again.present is old
+    add(again, 80, 0.5)
+    assert steps(again) == [20, 60, 80]
+    assert [v.steps for v in again.past] == [20, 80]
+
+
+def test_the_present_version_is_one_of_the_restored():
+    history = History()
+    stranger = add(history, 20, 0.5)
+    with pytest.raises(ValueError, match="another history"):
+        History.restored([], stranger)
+    assert History.restored([], None) == History()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_msd.core.box import Box
-from napari_msd.core.checkpoint import ClassInfo, VersionFigures
+from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import Space
 from napari_msd.document import Document, MemoryJournal, document_of, requests_of
@@ -14,13 +14,10 @@ from napari_msd.document.operations import (
     BindSource,
     ChooseSettings,
     DefineClass,
-    GoBack,
-    KeepCheckpoint,
     MergeClasses,
     PaintBox,
     RemoveClass,
     RenameClass,
-    StartOver,
 )
 
 SPACES = [Space("YX", (70, 90)), Space("ZYX", (3, 20, 80))]
@@ -34,10 +31,6 @@ def bound() -> list[BindSource]:
 def paint(source: int, start: tuple, stop: tuple, value: int) -> PaintBox:
     box = Box(source, start, stop)
     return PaintBox(box, np.full(box.shape, value, np.uint8))
-
-
-def figures(steps: int, pieces: int = 1) -> VersionFigures:
-    return VersionFigures(steps, 0.5, pieces, 9, 0, "2026-01-01T00:00:00Z")
 
 
 @st.composite
@@ -58,9 +51,6 @@ operations = st.one_of(
     st.sampled_from(["quick", "balanced"]).map(
         lambda preset: ChooseSettings(Settings.from_preset(preset))
     ),
-    st.builds(lambda n: KeepCheckpoint(b"%d" % n, figures(n, n)), st.integers(0, 9)),
-    st.builds(GoBack, st.integers(1, 20)),
-    st.just(StartOver()),
 )
 
 
@@ -114,10 +104,6 @@ def test_the_fewest_requests_bring_another_to_the_same(changes):
     assert other.annotation == document.annotation
     assert other.classes == document.classes
     assert other.settings == document.settings
-    assert (other.present is None) == (document.present is None)
-    if document.present is not None:
-        assert other.present.model == document.present.model
-        assert other.present.figures == document.present.figures
 
 
 def test_a_difference_anywhere_is_a_difference():
@@ -126,7 +112,6 @@ def test_a_difference_anywhere_is_a_difference():
         paint(0, (5, 5), (6, 6), 1),
         DefineClass(ClassInfo(1, "nucleus", "#000000")),
         ChooseSettings(Settings.from_preset("balanced")),
-        KeepCheckpoint(b"weights", figures(5)),
         BindSource(0, SPACES[0], "moved.tif"),
     ):
         assert document_of([*base, more]) != document_of(base)
@@ -158,23 +143,6 @@ def test_painting_a_new_class_defines_it():
     assert document.classes[3].name == "class 3"
 
 
-def test_going_back_and_going_on():
-    document = document_of(bound())
-    first = document.do(KeepCheckpoint(b"one", figures(10, pieces=1)))
-    document.do(KeepCheckpoint(b"two", figures(20, pieces=2)))
-    assert document.present.model == b"two"
-    document.do(GoBack(first.number))
-    assert document.present.model == b"one"
-    document.do(StartOver())
-    assert document.present is None
-    assert [v.model for v in document.checkpoints["quick"].versions] == [b"one", b"two"]
-    document.do(ChooseSettings(Settings.from_preset("balanced")))
-    document.do(GoBack(first.number))
-    assert document.present is None
-    document.do(ChooseSettings(Settings.from_preset("quick")))
-    assert document.present.model == b"one"
-
-
 @pytest.mark.parametrize(
     ("operation", "sentence"),
     [
@@ -185,7 +153,6 @@ def test_going_back_and_going_on():
         (RenameClass(9, "x"), "no class 9"),
         (RemoveClass(9), "no class 9"),
         (MergeClasses(9, 1), "no class 9"),
-        (GoBack(1), "kept no checkpoint"),
     ],
 )
 def test_what_makes_no_sense_changes_nothing(operation, sentence):

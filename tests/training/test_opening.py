@@ -9,12 +9,10 @@ from napari_msd.document import Document, requests_of
 from napari_msd.document.operations import (
     BindSource,
     ChooseSettings,
-    KeepCheckpoint,
     MergeClasses,
     PaintBox,
 )
 from napari_msd.images.model_file import ModelRecord
-from napari_msd.images.model_header import VersionFigures
 from napari_msd.training import Trainer
 
 SPACE = Space("ZYX", (2, 64, 64))
@@ -22,9 +20,9 @@ SETTINGS = Settings.from_preset(depth=3, patch_size=32, device="cpu", held_out_f
 IMAGE = np.random.default_rng(0).random(SPACE.shape) + np.linspace(0, 3, 64)
 
 
-def opened(document: Document) -> Trainer:
+def opened(document: Document, model: ModelRecord | None = None) -> Trainer:
     """What a trainer's process does with the requests that open a session."""
-    settings, spaces, model = Settings(), {}, None
+    settings, spaces = Settings(), {}
     painted = []
     for request in requests_of(document):
         match request:
@@ -34,8 +32,6 @@ def opened(document: Document) -> Trainer:
                 settings = request.settings
             case PaintBox():
                 painted.append(request)
-            case KeepCheckpoint():
-                model = ModelRecord.from_bytes(request.model)
     trainer = Trainer(settings, spaces[0].n_channels, model)
     for request in painted:
         trainer.paint(request.box, request.values)
@@ -74,12 +70,8 @@ def test_a_trainer_started_again_measures_on_the_same_strokes_and_goes_on():
     for _ in range(12):
         first.step()
     first.measure()
-    pieces, pixels = first.kept_amount
-    figures = VersionFigures(
-        first.kept_steps, first.kept_scores.mean, pieces, pixels, 0, "2026-01-01T00:00:00Z"
-    )
-    document.do(KeepCheckpoint(first.record().to_bytes(), figures))
-    again = opened(Document(document.journal))  # as after a crash
+    kept = ModelRecord.from_bytes(first.record().to_bytes())
+    again = opened(Document(document.journal), kept)  # as after a crash
     assert sides(again) == sides(first)
     assert all(sides(again))
     assert again.network_id == first.network_id

@@ -6,6 +6,7 @@ so going back can itself be taken back.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from napari_msd.core.checkpoint import VersionFigures
@@ -47,6 +48,21 @@ class History:
         self.present: Version | None = None
         self._closed = True
         self._first_score: float | None = None
+
+    @classmethod
+    def restored(cls, versions: Iterable[Version], present: Version | None) -> History:
+        """A history as it was kept in a file: newer weights make a version of their own.
+
+        Raises
+        ------
+        ValueError
+            If `present` is not among `versions`.
+        """
+        history = cls()
+        history.versions = list(versions)
+        if present is not None:
+            history.go_back(present)
+        return history
 
     def __eq__(self, other: object) -> bool:
         """Whether the same versions were kept, and the same one is present."""
@@ -92,7 +108,7 @@ class History:
 
     def go_back(self, version: Version) -> None:
         """`version`, one of `versions`, is the present one; it stays as it is."""
-        self.versions[self._index(version)]  # raises for another history's
+        self._index(version)  # raises for another history's
         self.present = version
         self._closed = True
 
@@ -119,7 +135,10 @@ class History:
             del self.versions[_least_missed(figures)]
 
     def _index(self, version: Version) -> int:
-        return next(i for i, v in enumerate(self.versions) if v is version)
+        for i, known in enumerate(self.versions):
+            if known is version:
+                return i
+        raise ValueError("this version is of another history")
 
 
 def _thinned(figures: tuple[VersionFigures, ...]) -> tuple[VersionFigures, ...]:

@@ -17,25 +17,21 @@ from napari_msd.core.palette import class_color
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import Space
 from napari_msd.document.annotation import Annotation
-from napari_msd.document.checkpoints import History, Version
 from napari_msd.document.journal import Entry, Journal, MemoryJournal
 from napari_msd.document.operations import (
     BindSource,
     ChooseSettings,
     DefineClass,
-    GoBack,
-    KeepCheckpoint,
     MergeClasses,
     Operation,
     PaintBox,
     RemoveClass,
     RenameClass,
-    StartOver,
 )
 
 
 class Document:
-    """Sources, annotation, classes, settings and checkpoints.
+    """Sources, annotation, classes and settings.
 
     Parameters
     ----------
@@ -52,15 +48,12 @@ class Document:
         self.classes: dict[int, ClassInfo] = {}
         """By value; what is painted is always among them."""
         self.settings = Settings()
-        self.checkpoints: dict[str, History] = {}
-        """By the name of the preset that they were trained with."""
-        self._kept: dict[int, tuple[str, Version]] = {}
-        """Preset and checkpoint of each operation that kept one."""
+        self.journal.follow(self.annotation)
         for entry in self.journal.replay():
             self._apply(entry)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the same sources, annotation, classes, settings and checkpoints are there."""
+        """Whether the same sources, annotation, classes and settings are there."""
         if not isinstance(other, Document):
             return NotImplemented
         return (
@@ -68,7 +61,6 @@ class Document:
             and self.annotation == other.annotation
             and self.classes == other.classes
             and self.settings == other.settings
-            and self.checkpoints == other.checkpoints
         )
 
     __hash__ = None  # type: ignore[assignment]  # it changes
@@ -87,19 +79,10 @@ class Document:
         return entry
 
     def replace_journal(self, journal: Journal) -> None:
-        """Go on with another journal, whose operations make this very document.
-
-        Checkpoints that an operation kept before can no longer be gone back to by its number.
-        """
+        """Go on with another journal, whose operations make this very document."""
         self.journal = journal
+        self.journal.follow(self.annotation)
         self.number = journal.last
-        self._kept.clear()
-
-    @property
-    def present(self) -> Version | None:
-        """The checkpoint that training with the present settings goes on from."""
-        history = self.checkpoints.get(self.settings.preset)
-        return history.present if history is not None else None
 
     # --- inside --------------------------------------------------------------------------
 
@@ -117,11 +100,6 @@ class Document:
             case RenameClass(value) | MergeClasses(value) | RemoveClass(value):
                 if value not in self.classes:
                     raise ValueError(f"there is no class {value}")
-            case GoBack(number):
-                preset, version = self._kept.get(number, ("", None))
-                history = self.checkpoints.get(preset, History())
-                if not any(kept is version for kept in history.versions):
-                    raise ValueError(f"operation {number} kept no checkpoint that is still there")
 
     def _apply(self, entry: Entry) -> None:
         match entry.operation:
@@ -145,16 +123,6 @@ class Document:
                 del self.classes[value]
             case ChooseSettings(settings):
                 self.settings = settings
-            case KeepCheckpoint() as kept:
-                history = self.checkpoints.setdefault(self.settings.preset, History())
-                history.add(kept.model, kept.figures, kept.name)
-                assert history.present is not None
-                self._kept[entry.number] = self.settings.preset, history.present
-            case GoBack(number):
-                preset, version = self._kept[number]
-                self.checkpoints[preset].go_back(version)
-            case StartOver():
-                self.checkpoints.setdefault(self.settings.preset, History()).start_over()
         self.number = entry.number
 
     def _space(self, source: SourceId) -> Space:
@@ -177,9 +145,8 @@ def document_of(operations: Iterable[Operation]) -> Document:
 def requests_of(document: Document) -> Iterator[Operation]:
     """The fewest operations that bring an empty document, or a new trainer, to where this one is.
 
-    Sources first, then settings, classes and annotation, then the checkpoint to go on from.
-    A trainer that starts, starts again, or moves to another device is told these; all other
-    checkpoints stay with the journal.
+    Sources first, then settings, classes and annotation. A trainer that starts, starts again, or
+    moves to another device is told these; weights come from a `History`.
     """
     yield from document.sources.values()
     yield ChooseSettings(document.settings)
@@ -188,9 +155,6 @@ def requests_of(document: Document) -> Iterator[Operation]:
     for box, values in document.annotation.chunks():
         inside = box.clip(document.sources[box.source].space.shape)
         yield PaintBox(inside, values[inside.within(box).slices])
-    if document.present is not None:
-        version = document.present
-        yield KeepCheckpoint(version.model, version.figures, version.source)
 
 
 def _extent(space: Space) -> tuple[str, tuple[int, ...]]:

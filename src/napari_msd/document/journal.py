@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from napari_msd.document.annotation import Annotation
 from napari_msd.document.operations import Operation
 
 
@@ -20,7 +21,8 @@ class Entry:
 class Journal(Protocol):
     """Appends operations, and tells them again in the same order.
 
-    An operation counts as done once `append` has returned: a durable journal has then written it.
+    `append` never waits for a disk, because painting never blocks. A durable journal writes what
+    was appended within half a second; `flush` waits until it is there.
     """
 
     @property
@@ -32,6 +34,26 @@ class Journal(Protocol):
 
     def replay(self, after: int = 0) -> Iterator[Entry]:
         """All entries with numbers greater than `after`, in order."""
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all entries are as durable as they get.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; ``None`` waits as long as it takes.
+
+        Returns
+        -------
+        bool
+            Whether they are.
+        """
+
+    def follow(self, annotation: Annotation) -> None:
+        """The entries are being made into this annotation.
+
+        Whoever lists documents wants to know how much is painted without replaying them.
+        """
 
 
 class MemoryJournal:
@@ -62,3 +84,10 @@ class MemoryJournal:
             raise ValueError(f"entries are numbered from 1, so none comes after {after}")
         for number, operation in enumerate(self._operations[after:], after + 1):
             yield Entry(number, operation)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Nothing to wait for."""
+        return True
+
+    def follow(self, annotation: Annotation) -> None:
+        """Nobody lists what is in memory only."""

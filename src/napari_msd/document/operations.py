@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_msd.core.box import Box, SourceId
-from napari_msd.core.checkpoint import ClassInfo, VersionFigures
+from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.settings import MAX_CLASSES, Settings
 from napari_msd.core.space import Space
 from napari_msd.document.annotation import Labels
@@ -104,41 +104,8 @@ class ChooseSettings:
     settings: Settings
 
 
-@dataclass(frozen=True)
-class KeepCheckpoint:
-    """Weights worth keeping, trained with the settings chosen last.
-
-    `model` is the bytes of a model file; `name` says where the weights come from, in words.
-    """
-
-    model: bytes
-    figures: VersionFigures
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class GoBack:
-    """Training goes on from the checkpoint that the operation with this number kept."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class StartOver:
-    """Training begins anew; checkpoints stay."""
-
-
 Operation = (
-    BindSource
-    | PaintBox
-    | DefineClass
-    | RenameClass
-    | MergeClasses
-    | RemoveClass
-    | ChooseSettings
-    | KeepCheckpoint
-    | GoBack
-    | StartOver
+    BindSource | PaintBox | DefineClass | RenameClass | MergeClasses | RemoveClass | ChooseSettings
 )
 
 
