@@ -124,7 +124,7 @@ def test_a_complete_segmentation_is_exported_without_a_question(painted, qtbot, 
 def test_what_is_written_is_what_was_there_at_the_click(painted, qtbot, tmp_path, monkeypatch):
     go_on = Event()
 
-    def slowly(path, labels, names, about):
+    def slowly(path, labels, names, about, colors):
         go_on.wait(10)
         np.save(path, labels)
 

@@ -5,7 +5,7 @@ axes, pixel size, unit and a display range in which classes are visible, and oth
 (napari, Bio-Formats, tifffile, QuPath) read it too; Fiji's own reader ignores the axes and pixel
 sizes of an OME-TIFF. Labels that ImageJ's format cannot hold (more than 4 GB, values outside 0 to
 65535, axes out of TZCYX order), and every name that ends in ``.ome.tif``, become an OME-TIFF. PNG
-is for single images. NPY contains only the numbers.
+is for single images. All of them hold this package's own metadata, too (`label_metadata`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from PIL import Image, PngImagePlugin
 from napari_msd.core.errors import BadInputError
 from napari_msd.images.atomic import write_atomically
 from napari_msd.images.label_metadata import METADATA_KEY, LabelMetadata
+from napari_msd.images.npy_text import write_npy
 
 if TYPE_CHECKING:
     import os
@@ -37,6 +38,7 @@ def export_labels(
     labels: Any,
     *,
     class_names: Mapping[int, str] | None = None,
+    class_colors: Mapping[int, str] | None = None,
     scale: Sequence[float] | None = None,
     units: Sequence[object] | str | None = None,
     axes: Sequence[str] | None = None,
@@ -50,8 +52,8 @@ def export_labels(
     labels
         Integer or boolean array, also a lazy one; stored in the smallest type that
         holds its values, unsigned where none is negative.
-    class_names
-        Name of each value.
+    class_names, class_colors
+        Name and colour (``#rrggbb``) of each value.
     scale, units
         Pixel size per axis, and its unit per axis (or one for all), like
         ``"micrometer"``; anything with a text form will do, so napari's units too.
@@ -78,7 +80,7 @@ def export_labels(
             f"Labels cannot be saved as {path.name!r}; end the name in {', '.join(SUFFIXES)}."
         )
     array = _as_labels(labels)
-    about = LabelMetadata.normalise(array.ndim, class_names, scale, units, axes)
+    about = LabelMetadata.normalise(array.ndim, class_names, scale, units, axes, class_colors)
     return write_atomically(path, _writer(path, array, about))
 
 
@@ -86,7 +88,7 @@ def _writer(path: Path, array: np.ndarray, about: LabelMetadata) -> Callable[[Bi
     """Choose how to write; raises before any file is touched."""
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return lambda file: np.save(file, array, allow_pickle=False)
+        return lambda file: write_npy(file, array, about.to_json())
     if suffix == ".png":
         _require_png(array)
         return lambda file: _write_png(file, array, about)

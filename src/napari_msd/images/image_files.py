@@ -22,6 +22,7 @@ from napari_msd.core.errors import ImageError
 from napari_msd.images.atomic import explain
 from napari_msd.images.free_memory import require_room
 from napari_msd.images.label_metadata import METADATA_KEY, LabelMetadata
+from napari_msd.images.npy_text import read_npy_text
 
 if TYPE_CHECKING:
     import os
@@ -32,6 +33,7 @@ IMAGE_SUFFIXES = (*_TIFF, ".npy", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".web
 
 _MANY_TILES = 10_000
 _IMAGEJ_UNITS = {"micron": "micrometer", "um": "micrometer", "µm": "micrometer"}
+_METADATA_LINE = f"{METADATA_KEY}="
 _NO_UNITS = ("", "pixel", "pixels", "none")
 
 
@@ -49,6 +51,8 @@ class ImageFile:
         Pixel size and unit per axis; ``None`` if the file does not state them.
     class_names
         Names by value, for labels that this package exported; else empty.
+    about
+        All that the file says of labels that this package exported; else ``None``.
     """
 
     data: np.ndarray
@@ -56,6 +60,7 @@ class ImageFile:
     scale: tuple[float, ...] | None = None
     units: tuple[str, ...] | None = None
     class_names: dict[int, str] | None = None
+    about: LabelMetadata | None = None
 
 
 def read_image(path: str | os.PathLike[str]) -> ImageFile:
@@ -119,7 +124,10 @@ def _are_whole(data: np.ndarray) -> bool:
 def _read_npy(path: Path) -> ImageFile:
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # raises if the file is truncated
     require_room(repr(str(path)), mapped.shape, mapped.dtype.itemsize)
-    return _of_array(np.array(mapped))
+    text = read_npy_text(path)
+    described = LabelMetadata.from_json(text, mapped.ndim) if text else None
+    data = np.array(mapped)
+    return _of_array(data) if described is None else _of_metadata(data, described)
 
 
 def _read_tiff(path: Path) -> ImageFile:
@@ -160,15 +168,41 @@ def _require_tiff(series: tifffile.TiffPageSeries, path: Path) -> None:
 
 def _described(tif: tifffile.TiffFile, ndim: int) -> LabelMetadata | None:
     """Find this package's metadata among a TIFF's texts."""
+    for text in _texts(tif):
+        for line in text.splitlines():
+            if line.startswith(_METADATA_LINE):
+                return LabelMetadata.from_json(line.partition("=")[2], ndim)
+    return None
+
+
+def _texts(tif: tifffile.TiffFile) -> list[str]:
     texts = [str((tif.imagej_metadata or {}).get("Info", ""))]
     if tif.ome_metadata:
         image = _ome_image(tif.ome_metadata)
         texts.append(str(image.get("Description", "")))
-    for text in texts:
-        for line in text.splitlines():
-            if line.startswith(f"{METADATA_KEY}="):
-                return LabelMetadata.from_json(line.partition("=")[2], ndim)
-    return None
+    return texts
+
+
+def holds_our_labels(path: str | os.PathLike[str]) -> bool:
+    """Whether this package exported the labels in a file, by its header alone.
+
+    Reads no pixels and raises nothing, whatever the file holds: one that cannot be read is not
+    ours. The file's suffix decides where the mark would be.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    try:
+        if suffix in _TIFF:
+            with tifffile.TiffFile(path) as tif:
+                return any(_METADATA_LINE in text for text in _texts(tif))
+        if suffix == ".npy":
+            return read_npy_text(path) is not None
+        if suffix == ".png":
+            with Image.open(path, formats=["PNG"]) as picture:
+                return METADATA_KEY in picture.info  # what stands before the pixels
+    except Exception:  # readers raise all kinds of errors for damaged files
+        return False
+    return False
 
 
 def _pixel_sizes(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
@@ -244,7 +278,7 @@ def _read_other(path: Path) -> ImageFile:
 def _of_metadata(data: np.ndarray, about: LabelMetadata) -> ImageFile:
     known = any(unit != "pixel" for unit in about.units)
     scale, units = (about.scale, about.units) if known else (None, None)
-    return ImageFile(data, about.axes, scale, units, about.class_names)
+    return ImageFile(data, about.axes, scale, units, about.class_names, about)
 
 
 def _of_array(data: np.ndarray) -> ImageFile:

@@ -1,4 +1,4 @@
-"""Metadata of exported labels: class names, pixel size, units, axes.
+"""Metadata of exported labels: names and colours of classes, pixel size, units, axes.
 
 They are one small JSON text, the same in every format that can store text. So this package reads
 its own files back in full, whatever the format's own fields can hold.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "napari-msd labels"
 """Marks this package's JSON among a file's texts."""
+
+MAX_TEXT = 1 << 20
+"""Longest JSON text that is read: 255 names of 100 characters, escaped, are much shorter."""
 
 _MICROMETRES = {
     "m": 1e6,
@@ -43,6 +47,7 @@ _MICROMETRES = {
     "picometer": 1e-6,
     "inch": 25400.0,
 }
+_COLOR = re.compile("#[0-9a-f]{6}")
 _USUAL_AXES = {1: "X", 2: "YX", 3: "ZYX", 4: "TZYX", 5: "TZCYX"}
 
 
@@ -56,14 +61,15 @@ class LabelMetadata:
         One letter per axis, like ``"ZYX"``.
     scale, units
         Per axis: the pixel's size, and the unit it is in (``"pixel"``: not known).
-    class_names
-        Name of each class value.
+    class_names, class_colors
+        Name and colour (``#rrggbb``) of each class value.
     """
 
     axes: str
     scale: tuple[float, ...]
     units: tuple[str, ...]
     class_names: dict[int, str] = field(default_factory=dict)
+    class_colors: dict[int, str] = field(default_factory=dict)
 
     @classmethod
     def normalise(
@@ -73,10 +79,12 @@ class LabelMetadata:
         scale: Sequence[float] | None = None,
         units: Sequence[object] | str | None = None,
         axes: Sequence[str] | None = None,
+        class_colors: Mapping[int, str] | None = None,
     ) -> LabelMetadata:
         """Check the given values and fill in the missing ones.
 
-        Names are cleaned (`clean_class_name`); names of values outside 1..255 are left out.
+        Names are cleaned (`clean_class_name`); names and colours of values outside
+        1..255 are left out, and so are colours of another form than ``#rrggbb``.
 
         Raises
         ------
@@ -98,7 +106,13 @@ class LabelMetadata:
             int(value): clean_class_name(str(name)) for value, name in (class_names or {}).items()
         }
         classes = {v: name for v, name in names_by_value.items() if 1 <= v <= MAX_CLASSES}
-        return cls(axis_letters(axes, ndim), sizes, names, classes)
+        colors = {int(v): str(color).lower() for v, color in (class_colors or {}).items()}
+        colors = {
+            v: color
+            for v, color in colors.items()
+            if 1 <= v <= MAX_CLASSES and _COLOR.fullmatch(color)
+        }
+        return cls(axis_letters(axes, ndim), sizes, names, classes, colors)
 
     def size_in_micrometres(self, letter: str) -> float | None:
         """Pixel size along an axis; ``None`` if unknown."""
@@ -115,6 +129,7 @@ class LabelMetadata:
             "scale": self.scale,
             "units": self.units,
             "class_names": self.class_names,
+            "class_colors": self.class_colors,
         }
         return json.dumps(content)
 
@@ -122,14 +137,18 @@ class LabelMetadata:
     def from_json(cls, text: str, ndim: int) -> LabelMetadata | None:
         """Read `to_json`'s text; ``None`` if it is damaged or of other labels.
 
-        The text is untrusted: it may come from a file of unknown origin.
+        The text is untrusted: it may come from a file of unknown origin. Files of earlier
+        versions have no colours.
         """
+        if len(text) > MAX_TEXT:
+            return None
         try:
             data: dict[str, Any] = json.loads(text)
             names = {int(value): name for value, name in data["class_names"].items()}
             if not all(isinstance(name, str) for name in names.values()):
                 return None
-            return cls.normalise(ndim, names, data["scale"], data["units"], data["axes"])
+            colors = {int(value): c for value, c in data.get("class_colors", {}).items()}
+            return cls.normalise(ndim, names, data["scale"], data["units"], data["axes"], colors)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return None
 

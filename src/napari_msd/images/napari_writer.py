@@ -6,9 +6,12 @@ It uses napari's layer tuples and does not import napari.
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_msd.images.export import export_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CLASSES_KEY = "napari_msd_classes"
 """Key in a Labels layer's ``metadata`` for ``{value: {"name", "color"}}``."""
@@ -54,6 +57,7 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         path,
         data,
         class_names=class_names(meta.get("metadata") or {}),
+        class_colors=class_colors(meta.get("metadata") or {}),
         scale=meta.get("scale"),
         units=meta.get("units"),
         axes=meta.get("axis_labels"),
@@ -63,7 +67,26 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 def class_names(metadata: dict[str, Any]) -> dict[int, str]:
     """Class names in a Labels layer's ``metadata``; empty if there are none."""
+    return _of_classes(metadata, "name")
+
+
+def class_colors(metadata: dict[str, Any]) -> dict[int, str]:
+    """Class colours in a Labels layer's ``metadata``; empty if there are none."""
+    return _of_classes(metadata, "color")
+
+
+def class_table(names: Mapping[int, str], colors: Mapping[int, str]) -> dict[str, Any]:
+    """A Labels layer's ``metadata`` with these names and colours; a class may lack a colour."""
+    return {
+        CLASSES_KEY: {
+            str(value): {"name": name, "color": colors.get(value, "")}
+            for value, name in names.items()
+        }
+    }
+
+
+def _of_classes(metadata: dict[str, Any], key: str) -> dict[int, str]:
     try:
-        return {int(value): str(c["name"]) for value, c in metadata[CLASSES_KEY].items()}
+        return {int(value): str(c[key]) for value, c in metadata[CLASSES_KEY].items()}
     except (KeyError, TypeError, ValueError, AttributeError):
         return {}

@@ -98,13 +98,25 @@ Calibration = tuple[tuple[float, ...], tuple[str, ...], str]
 
 
 def write_labels(
-    path: Path, labels: NDArray[np.uint8], names: dict[int, str], about: Calibration
+    path: Path,
+    labels: NDArray[np.uint8],
+    names: dict[int, str],
+    about: Calibration,
+    colors: dict[int, str] | None = None,
 ) -> None:
-    """Write a segmentation with class names and the image's pixel size, units and axes."""
+    """Write a segmentation with its classes and the image's pixel size, units and axes."""
     from napari_msd.images.export import export_labels
 
     scale, units, axes = about
-    export_labels(path, labels, class_names=names, scale=scale, units=units, axes=axes)
+    export_labels(
+        path,
+        labels,
+        class_names=names,
+        class_colors=colors,
+        scale=scale,
+        units=units,
+        axes=axes,
+    )
 
 
 def calibration(image: Any) -> Calibration:

@@ -92,9 +92,10 @@ class Results(QObject):
         except MemoryError:
             controller.notices.error(texts.EXPORT_TOO_LARGE)
             return
-        names, about = controller.classes.names, files.calibration(controller.chosen.image)
+        names, colors = controller.classes.names, controller.classes.colors
+        about = files.calibration(controller.chosen.image)
         self._remark = remark
-        self._writer.run(lambda: files.write_labels(path, labels, names, about), said)
+        self._writer.run(lambda: files.write_labels(path, labels, names, about, colors), said)
         self.writing_changed.emit()
 
     def ask_copy(self) -> None:

@@ -1,0 +1,99 @@
+"""Opens exported labels in napari as Labels layers, with classes, colours, pixel size and units.
+
+File > Open and drag and drop come here (npe2 reader). napari chooses a reader by the file's name,
+before any reader sees the file, and asks the person when several readers match. So the manifest
+lists only names that this package suggests ("cells-labels.tif"): with ``*.tif`` napari would ask
+about every TIFF.
+
+It returns napari's layer tuples and does not import napari.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_msd.core.errors import ImageError, shown
+from napari_msd.core.palette import class_color
+from napari_msd.core.settings import MAX_CLASSES
+from napari_msd.images.image_files import holds_our_labels, read_image
+from napari_msd.images.napari_writer import class_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LayerTuple = tuple[np.ndarray, dict[str, Any], str]
+"""An array, the layer's attributes, and its type."""
+
+_OTHER = "#808080"
+"""Colour of values that no class can have."""
+
+_LENGTHS = ("meter", "centimeter", "millimeter", "micrometer", "nanometer", "picometer")
+_TIMES = ("second", "millisecond", "microsecond", "minute", "hour")
+_SHORT = {
+    "m": "meter",
+    "cm": "centimeter",
+    "mm": "millimeter",
+    "um": "micrometer",
+    "µm": "micrometer",
+    "μm": "micrometer",
+    "micron": "micrometer",
+    "nm": "nanometer",
+    "s": "second",
+    "ms": "millisecond",
+}
+_UNITS = {name: name for name in (*_LENGTHS, *_TIMES, "angstrom", "inch", "pixel")} | _SHORT
+"""Units that napari knows for sure; it refuses a layer with one that it does not know."""
+
+
+def reader_of(path: str | list[str]) -> Callable[[str], list[LayerTuple]] | None:
+    """Return the reader of this path; napari asks for it.
+
+    Returns
+    -------
+    function or None
+        None, so that another reader gets the file, for all that this package did not write; also
+        for several paths, which napari wants as one stack.
+    """
+    if not isinstance(path, str) or not holds_our_labels(path):
+        return None
+    return read_layers
+
+
+def read_layers(path: str) -> list[LayerTuple]:
+    """Read labels that this package exported.
+
+    Returns
+    -------
+    list of tuple
+        One Labels layer. Its ``metadata`` have the class table that the panel reads, see
+        `napari_msd.images.napari_writer.CLASSES_KEY`.
+
+    Raises
+    ------
+    ImageError
+        One sentence: damaged, not whole numbers, or larger than memory.
+    """
+    image = read_image(path)
+    data = image.data
+    if data.dtype.kind not in "biu":
+        raise ImageError(f"The labels in {path!r} must be whole numbers, not {data.dtype}.")
+    if data.dtype.kind == "b":
+        data = data.view(np.uint8)
+    about = image.about
+    if about is None:
+        raise ImageError(
+            f"The names and sizes in {shown(path)} are damaged; open it with napari's own reader."
+        )
+    attributes: dict[str, Any] = {
+        "scale": about.scale,
+        "units": tuple(_UNITS.get(unit.lower(), "pixel") for unit in about.units),
+        "axis_labels": tuple(about.axes.lower()),
+    }
+    if about.class_names:
+        used = range(1, min(max(int(data.max()), *about.class_names), MAX_CLASSES) + 1)
+        colors = {value: about.class_colors.get(value) or class_color(value) for value in used}
+        attributes["metadata"] = class_table(about.class_names, colors)
+        attributes["colormap"] = {None: _OTHER, 0: "#00000000", **colors}
+    return [(data, attributes, "labels")]
