@@ -73,6 +73,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_log_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is written to the person's own log."""
+    os.environ["NAPARI_MSD_LOGS"] = str(tmp_path_factory.mktemp("logs"))
+
+
 @pytest.fixture(scope="session")
 def compiled_once(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

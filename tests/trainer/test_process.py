@@ -277,3 +277,43 @@ def test_what_computes_is_polite_and_what_answers_is_not(client):
     priorities = [os.getpriority(os.PRIO_PROCESS, thread.id) for thread in threads]
     assert set(priorities) == {mine, max(mine, NICE)}
     assert os.getpriority(os.PRIO_PROCESS, client.pid) == mine  # the thread that reads requests
+
+
+# --- what it writes ------------------------------------------------------------------------------
+
+SAYS_AND_FAILS = """
+import logging
+from napari_msd.core.logs import log_to_stderr
+from napari_msd.trainer.process import take_streams
+
+streams = take_streams()
+log_to_stderr()
+logging.getLogger("napari_msd.training").warning("a warning")
+print("printed")
+raise RuntimeError("a mistake")
+"""
+
+
+def test_what_the_trainer_says_is_in_the_log_of_the_viewer(monkeypatch, caplog):
+    monkeypatch.setattr(child_process, "PROGRAM", SAYS_AND_FAILS)
+    died = threading.Event()
+    with caplog.at_level("INFO", "napari_msd"):
+        host = ChildProcess(1, lambda envelope: None, died.set)
+        host.start()
+        assert died.wait(PATIENCE)
+        host.end()
+    output = [r.getMessage() for r in caplog.records if r.name == "napari_msd.trainer.output"]
+    assert output[0] == "WARNING napari_msd.training: a warning"
+    assert "printed" in output
+    assert output[-1] == "RuntimeError: a mistake"
+    assert caplog.records[-1].getMessage().startswith("The trainer process stopped unexpectedly")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_crash_in_compiled_code_leaves_a_traceback_in_the_log(own_client, listener, caplog):
+    with caplog.at_level("INFO", "napari_msd"):
+        own_client.start()
+        listener.wait(Ready)
+        os.kill(own_client.pid, signal.SIGSEGV)
+        listener.wait(TrainerDied)
+    assert "Fatal Python error: Segmentation fault" in caplog.text

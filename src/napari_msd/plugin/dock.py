@@ -14,6 +14,7 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_msd.core.logs import start_log
 from napari_msd.plugin import texts
 from napari_msd.plugin.window import SessionWindow
 from napari_msd.viewer.viewer_memory import unwrapped
@@ -40,6 +41,7 @@ class MSDSegmentationWidget(QWidget):
     ) -> None:
         super().__init__()
         self.setObjectName("msd_segmentation")
+        start_log()
         self.viewer = napari_viewer
         self._make_client = make_client
         self.session: SessionWindow | None = None

@@ -28,6 +28,11 @@ TOO_MANY_CLASSES = "There can be no more than 255 classes."
 PICK_TO_REMOVE = "Pick the class to remove in the list first."
 PICK_TO_MERGE = "Pick the class to merge in the list first."
 SEARCHING = "Looking through all planes for strokes of the class …"
+REPORT_TITLE = "Report a problem"
+REPORT_ABOUT = (
+    "Please say what you did and what happened, and add this text. It holds no pixels and no "
+    "folders; read it before you send it."
+)
 ALREADY_OPEN = "MS-D Segmentation is already open in this window."
 
 _MAX_NAMES = 6

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_msd.session.connection import CallSoon, MakeTrainer
     from napari_msd.session.memory import SessionMemory
     from napari_msd.session.ports import Viewer
-    from napari_msd.trainer.messages import Event
+    from napari_msd.trainer.messages import Event, Ready
 
 
 class Controller(WorkState):
@@ -115,6 +115,11 @@ class Controller(WorkState):
         self.screen.close()
         self.overlay.close()
         self.live, self.work = False, ""
+
+    @property
+    def ready(self) -> Ready | None:
+        """What the trainer last said of itself and its device; ``None`` before it is up."""
+        return self._events.ready
 
     # --- layers and settings -------------------------------------------------------------
 

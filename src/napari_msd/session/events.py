@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from napari_msd.session import texts
@@ -14,6 +15,7 @@ from napari_msd.trainer.messages import (
     Notice,
     OverlayBlock,
     Progress,
+    Ready,
     TrainerDied,
 )
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from napari_msd.session.ports import Overlay
     from napari_msd.session.weights import Weights
     from napari_msd.session.work_state import WorkState
+
+_log = logging.getLogger(__name__)
 
 _STATES = {
     "waiting": LiveState.WAITING,
@@ -55,11 +59,16 @@ class TrainerEvents:
         self._work, self._classes, self._overlay = work, classes, overlay
         self._active_learning, self._weights = active_learning, weights
         self._connection, self._notices = connection, notices
+        self.ready: Ready | None = None
+        """What the trainer last said of itself and its device."""
 
     def take(self, event: Event) -> None:
         """Handle one event."""
         work = self._work
         match event:
+            case Ready():
+                self.ready = event
+                _log.info("The trainer is up: %s. %s", event.device, event.reason)
             case OverlayBlock():
                 self._active_learning.put(event)
                 self._overlay.put(event)

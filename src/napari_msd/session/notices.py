@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from psygnal import Signal
+
+_log = logging.getLogger(__name__)
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 class Notices:
@@ -15,6 +20,9 @@ class Notices:
     acted = Signal()
     """The user did something: earlier notices no longer apply."""
 
+    def __init__(self) -> None:
+        self.notice.connect(_write_to_log)
+
     def info(self, text: str) -> None:
         """Report what happened."""
         self.notice.emit("info", text)
@@ -26,3 +34,7 @@ class Notices:
     def error(self, text: str) -> None:
         """Report what could not be done."""
         self.notice.emit("error", text)
+
+
+def _write_to_log(level: str, text: str) -> None:
+    _log.log(_LEVELS.get(level, logging.INFO), "%s", text)

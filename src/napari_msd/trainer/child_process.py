@@ -22,8 +22,8 @@ from napari_msd.trainer.host import OnDeath, OnEnvelope
 
 PROGRAM = "from napari_msd.trainer.process import run; run({session})"
 
-LOG_LINES = 200
-"""How much of what the process wrote is logged when it dies."""
+LOG_LINES = 20
+"""How much of what the process wrote is repeated in the log when it dies."""
 
 READ_SECONDS = 1.0
 """How long to wait for the end of its pipes once it is dead: others may have inherited one."""
@@ -140,8 +140,11 @@ class ChildProcess:
     # --- the threads that read -----------------------------------------------------------
 
     def _read_log(self, stream: IO[bytes]) -> None:
+        log = logging.getLogger("napari_msd.trainer.output")
         for line in stream:
-            self._log.append(line.decode(errors="replace").rstrip())
+            text = line.decode(errors="replace").rstrip()
+            self._log.append(text)
+            log.info("%s", text)
 
     def _read_events(self, process: subprocess.Popen[bytes], log: threading.Thread) -> None:
         assert process.stdout is not None
@@ -154,7 +157,10 @@ class ChildProcess:
         process.wait()
         log.join(READ_SECONDS)
         logging.getLogger(__name__).warning(
-            "The trainer process ended (%s):\n%s", process.returncode, "\n".join(self._log)
+            "The trainer process %s (%s). Its last lines:\n%s",
+            self.what_happened,
+            process.returncode,
+            "\n".join(self._log),
         )
         self._on_death()
 

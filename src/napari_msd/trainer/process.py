@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import queue
 import signal
@@ -12,6 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from napari_msd.core.logs import log_to_stderr
 from napari_msd.trainer.channel import FrameWriter, decode_request, encode, read_frames
 from napari_msd.trainer.envelopes import EventEnvelope
 from napari_msd.trainer.inbox import Inbox
@@ -31,6 +33,8 @@ def run(session: int) -> None:
     closed it, crashed or was killed, the process ends, too.
     """
     source, sink = take_streams()
+    log_to_stderr()
+    faulthandler.enable()  # a crash in compiled code leaves a traceback in the viewer's log
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the viewer, which ends us
     inbox, warm = Inbox(), threading.Event()
     outgoing = EventWriter(sink)
