@@ -37,9 +37,10 @@ from napari_msd.trainer.messages import (
     UpdateOnce,
 )
 from napari_msd.trainer.overlay_credit import MOST_ON_THE_WAY
-from napari_msd.trainer.pixel_parts import parts_of
+from napari_msd.trainer.pixel_parts import PixelAssembly, parts_of
 from napari_msd.trainer.server import errors_reported
 from napari_msd.training import plateau as stopping
+from napari_msd.training.learner import Learner
 
 from .conftest import (
     SHAPE,
@@ -684,3 +685,41 @@ def test_strokes_of_an_image_that_is_not_open_are_dropped(trained):
         trained.paint([Painted(box, np.full(box.shape, 7, np.uint8))])
     assert 7 not in trained.engine._trainer.annotation.classes
     assert not trained.all(Notice)
+
+
+def test_too_little_memory_is_told_and_live_goes_on(trained, monkeypatch):
+    learn = Learner.learn
+
+    def small_only(learner, batch, active):
+        if len(batch.images) > 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return learn(learner, batch, active)
+
+    session = trained
+    monkeypatch.setattr(Learner, "learn", small_only)
+    session.ask(SetLive(True))
+    steps = session.engine._trainer.steps
+    session.until(lambda: session.engine._trainer.steps > steps + 10)
+    (notice,) = session.all(Notice)
+    assert notice.level == "warning"
+    assert "too little memory: training goes on with 1 patch of 32 pixels" in notice.text
+    assert session.progress.state == "training"
+
+
+def test_too_little_memory_for_a_plane_is_told_and_the_next_one_comes(trained, monkeypatch):
+    def none_left(assembly, part):
+        raise MemoryError
+
+    add = PixelAssembly.add
+    session = stack(trained)
+    monkeypatch.setattr(PixelAssembly, "add", none_left)
+    session.ask(Refresh())
+    turns(session)
+    (notice,) = session.all(Notice)
+    assert "too little memory for this part of the image" in notice.text
+    assert not session.all(OverlayBlock)
+    monkeypatch.setattr(PixelAssembly, "add", add)
+    look_at(session, (1,))
+    session.ask(Refresh())
+    turns(session)
+    assert session.all(OverlayBlock)

@@ -68,6 +68,11 @@ class Trees:
         """Of each class of `values` at single pixels (n, 2), (Y, X) in the slab: (k, n)."""
         return self.forest.probabilities(self.features.at(plane, pixels).T)
 
+    def spare_memory(self) -> None:
+        """Forget what was computed for planes, and keep less from now on."""
+        self._cache.shrink()
+        self.features.spare_memory()
+
     def _tile(self, plane: Plane, tile: Box) -> Pixels:
         known = self._cache.get(plane, tile)
         if known is None:

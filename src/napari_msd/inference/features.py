@@ -65,6 +65,12 @@ class PlaneCache(Generic[Key, Entry]):
         while self._bytes > self._limit and len(self._entries) > 1:
             self._bytes -= self._entries.popitem(last=False)[1][2]
 
+    def shrink(self) -> None:
+        """Forget everything, and keep half as much from now on."""
+        self._limit //= 2
+        self._bytes = 0
+        self._entries.clear()
+
 
 class PixelFeatures:
     """Computes features of pixels.
@@ -83,6 +89,11 @@ class PixelFeatures:
         self.normalisation = normalisation
         self._cache = PlaneCache[Box, Pixels](FEATURE_BYTES)
         self._rows = PlaneCache[tuple[Box, bytes], npt.NDArray[np.float32]](ROW_BYTES)
+
+    def spare_memory(self) -> None:
+        """Forget what was computed for planes, and keep less from now on."""
+        self._cache.shrink()
+        self._rows.shrink()
 
     def count(self, channels: int) -> int:
         """Features of each pixel of an image of so many channels."""

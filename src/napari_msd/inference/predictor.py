@@ -13,11 +13,10 @@ from napari_msd.core.box import Box
 from napari_msd.core.errors import OutOfMemoryError
 from napari_msd.inference.ensemble import Ensemble
 from napari_msd.inference.normalisation import AnyNormalisation, Normalisation, Plane
+from napari_msd.inference.out_of_memory import TileLimit, is_out_of_memory
 from napari_msd.inference.tiles import tiles_of
 from napari_msd.inference.uncertainty import uncertainty_of
 from napari_msd.network import MSDNet
-
-SMALLEST_TILE = 32
 
 
 class Predictor:
@@ -36,6 +35,8 @@ class Predictor:
         (classes whose strokes were all erased). All of them if not given.
     ensemble
         Trees whose answers are mixed with the network's.
+    tiles
+        Remembers for all predictors that share it what does not fit the memory.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class Predictor:
         classes: Sequence[int],
         active: Sequence[int] | None = None,
         ensemble: Ensemble | None = None,
+        tiles: TileLimit | None = None,
     ) -> None:
         self.network = network
         self._ensemble = ensemble
+        self._tiles = TileLimit() if tiles is None else tiles
         self._normalisation = normalisation
         self.classes = np.asarray(classes, np.uint8)
         wanted = self.classes if active is None else np.asarray(list(active), np.uint8)
@@ -124,19 +127,31 @@ class Predictor:
         answers = self._ensemble.trees.at(plane, pixels)
         return self._ensemble.logits(network, answers, self.classes.tolist(), self.active.tolist())
 
+    def spare_memory(self) -> None:
+        """Give back what is only kept for speed, and keep less from now on."""
+        if self._ensemble is not None:
+            self._ensemble.trees.spare_memory()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
     def _logits(self, plane: Plane, box: Box) -> Tensor:
         """(k, rows, columns); on too little memory again in smaller tiles."""
         box = box.last(plane.ndim - 1)
-        try:
-            return self._logits_at_once(plane, box)
-        except (OutOfMemoryError, torch.cuda.OutOfMemoryError) as error:
-            side = max(box.shape) // 2
-            if side < SMALLEST_TILE:
-                raise OutOfMemoryError(
-                    "The device has too little memory for this network; "
-                    "choose the CPU, or a preset of smaller depth."
-                ) from error
-        parts = tiles_of(box, side)
+        side = max(box.shape)
+        if self._tiles.side is None or side <= self._tiles.side:
+            try:
+                return self._logits_at_once(plane, box)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                if not self._tiles.halve(side):
+                    raise OutOfMemoryError(
+                        "The device has too little memory for this network; "
+                        "choose the CPU, or a preset of smaller depth."
+                    ) from error
+            self.spare_memory()
+        assert self._tiles.side is not None
+        parts = tiles_of(box, self._tiles.side)
         first = self._logits(plane, parts[0])
         out = first.new_empty((first.shape[0], *box.shape))
         for part in parts:

@@ -47,6 +47,8 @@ from napari_msd.trainer.requests import (
 from napari_msd.training import Trainer, describe_device
 from napari_msd.training.record import versions
 
+TOO_LARGE = "There is too little memory for this part of the image; close other programs."
+
 
 class Engine:
     """The trainer's state: one epoch, and the work in hand.
@@ -168,13 +170,17 @@ class Engine:
         trainer, intake, slab = self._trainer, self._intake, self._slab(part.box)
         if trainer is None or intake is None:
             return
-        pixels = intake.add(part)
+        try:
+            pixels = intake.add(part)
+        except MemoryError:
+            self._fail(slab, PixelFailure("used", TOO_LARGE))
+            return
         if pixels is None or not self._scheduler.arrived(slab):
             return
         try:
             notices = intake.take(part, pixels)
-        except ImageError as error:
-            self._fail(slab, PixelFailure("used", str(error)))
+        except (ImageError, MemoryError) as error:
+            self._fail(slab, PixelFailure("used", str(error) or TOO_LARGE))
             return
         if self._refits:  # another network now, and a restarted trainer has to go on with it
             self._refits = False
@@ -232,6 +238,12 @@ class Engine:
 
     def work(self) -> bool:
         """Do one small unit of work; False if there is none before the next request."""
+        did = self._work()
+        if self._trainer is not None and (remark := self._trainer.take_remark()):
+            self._emit(Notice("warning", remark))
+        return did
+
+    def _work(self) -> bool:
         if self._comparison is not None and self._compare_next(self._comparison):
             return True
         if self._all is not None:

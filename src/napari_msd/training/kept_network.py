@@ -7,6 +7,7 @@ from napari_msd.document import Amount
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.inference import Predictor
 from napari_msd.inference.ensemble import Ensemble
+from napari_msd.inference.out_of_memory import TileLimit
 from napari_msd.network import MSDNet
 from napari_msd.training.network_id import digest_of
 from napari_msd.training.networks import with_outputs
@@ -43,6 +44,8 @@ class KeptNetwork:
         """How much was painted when it was learned."""
         self.revision = -1
         """Of the annotation that it was last measured on; -1 before it was."""
+        self.tiles = TileLimit()
+        """What fits the memory when it predicts."""
         self._best_score = 0.0
         self._temperature: tuple[str, float] | None = None
         self._name: tuple[object, str] = None, ""
@@ -148,5 +151,10 @@ class KeptNetwork:
         assert self.network is not None
         assert self._data.normalisation is not None
         return Predictor(
-            self.network, self._data.normalisation, self.outputs, self.active, ensemble
+            self.network,
+            self._data.normalisation,
+            self.outputs,
+            self.active,
+            ensemble,
+            self.tiles,
         )

@@ -62,6 +62,13 @@ class Mixing:
         self._samples: tuple[bytes, npt.NDArray[np.float32]] | None = None
         self._weight = WEIGHT
 
+    def spare_memory(self) -> None:
+        """Give back what is only kept for speed, and keep less from now on."""
+        if self.trees.shown is not None:
+            self.trees.shown.spare_memory()
+        else:
+            self._features.spare_memory()
+
     def unseen(self, answers: Answers | None) -> Numbers | None:
         """What the trees that have not seen the held-out strokes say of them.
 

@@ -68,7 +68,7 @@ class PatchSampler:
         self._slabs = slabs
         self._annotation = annotation
         self._split = split
-        self._side = side
+        self.side = side
         self._random = random
         self._known: dict[int, tuple[tuple[int, frozenset[Slab]], list[Piece]]] = {}
 
@@ -119,7 +119,7 @@ class PatchSampler:
     def patch_shape(self) -> tuple[int, ...]:
         """(rows, columns) of every patch: no larger than the smallest slab."""
         smallest = np.min([self._shape(slab) for slab in self._slabs], axis=0)
-        return tuple(min(self._side, int(n)) for n in smallest)
+        return tuple(min(self.side, int(n)) for n in smallest)
 
     def _shape(self, slab: Slab) -> tuple[int, ...]:
         return self._slabs[slab].shape[1:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from napari_msd.core.box import Box
 from napari_msd.core.errors import StrokesError
@@ -18,6 +19,7 @@ from napari_msd.inference.normalisation import Pixels
 from napari_msd.native.device import choose_device
 from napari_msd.network import MSDNet
 from napari_msd.training.bank import ensemble_of, shipped_bank
+from napari_msd.training.batch_limit import BatchLimit
 from napari_msd.training.early_stopping import EarlyStopping
 from napari_msd.training.kept_network import KeptNetwork
 from napari_msd.training.learner import Learner
@@ -93,6 +95,8 @@ class Trainer:
         self._device, self._backend = choose_device(settings.device)
         self._learner: Learner | None = None
         self._mixing: Mixing | None = None
+        self.limit = BatchLimit(settings.patches_per_step, settings.patch_size, self._spare_memory)
+        """What fits the memory when it learns."""
         self._unopened: TreesRecord | None = None
         self._baked_damping = 0.0
         """Of the class shares that are still in the outputs of a model that was started from."""
@@ -172,8 +176,10 @@ class Trainer:
             self.measure()  # trees and read-out are worth showing at once
         elif self._has_new_strokes_to_show:
             self.measure()
-        batch = self.data.draw(self.settings.patches_per_step)
-        self.loss = learner.learn(batch, self._outputs_of(self.classes))
+        outputs = self._outputs_of(self.classes)
+        self.loss = self.limit.attempt(
+            lambda: learner.learn(self.data.draw(self.limit.patches), outputs)
+        )
         self.steps += 1
         if self.steps % MEASURE_EVERY == 0 or self.steps in FIRST_MEASURED:
             self.measure()
@@ -182,7 +188,9 @@ class Trainer:
     def measure(self) -> Scores:
         """Score the newest weights on held-out strokes, and keep them unless they are worse."""
         self.measured_steps = self.steps
-        answer, mix, self.scores = self._answer_mixed() if self._mixing else self._answer_alone()
+        answer, mix, self.scores = self.limit.attempt(
+            lambda: self._answer_mixed() if self._mixing else self._answer_alone()
+        )
         self.early_stopping.note(self.steps, self.scores.mean)
         self.kept.offer(answer, mix, self.steps, self.scores)
         return self.scores
@@ -259,6 +267,10 @@ class Trainer:
     def temperature(self) -> float:
         """What makes the kept weights as sure as they are right; found when it is asked for."""
         return self.kept.temperature
+
+    def take_remark(self) -> str:
+        """What is done in smaller parts for want of memory since the last call, as a sentence."""
+        return self.limit.take_remark() or self.kept.tiles.take_remark()
 
     def record(self) -> ModelRecord:
         """The kept weights as a model."""
@@ -337,9 +349,20 @@ class Trainer:
         else:
             learner.grow(len(self.outputs))
         if self.settings.pretrained:
-            batch = self.data.draw(READOUT_PATCHES)
-            learner.fit_outputs(batch, self._outputs_of(self.classes), self._outputs_of(new))
+            self.limit.attempt(lambda: self._fit_outputs(learner, new))
         return learner
+
+    def _fit_outputs(self, learner: Learner, new: list[int]) -> None:
+        batch = self.data.draw(self.limit.share_of(READOUT_PATCHES))
+        learner.fit_outputs(batch, self._outputs_of(self.classes), self._outputs_of(new))
+
+    def _spare_memory(self) -> None:
+        """Before another attempt: patches as small as the limit says, nothing kept for speed."""
+        self.data.sampler.side = self.limit.side
+        if self._mixing is not None:
+            self._mixing.spare_memory()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def _on_annotation(self, changed: Box) -> None:
         self.early_stopping.strokes_changed(self.steps)

@@ -46,7 +46,6 @@ class TrainingData:
             settings.patch_size,
             np.random.default_rng(settings.seed),
         )
-        self._patch_size = settings.patch_size
 
     # --- changes -------------------------------------------------------------------------
 
@@ -119,4 +118,4 @@ class TrainingData:
     @property
     def question(self) -> Question:
         """What is asked of a network to measure it: the held-out strokes."""
-        return Question(self.slabs, self.annotation.classes, self.split, self._patch_size)
+        return Question(self.slabs, self.annotation.classes, self.split, self.sampler.side)
