@@ -5,7 +5,7 @@ from dataclasses import replace
 from napari_msd.session.availability import Situation, reasons
 
 NOTHING = Situation(image_problem="Open an image first.", problem="Open an image first.")
-READY = Situation(classes=2, picked=True)
+READY = Situation(classes=2, picked=True, annotation=True)
 TRAINED = replace(READY, trained=True, segmented=True, versions=2)
 
 
@@ -21,6 +21,10 @@ def test_without_an_image_nothing_can_be_done():
 def test_with_strokes_it_can_be_trained():
     assert can(READY) == {
         "new_annotation",
+        "paint",
+        "erase",
+        "undo",
+        "redo",
         "remove_class",
         "merge_class",
         "live",

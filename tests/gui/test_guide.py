@@ -86,7 +86,7 @@ def test_it_follows_to_another_image(unsure, viewer):
     assert "cells uncertainty" not in viewer.layers
     assert viewer.layers["other uncertainty"].data.shape == (30, 40)
     unsure.client.calls.clear()
-    unsure.panel.continue_button.click()  # another session: the trainer is told anew
+    unsure.panel.offers.buttons[0].click()  # another session: the trainer is told anew
     assert unsure.client.calls.index("uncertainty True") > unsure.client.calls.index("open")
 
 

@@ -8,10 +8,10 @@ from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError, StrokesError
 from napari_msd.core.palette import class_color
 from napari_msd.session.classes import ClassTable
-from napari_msd.trainer.messages import Progress, Ready
+from napari_msd.trainer.messages import Progress
 from napari_msd.viewer import layers as look
 from napari_msd.viewer.colors import label_colormap
-from napari_msd.widgets.texts import bar, figures, time_left
+from napari_msd.widgets.texts import bar, mean_text, speed_text, time_left
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_there_are_255_classes_and_no_more():
 
 def test_figures_and_bar():
     progress = Progress("training", step=12, best_score=0.84, steps_per_second=64.3)
-    ready = Ready("CPU AVX-512", "no GPU", "cpu", 1)
-    assert figures(ready, progress) == "IoU .84 · 64 steps/s · CPU AVX-512"
-    assert figures(None, None) == ""
+    assert mean_text(progress) == "IoU .84"
+    assert mean_text(None) == ""
+    assert [speed_text(speed) for speed in (64.3, 2.44, None)] == ["64 steps/s", "2.4 steps/s", ""]
     assert bar("", True, progress) == (0, "step 12")
     assert bar("predict", False, None) == (0, "Predicting …")
     assert [time_left(s) for s in (0.3, 12, 300, 7200)] == [

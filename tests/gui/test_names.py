@@ -112,7 +112,10 @@ def test_hostile_colours_and_long_names_do_no_harm(open_widget, viewer, image):
     ("pixels", "text"),
     [
         (0, "0 px"),
-        (9_876, "9 876 px"),
+        (940, "940 px"),
+        (1_440, "1.4 k px"),
+        (9_876, "9.9 k px"),
+        (9_960, "10 k px"),
         (117_655, "118 k px"),
         (999_499, "999 k px"),
         (999_500, "1.0 M px"),

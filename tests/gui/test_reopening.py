@@ -27,7 +27,7 @@ def test_the_network_and_its_history_are_there(reopened):
     assert [version.model for version in versions] == [b"first", b"second"]
     assert reopened.client.opened[-1] == b"second"
     assert reopened.panel.predict_all_button.isEnabled()
-    assert "IoU .80" in reopened.status
+    assert reopened.panel.sparkline.text() == "IoU .80"
 
 
 def test_the_classes_are_there(reopened):

@@ -101,9 +101,9 @@ def test_a_version_that_came_meanwhile_is_measured_too(learned, qtbot):
 
 def test_the_score_shown_is_that_of_the_version_gone_back_to(learned, qtbot):
     learned.client.train(step=310, score=0.6)
-    qtbot.waitUntil(lambda: "IoU .60" in learned.status)
+    qtbot.waitUntil(lambda: learned.panel.sparkline.text() == "IoU .60")
     go_back_to(learned, qtbot, 1)
-    assert "IoU .90" in learned.status
+    assert learned.panel.sparkline.text() == "IoU .90"
     assert learned.panel.loss_plot.n_points == (0, 0)
     assert learned.controller.classes[1].iou is None
 

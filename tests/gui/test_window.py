@@ -10,7 +10,7 @@ from napari_msd.core.space import Space
 from napari_msd.plugin.files import calibration
 from napari_msd.session.work_state import LiveState
 from napari_msd.trainer.messages import Notice, Progress, TrainerDied
-from napari_msd.widgets.texts import score_text
+from napari_msd.widgets.quality import Quality, quality_of
 
 from .fake_client import FakeClient
 
@@ -58,7 +58,7 @@ def test_empty_viewer_says_the_next_step(open_widget, viewer):
 
 
 def test_steps_from_image_to_live_are_said(msd, qtbot):
-    assert "Press +" in msd.status
+    assert "Press New" in msd.status
     msd.panel.new_annotation_button.click()
     assert "Paint a few strokes of at least two classes, then press Live." in msd.status
     msd.controller.chosen.annotation.paint((20, 20), 1)
@@ -227,9 +227,9 @@ def test_what_an_iou_rests_on_is_told(painted, qtbot):
     assert "measured on 6 held-out pieces of strokes" in rows.item(0).toolTip()
     assert "between 0.86 and 0.96" in rows.item(0).toolTip()
     assert "1 held-out piece of strokes: too few to know the margin" in rows.item(1).toolTip()
-    assert [score_text(table[value]) for value in (1, 2)] == ["IoU .91 ±.05", "too little yet"]
+    assert [quality_of(table[value]) for value in (1, 2)] == [Quality.VERY_GOOD, Quality.TOO_FEW]
     table[1].margin = 0.46
-    assert score_text(table[1]) == "too little yet"
+    assert quality_of(table[1]) is Quality.TOO_FEW
 
 
 def test_a_class_with_too_few_strokes_is_said_until_it_has_more(painted, qtbot):
@@ -255,8 +255,10 @@ def test_a_score_that_fell_is_said(painted, qtbot):
 def test_figures_are_shown(painted, qtbot):
     painted.panel.live_button.click()
     painted.client.train(step=1234, loss=0.3, score=0.84)
-    qtbot.waitUntil(lambda: "IoU .84 · 64 steps/s · CPU test" in painted.status)
-    assert "because this is a test" in painted.panel.status_label.toolTip()
+    qtbot.waitUntil(lambda: painted.panel.sparkline.text() == "IoU .84")
+    assert "64 steps/s" in painted.panel.live_button.text()
+    assert painted.panel.menu.device_text.text() == "in use: CPU test"
+    assert "because this is a test" in painted.panel.menu.device_text.toolTip()
     assert painted.panel.loss_plot.n_points == (1, 1)
     assert painted.controller.classes[1].iou == 0.84
     assert "1\u202f234" in painted.panel.progress_bar.format()
@@ -265,9 +267,9 @@ def test_figures_are_shown(painted, qtbot):
 def test_a_mean_that_rests_on_too_little_is_said_to(painted, qtbot):
     painted.panel.live_button.click()
     painted.client.train(score=0.84, iou_margin={1: 0.05, 2: 0.4})
-    qtbot.waitUntil(lambda: "IoU .84 (few strokes)" in painted.status)
+    qtbot.waitUntil(lambda: painted.panel.sparkline.text() == "few strokes")
     painted.client.train(step=20, score=0.84)
-    qtbot.waitUntil(lambda: "few strokes" not in painted.status)
+    qtbot.waitUntil(lambda: painted.panel.sparkline.text() == "IoU .84")
 
 
 def test_stop_keeps_weights_and_overlay_and_asks_nothing(painted, qtbot):
@@ -319,7 +321,7 @@ def test_live_with_one_class_says_which_step_is_next(msd, qtbot):
     msd.client.say(Progress("waiting", steps_per_second=50.0, needs="Paint more."))
     qtbot.waitUntil(lambda: msd.panel.live_button.state is LiveState.WAITING)
     qtbot.waitUntil(lambda: "Paint a second class too" in msd.status)
-    assert "steps/s" not in msd.status
+    assert "steps/s" not in msd.panel.live_button.text()
 
 
 def test_without_a_brush_in_hand_it_says_how_to_take_it(msd, viewer, image):
@@ -688,7 +690,7 @@ def test_another_image_begins_anew(another):
 
 
 def test_nothing_of_the_image_before_is_shown(another):
-    assert "IoU" not in another.status
+    assert another.panel.sparkline.text() == ""
     assert "Press Live to continue training" not in another.status
     assert another.panel.loss_plot.n_points == (0, 0)
     assert another.controller.classes[1].iou is None
@@ -698,19 +700,19 @@ def test_its_own_network_is_there_when_an_image_is_chosen_again(another):
     another.panel.image_combo.setCurrentText("cells")
     assert another.client.opened[-1] == b"weights"
     assert not another.client.fit_normalisation
-    assert "IoU .90" in another.status
-    assert not another.panel.continue_button.isVisible()
+    assert another.panel.sparkline.text() == "IoU .90"
+    assert not another.panel.offers.isVisible()
 
 
 def test_to_continue_from_the_image_before_is_offered(another, viewer, qtbot):
-    button = another.panel.continue_button
-    assert button.isVisible()
-    assert "cells" in button.text()
-    button.click()
+    offers = another.panel.offers
+    assert offers.isVisible()
+    assert "“cells”" in offers.text
+    offers.buttons[0].click()
     assert another.client.opened[-1] == b"weights"
     assert another.client.fit_normalisation
     assert another.client.calls[-1] == "refresh"
-    assert not button.isVisible()
+    assert not offers.isVisible()
     assert "grey values" in another.status
     another.client.keep(b"fitted")  # it knows this image's grey values now
     qtbot.waitUntil(lambda: another.controller.weights.model == b"fitted")
@@ -724,7 +726,7 @@ def test_to_continue_from_the_image_before_is_offered(another, viewer, qtbot):
 
 
 def test_predict_all_of_a_continued_network_needs_no_annotation(another, viewer, qtbot):
-    another.panel.continue_button.click()
+    another.panel.offers.buttons[0].click()
     another.panel.predict_all_button.click()
     assert another.client.calls[-1] == "predict"
     another.client.predict(2)

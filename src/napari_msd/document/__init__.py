@@ -6,7 +6,7 @@ its journal holds them all.
 
 from napari_msd.document.annotation import Annotation
 from napari_msd.document.checkpoints import History, Version
-from napari_msd.document.coverage import Completeness, Coverage
+from napari_msd.document.coverage import Completeness, Coverage, UpToDate
 from napari_msd.document.document import Document, document_of, requests_of
 from napari_msd.document.journal import Entry, Journal, MemoryJournal
 from napari_msd.document.kept_models import NO_IMAGE, KeptModel, KeptModels, Kind
@@ -32,6 +32,7 @@ __all__ = [
     "MemoryJournal",
     "Painted",
     "Piece",
+    "UpToDate",
     "ValidationSplit",
     "Version",
     "document_of",

@@ -58,6 +58,28 @@ class Completeness:
         return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
+@dataclass(frozen=True)
+class UpToDate:
+    """How much of an image is segmented by its newest network.
+
+    Parameters
+    ----------
+    slabs, complete_slabs
+        Slabs of the image, and those that are wholly of that network.
+    share
+        Share (0..1) of the image's pixels that are of that network.
+    """
+
+    slabs: int
+    complete_slabs: int
+    share: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the image is."""
+        return 0 < self.slabs == self.complete_slabs
+
+
 class Coverage:
     """Remembers which network predicted which box of an image.
 
@@ -72,9 +94,11 @@ class Coverage:
     def __init__(self, n_slabs: int, slab_shape: tuple[int, ...]) -> None:
         self._n_slabs, self._slab_shape = n_slabs, slab_shape
         self._slabs: dict[Slab, list[tuple[Box, str]]] = {}
+        self._newest = ""
 
     def write(self, box: Box, network: str) -> None:
         """`network` has predicted `box`, which lies inside one slab."""
+        self._newest = network
         slab = Slab.of(box, len(self._slab_shape))
         kept = [
             (part, other) for old, other in self._slabs.get(slab, []) for part in old.without(box)
@@ -103,6 +127,22 @@ class Coverage:
             1 - sum(sizes) / total if total else 0.0,
             len({network for parts in self._slabs.values() for _, network in parts}),
         )
+
+    def up_to_date(self, following: Slab | None = None) -> UpToDate:
+        """How much is segmented by the network that predicted last.
+
+        `following` is a slab that is predicted again and again while the network changes: all of
+        it counts, although its parts are of networks a moment apart.
+        """
+        slab_size = prod(self._slab_shape)
+        sizes = [
+            sum(
+                part.size for part, network in parts if network == self._newest or slab == following
+            )
+            for slab, parts in self._slabs.items()
+        ]
+        total = self._n_slabs * slab_size
+        return UpToDate(self._n_slabs, sizes.count(slab_size), sum(sizes) / total if total else 0.0)
 
 
 def _percent(share: float) -> str:

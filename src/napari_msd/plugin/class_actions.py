@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt
+from qtpy.QtCore import QObject, QPoint, Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QMenu, QMessageBox
 
@@ -35,6 +35,8 @@ class ClassActions(QObject):
         panel.class_list.picked.connect(self._tools.pick)
         panel.class_list.renamed.connect(controller.classes.rename)
         panel.class_list.recolor_wanted.connect(self._on_recolor)
+        panel.class_list.visibility_wanted.connect(controller.classes.show)
+        panel.class_list.menu_wanted.connect(self._on_menu)
         self._tools.picked.connect(panel.class_list.show_picked)
 
     def remove(self, value: int) -> None:
@@ -87,7 +89,12 @@ class ClassActions(QObject):
         value = self._panel.class_list.current_value
         if value is None:
             self._controller.notices.info(texts.PICK_TO_REMOVE)
-        elif not self._controller.classes[value].pixels or self._confirmed(value):
+        else:
+            self._ask_remove(value)
+
+    def _ask_remove(self, value: int) -> None:
+        """Remove a class; if it has strokes, ask first."""
+        if not self._controller.classes[value].pixels or self._confirmed(value):
             self.remove(value)
 
     def _confirmed(self, value: int) -> bool:
@@ -102,6 +109,29 @@ class ClassActions(QObject):
         box.setStandardButtons(buttons.Yes | buttons.No)
         box.setDefaultButton(buttons.No)
         return bool(box.exec() == buttons.Yes)
+
+    def _on_menu(self, value: int, where: QPoint) -> None:
+        """Show the menu of one class."""
+        info = self._controller.classes[value]
+        menu = QMenu(self._window)
+        menu.setObjectName("class_menu")
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        rows = self._panel.class_list
+        menu.addAction("Rename").triggered.connect(lambda: rows.edit_name(value))
+        menu.addAction("Colour …").triggered.connect(lambda: self._on_recolor(value))
+        text = "Hide in the segmentation" if info.visible else "Show in the segmentation"
+        menu.addAction(text).triggered.connect(
+            lambda: self._controller.classes.show(value, not info.visible)
+        )
+        menu.addSeparator()
+        others = menu.addMenu("Merge into")
+        for other in self._controller.classes:
+            if other.value != value:
+                action = others.addAction(plain_action(other.name))
+                action.triggered.connect(partial(self._merge_picked, value, other.value))
+        others.setEnabled(len(self._controller.classes) > 1)
+        menu.addAction("Remove").triggered.connect(lambda: self._ask_remove(value))
+        menu.popup(where)
 
     def _on_merge(self) -> None:
         value = self._panel.class_list.current_value

@@ -46,7 +46,7 @@ class LayerPicker(QObject):
         self._annotations = _Choice(
             annotation_combo,
             lambda layer: is_labels(layer) and not is_result(layer),
-            "choose or press +",
+            "choose or press New",
         )
         self._named: list[Any] = []
         image_combo.currentIndexChanged.connect(self._on_image_index)

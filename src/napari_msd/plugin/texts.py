@@ -33,10 +33,25 @@ REPORT_ABOUT = (
     "Please say what you did and what happened, and add this text. It holds no pixels and no "
     "folders; read it before you send it."
 )
+LASSO = (
+    "Draw around a part that is segmented correctly; it becomes strokes. "
+    "This is right, pressed again, ends drawing."
+)
 ALREADY_OPEN = "MS-D Segmentation is already open in this window."
 
 _MAX_NAMES = 6
 """Maximum number of a model's class names in a sentence."""
+
+
+def lasso_copied(pixels: int) -> str:
+    """The lasso has copied so many pixels of the segmentation to the strokes."""
+    count = f"{pixels:,}".replace(",", "\u202f")
+    return f"{count} pixels became strokes as they are segmented. Undo takes them back."
+
+
+def not_opened(reason: str) -> str:
+    """A file could not be opened by napari, for this reason."""
+    return f"napari could not open it: {reason}"
 
 
 def labels_saved(file: str) -> str:

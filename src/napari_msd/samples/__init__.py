@@ -136,6 +136,8 @@ def _strokes_meta(sample: Sample) -> dict[str, Any]:
         "metadata": {
             "napari_msd_classes": {
                 str(value): {"name": name, "color": colors[value]}
+                # a segmentation that shows the background, too, tints the whole image
+                | ({"visible": False} if name == "background" else {})
                 for value, name in sample.class_names.items()
             }
         },

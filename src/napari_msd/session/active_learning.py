@@ -40,6 +40,9 @@ class ActiveLearning:
     switched = Signal(bool)
     """Carries whether the uncertainty layer is on, whatever caused the change."""
 
+    looked = Signal(object)
+    """Carries the box that Show me has moved the view to."""
+
     def __init__(
         self,
         viewer: Viewer,
@@ -141,4 +144,5 @@ class ActiveLearning:
         if not wanted or image is None:
             return
         if self._viewer.screen.show(image, here.box):
+            self.looked.emit(here.box)
             self._notices.info(texts.uncertain_here(here.uncertainty))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NO_NETWORK = "There is no network yet. Paint strokes and press Live, or load a model."
+NOTHING_SEGMENTED = "Nothing is segmented yet. Press Live or Predict all."
+NO_STROKES = "There is no layer for strokes yet. Press New."
 ALREADY_RUNNING = "Training or prediction is already running."
 
 
@@ -32,6 +34,10 @@ class Situation:
         Whether Start over can be undone.
     writing
         Whether an export is being written.
+    annotation
+        Whether there is a layer to paint on.
+    flat
+        Whether the view shows planes of the image, not a cut across them or a volume.
     """
 
     image_problem: str = ""
@@ -47,16 +53,30 @@ class Situation:
     versions: int = 0
     forgotten: bool = False
     writing: bool = False
+    annotation: bool = False
+    flat: bool = True
 
 
 def reasons(now: Situation) -> dict[str, str]:
     """Why each button is disabled, by name; empty if it is enabled."""
     busy = ALREADY_RUNNING if now.live or now.work else ""
     no_network = now.image_problem or ("" if now.trained else NO_NETWORK)
-    no_result = "" if now.segmented else "Nothing is segmented yet. Press Live or Predict all."
+    no_result = "" if now.segmented else NOTHING_SEGMENTED
     no_class = "" if now.picked else "Pick a class in the list first."
     idle = "" if busy else "It is stopping already." if now.stopping else "Nothing is running."
+    no_brush = now.image_problem or ("" if now.annotation else NO_STROKES)
+    no_view = now.image_problem or (
+        "" if now.live or now.uncertainty or now.trained or now.segmented else NOTHING_SEGMENTED
+    )
+    not_flat = "" if now.flat else "Show (Y, X) planes in 2-D first."
     return {
+        "paint_button": no_brush,
+        "erase_button": no_brush,
+        "undo_button": no_brush,
+        "redo_button": no_brush,
+        "lasso_button": now.problem or no_result or not_flat,
+        "segmentation_button": no_view,
+        "image_button": no_view,
         "new_annotation_button": now.image_problem,
         "remove_class_button": no_class,
         "merge_class_button": no_class or ("" if now.classes > 1 else "There is only one class."),

@@ -1,8 +1,8 @@
 """The classes of an annotation: names, colours, painted pixels and scores.
 
 `ClassTable` is the single source; list, overlay, colormaps and key bindings follow it.
-Names and colours are kept in the annotation's own ``metadata``, so that choosing the
-layer again, or opening the widget again, brings them back.
+Names, colours and which classes are hidden are kept in the annotation's own ``metadata``, so that
+choosing the layer again, or opening the widget again, brings them back.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from napari_msd.core.settings import MAX_CLASSES
 from napari_msd.images.napari_writer import CLASSES_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from napari_msd.session.ports import Layer
 
 
 NEW_CLASSES = {1: "background", 2: "foreground"}
 """Classes of a new annotation: training needs at least two."""
+HIDDEN_AT_FIRST = frozenset({1})
+"""Classes of a new annotation that the segmentation does not show: it would tint all the image."""
 FOUND_CLASSES = {1: "class 1", 2: "class 2"}
 """Classes of an existing annotation, whose meaning is unknown."""
 
@@ -45,6 +47,8 @@ class ClassInfo:
     """Number of held-out pieces of strokes that the IoU is measured on."""
     too_few: int = 0
     """Number of pieces of strokes, if they are too few for a validation split; else 0."""
+    visible: bool = True
+    """Whether the segmentation shows it; strokes are always shown."""
 
 
 class ClassTable:
@@ -71,6 +75,10 @@ class ClassTable:
     def __getitem__(self, value: int) -> ClassInfo:
         return self._classes[value]
 
+    def get(self, value: int) -> ClassInfo | None:
+        """The class of this value, if there is one."""
+        return self._classes.get(value)
+
     @property
     def names(self) -> dict[int, str]:
         """Name of each class value."""
@@ -80,6 +88,16 @@ class ClassTable:
     def colors(self) -> dict[int, str]:
         """Colour of each class value."""
         return {info.value: info.color for info in self}
+
+    @property
+    def hidden(self) -> frozenset[int]:
+        """Values of the classes that the segmentation does not show."""
+        return frozenset(info.value for info in self if not info.visible)
+
+    @property
+    def overlay_colors(self) -> dict[int, str]:
+        """Colour of each class value in the segmentation; ``#rrggbb00`` for a hidden class."""
+        return {info.value: info.color if info.visible else f"{info.color}00" for info in self}
 
     # --- commands ------------------------------------------------------------------------
 
@@ -96,12 +114,16 @@ class ClassTable:
     def _add(self, values: Iterable[int], name: str = "", color: str = "") -> None:
         for value in values:
             before = self._removed.pop(value, None)  # undo brings strokes back, and their class
+            visible = before is None or before.visible
             if before is not None and not name:
                 name_of, color_of = before.name, before.color
             else:
                 name_of, color_of = name, color
             self._classes[value] = ClassInfo(
-                value, class_name_or_number(name_of, value), checked_color(color_of, value)
+                value,
+                class_name_or_number(name_of, value),
+                checked_color(color_of, value),
+                visible=visible,
             )
         self._classes = dict(sorted(self._classes.items()))
         self.changed.emit()
@@ -146,6 +168,12 @@ class ClassTable:
             self._classes[value].color = color
             self.changed.emit()
 
+    def show(self, value: int, visible: bool) -> None:
+        """Show or hide a class in the segmentation."""
+        if self._classes[value].visible is not visible:
+            self._classes[value].visible = visible
+            self.changed.emit()
+
     def remove(self, value: int) -> None:
         """Remove a class; the caller erases its strokes."""
         info = self._classes.pop(value, None)
@@ -182,8 +210,13 @@ class ClassTable:
 
     # --- memory --------------------------------------------------------------------------
 
-    def reset(self, names: dict[int, str], colors: dict[int, str] | None = None) -> None:
-        """Replace all classes."""
+    def reset(
+        self,
+        names: dict[int, str],
+        colors: dict[int, str] | None = None,
+        hidden: Collection[int] = (),
+    ) -> None:
+        """Replace all classes; those in `hidden` are not shown in the segmentation."""
         self._removed.clear()
         colors = colors or {}
         self._classes = {
@@ -191,15 +224,18 @@ class ClassTable:
                 value,
                 class_name_or_number(name, value),
                 checked_color(colors.get(value, ""), value),
+                visible=value not in hidden,
             )
             for value, name in sorted(names.items())
         }
         self.changed.emit()
 
     def save_to(self, layer: Layer) -> None:
-        """Store names and colours in the annotation's metadata."""
+        """Store names, colours and what is hidden in the annotation's metadata."""
         layer.metadata[CLASSES_KEY] = {
-            str(info.value): {"name": info.name, "color": info.color} for info in self
+            str(info.value): {"name": info.name, "color": info.color}
+            | ({} if info.visible else {"visible": False})
+            for info in self
         }
 
     def load_from(self, layer: Layer) -> bool | None:
@@ -219,11 +255,12 @@ class ClassTable:
             kept = {int(value): entry for value, entry in table.items()}
             names = {v: str(entry["name"]) for v, entry in kept.items() if 1 <= v <= MAX_CLASSES}
             colors = {v: str(entry["color"]) for v, entry in kept.items() if v in names}
+            hidden = {v for v, entry in kept.items() if entry.get("visible") is False}
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return None
         if not names:
             return None
-        self.reset(names, colors)
+        self.reset(names, colors, hidden)
         return True
 
 

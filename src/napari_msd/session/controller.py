@@ -108,6 +108,7 @@ class Controller(WorkState):
         self.overlay.flush()
         self.memory.choose(self.chosen.image, self.chosen.annotation)
         self.memory.classes = {info.value: (info.name, info.color) for info in self.classes}
+        self.memory.hidden = self.classes.hidden
         self._uncertainty.close()
         self.chosen.release()
         self.strokes.release()
@@ -138,7 +139,7 @@ class Controller(WorkState):
         self.overlay.flush()
         self.overlay.detach()
         if image is not None and self.chosen.problem(need_annotation=False) is None:
-            self.overlay.find(image, self.classes.colors)
+            self.overlay.find(image, self.classes.overlay_colors)
         self.connection.leave()
         self.network.adopt_loaded()
         self.network_changed.emit()
@@ -264,7 +265,7 @@ class Controller(WorkState):
     def attach_overlay(self) -> None:
         """Make sure that the segmentation layer exists."""
         assert self.chosen.image is not None  # a session is open on it
-        self.overlay.attach(self.chosen.image, self.chosen.fitting, self.classes.colors)
+        self.overlay.attach(self.chosen.image, self.chosen.fitting, self.classes.overlay_colors)
         self._on_classes()
 
     # --- event handlers ------------------------------------------------------------------
@@ -279,7 +280,7 @@ class Controller(WorkState):
         self.work_changed.emit()
 
     def _on_classes(self) -> None:
-        self.overlay.set_colors(self.classes.colors)
+        self.overlay.set_colors(self.classes.overlay_colors)
         if self.overlay.layer is not None and self.overlay.present:
             self.classes.save_to(self.overlay.layer)  # napari's own File > Save writes them, too
 

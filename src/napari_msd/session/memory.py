@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
 from napari_msd.document import NO_IMAGE, KeptModels
-from napari_msd.session.classes import NEW_CLASSES, ClassTable
+from napari_msd.session.classes import HIDDEN_AT_FIRST, NEW_CLASSES, ClassTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,8 @@ class SessionMemory:
         """The network that Start over removed last."""
         self.classes: dict[int, tuple[str, str]] = {}
         """Name and colour of each class, by value."""
+        self.hidden: frozenset[int] = frozenset()
+        """Values of the classes that the segmentation does not show."""
         self._numbers: WeakKeyDictionary[Layer, int] = WeakKeyDictionary()
         self._count: Iterator[int] = count(NO_IMAGE + 1)
         self._chosen: tuple[ref[Layer] | None, ref[Layer] | None] = (None, None)
@@ -70,7 +72,7 @@ def remembered_classes(memory: SessionMemory) -> ClassTable:
     """The classes of a new panel: the remembered ones, else those of a new annotation."""
     table = ClassTable()
     if memory.classes:
-        table.reset(*memory.names_and_colors)
+        table.reset(*memory.names_and_colors, memory.hidden)
     else:
-        table.reset(dict(NEW_CLASSES))
+        table.reset(dict(NEW_CLASSES), hidden=HIDDEN_AT_FIRST)
     return table

@@ -40,8 +40,8 @@ def new_network(preset: str, previous: str) -> str:
 def uncertain_here(uncertainty: float) -> str:
     """Show me has moved the view to a place of this uncertainty, 0..1."""
     return (
-        f"Uncertain here ({uncertainty:.0%}): paint what you see in the "
-        f"middle. {NEXT_KEY} shows another place."
+        f"Uncertain in the ring ({uncertainty:.0%}): paint what you see there. "
+        f"{NEXT_KEY} shows another place."
     )
 
 

@@ -30,7 +30,7 @@ class AnnotationTools(QObject):
 
     picked = Signal(int)
     brush_changed = Signal()
-    """The layer's tool has changed."""
+    """The layer's tool or brush size has changed."""
 
     def __init__(self, viewer: Any, table: ClassTable, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -58,7 +58,8 @@ class AnnotationTools(QObject):
         self._colormap = layer.colormap
         self._keys = bind_class_keys(layer, self.pick)
         layer.events.selected_label.connect(self._on_selected)
-        layer.events.mode.connect(self._on_mode)
+        layer.events.mode.connect(self._on_brush)
+        layer.events.brush_size.connect(self._on_brush)
         self._on_classes()
         self._on_selected()
         return found is not None
@@ -69,7 +70,8 @@ class AnnotationTools(QObject):
         if layer is None:
             return
         layer.events.selected_label.disconnect(self._on_selected)
-        layer.events.mode.disconnect(self._on_mode)
+        layer.events.mode.disconnect(self._on_brush)
+        layer.events.brush_size.disconnect(self._on_brush)
         if self._keys is not None:
             self._keys.release()
             self._keys = None
@@ -90,6 +92,42 @@ class AnnotationTools(QObject):
         """Whether dragging over the image paints or erases instead of moving the image."""
         return self.layer is not None and self.layer.mode not in ("pan_zoom", "transform")
 
+    # --- the brush, as the panel's buttons ask for it ------------------------------------
+
+    @property
+    def mode(self) -> str:
+        """The tool, by napari's name; empty if there is no layer."""
+        return str(self.layer.mode) if self.layer is not None else ""
+
+    @property
+    def brush_size(self) -> float:
+        """Size of the brush in pixels of the annotation; 0 if there is no layer."""
+        return float(self.layer.brush_size) if self.layer is not None else 0.0
+
+    def take_tool(self, mode: str) -> None:
+        """Make the annotation active, with this tool (``paint`` or ``erase``)."""
+        if self.layer is None:
+            return
+        self._viewer.layers.selection.active = self.layer
+        if self.layer.editable:
+            self.layer.mode = mode
+        self.brush_changed.emit()
+
+    def set_brush_size(self, size: int) -> None:
+        """Set the size of the brush, in pixels of the annotation."""
+        if self.layer is not None:
+            self.layer.brush_size = size
+
+    def undo(self) -> None:
+        """Undo the last stroke."""
+        if self.layer is not None:
+            self.layer.undo()
+
+    def redo(self) -> None:
+        """Do the undone stroke again."""
+        if self.layer is not None:
+            self.layer.redo()
+
     # --- strokes -------------------------------------------------------------------------
 
     def repaint(self, annotation: Annotation, value: int, new: int) -> None:
@@ -104,18 +142,37 @@ class AnnotationTools(QObject):
         try:
             layer.data_setitem(tuple(np.concatenate(found).T), new)
         except (IndexError, NotImplementedError, TypeError):
-            self._write_boxes(found, new)
+            for indices in found:
+                self._write_box(indices, new)
+            layer.refresh()
 
-    def _write_boxes(self, found: list[NDArray[np.intp]], new: int) -> None:
-        """Write to arrays without index lists; these have no undo in napari either."""
+    def fill(self, indices: NDArray[np.intp], values: NDArray[np.uint8]) -> None:
+        """Write a class value to each pixel, as one undo step.
+
+        Parameters
+        ----------
+        indices
+            (n, axes of the layer).
+        values
+            (n,).
+        """
+        layer = self.layer
+        if layer is None or not len(indices):
+            return
+        try:
+            layer.data_setitem(tuple(indices.T), values)
+        except (IndexError, NotImplementedError, TypeError):
+            self._write_box(indices, values)
+            layer.refresh()
+
+    def _write_box(self, indices: NDArray[np.intp], new: int | NDArray[np.uint8]) -> None:
+        """Write to an array without index lists; these have no undo in napari either."""
         data = pixels(self.layer)
-        for indices in found:
-            start, stop = indices.min(axis=0), indices.max(axis=0) + 1
-            box = tuple(map(slice, start, stop))
-            part = np.array(data[box])
-            part[tuple((indices - start).T)] = new
-            data[box] = part
-        self.layer.refresh()
+        start, stop = indices.min(axis=0), indices.max(axis=0) + 1
+        box = tuple(map(slice, start, stop))
+        part = np.array(data[box])
+        part[tuple((indices - start).T)] = new
+        data[box] = part
 
     # --- synchronisation -----------------------------------------------------------------
 
@@ -124,7 +181,7 @@ class AnnotationTools(QObject):
             self.layer.colormap = label_colormap(self._table.colors, spare=_SPARE_COLORS)
             self._table.save_to(self.layer)
 
-    def _on_mode(self, event: Any = None) -> None:
+    def _on_brush(self, event: Any = None) -> None:
         self.brush_changed.emit()
 
     def _on_selected(self, event: Any = None) -> None:

@@ -73,7 +73,7 @@ class ChosenLayers(QObject):
                 raise ImageError("Open an image first, or choose one above.")
             layers.check_image(self.image)
             if need_annotation and self.annotation is None:
-                raise StrokesError("Press + to make an annotation layer, then paint on it.")
+                raise StrokesError("Press New to make a layer for strokes, then paint on it.")
             if need_annotation:
                 layers.check_pair(self.image, self.annotation)
         except MSDError as error:
@@ -86,7 +86,7 @@ class ChosenLayers(QObject):
         present = list(self._viewer.layers)
         pairs = (
             ("image", self.image, image, "choose another one above, or open one"),
-            ("annotation", self.annotation, annotation, "choose another one above, or press +"),
+            ("annotation", self.annotation, annotation, "choose another one above, or press New"),
         )
         for what, old, new, then in pairs:
             if old is not None and new is None and old not in present:

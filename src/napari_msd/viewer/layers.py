@@ -151,12 +151,12 @@ def check_pair(image: Any, annotation: Any) -> None:
     if wanted != found:
         raise StrokesError(
             f"“{annotation.name}” is {_times(found)}, but “{image.name}” is {_times(wanted)}; "
-            "press + for an annotation layer that fits."
+            "press New for a layer that fits."
         )
     if not same_placement(image, annotation):
         raise StrokesError(
             f"“{annotation.name}” does not fit “{image.name}”: scale, position or rotation "
-            "differ. Press + for a new layer, or give both the same placement."
+            "differ. Press New for a new layer, or give both the same placement."
         )
 
 

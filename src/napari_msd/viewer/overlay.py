@@ -19,6 +19,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_msd.core.errors import ImageError
 from napari_msd.document import Coverage
+from napari_msd.session.view_progress import ViewProgress
 from napari_msd.viewer.colors import label_colormap
 from napari_msd.viewer.layers import (
     MAX_PIXELS_IN_MEMORY,
@@ -63,6 +64,8 @@ class Overlay(QObject):
     """Blocks are about to be shown; other data that came with them can be shown too."""
     deleted = Signal()
     """The user deleted the layer."""
+    flushed = Signal()
+    """Blocks were shown, or the layer's visibility or opacity has changed."""
 
     def __init__(
         self,
@@ -86,13 +89,57 @@ class Overlay(QObject):
         self.layer: Any = None
         self.coverage = Coverage(0, (0, 0))
         """Which parts of the image are segmented, and by which network."""
-        self.opacity = 0.5
+        self.progress = ViewProgress()
+        """How much of the visible part is updated."""
+        self._opacity = 0.5
+        self._shown, self._held = True, False
         self.has_content = False
         viewer.layers.events.removed.connect(self._on_removed)
 
     def set_rate(self, per_second: float) -> None:
         """Set how many times per second new blocks are shown, at most."""
         self._interval = 1 / max(per_second, 0.1)
+
+    # --- what is seen --------------------------------------------------------------------
+
+    @property
+    def opacity(self) -> float:
+        """Opacity (0..1) of the layer, also of one that is made later."""
+        return self._opacity
+
+    @opacity.setter
+    def opacity(self, opacity: float) -> None:
+        self._opacity = opacity
+        if self.present:
+            self.layer.opacity = opacity
+
+    @property
+    def shown(self) -> bool:
+        """Whether the layer is visible, also one that is made later."""
+        return self._shown
+
+    @shown.setter
+    def shown(self, shown: bool) -> None:
+        self._shown = shown
+        if self.present:
+            self.layer.visible = shown
+        self.flushed.emit()
+
+    def _on_visible(self, event: Any = None) -> None:
+        if not self._held:
+            self._shown = bool(self.layer.visible)
+            self.flushed.emit()
+
+    def _on_opacity(self, event: Any = None) -> None:
+        self._opacity = float(self.layer.opacity)
+        self.flushed.emit()
+
+    def _take(self, layer: Any) -> None:
+        """Use this layer from now on."""
+        self.layer = layer
+        layer.visible = self._shown
+        layer.events.visible.connect(self._on_visible)
+        layer.events.opacity.connect(self._on_opacity)
 
     # --- the layer -----------------------------------------------------------------------
 
@@ -113,7 +160,8 @@ class Overlay(QObject):
             return False
         if layer is not self.layer:
             self.detach()
-            self.layer, self.coverage = layer, coverage
+            self._take(layer)
+            self.coverage = coverage
             self.has_content = not coverage.empty
             if array != id(pixels(image)):  # they were replaced while not watched
                 self.clear()
@@ -145,7 +193,7 @@ class Overlay(QObject):
             self._viewer.layers.insert(place_between(self._viewer, image, annotation), layer)
         # strokes belong in the annotation; to edit a segmentation there is "copy"
         layer.editable = False
-        self.layer = layer
+        self._take(layer)
         self.coverage = Coverage(prod(shape[:-2]), (shape[-2], shape[-1]))
         _overlay_of[image] = ref(layer), self.coverage, id(pixels(image))
         self._colors = dict(colors)
@@ -159,7 +207,11 @@ class Overlay(QObject):
         """Release the layer; it stays in the viewer, for the user to keep or delete."""
         self._timer.stop()
         self._pending.clear()
+        if self.layer is not None:
+            self.layer.events.visible.disconnect(self._on_visible)
+            self.layer.events.opacity.disconnect(self._on_opacity)
         self.layer = None
+        self.progress.restart()
         self.coverage = Coverage(0, (0, 0))
         self._colors = {}
         self.has_content = False
@@ -200,11 +252,13 @@ class Overlay(QObject):
         layer = self.layer
         visible = self.present and layer.visible
         if visible:
+            self._held = True
             layer.visible = False
 
         def show_again() -> None:
             if visible:
                 layer.visible = True
+            self._held = False
 
         return show_again
 
@@ -219,6 +273,7 @@ class Overlay(QObject):
     def put(self, block: OverlayBlock) -> None:
         """Queue a predicted block; the next flush shows it."""
         self._pending[block.box] = block
+        self.progress.note(block.box)
         if not self._timer.isActive():
             pause = self._interval * (_BRUSH_SLOWDOWN if self._brush_moving() else 1)
             due = self._began + max(pause, _PAUSE_FACTOR * self.cost)
@@ -250,6 +305,7 @@ class Overlay(QObject):
         QTimer.singleShot(0, self._on_shown)  # runs after the repaint
         if first:
             self.written.emit()
+        self.flushed.emit()
 
     def show_all(self) -> None:
         """Show everything at the end of work, also in the layer list's thumbnail."""

@@ -1,4 +1,4 @@
-"""The network's uncertainty as an Image layer over the segmentation: bright is uncertain."""
+"""The network's uncertainty as an Image layer: one hue over the image, stronger where uncertain."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
+from napari.utils.colormaps import Colormap
 from psygnal import Signal
 
 from napari_msd.core.errors import ImageError
@@ -14,9 +15,22 @@ from napari_msd.viewer.layers import MAX_PIXELS_IN_MEMORY, free_name, placement,
 from napari_msd.viewer.result_layers import fits, mark, place_between, selection_kept
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_msd.core.box import Box
     from napari_msd.trainer.messages import OverlayBlock
     from napari_msd.viewer.view_watcher import ViewWatcher
+
+
+_CERTAIN = 0.12
+"""Below this uncertainty (0..1) nothing is shown: no pixel is ever wholly certain."""
+_MAGENTA = (1.0, 0.25, 0.75)
+_HUE = Colormap(
+    [(*_MAGENTA, 0.0), (*_MAGENTA, 0.0), (*_MAGENTA, 1.0)],
+    controls=[0.0, _CERTAIN, 1.0],
+    name="napari-msd uncertainty",
+)
+"""From transparent to magenta, a hue that no class has by default."""
 
 
 class UncertaintyLayer:
@@ -39,6 +53,8 @@ class UncertaintyLayer:
         self._pending: dict[Box, Any] = {}
         self._image: Any = None
         self.layer: Any = None
+        self.opacity = 0.8
+        """Opacity (0..1) of a layer that is made later."""
 
     @property
     def present(self) -> bool:
@@ -63,15 +79,35 @@ class UncertaintyLayer:
         layer = Image(
             np.zeros(shape, np.uint8),
             name=free_name(f"{image.name} uncertainty", taken),
-            colormap="inferno",
+            colormap=_HUE,
             contrast_limits=(0, 255),
-            blending="additive",  # certain pixels are black, so they are invisible
+            blending="translucent",  # certain pixels are transparent
+            opacity=self.opacity,
             metadata=mark(),
             **placement(image),
         )
         with selection_kept(self._viewer):
             self._viewer.layers.insert(place_between(self._viewer, image, annotation), layer)
         self.layer, self._image = layer, image
+
+    def set_opacity(self, opacity: float) -> None:
+        """Set the opacity (0..1) of the layer, also of one that is made later."""
+        self.opacity = opacity
+        if self.present:
+            self.layer.opacity = opacity
+
+    def hide(self) -> Callable[[], None]:
+        """Hide the layer; the returned function restores its visibility."""
+        layer = self.layer
+        visible = self.present and layer.visible
+        if visible:
+            layer.visible = False
+
+        def show_again() -> None:
+            if visible:
+                layer.visible = True
+
+        return show_again
 
     def remove(self) -> None:
         """Remove the layer; it can always be computed again."""

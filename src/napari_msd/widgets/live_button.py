@@ -45,11 +45,14 @@ class LiveButton(QPushButton):
         """The state it shows now."""
         return self._state
 
-    def set_state(self, state: LiveState) -> None:
-        """Show another state."""
+    def set_state(self, state: LiveState, speed: str = "") -> None:
+        """Show a state; while training, with the speed."""
         self._state = state
         mark = "○" if state in (LiveState.OFF, LiveState.STOPPING) else "●"
-        self.setText(f"{mark}  LIVE\n{LIVE_TEXTS[state]}")
+        words = LIVE_TEXTS[state]
+        if speed and state is LiveState.TRAINING:
+            words += f" · {speed}"
+        self.setText(f"{mark}  LIVE\n{words}")
         self.setProperty("live_state", state.name.lower())
         self._restyle()
 
@@ -60,7 +63,7 @@ class LiveButton(QPushButton):
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
         """Large enough to be seen first."""
-        return QSize(200, 44)
+        return QSize(180, 44)
 
     def _restyle(self) -> None:
         if self._palette is None:
@@ -68,10 +71,12 @@ class LiveButton(QPushButton):
         p, fill = self._palette, _FILL.get(self._state)
         frame = fill or p.current
         hover = p.highlight if fill is None else fill
-        self.setStyleSheet(
+        style = (
             f"QPushButton {{ background: {fill or p.primary}; color: {'white' if fill else p.text};"
             f" border: 2px solid {frame}; border-radius: 6px; font-weight: bold; padding: 2px; }}"
             f"QPushButton:hover {{ background: {hover}; border-color: {p.text}; }}"
             f"QPushButton:disabled {{ background: {p.foreground}; color: {p.muted};"
             f" border-color: {p.primary}; }}"
         )
+        if style != self.styleSheet():  # the speed changes often, the colours do not
+            self.setStyleSheet(style)

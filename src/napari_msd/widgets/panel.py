@@ -1,42 +1,31 @@
-"""The panel: its widgets, their order and their texts. It contains no logic."""
+"""The panel: its sections in the order of work. It contains no logic and no state."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFrame,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QScrollArea,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractButton, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from napari_msd.core.settings import DEVICE_CHOICES, PRESETS
-from napari_msd.widgets.class_list import ClassList
-from napari_msd.widgets.keys import is_typed
-from napari_msd.widgets.live_button import LiveButton
-from napari_msd.widgets.plain_text import plain_action, shortened
-from napari_msd.widgets.plots import LossPlot
-from napari_msd.widgets.status import StatusLabel
-from napari_msd.widgets.texts import TOOLTIPS, continue_from, tooltip
-from napari_msd.widgets.theme import Palette, icon
+from napari_msd.widgets.class_section import ClassSection
+from napari_msd.widgets.head import Head, StartCard
+from napari_msd.widgets.live_section import LiveSection
+from napari_msd.widgets.menu import Menu
+from napari_msd.widgets.offers import OfferBar
+from napari_msd.widgets.parts import line
+from napari_msd.widgets.result_section import ResultSection
+from napari_msd.widgets.texts import tooltip
+from napari_msd.widgets.view_section import ViewSection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_msd.session.classes import ClassTable
+    from napari_msd.widgets.theme import Palette
 
 
 class Panel(QScrollArea):
-    """All controls of the dock, in one column that scrolls when the window is low."""
+    """All controls of the dock, in one column that scrolls when the window is very low."""
 
     def __init__(self, table: ClassTable, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,49 +33,42 @@ class Panel(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
-        self.image_combo = _layer_combo("image_combo")
-        self.annotation_combo = _layer_combo("annotation_combo")
-        self.new_annotation_button = _icon_button("new_annotation_button")
-        self.image_text = QLabel()
-        self.image_text.setObjectName("image_text")
-        self.image_text.setWordWrap(True)
-        self.continue_button = _button("continue_button", "")
-        # a long name must not widen the dock
-        self.continue_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.continue_button.setVisible(False)
+        self.offers = OfferBar()
+        self.start_card = start = StartCard()
+        self.head = head = Head()
+        self.classes = classes = ClassSection(table)
+        self.live = live = LiveSection()
+        self.view = view = ViewSection()
+        self.result = result = ResultSection()
+        self.menu = menu = Menu(self)
 
-        self.class_list = ClassList(table)
-        self.add_class_button = _icon_button("add_class_button")
-        self.remove_class_button = _icon_button("remove_class_button")
-        self.merge_class_button = _button("merge_class_button", "Merge …")
-
-        self.preset_combo = _combo("preset_combo", tuple(PRESETS))
-        self.device_combo = _combo("device_combo", DEVICE_CHOICES)
-
-        self.live_button = LiveButton()
-        self.live_button.setToolTip(TOOLTIPS["live_button"])
-        self.update_once_button = _button("update_once_button", "Update once")
-        self.stop_button = _button("stop_button", "Stop")
-        self.predict_all_button = _button("predict_all_button", "Predict all")
-        self.show_me_button = _button("show_me_button", "Show me")
-        self.uncertainty_button = _button("uncertainty_button", "Uncertainty")
-        self.uncertainty_button.setCheckable(True)
-        self.history_button = _button("history_button", "History …")
-        self.loss_plot = LossPlot()
-        self.status_label = StatusLabel()
-        self.progress_bar = QProgressBar()
-        self.progress_bar.setObjectName("progress_bar")
-        self.progress_bar.setRange(0, 100)
-        self.progress_bar.setValue(0)
-        self.progress_bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.progress_bar.setFormat("")
-        self.progress_bar.setFixedHeight(14)
-
-        self.start_over_button = _button("start_over_button", "Start over")
-        self.copy_button = _button("copy_button", "Copy to layer")
-        self.export_button = _button("export_button", "Export labels …")
-        self.save_model_button = _button("save_model_button", "Save model …")
-        self.load_model_button = _button("load_model_button", "Start from …")
+        self.open_image_button, self.sample_button = start.open_image_button, start.sample_button
+        self.image_combo, self.annotation_combo = head.image_combo, head.annotation_combo
+        self.new_annotation_button, self.menu_button = head.new_annotation_button, head.menu_button
+        self.image_text = head.image_text
+        self.paint_button, self.erase_button = classes.paint_button, classes.erase_button
+        self.brush_slider = classes.brush_slider
+        self.undo_button, self.redo_button = classes.undo_button, classes.redo_button
+        self.class_list = classes.class_list
+        self.add_class_button = classes.add_class_button
+        self.remove_class_button = classes.remove_class_button
+        self.merge_class_button = classes.merge_class_button
+        self.live_button, self.sparkline = live.live_button, live.sparkline
+        self.loss_plot, self.status_label = live.loss_plot, live.status_label
+        self.show_me_button, self.next_button = live.show_me_button, live.next_button
+        self.segmentation_button = view.segmentation_button
+        self.uncertainty_button, self.image_button = view.uncertainty_button, view.image_button
+        self.opacity_slider, self.lasso_button = view.opacity_slider, view.lasso_button
+        self.coverage_label, self.saved_label = result.coverage_label, result.saved_label
+        self.predict_all_button, self.stop_button = result.predict_all_button, result.stop_button
+        self.export_button, self.copy_button = result.export_button, result.copy_button
+        self.progress_bar = result.progress_bar
+        self.preset_combo, self.device_combo = menu.preset_combo, menu.device_combo
+        self.update_once_button, self.history_button = menu.update_once_button, menu.history_button
+        self.save_model_button = menu.save_model_button
+        self.load_model_button = menu.load_model_button
+        self.start_over_button = menu.start_over_button
+        self.menu_button.clicked.connect(lambda: menu.open_below(self.menu_button))
         self._compose()
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
@@ -97,175 +79,70 @@ class Panel(QScrollArea):
         """Low windows scroll."""
         return QSize(280, 200)
 
+    def show_start(self, empty: bool) -> None:
+        """Tell how to start if nothing is open; what needs an image leaves room for it."""
+        self.start_card.setVisible(empty)
+        self.head.show_annotation(not empty)
+        self.classes.show_footer(not empty)
+        self.view.setVisible(not empty)
+
+    def set_saved(self, text: str, warning: bool = False) -> None:
+        """Say when the session was saved ("saved 20 s ago"); empty for nothing.
+
+        Parameters
+        ----------
+        text
+            What to say, in a few words.
+        warning
+            Whether it needs the person's attention.
+        """
+        self.result.set_saved(text, warning=warning)
+
     def set_reasons(self, reasons: Mapping[str, str]) -> None:
         """Enable buttons, or disable them and show the reason in their tooltips.
 
         `reasons` maps a button's name to a sentence, empty if the button is enabled.
         """
         for name, reason in reasons.items():
-            button = self.findChild(QPushButton, name)
+            button = self.findChild(QAbstractButton, name)
             button.setEnabled(not reason)
             button.setToolTip(tooltip(name, reason))
 
-    def offer_to_continue(self, source: str) -> None:
-        """Offer to continue from the network of another image; empty: hide the offer."""
-        text = continue_from(shortened(source, 16)) if source else ""
-        self.continue_button.setText(plain_action(text))
-        self.continue_button.setVisible(bool(source))
-
     def set_palette(self, colors: Palette) -> None:
         """Follow napari's theme where its stylesheet does not reach."""
-        self.live_button.set_palette(colors)
-        self.loss_plot.set_palette(colors)
-        self.status_label.set_palette(colors)
-        self.class_list.palette_now = colors
-        self.class_list.viewport().update()
-        for button, name in (
-            (self.new_annotation_button, "plus"),
-            (self.add_class_button, "plus"),
-            (self.remove_class_button, "minus"),
+        for part in (
+            self.offers,
+            self.start_card,
+            self.classes,
+            self.live,
+            self.view,
+            self.result,
+            self.menu,
         ):
-            button.setIcon(icon(name, colors))
-        self.image_text.setStyleSheet(f"color: {colors.muted};")
-        for heading in self.findChildren(QLabel, "msd_heading"):
+            part.set_palette(colors)
+        for label in (self.image_text, self.menu.device_text):
+            label.setStyleSheet(f"color: {colors.muted};")
+        for heading in self.widget().findChildren(QLabel, "msd_heading"):
             heading.setStyleSheet(f"color: {colors.muted}; font-weight: bold;")
-        self.class_list.setStyleSheet(
-            f"QListWidget {{ background: {colors.foreground}; border-radius: 4px; padding: 1px; }}"
-            f"QLineEdit {{ background: {colors.background}; color: {colors.text};"
-            f" border: 1px solid {colors.current}; padding: 0 2px; }}"
-        )
-        self.progress_bar.setStyleSheet(
-            f"QProgressBar {{ background: {colors.foreground}; color: {colors.text};"
-            " border: none; border-radius: 3px; text-align: center; }"
-            f"QProgressBar::chunk {{ background: {colors.current}; border-radius: 3px; }}"
-        )
-        self.uncertainty_button.setStyleSheet(
-            f"QPushButton:checked {{ background: {colors.current}; }}"
-        )
-
-    # --- composition ---------------------------------------------------------------------
+        for made in self.findChildren(QFrame, "msd_line"):
+            made.setStyleSheet(f"background: {colors.primary};")
 
     def _compose(self) -> None:
         column = QVBoxLayout()
         column.setContentsMargins(8, 4, 8, 6)
         column.setSpacing(5)
-
-        layers = QGridLayout()
-        layers.setHorizontalSpacing(6)
-        layers.setVerticalSpacing(2)
-        layers.setColumnStretch(1, 1)
-        layers.addWidget(QLabel("Image"), 0, 0)
-        layers.addWidget(self.image_combo, 0, 1, 1, 2)
-        layers.addWidget(self.image_text, 1, 1, 1, 2)
-        layers.addWidget(self.continue_button, 2, 0, 1, 3)
-        layers.addWidget(QLabel("Annotation"), 3, 0)
-        layers.addWidget(self.annotation_combo, 3, 1)
-        layers.addWidget(self.new_annotation_button, 3, 2)
-        column.addLayout(layers)
-
-        column.addLayout(
-            _row(
-                _heading("Classes"),
-                None,
-                self.merge_class_button,
-                self.remove_class_button,
-                self.add_class_button,
-            )
-        )
-        column.addWidget(self.class_list)
-
-        column.addLayout(
-            _row(QLabel("Preset"), self.preset_combo, QLabel("Device"), self.device_combo)
-        )
-        column.addWidget(self.live_button)
-        column.addLayout(_row(self.update_once_button, self.stop_button, self.predict_all_button))
-        column.addLayout(_row(self.show_me_button, self.uncertainty_button, self.history_button))
-        column.addWidget(self.status_label)
-        column.addWidget(self.loss_plot)
-        column.addWidget(self.progress_bar)
-        column.addWidget(_line())
-        column.addLayout(_row(self.export_button, self.copy_button))
-        column.addLayout(
-            _row(self.save_model_button, self.load_model_button, self.start_over_button)
-        )
+        column.addWidget(self.offers)
+        column.addWidget(self.start_card)
+        column.addWidget(self.head)
+        column.addWidget(line())
+        column.addWidget(self.classes)
+        column.addWidget(line())
+        column.addWidget(self.live)
+        column.addWidget(self.view)
+        column.addWidget(line())
+        column.addWidget(self.result)
+        # what is free beyond the rows of the class list stays empty, at the bottom
         column.addStretch(1)
-
         inner = QWidget()
         inner.setLayout(column)
         self.setWidget(inner)
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setObjectName("msd_heading")
-    return label
-
-
-def _line() -> QFrame:
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    line.setFixedHeight(1)
-    return line
-
-
-def _row(*widgets: QWidget | None) -> Any:
-    """Widgets side by side; ``None`` is stretch, buttons and combos share the width."""
-    row = QHBoxLayout()
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(4)
-    alone = None in widgets
-    for widget in widgets:
-        if widget is None:
-            row.addStretch(1)
-        else:
-            wide = isinstance(widget, QPushButton | QComboBox) and not alone
-            row.addWidget(widget, 1 if wide else 0)
-    return row
-
-
-class _Combo(QComboBox):
-    """A combo that leaves the mouse wheel to the dock, and letters and digits to the viewer.
-
-    So neither scrolling over it nor a key meant for the image changes the network.
-    """
-
-    def wheelEvent(self, event: Any) -> None:  # noqa: N802  (Qt's name)
-        event.ignore()
-
-    def keyPressEvent(self, event: Any) -> None:  # noqa: N802  (Qt's name)
-        if is_typed(event):
-            event.ignore()
-        else:
-            super().keyPressEvent(event)
-
-
-def _combo(name: str, items: tuple[str, ...]) -> QComboBox:
-    combo = _Combo()
-    combo.setObjectName(name)
-    combo.addItems(items)
-    combo.setToolTip(TOOLTIPS[name])
-    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    combo.setMinimumWidth(60)
-    return combo
-
-
-def _layer_combo(name: str) -> QComboBox:
-    combo = _combo(name, ())
-    # a long layer name must not widen the dock
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    return combo
-
-
-def _button(name: str, text: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setObjectName(name)
-    button.setToolTip(TOOLTIPS[name])
-    return button
-
-
-def _icon_button(name: str) -> QPushButton:
-    button = _button(name, "")
-    button.setAccessibleName(TOOLTIPS[name])
-    button.setFixedSize(26, 24)
-    button.setIconSize(QSize(12, 12))
-    return button

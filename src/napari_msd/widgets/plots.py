@@ -8,13 +8,14 @@ import pyqtgraph as pg
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QWidget
 
+from napari_msd.widgets.theme import IOU_COLOR, LOSS_COLOR
+
 if TYPE_CHECKING:
     from napari_msd.trainer.messages import Progress
     from napari_msd.widgets.theme import Palette
 
 _MAX_POINTS = 600
 _HEIGHT = 76
-_LOSS, _IOU = {True: "#e69f00", False: "#b35c00"}, {True: "#56b4e9", False: "#0072b2"}
 
 
 class LossPlot(pg.PlotWidget):
@@ -64,6 +65,11 @@ class LossPlot(pg.PlotWidget):
         """Number of points of loss and of IoU shown."""
         return len(self._loss), len(self._iou)
 
+    @property
+    def scores(self) -> list[tuple[int, float]]:
+        """Training step and IoU of each point of the IoU curve."""
+        return list(self._iou)
+
     def clear_history(self) -> None:
         """Remove all points, for a new network."""
         self._loss.clear()
@@ -80,7 +86,7 @@ class LossPlot(pg.PlotWidget):
     def set_palette(self, colors: Palette) -> None:
         """Follow napari's theme."""
         self.setBackground(colors.background)
-        loss, iou = _LOSS[colors.dark], _IOU[colors.dark]
+        loss, iou = LOSS_COLOR[colors.dark], IOU_COLOR[colors.dark]
         self._loss_curve.setPen(pg.mkPen(loss, width=1.5))
         self._iou_curve.setPen(pg.mkPen(iou, width=1.5))
         for name, color, text in (
@@ -98,10 +104,25 @@ class LossPlot(pg.PlotWidget):
     def _align(self) -> None:
         self._right.setGeometry(self.getPlotItem().vb.sceneBoundingRect())
 
+    def _label_ends(self) -> None:
+        """Number the ends of the loss curve only: more would overprint at this height.
+
+        Axis numbers without a curve mean nothing, so there are none.
+        """
+        drawn = len(self._loss) > 1
+        losses = [loss for _, loss in self._loss]
+        steps = [step for step, _ in self._loss]
+        for name, values, form in (("left", losses, "{:.2g}"), ("bottom", steps, "{:,}")):
+            axis = self.getPlotItem().getAxis(name)
+            ends = sorted({min(values), max(values)}) if drawn else []
+            axis.setTicks([[(end, form.format(end).replace(",", "\u202f")) for end in ends]])
+            axis.setStyle(showValues=drawn)
+
     def draw(self) -> None:
-        """Show all figures added so far."""
-        for name in ("left", "bottom"):  # axis numbers without a curve mean nothing
-            self.getPlotItem().getAxis(name).setStyle(showValues=bool(self._loss))
+        """Show all figures added so far; a plot that is hidden is drawn when it is opened."""
+        if self.isHidden():
+            return
+        self._label_ends()
         self._loss_curve.setData(*_columns(self._loss))
         self._iou_curve.setData(*_columns(self._iou))
 

@@ -1,8 +1,7 @@
-"""The status label: what to do next, what went wrong, and the current figures.
+"""The status label: one sentence that says what to do next, or what went wrong.
 
-The first line is a sentence (a notice, else advice, else the next step); the second shows the
-figures. A notice stays until the user acts or a newer one arrives; advice stays as long as it
-applies.
+The sentence is a notice, else advice, else the next step. A notice stays until the user acts or a
+newer one arrives; advice stays as long as it applies.
 """
 
 from __future__ import annotations
@@ -10,33 +9,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_msd.widgets.plain_text import shortened
 from napari_msd.widgets.theme import GOOD, IDLE
+from napari_msd.widgets.wrapped_label import WrappedLabel
 
 if TYPE_CHECKING:
     from napari_msd.widgets.theme import Palette
 
 _ADVICE = "warning"
 _LEVELS = ("info", "warning", "error")
+_LINES = 3
+"""Room for most sentences, so that what lies below stays in its place."""
 _MAX_LENGTH = 400
 """Maximum characters of a notice; names from a file may be long and numerous."""
 
 
-class StatusLabel(QLabel):
-    """Shows notice, advice or hint, and figures; the bar at its side has the level's colour."""
+class StatusLabel(WrappedLabel):
+    """Shows notice, advice or hint; the bar at its side has the level's colour."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(lines=_LINES, parent=parent)
         self.setObjectName("status_label")
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setWordWrap(True)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._palette: Palette | None = None
         self._level = "hint"
-        self._notice = self._advice = self._hint = self._figures = ""
+        self._notice = self._advice = self._hint = ""
 
     @property
     def level(self) -> str:
@@ -82,19 +82,13 @@ class StatusLabel(QLabel):
             self._hint = text
             self._show()
 
-    def set_figures(self, text: str) -> None:
-        """Set the line with the figures."""
-        if text != self._figures:
-            self._figures = text
-            self._show()
-
     def set_palette(self, colors: Palette) -> None:
         """Follow napari's theme."""
         self._palette = colors
         self._show()
 
     def _show(self) -> None:
-        self.setText("\n".join(filter(None, (self.sentence, self._figures))))
+        self.setText(self.sentence)
         if self._palette is None:
             return
         p = self._palette

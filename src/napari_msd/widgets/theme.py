@@ -11,6 +11,10 @@ GOOD = "#009e73"
 """Training: the bluish green of Okabe & Ito, readable under white in both themes."""
 WAITING = "#b8730a"
 IDLE = "#0072b2"
+LOSS_COLOR = {True: "#e69f00", False: "#b35c00"}
+"""Of the loss curve, by whether the theme is dark."""
+IOU_COLOR = {True: "#56b4e9", False: "#0072b2"}
+"""Of the IoU curve, likewise."""
 _ICON_SIZE = 48
 _DISABLED_OPACITY = 0.3
 """Opacity of a disabled button's icon."""
@@ -35,6 +39,16 @@ class Palette:
     def muted(self) -> str:
         """Colour of secondary text."""
         return "#a0a5ac" if self.dark else "#5d6268"
+
+    @property
+    def faint(self) -> str:
+        """Colour of text that cannot be used now."""
+        return "#6c727a" if self.dark else "#9a9ea3"
+
+    @property
+    def good_text(self) -> str:
+        """Colour of text that says that all is well."""
+        return "#35c79a" if self.dark else "#00714f"
 
 
 def icon(name: str, colors: Palette) -> QIcon:
