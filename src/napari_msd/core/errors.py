@@ -54,6 +54,18 @@ class ExportError(MSDError, OSError):
     """A result could not be written; existing files are unchanged."""
 
 
+class SessionError(MSDError):
+    """A session file that cannot be opened, written or moved; no session was changed by that."""
+
+
+class SessionInUse(SessionError):  # noqa: N818 - says what is the case, as its callers ask
+    """A session that another window, process or machine has open."""
+
+
+class SessionDamaged(SessionError):  # noqa: N818
+    """A file of which nothing can be read as a session; it is left as it is."""
+
+
 class TrainerError(MSDError, RuntimeError):
     """The trainer process could not start, or ended before its work was done."""
 
