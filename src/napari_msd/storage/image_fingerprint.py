@@ -22,7 +22,7 @@ BLOCK_SIDE = 32
 _PLACES = 3
 """First, middle and last along every axis."""
 
-_DIAGONALS = (((0, 0), (1, 1), (2, 2)), ((0, 1), (1, 1), (2, 1)), ((0, 2), (1, 1), (2, 0)))
+_DIAGONALS = (((0, 0), (1, 1), (2, 2)), ((0, 2), (1, 1), (2, 0)), ((0, 0), (1, 1), (2, 2)))
 """Blocks of the first, the middle and the last slab: three of three by three each."""
 
 

@@ -19,6 +19,8 @@ _MAGIC = b"SQLite format 3\0"
 _PAGE_SIZE_AT = 16
 _PAGES_AT = 28
 _HEADER = 100
+_MOST_MISSING = 2**28
+"""Bytes that are made up for a file without its end."""
 
 
 def salvaged(path: Path, folder: Path) -> Parts:
@@ -73,7 +75,10 @@ def _hopeless(name: str) -> SessionDamaged:
 
 
 def _mend_header(path: Path) -> None:
-    """State as many pages as there are: SQLite refuses all of a file that lacks its end."""
+    """Give a file as many pages as it states: SQLite refuses all of one that lacks its end.
+
+    Missing pages are empty then. A file that states absurdly many is told how many there are.
+    """
     with path.open("rb+") as file:
         header = bytearray(file.read(_HEADER))
         if len(header) < _HEADER or not header.startswith(_MAGIC):
@@ -82,9 +87,10 @@ def _mend_header(path: Path) -> None:
         size = 2**16 if size == 1 else size
         if size < 512:
             return
-        length = path.stat().st_size
-        pages = -(-length // size)
-        if length % size:  # fill up the last page
-            file.truncate(pages * size)
+        stated = int.from_bytes(header[_PAGES_AT : _PAGES_AT + 4], "big")
+        pages = -(-path.stat().st_size // size)
+        if (stated - pages) * size <= _MOST_MISSING:
+            pages = max(pages, stated)
+        file.truncate(pages * size)
         file.seek(_PAGES_AT)
         file.write(pages.to_bytes(4, "big"))
