@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from napari_msd.storage import schema
 from napari_msd.storage.database import companions, connect, is_damage, reason, rollback
 from napari_msd.storage.limits import MemoryGuard
 from napari_msd.storage.owner import Owner, claim, is_open, released
-from napari_msd.storage.reading import Parts, read_owner, read_parts
+from napari_msd.storage.reading import Parts, read_owner, read_parts, read_state
 from napari_msd.storage.records import (
     Ledger,
     PutAnnotation,
@@ -98,29 +99,28 @@ def open_claimed(path: Path) -> Opened:
     """
     with _errors_in_words("open", path):
         require_file(path)
-        damage = None if _sound(path) else _replace_damaged(path)
+        damage = None
+        parts = _read_unclaimed(path)
+        if parts is not None and parts.damaged:
+            damage = _replace_damaged(path)
+            parts = _read_unclaimed(path)
         owner = claim()
         connection = None
         try:
             connection = begin(path)
             version = schema.require_session(connection, _name(path))
-            _claim_in(connection, path, owner)
+            before = _claim_in(connection, path, owner)
             schema.migrate(connection, version)
-            parts = read_parts(connection, _name(path))
-            if parts.damaged and damage is None:
-                connection.close()
-                damage = _replace_damaged(path)
-                connection = begin(path)
-                _claim_in(connection, path, owner)
+            if parts is None or before != parts.state:  # old, or written to meanwhile
                 parts = read_parts(connection, _name(path))
-            if damage is not None:
-                parts.lost, parts.remarks = damage.lost, damage.remarks
-            return Opened(connection, owner, parts)
         except BaseException:
             if connection is not None:
                 _let_go(connection)
             released(owner)
             raise
+        if damage is not None:
+            parts.lost, parts.remarks = damage.lost, damage.remarks
+        return Opened(connection, owner, parts)
 
 
 def read(path: Path) -> SessionContent:
@@ -188,36 +188,40 @@ def require_file(path: Path) -> None:
     raise SessionError(f"There is no session {shown(str(path))}; choose another one.")
 
 
-def _sound(path: Path) -> bool:
-    """Whether SQLite finds no damage in a file; refuses one that is in use or newer."""
+def _read_unclaimed(path: Path) -> Parts | None:
+    """What a file holds, which is not changed by that; ``None`` for one of an older version.
+
+    Refuses one that is in use. In one that SQLite finds damaged, something is lost.
+    """
     try:
         with read_only(path) as connection:
-            owner = read_owner_if_session(connection, path)
+            version = schema.require_session(connection, _name(path))
+            owner = read_owner(connection)
             if owner is not None and is_open(owner):
                 raise in_use(path, owner)
             found = connection.execute("PRAGMA quick_check(1)").fetchall()
-            return [tuple(row) for row in found] == [("ok",)]
+            sound = [tuple(row) for row in found] == [("ok",)]
+            if sound and version != schema.VERSION:
+                return None
+            parts = read_parts(connection, _name(path)) if sound else None
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-        return False
+        parts = None
+    return Parts(State(token_hex(4), 0.0, 0.0), lost=Counter(file=1)) if parts is None else parts
 
 
-def read_owner_if_session(connection: sqlite3.Connection, path: Path) -> Owner | None:
-    """The owner of a file that has the tables of a session; errors as `require_session`."""
-    schema.require_session(connection, _name(path))
-    return read_owner(connection)
-
-
-def _claim_in(connection: sqlite3.Connection, path: Path, owner: Owner) -> None:
-    """Write our claim, unless somebody else's holds."""
+def _claim_in(connection: sqlite3.Connection, path: Path, owner: Owner) -> State | None:
+    """Write our claim, unless somebody else's holds; the state of the session."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         other = read_owner(connection)
         if other is not None and other.token != owner.token and is_open(other):
             raise in_use(path, other)
+        state = read_state(connection)
         put_value(connection, "owner", seal("session owner", owner))
         connection.execute("COMMIT")
+        return state
     finally:
         rollback(connection)
 
