@@ -1,4 +1,4 @@
-"""The command line ``napari-msd``: demo, train, predict, info, bench.
+"""The command line ``napari-msd``: demo, train, predict, sessions, info, bench.
 
 Importing this module is light; each command imports what it needs when it runs, so
 that ``--help`` answers at once. Results go to stdout, progress and errors to stderr.
@@ -19,7 +19,13 @@ import typer
 from napari_msd.cli.output import print_message
 from napari_msd.cli.predict import segment_images
 from napari_msd.cli.train import train_model
-from napari_msd.core.errors import BadInputError, ExportError, MSDError, SettingsError
+from napari_msd.core.errors import (
+    BadInputError,
+    ExportError,
+    MSDError,
+    SessionError,
+    SettingsError,
+)
 from napari_msd.core.settings import DEVICE_CHOICES, PRESETS
 
 app = typer.Typer(
@@ -31,6 +37,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+sessions = typer.Typer(help="List sessions, or export one.", rich_markup_mode=None)
+app.add_typer(sessions, name="sessions")
 
 _SUFFIX = {"tiff": ".tif", "png": ".png", "npy": ".npy"}
 
@@ -50,7 +58,9 @@ def main() -> None:
         code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except MSDError as error:
         print_message(error)
-        raise SystemExit(2 if isinstance(error, BadInputError | ExportError) else 1) from None
+        raise SystemExit(
+            2 if isinstance(error, BadInputError | ExportError | SessionError) else 1
+        ) from None
     except MemoryError:
         print_message("There is too little memory for this; use a smaller image or preset.")
         raise SystemExit(1) from None
@@ -173,6 +183,44 @@ def predict(
     if format not in _SUFFIX:
         raise BadInputError(f"There is no format {format!r}; choose one of {', '.join(_SUFFIX)}.")
     if code := segment_images(model, images, output, _SUFFIX[format], device, axes):
+        raise typer.Exit(code)
+
+
+@sessions.callback(invoke_without_command=True)
+def list_sessions(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them for other programs.")] = False,
+) -> None:
+    """List the sessions that napari-msd has kept, the newest first.
+
+    Each line has the session's id, its last change, its images, and how often something was
+    painted. A session that was interrupted can be opened in napari, or exported.
+    """
+    if context.invoked_subcommand is None:
+        from napari_msd.cli.sessions import listing
+
+        for line in listing(as_json=as_json):
+            print(line)
+
+
+@sessions.command("export")
+def export_session(
+    identity: Annotated[
+        str, typer.Argument(metavar="ID", help="A session's id, or the path of its file.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the files.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there.")
+    ] = False,
+) -> None:
+    """Write the annotations and the newest models of a session into a folder.
+
+    Each annotation layer becomes a TIFF with its class names, each image's newest network a model
+    file. The session is only read, also while napari has it open.
+    """
+    from napari_msd.cli.sessions import export
+
+    if code := export(identity, output, overwrite=overwrite):
         raise typer.Exit(code)
 
 

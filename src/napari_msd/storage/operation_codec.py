@@ -224,9 +224,6 @@ def _paint(row: _Paint, guard: MemoryGuard) -> PaintBox:
 
 
 def _bind(source: int, space: Space, name: str) -> _Bind:
-    size = space.pixel_size
-    if size is not None and not all(map(math.isfinite, size)):
-        size = None
     units = space.units if space.units is None else tuple(map(clean, space.units))
     return _Bind(
         source,
@@ -235,7 +232,7 @@ def _bind(source: int, space: Space, name: str) -> _Bind:
         space.convolved,
         space.n_channels,
         space.context,
-        size,
+        _pixel_size(space.pixel_size, space.ndim),
         units,
         clean(name),
     )
@@ -244,14 +241,19 @@ def _bind(source: int, space: Space, name: str) -> _Bind:
 def _space(row: _Bind) -> Space:
     if math.prod(row.shape) > 2**62:
         raise UnreadableError("there are no images of this size")
-    if row.pixel_size is not None and not all(map(math.isfinite, row.pixel_size)):
-        raise UnreadableError("pixels have no such size")
     return Space(
         row.axes,
         row.shape,
         row.convolved,
         row.n_channels,
         row.context,
-        row.pixel_size,
-        row.units,
+        _pixel_size(row.pixel_size, len(row.shape)),
+        row.units if row.units is not None and len(row.units) == len(row.shape) else None,
     )
+
+
+def _pixel_size(size: tuple[float, ...] | None, ndim: int) -> tuple[float, ...] | None:
+    """The pixel size if it can be one: a finite length above 0 per axis."""
+    if size is None or len(size) != ndim or not all(0 < n < math.inf for n in size):
+        return None
+    return size
