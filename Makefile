@@ -18,7 +18,7 @@ UNATTENDED := $(if $(DISPLAY)$(WAYLAND_DISPLAY),$(filter-out 0,$(HEADLESS)),1)
 BUILD_INPUTS := pyproject.toml CMakeLists.txt napari.yaml constraints.txt tools/install.sh \
     $(shell find kernels -type f 2>/dev/null)
 
-.PHONY: help demo test quick coverage screenshots bench info clean
+.PHONY: help demo test quick coverage screenshots bench faults info clean
 
 help:
 	@echo "make demo         open napari on a sample image, training live (HEADLESS=1: unattended)"
@@ -27,6 +27,7 @@ help:
 	@echo "make coverage     all tests; which lines they reach, in build/coverage"
 	@echo "make screenshots  the pictures of the documentation"
 	@echo "make bench        the figures of docs/benchmarks.md"
+	@echo "make faults       breaks what can break, and prints docs/reliability.md's table (an hour)"
 	@echo "make info         devices, compiled cores, versions"
 	@echo "make clean        remove the virtual environment and build leftovers"
 
@@ -56,6 +57,9 @@ bench: $(VENV)/.installed
 	@set -e; for script in benchmarks/[!_]*.py; do \
 	    echo "== $$script"; $(XVFB) $(BIN)/python $$script; \
 	done
+
+faults: $(VENV)/.installed
+	PYTHONPATH=scripts $(XVFB) $(BIN)/python -m faults $(FAULTS_ARGS)
 
 info: $(VENV)/.installed
 	$(BIN)/napari-msd info

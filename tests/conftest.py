@@ -28,6 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 MARKED = {
     "slow": [
         "benchmarks/test_contestants.py",
+        "faults/test_faults.py",
         "gui",  # each test opens a napari window: about a second
         "native/test_sanitizers.py",
         "trees/test_sanitizers.py",
@@ -36,6 +37,7 @@ MARKED = {
     ],
     "process": [
         "cli/test_demo.py",
+        "faults/test_faults.py",
         "gui/test_loop.py",
         "trainer/test_client.py",
         "trainer/test_contract.py",

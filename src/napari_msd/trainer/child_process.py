@@ -157,10 +157,10 @@ class ChildProcess:
         process.wait()
         log.join(READ_SECONDS)
         logging.getLogger(__name__).warning(
-            "The trainer process %s (%s). Its last lines:\n%s",
+            "The trainer process %s (%s). %s",
             self.what_happened,
             process.returncode,
-            "\n".join(self._log),
+            "\n".join(["Its last lines:", *self._log]) if self._log else "It wrote nothing.",
         )
         self._on_death()
 
