@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faults import trainer_faults
+from faults import disk_faults, hostile_files, trainer_faults, window_faults
 from faults.scenario import Scenario
 
 SCENARIOS = [
@@ -23,4 +23,26 @@ SCENARIOS = [
         5,
     ),
     Scenario("handles", "30 deaths of trainers, 10 closings", trainer_faults.handles, 1),
+    Scenario(
+        "shm-full", "no room in /dev/shm, 6000 x 6000 pixels", disk_faults.shared_memory_full, 3
+    ),
+    Scenario("disk-full", "disk full while exporting and saving", disk_faults.disk_full, 3),
+    Scenario(
+        "disk-read-only", "disk read-only while exporting and saving", disk_faults.disk_read_only, 3
+    ),
+    Scenario(
+        "no-permission", "folder may not be written to", disk_faults.folder_without_permission, 3
+    ),
+    Scenario("export-killed", "process killed while it exports", disk_faults.export_killed, 40),
+    Scenario("ctrl-c", "Ctrl-C in `napari-msd train`", disk_faults.interrupted, 10),
+    Scenario("controls", "every control, 6000 x 6000 image", window_faults.every_control, 1),
+    Scenario(
+        "controls-stack",
+        "every control, lazy stack of 20 planes of 6000 x 6000",
+        window_faults.every_control_on_a_stack,
+        1,
+    ),
+    Scenario("long-run", "7200 strokes without a pause, Live", window_faults.long_run, 1),
+    Scenario("model-files", "hostile model file opened", hostile_files.model_files, 1),
+    Scenario("label-files", "hostile label file opened", hostile_files.label_files, 1),
 ]

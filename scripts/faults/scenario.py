@@ -37,6 +37,7 @@ class Run:
         self.losses: list[str] = []
         self.problems: list[str] = []
         self.told: list[str] = []
+        self.notes: list[str] = []
         self.figures: dict[str, list[float]] = {}
 
     def lost(self, what: str) -> None:
@@ -55,6 +56,10 @@ class Run:
     def figure(self, name: str, value: float) -> None:
         """Something measured; `name` ends in its unit ("back after, s")."""
         self.figures.setdefault(name, []).append(value)
+
+    def note(self, text: str) -> None:
+        """Something measured, in words."""
+        self.notes.append(text)
 
     def timed(self, name: str) -> Timed:
         """Measure the seconds of a with statement."""
@@ -89,15 +94,12 @@ class Scenario:
         `UnavailableError` leaves the row out.
     times
         How often, in full.
-    window
-        Whether it needs a display.
     """
 
     name: str
     fault: str
     act: Callable[[Run], None]
     times: int = 10
-    window: bool = False
 
 
 @dataclass
@@ -109,6 +111,7 @@ class Row:
     losses: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     figures: dict[str, list[float]] = field(default_factory=dict)
     unavailable: str = ""
 
@@ -127,7 +130,7 @@ class Row:
             str(self.times),
             "; ".join([*lost, *wrong]) or "nothing",
             " ".join(told),
-            "; ".join(measured),
+            "; ".join([*measured, *self.notes]),
         ]
 
 
@@ -178,6 +181,7 @@ def perform(scenario: Scenario, times: int | None = None, *, short: bool = False
         row.losses += run.losses
         row.problems += run.problems
         row.told += run.told
+        row.notes += run.notes
         for name, values in run.figures.items():
             row.figures.setdefault(name, []).extend(values)
     return row
