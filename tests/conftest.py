@@ -63,6 +63,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
 
 
+@pytest.fixture(autouse=True)
+def sessions_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Sessions of a test are saved in a folder of its own, never in the person's."""
+    folder = tmp_path_factory.mktemp("sessions", numbered=True)
+    monkeypatch.setenv("NAPARI_MSD_SESSIONS", str(folder))
+    return folder
+
+
 def pytest_runtest_setup() -> None:
     """One thread again, after a test whose code set another number."""
     if torch := sys.modules.get("torch"):

@@ -1,31 +1,82 @@
 """What a person does becomes operations, and replaying them gives the same again."""
 
+import threading
+
 import numpy as np
 import pytest
 
 from napari_msd.core.box import Box
+from napari_msd.core.errors import SessionError
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import Space
 from napari_msd.document import Annotation, AnnotationSnapshot, Painted, document_of
 from napari_msd.session import recorder as module
 from napari_msd.session.classes import NEW_CLASSES, ClassTable
+from napari_msd.session.memory import SessionMemory
+from napari_msd.session.ports import ImageData
 from napari_msd.session.recorder import Recorder
+from napari_msd.session.saving import Saving
+from napari_msd.storage import ImageReference, SessionFile, read
 
 SPACE = Space("YX", (40, 50))
 
 
-@pytest.fixture
-def classes():
-    table = ClassTable()
-    table.reset(dict(NEW_CLASSES))
-    return table
+class Layer:
+    def __init__(self, name):
+        self.name, self.metadata = name, {}
+
+
+class Chosen:
+    """The chosen image, as the viewer tells it."""
+
+    def __init__(self, name="cells"):
+        self.image = Layer(name)
+        self.data = ImageData(object(), SPACE, lambda box: np.zeros(box.shape, np.uint8))
+
+    @property
+    def reference(self):
+        return ImageReference(self.image.name, "YX", SPACE.shape, 1, "uint8", path="/cells.tif")
+
+
+def unwritable(name):
+    raise SessionError("The folder for sessions cannot be written.")
+
+
+class Desk:
+    """A recorder, what it records from, and where it saves."""
+
+    def __init__(self, make_path=unwritable):
+        self.classes = ClassTable()
+        self.classes.reset(dict(NEW_CLASSES))
+        self.memory = SessionMemory("quick", "auto")
+        self.memory.saving = Saving(make_path)
+        self.chosen = Chosen()
+        self.strokes = Layer("strokes")
+        self.recorder = Recorder(self.classes, self.chosen, self.memory)
+
+    def begin(self, snapshot=None, layer=None):
+        snapshot = AnnotationSnapshot(SPACE.shape) if snapshot is None else snapshot
+        self.recorder.begin(layer or self.strokes, SPACE, Settings(), snapshot)
+        return self.recorder
 
 
 @pytest.fixture
-def recorder(classes):
-    recorder = Recorder(classes)
-    recorder.begin(SPACE, "cells", Settings(), AnnotationSnapshot(SPACE.shape))
-    return recorder
+def desk():
+    return Desk()
+
+
+@pytest.fixture
+def recorder(desk):
+    return desk.begin()
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A recorder that saves into a file."""
+    desk = Desk(lambda name: tmp_path / f"{name}.msdsession")
+    desk.begin()
+    yield desk
+    desk.memory.saving.close()
 
 
 def dab(value, top, left, size=5):
@@ -48,7 +99,8 @@ def test_replaying_gives_the_same_strokes(recorder):
     assert snapshot.annotation.counts == {1: 21, 2: 25}
 
 
-def test_classes_are_followed(recorder, classes):
+def test_classes_are_followed(desk, recorder):
+    classes = desk.classes
     classes.rename(2, "nucleus")
     classes.recolor(2, "#123456")
     classes.add()
@@ -59,23 +111,51 @@ def test_classes_are_followed(recorder, classes):
     assert 1 not in recorded
 
 
-def test_another_annotation_is_another_document(recorder):
+def test_another_annotation_is_another_document(desk, recorder):
     recorder.paint([dab(1, 0, 0)])
     others = AnnotationSnapshot(SPACE.shape)
     others.compare(Box.whole(0, SPACE.shape), np.full(SPACE.shape, 2, np.uint8))
-    recorder.begin(SPACE, "others", Settings(), others)
+    desk.begin(others, Layer("others"))
     assert recorder.document.annotation.counts == {2: 2000}
+    desk.begin()
+    assert recorder.document.annotation.counts == {1: 25}
 
 
-def test_another_image_below_the_same_strokes_does_not_record_them_again(classes):
-    recorder, annotation = Recorder(classes), AnnotationSnapshot(SPACE.shape)
-    recorder.begin(SPACE, "cells", Settings(), annotation)
+def test_another_image_below_the_same_strokes_does_not_record_them_again(desk, recorder):
     recorder.paint([dab(1, 0, 0)])
     before = recorder.document.number
-    recorder.begin(SPACE, "the same, smoothed", Settings(), annotation)
+    desk.chosen.image = Layer("the same, smoothed")
+    desk.begin()
     assert recorder.document.number == before + 1
     assert recorder.document.sources[0].name == "the same, smoothed"
     assert recorder.document.annotation.counts == {1: 25}
+
+
+def test_what_was_erased_while_nobody_watched_is_found_when_all_is_read(desk, recorder):
+    recorder.paint([dab(1, 0, 0), dab(2, 20, 20)])
+    now = AnnotationSnapshot(SPACE.shape)
+    now.compare(dab(1, 0, 0).box, dab(1, 0, 0).values)
+    desk.begin(now)
+    assert recorder.document.annotation.counts == {1: 25, 2: 25}  # not all of it is read yet
+    corrections = recorder.compare(now)
+    assert recorder.document.annotation.counts == {1: 25}
+    assert any(painted.box.contains(dab(2, 20, 20).box) for painted in corrections)
+    assert recorder.compare(now) == []
+
+
+def test_classes_of_another_annotation_do_not_touch_the_document(desk, recorder):
+    recorder.paint([dab(2, 0, 0)])
+    document = recorder.document
+    recorder.leave()
+    desk.classes.reset({1: "only one"})
+    assert document.classes[2].name == NEW_CLASSES[2]
+    assert document.annotation.counts == {2: 25}
+
+
+def test_a_class_that_is_painted_stays_in_the_document(desk, recorder):
+    recorder.paint([dab(2, 0, 0)])
+    desk.classes.reset({1: "only one"})
+    assert recorder.document.annotation.counts == {2: 25}
 
 
 def test_choosing_the_same_settings_again_is_no_operation(recorder):
@@ -86,9 +166,9 @@ def test_choosing_the_same_settings_again_is_no_operation(recorder):
     assert recorder.document.number == before + 1
 
 
-def test_the_operations_kept_are_bounded_and_nothing_is_lost(recorder, monkeypatch):
+def test_without_a_file_the_operations_are_bounded_and_nothing_is_lost(desk, recorder, monkeypatch):
     monkeypatch.setattr(module, "MAX_OPERATIONS", 50)
-    recorder.begin(SPACE, "cells", Settings(), AnnotationSnapshot(SPACE.shape))
+    desk.begin()
     expected = Annotation()
     for n in range(300):
         painted = dab(1 + n % 2, n % 35, n % 45, 3)
@@ -100,9 +180,9 @@ def test_the_operations_kept_are_bounded_and_nothing_is_lost(recorder, monkeypat
     assert document_of(operations) == recorder.document
 
 
-def test_a_large_annotation_is_not_compacted_at_every_step(recorder, monkeypatch):
+def test_a_large_annotation_is_not_compacted_at_every_step(desk, recorder, monkeypatch):
     monkeypatch.setattr(module, "MAX_OPERATIONS", 5)  # fewer than it takes to say what there is
-    recorder.begin(SPACE, "cells", Settings(), AnnotationSnapshot(SPACE.shape))
+    desk.begin()
     compacted = []
     compact = recorder._compact
     monkeypatch.setattr(recorder, "_compact", lambda: (compacted.append(1), compact()))
@@ -111,7 +191,84 @@ def test_a_large_annotation_is_not_compacted_at_every_step(recorder, monkeypatch
     assert 1 <= len(compacted) <= 16
 
 
-def test_strokes_before_an_image_is_chosen_are_not_taken_down(classes):
-    recorder = Recorder(classes)
-    recorder.paint([dab(1, 0, 0)])
-    assert not recorder.painted()
+def test_strokes_before_an_image_is_chosen_are_not_taken_down(desk):
+    desk.recorder.paint([dab(1, 0, 0)])
+    assert not desk.recorder.painted()
+
+
+# --- saving ----------------------------------------------------------------------------------
+
+
+def content_of(desk):
+    file = desk.memory.saving.file
+    assert file.flush(10)
+    return read(file.path)
+
+
+def test_the_first_stroke_makes_a_file_that_holds_what_came_before(saved):
+    saved.classes.rename(2, "nucleus")
+    assert saved.memory.saving.file is None
+    saved.recorder.paint([dab(2, 3, 4)])
+    content = content_of(saved)
+    assert [a.document for a in content.annotations] == [saved.recorder.document]
+    assert content.annotations[0].document.classes[2].name == "nucleus"
+    assert [image.reference.path for image in content.images] == ["/cells.tif"]
+
+
+def test_later_strokes_follow(saved):
+    for n in range(30):
+        saved.recorder.paint([dab(1 + n % 2, n, n, 4)])
+    (annotation,) = content_of(saved).annotations
+    assert annotation.document == saved.recorder.document
+
+
+def test_each_annotation_layer_is_saved(saved):
+    saved.recorder.paint([dab(1, 0, 0)])
+    saved.begin(layer=(others := Layer("others")))
+    saved.recorder.paint([dab(2, 5, 5)])
+    saved.begin()
+    content = content_of(saved)
+    counts = {a.name: a.document.annotation.counts for a in content.annotations}
+    assert counts == {"strokes": {1: 25}, "others": {2: 25}}
+    current = {a.number: a.name for a in content.annotations}[content.current]
+    assert current == "strokes"
+    assert others.name == "others"
+
+
+def measured():
+    """Wait until all fingerprints are computed."""
+    for thread in threading.enumerate():
+        if thread.name == "napari-msd-fingerprint":
+            thread.join(10)
+
+
+def test_the_fingerprint_of_the_image_is_saved_and_compared(saved):
+    told = []
+    saving = saved.memory.saving
+    saving.image_differs.connect(told.append)
+    saved.recorder.paint([dab(1, 0, 0)])
+    measured()
+    content = content_of(saved)
+    assert content.images[0].reference.fingerprint
+    saving.file.close()
+    file, content = SessionFile.open(saving.file.path)
+    image, layer = Layer("cells"), Layer("strokes")
+    saving.adopt(file, content, {1: image}, {content.current: layer})
+    saved.chosen.image = image
+    saved.begin(layer=layer)
+    measured()
+    assert not told  # the same pixels
+    saved.chosen.data = ImageData(object(), SPACE, lambda box: np.ones(box.shape, np.uint8))
+    saving._measured.clear()
+    saved.begin(layer=layer)
+    measured()
+    assert told == ["cells"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_once(desk, recorder):
+    told = []
+    desk.memory.saving.failed.connect(told.append)
+    for n in range(5):
+        recorder.paint([dab(1, n, n)])
+    assert len(told) == 1
+    assert recorder.document.annotation.counts[1] > 25

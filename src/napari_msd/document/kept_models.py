@@ -81,6 +81,16 @@ class KeptModels:
         """All versions worth keeping there were of a kind; it outlives `forget`."""
         return self._histories.setdefault(kind, History())
 
+    def histories_of(self, image: int) -> dict[str, History]:
+        """The versions of an image's networks, by preset."""
+        return {kind.preset: h for kind, h in self._histories.items() if kind.image == image}
+
+    def restore(self, kind: Kind, history: History, kept: KeptModel | None) -> None:
+        """Bring back the versions of a kind, and the weights to start from."""
+        self._histories[kind] = history
+        if kept is not None:
+            self.keep(kind, kept)
+
     def keep(self, kind: Kind, kept: KeptModel) -> None:
         """Keep these, instead of older ones of their kind."""
         self._models.pop(kind, None)  # the newest come last

@@ -17,10 +17,11 @@ from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QSizePolicy, QVBox
 from napari_msd.core.logs import start_log
 from napari_msd.plugin import texts
 from napari_msd.plugin.window import SessionWindow
-from napari_msd.viewer.viewer_memory import unwrapped
+from napari_msd.viewer.viewer_memory import close_session, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _open: WeakSet[MSDSegmentationWidget] = WeakSet()
 
@@ -52,7 +53,7 @@ class MSDSegmentationWidget(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
-        QApplication.instance().aboutToQuit.connect(self.end)
+        QApplication.instance().aboutToQuit.connect(self._end_with_viewer)
         self._begin()
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
@@ -70,13 +71,22 @@ class MSDSegmentationWidget(QWidget):
             self._show_elsewhere()
         _open.add(self)
 
-    def _holder(self) -> MSDSegmentationWidget | None:
-        """The widget that contains this viewer's session."""
-        mine = unwrapped(self.viewer)
+    @staticmethod
+    def of(viewer: Any) -> MSDSegmentationWidget | None:
+        """The widget that contains a viewer's session; ``None`` if there is none."""
+        mine = unwrapped(viewer)
         for widget in _open:
             if widget.session is not None and unwrapped(widget.viewer) is mine:
                 return widget
         return None
+
+    def open_session(self, path: Path) -> None:
+        """Open a saved session."""
+        if self.session is not None:
+            self.session.sessions.open(path)
+
+    def _holder(self) -> MSDSegmentationWidget | None:
+        return self.of(self.viewer)
 
     def _host(self, session: SessionWindow) -> None:
         if self._notice is not None:
@@ -130,6 +140,11 @@ class MSDSegmentationWidget(QWidget):
             session.setParent(None)
             session.deleteLater()
 
+    def _end_with_viewer(self) -> None:
+        """Close the session for good: a new start of napari need not offer it."""
+        self.end()
+        close_session(self.viewer)
+
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802  (Qt's name)
         """Close the session with a floating window."""
         self.end()
@@ -164,7 +179,14 @@ class MSDSegmentationWidget(QWidget):
             self.end()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  (Qt's name)
-        """End the session before the viewer's window is deleted."""
-        if event.type() == QEvent.Type.DeferredDelete and watched is self._window:
-            self.end()
+        """Ask before the viewer's window closes if something would be lost, and end with it."""
+        if watched is self._window:
+            if event.type() == QEvent.Type.Close and not self._may_close():
+                event.ignore()
+                return True
+            if event.type() == QEvent.Type.DeferredDelete:
+                self._end_with_viewer()
         return False
+
+    def _may_close(self) -> bool:
+        return self.session is None or self.session.sessions.may_close()

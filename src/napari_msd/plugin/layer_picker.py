@@ -6,6 +6,7 @@ the chosen layer is deleted, the combo becomes empty: no other layer is chosen a
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt, Signal
@@ -16,7 +17,7 @@ from napari_msd.viewer.result_layers import is_result
 from napari_msd.widgets.plain_text import plain_tooltip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from qtpy.QtWidgets import QComboBox
 
@@ -49,6 +50,7 @@ class LayerPicker(QObject):
             "choose or press New",
         )
         self._named: list[Any] = []
+        self._held = False
         image_combo.currentIndexChanged.connect(self._on_image_index)
         annotation_combo.currentIndexChanged.connect(self._on_annotation_index)
         annotation_combo.activated.connect(self._on_annotation_index)  # also the same again
@@ -74,8 +76,20 @@ class LayerPicker(QObject):
         self._annotations.choose(annotation)
         self._on_index()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Choose nothing while layers are added; then update once."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            self.refresh()
+
     def refresh(self, event: Any = None) -> None:
         """Update the combos from the layer list."""
+        if self._held:
+            return
         layers = list(self._viewer.layers)
         for layer in self._named:
             layer.events.name.disconnect(self._on_name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
 
 from napari_msd.core.errors import MSDError
 from napari_msd.plugin.class_actions import ClassActions
@@ -13,7 +14,9 @@ from napari_msd.plugin.event_queue import EventQueue
 from napari_msd.plugin.first_steps import FirstSteps
 from napari_msd.plugin.layer_picker import LayerPicker
 from napari_msd.plugin.painting import Painting
+from napari_msd.plugin.report import report_problem
 from napari_msd.plugin.results import Results
+from napari_msd.plugin.sessions import SessionActions
 from napari_msd.plugin.theme import palette
 from napari_msd.plugin.versions import Versions
 from napari_msd.plugin.view_switch import ViewSwitch
@@ -76,6 +79,9 @@ class SessionWindow(QWidget):
         self.display = Display(
             controller, self.layers, self.results, self.view_switch, painting, panel, self
         )
+        self.sessions = SessionActions(
+            viewer, controller, panel, self.picker, self._events.call_soon, self
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(panel)
@@ -92,9 +98,11 @@ class SessionWindow(QWidget):
             self._preferences.display.events.connect(self._on_preferences)
         self._on_theme()
         self._on_layers()
+        self.sessions.offer()
 
     def end(self) -> None:
         """Close the session: end the trainer process, release connections and keys."""
+        self.sessions.close()
         self.display.close()
         self.lasso.cancel()
         self.marker.remove()
@@ -131,6 +139,9 @@ class SessionWindow(QWidget):
         panel.save_model_button.clicked.connect(results.ask_save_model)
         panel.load_model_button.clicked.connect(results.ask_load_model)
         panel.start_over_button.clicked.connect(results.start_over)
+        self.sessions.opened.connect(self._on_session_opened)
+        panel.menu.report_action.setEnabled(True)
+        panel.menu.report_action.triggered.connect(lambda: report_problem(self, controller))
 
     # --- layers --------------------------------------------------------------------------
 
@@ -188,6 +199,17 @@ class SessionWindow(QWidget):
         """Mark the place that Show me has found."""
         if self.controller.chosen.image is not None:
             self.marker.show(self.controller.chosen.image, box)
+
+    def _on_session_opened(self) -> None:
+        """Show the session's choices."""
+        network = self.controller.network
+        for combo, text in (
+            (self.panel.preset_combo, network.preset),
+            (self.panel.device_combo, network.device),
+        ):
+            with signals_blocked(combo):
+                combo.setCurrentText(text)
+        self._refresh()
 
     def _on_theme(self, event: Any = None) -> None:
         self.panel.set_palette(palette(self.viewer))

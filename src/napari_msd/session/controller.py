@@ -72,7 +72,7 @@ class Controller(WorkState):
         self._uncertainty = viewer.uncertainty
         self.connection = TrainerConnection(make_trainer or child_process_trainer, call_soon)
         self.network = NetworkChoice(memory, self.chosen)
-        self.recorder = Recorder(classes)
+        self.recorder = Recorder(classes, self.chosen, memory)
         self.sync = TrainerSync(
             self.connection, self.chosen, self.strokes, self.screen, self.network, self.recorder
         )
@@ -97,7 +97,7 @@ class Controller(WorkState):
         self.overlay.deleted.connect(self._on_segmentation_deleted)
         self.sync.counted.connect(classes.set_pixels)
         self.sync.unusable.connect(self._on_unusable)
-        self.weights.kept.connect(self.work_changed.emit)
+        self.weights.kept.connect(self._on_kept)
         self.connection.heard.connect(self._on_event)
         classes.changed.connect(self._on_classes)
         self.connection.start()
@@ -106,6 +106,7 @@ class Controller(WorkState):
         """End the trainer and release all layers; strokes, segmentation and networks stay."""
         self.connection.close()
         self.overlay.flush()
+        self.memory.saving.flush()
         self.memory.choose(self.chosen.image, self.chosen.annotation)
         self.memory.classes = {info.value: (info.name, info.color) for info in self.classes}
         self.memory.hidden = self.classes.hidden
@@ -130,6 +131,7 @@ class Controller(WorkState):
             self.notices.acted.emit()
         image, annotation = self.chosen.image, self.chosen.annotation
         problem = self.chosen.problem()
+        self.recorder.leave()
         readable = annotation is self.annotation_tools.layer or self.annotation_tools.take(
             annotation
         )
@@ -250,6 +252,7 @@ class Controller(WorkState):
         # late blocks and weights of the previous network must not be used
         self.connection.leave()
         self.end_work()
+        self._save_versions()
         self.network_changed.emit()
         if self.live:
             self.attempt(self._start_live)
@@ -269,6 +272,15 @@ class Controller(WorkState):
         self._on_classes()
 
     # --- event handlers ------------------------------------------------------------------
+
+    def _on_kept(self) -> None:
+        self._save_versions()
+        self.work_changed.emit()
+
+    def _save_versions(self) -> None:
+        if (image := self.chosen.image) is not None:
+            network = self.network
+            self.memory.saving.keep_versions(image, network.preset, network.history)
 
     def _on_unusable(self) -> None:
         self.notices.warn(texts.VALUES_ARE_NO_CLASSES)

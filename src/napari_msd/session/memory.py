@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary, ref
 
 from napari_msd.document import NO_IMAGE, KeptModels
 from napari_msd.session.classes import HIDDEN_AT_FIRST, NEW_CLASSES, ClassTable
+from napari_msd.session.saving import Saving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ class SessionMemory:
         self.preset = preset
         self.device = device
         self.models = KeptModels()
+        self.saving = Saving()
         self.forgotten: tuple[Kind, KeptModel] | None = None
         """The network that Start over removed last."""
         self.classes: dict[int, tuple[str, str]] = {}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_msd.core.errors import MSDError
     from napari_msd.core.space import Space
     from napari_msd.document import AnnotationSnapshot, Coverage
+    from napari_msd.storage import ImageReference
     from napari_msd.trainer.events import OverlayBlock
 
 SOURCE: Final = 0
@@ -98,6 +99,10 @@ class ChosenLayers(Protocol):
     @property
     def data(self) -> ImageData:
         """Pixels of the image; call it only if an image is chosen."""
+
+    @property
+    def reference(self) -> ImageReference:
+        """Where the image came from; call it only if an image is chosen."""
 
     def problem(self, *, need_annotation: bool = True) -> MSDError | None:
         """Why these layers cannot be used, as an error with a sentence for the user."""

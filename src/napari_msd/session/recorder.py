@@ -1,13 +1,15 @@
-"""Records the user's actions as operations of a document.
+"""Records the user's actions as operations of a document, and has them saved.
 
-A trainer's epoch starts by replaying the document: the first time, and again after a change of
-device, preset or version. Weights are not recorded: in memory they would never be freed, and
-`KeptModels` holds them.
+Each annotation layer has its own document. A trainer's epoch starts by replaying it: the first
+time, and again after a change of device, preset or version. Weights are not recorded:
+`KeptModels` holds them, and the session file keeps them beside the documents.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.document import Document, MemoryJournal, Painted, requests_of
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
     from napari_msd.core.space import Space
     from napari_msd.document import AnnotationSnapshot
     from napari_msd.session.classes import ClassTable
+    from napari_msd.session.memory import SessionMemory
+    from napari_msd.session.ports import ChosenLayers, Layer
 
 MAX_OPERATIONS = 10_000
-"""Every brush step is one operation. More than this, and more than twice as many as it takes to say
-the same, are replaced by the fewest equivalent ones."""
+"""Every brush step is one operation. More than this in memory, and more than twice as many as it
+takes to say the same, are replaced by the fewest equivalent ones."""
 
 
 class Recorder:
@@ -41,57 +45,95 @@ class Recorder:
     ----------
     classes
         The classes of the annotation; followed from now on.
+    chosen
+        The chosen layers.
+    memory
+        Holds the documents of all annotation layers, and where they are saved.
     """
 
-    def __init__(self, classes: ClassTable) -> None:
-        self._classes = classes
+    def __init__(self, classes: ClassTable, chosen: ChosenLayers, memory: SessionMemory) -> None:
+        self._classes, self._chosen, self._memory = classes, chosen, memory
         self.document = Document()
-        self._annotation: AnnotationSnapshot | None = None
+        self._annotation: Layer | None = None
+        self._unchecked = False
+        """Whether the document may hold strokes that were erased while nobody watched."""
         self._limit = MAX_OPERATIONS
         classes.changed.connect(self._on_classes)
 
+    def leave(self) -> None:
+        """Record nothing until `begin`: the classes shown next are of another annotation."""
+        self._annotation, self.document = None, Document()
+
     def begin(
-        self, space: Space, name: str, settings: Settings, annotation: AnnotationSnapshot
+        self, annotation: Layer, space: Space, settings: Settings, snapshot: AnnotationSnapshot
     ) -> None:
-        """Record another image, or start a new document for another annotation.
+        """Record this annotation layer, or go on recording it.
 
         Parameters
         ----------
-        space, name
+        annotation
+            A layer that fits the chosen image.
+        space
             Of the image.
         settings
             The chosen settings.
-        annotation
-            What is known of the annotation; the rest follows through `paint`.
+        snapshot
+            What is known of the layer's values; the rest follows through `paint`, and `compare`
+            when all of it is known.
         """
-        bound = self.document.sources.get(SOURCE)
-        if (
-            bound is not None
-            and annotation is self._annotation
-            and (bound.space.axes, bound.space.shape) == (space.axes, space.shape)
-        ):  # another image below the same strokes: they are recorded already
-            self.document.do(BindSource(SOURCE, space, name))
-            self.choose(settings)
-            return
-        self._annotation = annotation
-        self.document, self._limit = Document(), MAX_OPERATIONS
-        self.document.do(BindSource(SOURCE, space, name))
-        self.document.do(ChooseSettings(settings))
+        image = self._chosen.image
+        bound = BindSource(SOURCE, space, "" if image is None else image.name)
+        saving = self._memory.saving
+        known = saving.document_of(annotation)
+        document = known if known is not None and _fits(known, space) else Document()
+        saving.remember(annotation, document)
+        self._limit = MAX_OPERATIONS
+        if document.sources.get(SOURCE) != bound:
+            document.do(bound)
+        self.document, self._annotation, self._unchecked = document, annotation, True
+        self.choose(settings)
         self._on_classes()
-        self.paint(annotation.painted())
+        if document is not known:
+            self.paint(snapshot.painted())
+        self.save()  # another image, too, and which annotation is worked on
 
     def paint(self, painted: Iterable[Painted]) -> None:
         """Record changed painted values."""
-        if SOURCE not in self.document.sources:
+        if self._annotation is None:
             return  # the annotation does not fit the image
+        saving = self._memory.saving
         for block in painted:
-            self.document.do(PaintBox(block.box, block.values))
-        if self.document.number > self._limit:
-            self._compact()
+            known = self.document.annotation.read(block.box)
+            if not np.array_equal(known, block.values):
+                self.document.do(PaintBox(block.box, block.values))
+        if not saving.is_saved(self._annotation):
+            self.save()
+            if self.document.number > self._limit:
+                self._compact()
+
+    def compare(self, snapshot: AnnotationSnapshot) -> list[Painted]:
+        """Record what was erased while the layer was not watched, once all of it was read.
+
+        Returns
+        -------
+        list of Painted
+            The corrections.
+        """
+        if self._annotation is None or not self._unchecked:
+            return []
+        self._unchecked = False
+        found = []
+        for chunk, values in list(self.document.annotation.chunks()):
+            box = chunk.clip(snapshot.shape)
+            now = snapshot.annotation.read(box)
+            if not np.array_equal(now, values[box.within(chunk).slices]):
+                found.append(Painted(box, now))
+        self.paint(found)
+        return found
 
     def choose(self, settings: Settings) -> None:
         """Record the chosen settings of network, training and device."""
-        if settings != self.document.settings:
+        if self._annotation is not None and settings != self.document.settings:
             self.document.do(ChooseSettings(settings))
 
     def painted(self) -> list[Painted]:
@@ -101,6 +143,22 @@ class Recorder:
             for operation in requests_of(self.document)
             if isinstance(operation, PaintBox)
         ]
+
+    def save(self) -> None:
+        """Save the document in the session file from now on, if anything is painted."""
+        image, annotation = self._chosen.image, self._annotation
+        if image is None or annotation is None or not self.document.annotation.counts:
+            return
+        memory = self._memory
+        memory.saving.save(
+            image,
+            self._chosen.reference,
+            self._chosen.data,
+            annotation,
+            memory.models.histories_of(memory.number(image)),
+        )
+
+    # --- inside --------------------------------------------------------------------------
 
     def _compact(self) -> None:
         """Replace the journal by the fewest operations that make the same document.
@@ -113,7 +171,9 @@ class Recorder:
         self.document.replace_journal(MemoryJournal(fewest))
 
     def _on_classes(self) -> None:
-        known = self.document.classes
+        if self._annotation is None:
+            return
+        known, painted = self.document.classes, self.document.annotation.counts
         for info in self._classes:
             now = ClassInfo(info.value, info.name, info.color)
             before = known.get(info.value)
@@ -123,5 +183,10 @@ class Recorder:
                 self.document.do(RenameClass(now.value, now.name))
             else:
                 self.document.do(DefineClass(now))
-        for value in [value for value in known if value not in self._classes]:
-            self.document.do(RemoveClass(value))
+        for value in [v for v in known if v not in self._classes and v not in painted]:
+            self.document.do(RemoveClass(value))  # strokes are erased by painting, never here
+
+
+def _fits(document: Document, space: Space) -> bool:
+    bound = document.sources.get(SOURCE)
+    return bound is None or (bound.space.axes, bound.space.shape) == (space.axes, space.shape)

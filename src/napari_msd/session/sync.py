@@ -91,15 +91,16 @@ class TrainerSync:
         return opened
 
     def layers_changed(self) -> None:
-        """Start a new document for another image or annotation."""
-        if self._chosen.fitting is not None:
-            image = self._chosen.image
+        """Record the chosen annotation, if it fits the image."""
+        if (annotation := self._chosen.fitting) is not None:
             self._recorder.begin(
+                annotation,
                 self._chosen.data.space,
-                image.name if image is not None else "",
                 self._network.settings,
                 self._strokes.snapshot,
             )
+            if not self._strokes.busy:
+                self._send(self._recorder.compare(self._strokes.snapshot))
         self.count()
 
     def count(self) -> None:
@@ -108,12 +109,16 @@ class TrainerSync:
 
     def _on_strokes(self, painted: list[Painted]) -> None:
         self._recorder.paint(painted)
-        opened = self._connection.opened
-        if opened is not None and opened.annotation is self._chosen.annotation:
-            self._connection.client.set_strokes(painted)
+        self._send(painted)
         self.count()
 
+    def _send(self, painted: list[Painted]) -> None:
+        opened = self._connection.opened
+        if painted and opened is not None and opened.annotation is self._chosen.annotation:
+            self._connection.client.set_strokes(painted)
+
     def _on_scanned(self) -> None:
+        self._send(self._recorder.compare(self._strokes.snapshot))
         if self._strokes.snapshot.unusable:
             self._strokes.snapshot.unusable = False
             self.unusable.emit()

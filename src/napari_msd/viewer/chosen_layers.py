@@ -9,9 +9,12 @@ from qtpy.QtCore import QObject, Signal
 from napari_msd.core.errors import ImageError, MSDError, StrokesError
 from napari_msd.session.ports import ImageData
 from napari_msd.viewer import layers
+from napari_msd.viewer.references import reference_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from napari_msd.storage import ImageReference
 
 
 class ChosenLayers(QObject):
@@ -60,6 +63,11 @@ class ChosenLayers(QObject):
             layers.space_of(self.image),
             layers.box_reader(self.image),
         )
+
+    @property
+    def reference(self) -> ImageReference:
+        """Where the image came from; call it only if an image is chosen."""
+        return reference_of(self.image)
 
     @property
     def fitting(self) -> Any:

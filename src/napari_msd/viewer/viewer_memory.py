@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 from napari_msd.session.memory import SessionMemory
 
@@ -17,8 +17,16 @@ def memory_of(viewer: Any, preset: str, device: DeviceChoice) -> SessionMemory:
     """The memory of a viewer or its proxy; a new one starts with `preset` and `device`."""
     viewer = unwrapped(viewer)
     if viewer not in _of_viewer:
-        _of_viewer[viewer] = SessionMemory(preset, device)
+        _of_viewer[viewer] = memory = SessionMemory(preset, device)
+        finalize(viewer, memory.saving.close)  # also when the process ends
     return _of_viewer[viewer]
+
+
+def close_session(viewer: Any) -> None:
+    """Save everything and close the viewer's session file, if it has one."""
+    memory = _of_viewer.get(unwrapped(viewer))
+    if memory is not None:
+        memory.saving.close()
 
 
 def unwrapped(viewer: Any) -> Any:

@@ -1,0 +1,375 @@
+"""Saved sessions in the window: opening, restoring, saving elsewhere, and when it was saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Thread
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+
+from napari_msd.core.errors import MSDError
+from napari_msd.plugin import session_texts as texts
+from napari_msd.plugin.session_list import SessionList
+from napari_msd.session.restoring import restore_choices, restore_networks
+from napari_msd.storage import SUFFIX, SessionFile, interrupted, summaries
+from napari_msd.viewer import layers, restore, view_state
+from napari_msd.widgets.plain_text import plain_tooltip, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_msd.plugin.layer_picker import LayerPicker
+    from napari_msd.session.controller import Controller
+    from napari_msd.storage import SavedImage, SessionContent, SessionSummary
+    from napari_msd.widgets.panel import Panel
+
+SESSION_FILTER = f"MS-D session (*{SUFFIX})"
+_TICK_MS = 1000
+_OLD_S = 90 * 86400
+_MANY_OLD, _MUCH_OLD = 20, 200 << 20
+"""Number and bytes of old sessions from which cleaning up is offered."""
+
+
+class SessionActions(QObject):
+    """Connects the menu's session entries, and shows what is saved.
+
+    Parameters
+    ----------
+    viewer, controller, panel, picker
+        Of the window.
+    call_soon
+        Runs a function on the Qt thread; safe from any thread.
+    window
+        Parent of dialogs.
+    """
+
+    opened = Signal()
+    """A session was opened: preset and device may have changed."""
+
+    def __init__(
+        self,
+        viewer: Any,
+        controller: Controller,
+        panel: Panel,
+        picker: LayerPicker,
+        call_soon: Callable[[Callable[[], None]], None],
+        window: QWidget,
+    ) -> None:
+        super().__init__(window)
+        self._viewer, self._controller = viewer, controller
+        self._panel, self._picker, self._window = panel, picker, window
+        self._call_soon = call_soon
+        self._saving = controller.memory.saving
+        self._failure = ""
+        self._closed = False
+        self._list: SessionList | None = None
+        menu = panel.menu
+        menu.open_session_action.triggered.connect(self.ask_open)
+        menu.save_session_as_action.triggered.connect(self.ask_save_as)
+        menu.sessions_action.triggered.connect(self.show_list)
+        menu.open_session_action.setEnabled(True)
+        menu.sessions_action.setEnabled(True)
+        self._saving.failed.connect(self._on_failed)
+        self._saving.recovered.connect(self._on_recovered)
+        self._saving.image_differs.connect(self._on_image_differs)
+        self._timer = QTimer(self)
+        self._timer.setInterval(_TICK_MS)
+        self._timer.timeout.connect(self.tick)
+        self._timer.start()
+        self.tick()
+
+    def close(self) -> None:
+        """Save what is shown, and release everything; the session stays open with the viewer."""
+        self.tick()
+        self._closed = True
+        self._timer.stop()
+        self._saving.failed.disconnect(self._on_failed)
+        self._saving.recovered.disconnect(self._on_recovered)
+        self._saving.image_differs.disconnect(self._on_image_differs)
+
+    # --- what is saved -------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Save names and view, and show when the last change was saved."""
+        saving, chosen = self._saving, self._controller.chosen
+        file = saving.file
+        self._panel.menu.save_session_as_action.setEnabled(file is not None)
+        if file is None:
+            self._panel.set_saved(self._failure, warning=bool(self._failure))
+            return
+        image, annotation = chosen.image, chosen.fitting
+        if image is not None and annotation is not None:
+            view = view_state.view_state(self._viewer, image, annotation)
+            saving.show(image, chosen.reference, annotation, view)
+        text = self._failure or texts.saved(file.last_saved, file.pending, time())
+        self._panel.set_saved(text, warning=bool(self._failure))
+        self._panel.saved_label.setToolTip(plain_tooltip(texts.saved_tooltip(file.path)))
+
+    def may_close(self) -> bool:
+        """Whether napari may close: asks only if something would be lost."""
+        file = self._saving.file
+        if file is None or not self._saving.at_risk:
+            return True
+        box = QMessageBox(self._window)
+        box.setObjectName("saving_fails_question")
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setWindowTitle(texts.SAVING_FAILS_TITLE)
+        box.setText(texts.saving_fails(file.pending))
+        buttons = QMessageBox.StandardButton
+        box.setStandardButtons(buttons.Save | buttons.Discard | buttons.Cancel)
+        box.setDefaultButton(buttons.Save)
+        answer = box.exec()
+        if answer == buttons.Save:
+            self.ask_save_as()
+            return not self._saving.at_risk
+        return bool(answer == buttons.Discard)
+
+    def _on_failed(self, text: str) -> None:
+        self._soon(lambda: self._show_failure(text))
+
+    def _on_recovered(self) -> None:
+        self._soon(lambda: self._show_failure(""))
+
+    def _show_failure(self, text: str) -> None:
+        if text:
+            self._controller.notices.warn(text)
+        else:
+            self._controller.notices.info(texts.SAVED_AGAIN)
+        self._failure = text
+        self.tick()
+
+    def _on_image_differs(self, name: str) -> None:
+        self._soon(lambda: self._controller.notices.warn(texts.image_differs(name)))
+
+    # --- offers --------------------------------------------------------------------------
+
+    def offer(self) -> None:
+        """Offer what napari's last end left behind; looks for it on another thread."""
+        self._in_background(self._find_offer)
+
+    def _find_offer(self) -> Callable[[], None]:
+        found, known = interrupted(), summaries()
+        now = time()
+        old = [s for s in known if not s.in_use and now - s.last_change > _OLD_S]
+        usable = [s for s in known if not s.in_use and not s.problem and s.painted]
+
+        def show() -> None:
+            if self._saving.file is not None:
+                return  # work has begun
+            if found:
+                self._offer_to_restore(found[0], len(found) - 1)
+            elif usable and not self._viewer.layers:
+                self._offer_to_go_on(usable[0])
+            elif len(old) >= _MANY_OLD or sum(s.size for s in old) >= _MUCH_OLD:
+                self._offer_to_clean_up(old)
+
+        return show
+
+    def _offer_to_restore(self, session: SessionSummary, others: int) -> None:
+        offers = self._panel.offers
+
+        def later() -> None:
+            self._in_background(lambda: _close(session.path))
+            self._controller.notices.info(texts.NOT_NOW)
+
+        def now() -> None:
+            self.open(session.path)
+
+        text = texts.interrupted(session, others, time())
+        offers.show_offer("restore", text, [("Restore", now), ("Not now", later)])
+
+    def _offer_to_go_on(self, session: SessionSummary) -> None:
+        offers = self._panel.offers
+
+        def now() -> None:
+            self.open(session.path)
+
+        offers.show_offer("restore", texts.go_on(session, time()), [("Open it", now)])
+
+    def _offer_to_clean_up(self, old: list[SessionSummary]) -> None:
+        offers = self._panel.offers
+
+        actions = [("Look", self.show_list), ("Keep all", lambda: None)]
+        offers.show_offer("old", texts.old_sessions(old), actions)
+
+    # --- opening -------------------------------------------------------------------------
+
+    def ask_open(self) -> None:
+        """Ask for a session file, then open it."""
+        path, _ = QFileDialog.getOpenFileName(self._window, "Open session", "", SESSION_FILTER)
+        if path:
+            self.open(Path(path))
+
+    def open(self, path: Path) -> None:
+        """Open a session: its layers, classes, networks and view. The present one is closed."""
+        present, notices = self._saving.file, self._controller.notices
+        if present is not None and present.path.resolve() == path.resolve():
+            notices.info(texts.OPEN_ALREADY)
+            return
+        notices.info(texts.OPENING)
+
+        def work() -> Callable[[], None]:
+            file, content = SessionFile.open(path)
+            return lambda: self._show(file, content)
+
+        self._in_background(work)
+
+    def _show(self, file: SessionFile, content: SessionContent) -> None:
+        controller, viewer = self._controller, self._viewer
+        controller.notices.past.emit(texts.OPENING)
+        controller.stop()
+        problems, images, annotations = list(content.problems), {}, {}
+        missing: list[tuple[SavedImage, str]] = []
+        with self._picker.held():
+            for saved in content.images:
+                try:
+                    images[saved.number] = self._image(saved)
+                except MSDError as error:
+                    missing.append((saved, str(error)))
+            for painted in content.annotations:
+                try:
+                    over = images.get(painted.image)
+                    layer = restore.add_annotation(viewer, over, painted)
+                except MSDError as error:
+                    problems.append(str(error))
+                    continue
+                annotations[painted.number] = layer
+                layer.visible = painted.number == content.current
+            controller.memory.saving.adopt(file, content, images, annotations)
+            problems += restore_networks(controller.memory, content, images)
+            restore_choices(controller.memory, content)
+        current = next((a for a in content.annotations if a.number == content.current), None)
+        image = None if current is None else images.get(current.image)
+        annotation = None if current is None else annotations.get(current.number)
+        self._picker.choose(image=image, annotation=annotation)
+        if annotation is not None:
+            viewer.layers.selection.active = annotation
+            # the viewer fits the view to new layers once more when it draws them
+            QTimer.singleShot(0, lambda: view_state.show(content.view, viewer, image, annotation))
+        self.opened.emit()
+        text = texts.restored(shortened(file.path.stem, 40), problems)
+        controller.notices.notice.emit("warning" if problems else "info", text)
+        for saved, _ in missing:
+            self._offer_to_find(saved, content, annotations)
+        self.tick()
+
+    def _image(self, saved: SavedImage) -> Any:
+        found = restore.find_image(self._viewer, saved.reference)
+        if found is not None:
+            return found
+        if restore.is_elsewhere(saved.reference.path):
+            raise MSDError(saved.reference.path)  # asked for below
+        return restore.open_image(self._viewer, saved.reference)
+
+    def _offer_to_find(
+        self, saved: SavedImage, content: SessionContent, annotations: dict[int, Any]
+    ) -> None:
+        """Ask where an image is now; its strokes are shown meanwhile."""
+        offers, reference = self._panel.offers, saved.reference
+        key = f"image {saved.number}"
+
+        def use(path: str) -> None:
+            try:
+                image = restore.open_image(self._viewer, reference, path)
+            except MSDError as error:
+                self._controller.notices.error(str(error))
+                return
+            offers.withdraw(key)
+            self._saving.found(saved.number, image)
+            mine = [a for a in content.annotations if a.image == saved.number]
+            for painted in mine:
+                if (layer := annotations.get(painted.number)) is not None:
+                    for name, value in layers.placement(image).items():
+                        setattr(layer, name, value)
+            shown = next(
+                (a for a in mine if a.number == content.current), mine[0] if mine else None
+            )
+            layer = None if shown is None else annotations.get(shown.number)
+            self._picker.choose(image=image, annotation=layer)
+
+        def choose() -> None:
+            path, _ = QFileDialog.getOpenFileName(
+                self._window, f"Where is {shortened(reference.name, 40)}?"
+            )
+            if path:
+                use(path)
+
+        actions = [("Choose file …", choose), ("Without it", lambda: None)]
+        text = texts.image_missing(reference.name, reference.path)
+        if restore.is_elsewhere(reference.path):
+            text = texts.image_elsewhere(reference.name, reference.path)
+            actions.insert(0, ("Open it", lambda: use(reference.path)))
+        offers.show_offer(key, text, actions)
+
+    # --- files ---------------------------------------------------------------------------
+
+    def ask_save_as(self) -> None:
+        """Ask for a path, then save there from now on."""
+        file = self._saving.file
+        if file is None:
+            self._controller.notices.info(texts.NOTHING_TO_SAVE)
+            return
+        text, _ = QFileDialog.getSaveFileName(
+            self._window, "Save session as", file.path.name, SESSION_FILTER
+        )
+        if text:
+            path = Path(text)
+            self.save_as(path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX))
+
+    def save_as(self, path: Path) -> None:
+        """Save in another file from now on."""
+        file = self._saving.file
+        if file is None:
+            self._controller.notices.info(texts.NOTHING_TO_SAVE)
+            return
+
+        def work() -> Callable[[], None]:
+            file.move(path)
+            return lambda: self._moved(path)
+
+        self._in_background(work)
+
+    def _moved(self, path: Path) -> None:
+        self._controller.notices.info(texts.moved(path))
+        self.tick()
+
+    def show_list(self) -> None:
+        """Show all sessions: open or delete them."""
+        if self._list is None:
+            self._list = SessionList(self._window)
+            self._list.open_wanted.connect(self.open)
+            self._list.failed.connect(self._controller.notices.error)
+        self._list.fill(summaries())
+        self._list.show()
+        self._list.raise_()
+
+    # --- threads -------------------------------------------------------------------------
+
+    def _soon(self, function: Callable[[], None]) -> None:
+        """Call on the Qt thread, unless the window is closed by then."""
+        if not self._closed:
+            self._call_soon(lambda: None if self._closed else function())
+
+    def _in_background(self, work: Callable[[], Callable[[], None] | None]) -> None:
+        """Run `work` on another thread, and what it returns on this one."""
+
+        def task() -> None:
+            try:
+                then = work()
+            except MSDError as error:
+                text = str(error)
+                self._soon(lambda: self._controller.notices.error(text))
+                return
+            if then is not None:
+                self._soon(then)
+
+        Thread(target=task, name="napari-msd-session", daemon=True).start()
+
+
+def _close(path: Path) -> None:
+    """Close a session properly, so that it is not offered again."""
+    file, _ = SessionFile.open(path)
+    file.close()

@@ -1,0 +1,242 @@
+"""Where the work of one viewer is saved: a session file, made at the first stroke.
+
+It lives as long as the viewer. Closing the panel saves what there is; the file stays open, so that
+strokes which nothing saved yet are offered again if napari crashes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from psygnal import Signal
+
+from napari_msd.core.errors import MSDError
+from napari_msd.document import MemoryJournal, requests_of
+from napari_msd.storage import SessionFile, fingerprint, new_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from napari_msd.document import Document, History
+    from napari_msd.session.ports import ImageData, Layer
+    from napari_msd.storage import JSON, ImageReference, SessionContent
+
+_TRY_AGAIN_S = 30.0
+"""Seconds until a session file that could not be made is tried again."""
+
+
+class Saving:
+    """The session file of a viewer, and which of its layers are in it.
+
+    Signals are emitted on any thread.
+
+    Parameters
+    ----------
+    make_path
+        Path of a new session file, from the name of its first image.
+    """
+
+    failed = Signal(str)
+    """Saving fails; carries a sentence. What is not saved is kept in memory and tried again."""
+    recovered = Signal()
+    """Everything is saved again."""
+    image_differs = Signal(str)
+    """The image of this name is not the one that the strokes were painted on."""
+
+    def __init__(self, make_path: Callable[[str], Path] = new_path) -> None:
+        self._make_path = make_path
+        self.file: SessionFile | None = None
+        self._images: WeakKeyDictionary[Layer, int] = WeakKeyDictionary()
+        self._annotations: WeakKeyDictionary[Layer, int] = WeakKeyDictionary()
+        self._documents: WeakKeyDictionary[Layer, Document] = WeakKeyDictionary()
+        self._references: dict[int, ImageReference] = {}
+        self._measured: dict[int, ImageReference] = {}
+        """References whose fingerprint is known or being computed."""
+        self._failing = False
+        self._not_before = float("-inf")
+
+    # --- documents -----------------------------------------------------------------------
+
+    def document_of(self, annotation: Layer) -> Document | None:
+        """What is recorded of this annotation layer."""
+        return self._documents.get(annotation)
+
+    def remember(self, annotation: Layer, document: Document) -> None:
+        """`document` records this annotation layer from now on."""
+        self._documents[annotation] = document
+
+    def save(
+        self,
+        image: Layer,
+        reference: ImageReference,
+        data: ImageData,
+        annotation: Layer,
+        histories: Mapping[str, History],
+    ) -> bool:
+        """Save the document of an annotation, and go on saving it with every operation.
+
+        Parameters
+        ----------
+        image, reference, data
+            What it is painted on.
+        annotation
+            A remembered layer.
+        histories
+            The networks of the image, by preset.
+
+        Returns
+        -------
+        bool
+            False if no session file can be made now; `failed` says why.
+        """
+        document = self._documents[annotation]
+        file = self._file_for(image.name)
+        if file is None:
+            return False
+        number = self._image(file, image, reference)
+        if annotation not in self._annotations:
+            self._annotations[annotation] = file.add_annotation(number, annotation.name)
+        if not self.is_saved(annotation):
+            journal = file.journal(self._annotations[annotation])
+            journal.rewrite(requests_of(document))
+            document.replace_journal(journal)
+        file.choose(self._annotations[annotation])
+        for preset, history in histories.items():
+            file.keep_versions(number, preset, history)
+        self._measure(file, number, data)
+        return True
+
+    def is_saved(self, annotation: Layer) -> bool:
+        """Whether the operations of this annotation go to the file."""
+        document = self._documents.get(annotation)
+        return document is not None and not isinstance(document.journal, MemoryJournal)
+
+    def keep_versions(self, image: Layer, preset: str, history: History) -> None:
+        """Save the networks of an image, if it is in the file."""
+        if self.file is not None and image in self._images:
+            self.file.keep_versions(self._images[image], preset, history)
+
+    def show(
+        self, image: Layer, reference: ImageReference, annotation: Layer, view: Mapping[str, JSON]
+    ) -> None:
+        """Save which layers are shown, their names and how they are displayed."""
+        if self.file is None or annotation not in self._annotations:
+            return
+        number = self._image(self.file, image, reference)
+        self.file.update_annotation(self._annotations[annotation], number, annotation.name)
+        self.file.keep_view(view)
+
+    # --- the file ------------------------------------------------------------------------
+
+    def adopt(
+        self,
+        file: SessionFile,
+        content: SessionContent,
+        images: Mapping[int, Layer],
+        annotations: Mapping[int, Layer],
+    ) -> None:
+        """Go on with an opened session, whose images and annotations are these layers."""
+        self.close()
+        self._listen(file)
+        for saved in content.images:
+            self._references[saved.number] = saved.reference
+            if (layer := images.get(saved.number)) is not None:
+                self._images[layer] = saved.number
+        for annotation in content.annotations:
+            if (layer := annotations.get(annotation.number)) is not None:
+                self._documents[layer] = annotation.document
+                self._annotations[layer] = annotation.number
+
+    def found(self, number: int, image: Layer) -> None:
+        """The image of this number, which was missing, is this layer."""
+        self._images[image] = number
+
+    def flush(self) -> None:
+        """Write everything, now."""
+        if self.file is not None:
+            self.file.flush(1.5)
+
+    @property
+    def at_risk(self) -> bool:
+        """Whether anything would be lost if the process ended now, because saving fails."""
+        return self.file is not None and self._failing and self.file.pending > 0
+
+    def close(self) -> bool:
+        """End the session; the next stroke begins another one. False if something is not saved."""
+        file, self.file = self.file, None
+        self._images.clear()
+        self._annotations.clear()
+        self._documents.clear()
+        self._references.clear()
+        self._measured.clear()
+        self._failing, self._not_before = False, float("-inf")
+        return file is None or file.close()
+
+    # --- inside --------------------------------------------------------------------------
+
+    def _file_for(self, stem: str) -> SessionFile | None:
+        if self.file is None and monotonic() >= self._not_before:
+            try:
+                self._listen(SessionFile.create(self._make_path(stem)))
+            except MSDError as error:
+                self._not_before = monotonic() + _TRY_AGAIN_S
+                self.failed.emit(str(error))
+        return self.file
+
+    def _listen(self, file: SessionFile) -> None:
+        self.file = file
+        file.failed.connect(self._on_failed)
+        file.saved.connect(self._on_saved)
+
+    def _on_failed(self, text: str) -> None:
+        self._failing = True
+        self.failed.emit(text)
+
+    def _on_saved(self, when: float) -> None:
+        if self._failing:
+            self._failing = False
+            self.recovered.emit()
+
+    def _image(self, file: SessionFile, image: Layer, reference: ImageReference) -> int:
+        """The number of an image in the file; its reference is up to date there."""
+        number = self._images.get(image)
+        if number is None:
+            number = self._images[image] = file.add_image(reference)
+            self._references[number] = reference
+            return number
+        known = self._references[number]
+        if replace(known, fingerprint="") != reference:
+            same_pixels = replace(reference, name=known.name) == replace(known, fingerprint="")
+            reference = replace(reference, fingerprint=known.fingerprint if same_pixels else "")
+            self._references[number] = reference
+            file.update_image(number, reference)
+        return number
+
+    def _measure(self, file: SessionFile, number: int, data: ImageData) -> None:
+        """Compute an image's fingerprint on another thread: its blocks may be slow to read."""
+        reference = self._references[number]
+        if self._measured.get(number) == reference:
+            return
+        self._measured[number] = reference
+
+        def work() -> None:
+            try:
+                space = data.space
+                found = fingerprint(space.shape, reference.dtype, space.n_channels, data.read)
+            except Exception:  # whatever an image of another plugin raises: it is not read then
+                return
+            if self.file is not file or self._references.get(number) != reference:
+                return
+            if reference.fingerprint not in ("", found):
+                self.image_differs.emit(reference.name)
+            self._references[number] = self._measured[number] = replace(
+                reference, fingerprint=found
+            )
+            file.update_image(number, self._references[number])
+
+        Thread(target=work, name="napari-msd-fingerprint", daemon=True).start()

@@ -1,0 +1,124 @@
+"""Brings the layers of a saved session back into a viewer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_msd.core.errors import MSDError, SessionError
+from napari_msd.images.free_memory import require_room
+from napari_msd.images.napari_writer import CLASSES_KEY
+from napari_msd.viewer import layers
+from napari_msd.viewer.references import matching
+from napari_msd.viewer.result_layers import is_result
+
+if TYPE_CHECKING:
+    from napari_msd.storage import ImageReference, SavedAnnotation
+
+_NEVER_OPENED = (".py", ".pyc", ".pyw", ".npz", ".pkl", ".pickle")
+"""Programs, and files whose readers may run programs: a session file is not trusted to name one."""
+
+
+def is_elsewhere(path: str) -> bool:
+    """Whether a path is an address or on another computer: opening it tells others about it."""
+    return "://" in path or path.startswith(("//", "\\\\"))
+
+
+def find_image(viewer: Any, reference: ImageReference) -> Any:
+    """The image layer that is open already, or ``None``."""
+    present = [layer for layer in viewer.layers if not is_result(layer)]
+    found = matching(reference, [layer for layer in present if layer.name == reference.name])
+    if found is not None and found.source.path and reference.path:
+        return found if Path(found.source.path) == Path(reference.path) else None
+    return found
+
+
+def open_image(viewer: Any, reference: ImageReference, path: str = "") -> Any:
+    """Open the image of a session.
+
+    Parameters
+    ----------
+    viewer
+        Gets the layers.
+    reference
+        What the session says of it.
+    path
+        Where it is now; by default where it was.
+
+    Raises
+    ------
+    SessionError
+        If it is not there, or is another one; one sentence. No layer is added then.
+    """
+    before = set(viewer.layers)
+    try:
+        opened = _open(viewer, reference, path)
+        image = matching(reference, opened)
+        if image is None:
+            raise SessionError(
+                f"{Path(path or reference.path).name} does not contain an image of "
+                f"{' × '.join(map(str, reference.shape))} pixels like “{reference.name}”."
+            )
+    except BaseException:
+        for layer in [layer for layer in viewer.layers if layer not in before]:
+            viewer.layers.remove(layer)
+        raise
+    if reference.sample != ("", ""):  # its strokes are those of the session
+        for layer in [layer for layer in opened if layers.is_labels(layer)]:
+            viewer.layers.remove(layer)
+    return image
+
+
+def _open(viewer: Any, reference: ImageReference, path: str) -> list[Any]:
+    where = path or reference.path
+    try:
+        if not path and reference.sample != ("", ""):
+            return list(viewer.open_sample(*reference.sample))
+        if not where:
+            raise SessionError(f"“{reference.name}” was not opened from a file.")
+        if where.lower().endswith(_NEVER_OPENED):
+            raise SessionError(f"{Path(where).name} is not an image; choose the image file.")
+        if not is_elsewhere(where) and not Path(where).exists():
+            raise SessionError(f"{where} is not there.")
+        try:
+            return list(viewer.open(where, plugin=reference.reader or "napari"))
+        except (ValueError, ImportError):  # the plugin that read it is not installed here
+            return list(viewer.open(where, plugin=None))
+    except MSDError:
+        raise
+    except Exception as error:  # readers of other plugins raise anything
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise SessionError(f"“{reference.name}” cannot be opened: {reason[0][:200]}") from error
+
+
+def add_annotation(viewer: Any, image: Any, saved: SavedAnnotation) -> Any:
+    """Add the annotation layer of a session, over its image if that was found.
+
+    Raises
+    ------
+    MSDError
+        If it does not fit into memory; one sentence.
+    """
+    bound = saved.document.sources[0]
+    shape = bound.space.shape
+    if image is not None and layers.spatial_shape(image) != shape:
+        image = None
+    require_room(f"“{saved.name}”", shape, 1)
+    values = np.zeros(shape, np.uint8)
+    for chunk, painted in saved.document.annotation.chunks():
+        box = chunk.clip(shape)
+        values[box.slices] = painted[box.within(chunk).slices]
+    name = layers.free_name(saved.name, {layer.name for layer in viewer.layers})
+    if image is not None:
+        layer = layers.new_annotation(image, name, 1, values)
+    else:
+        layer = Labels(values, name=name, axis_labels=tuple(bound.space.axes))
+    layer.metadata[CLASSES_KEY] = {
+        str(info.value): {"name": info.name, "color": info.color}
+        for info in saved.document.classes.values()
+    }
+    viewer.layers.append(layer)
+    return layer
