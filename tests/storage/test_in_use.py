@@ -13,7 +13,9 @@ import pytest
 
 from napari_msd.core.errors import SessionError, SessionInUse
 from napari_msd.storage import SessionFile, discard, interrupted, owner, read, summaries, writer
+from napari_msd.storage.opening import read_only
 from napari_msd.storage.owner import Owner
+from napari_msd.storage.reading import read_owner
 from napari_msd.storage.records import put_value
 from napari_msd.storage.rows import seal
 
@@ -174,6 +176,27 @@ def test_what_somebody_else_took_over_is_not_written_to(session, monkeypatch):
     assert not session.flush(0.1)
     assert "on the machine 'microscope'" in said[0]
     assert read(session.path).annotations[0].document.annotation.count(1) == 25
+
+
+def test_an_owner_says_from_time_to_time_that_it_is_there(session):
+    annotated(session)[1].do(dab(0, 0))
+    assert session.flush(10)
+    claims = []
+    for _ in range(2):
+        session._writer.call(lambda store: store.keep_house())
+        with read_only(session.path) as connection:
+            claims.append(read_owner(connection))
+    assert claims[0].token == claims[1].token
+    assert claims[0].seen < claims[1].seen
+    assert owner.HEARTBEAT < owner.ABANDONED_AFTER / 3
+
+
+def test_only_sessions_are_discarded(session, tmp_path):
+    letter = tmp_path / "letter.txt"
+    letter.write_text("mine")
+    with pytest.raises(SessionError, match="is not a session"):
+        discard(letter)
+    assert letter.exists()
 
 
 def test_a_discarded_session_is_gone(session, folder):

@@ -343,6 +343,23 @@ def test_moving_goes_on_at_the_other_place(session, sessions, tmp_path):
     assert [path.name for path in new.parent.iterdir() if path.suffix == ".napari-msd-part"] == []
 
 
+def test_a_moved_session_has_the_name_of_one(session, tmp_path):
+    annotated(session)[1].do(dab(0, 0))
+    session.move(tmp_path / "kept.v2")
+    assert session.path.name == "kept.v2.msdsession"
+
+
+def test_after_closing_nothing_waits_for_ever(session):
+    _, document = annotated(session)
+    document.do(dab(0, 0))
+    assert session.close(10)
+    document.do(dab(9, 9))
+    assert session.flush() is False
+    assert session.close() is False
+    with pytest.raises(SessionError, match="is closed"):
+        session.move(session.path.with_name("other.msdsession"))
+
+
 def test_moving_in_vain_changes_nothing(session, sessions, tmp_path):
     _, document = annotated(session)
     document.do(dab(0, 0))

@@ -54,7 +54,7 @@ class Box:
     @property
     def shape(self) -> tuple[int, ...]:
         """Length of every axis, 0 where `stop` is not beyond `start`."""
-        return tuple(max(b - a, 0) for a, b in zip(self.start, self.stop, strict=True))
+        return tuple(b - a if b > a else 0 for a, b in zip(self.start, self.stop, strict=True))
 
     @property
     def size(self) -> int:

@@ -117,9 +117,11 @@ def discard(path: Path) -> None:
     Raises
     ------
     SessionError
-        If it is open somewhere, or cannot be deleted.
+        If it is open somewhere, cannot be deleted, or has not the name of a session.
     """
     require_file(path)
+    if path.suffix != SUFFIX:
+        raise SessionError(f"{shown(path.name)} is not a session ({SUFFIX}); it is not deleted.")
     require_unused(path)
     try:
         remove(path)

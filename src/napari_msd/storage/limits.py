@@ -73,8 +73,9 @@ class MemoryGuard:
         SessionError
             If they do not fit into free memory.
         """
-        chunks = math.prod(box.shape[:-2]) * math.prod(n // _CHUNK_SIDE + 2 for n in box.shape[-2:])
-        self.take(_PEAK * (box.size + chunks * _CHUNK_BYTES))
+        shape = box.shape
+        chunks = math.prod(shape[:-2]) * math.prod(n // _CHUNK_SIDE + 2 for n in shape[-2:])
+        self.take(_PEAK * (math.prod(shape) + chunks * _CHUNK_BYTES))
 
     def take(self, size: int) -> None:
         """So many bytes are to be read.

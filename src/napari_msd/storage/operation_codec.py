@@ -210,16 +210,17 @@ def _operation(row: Body, guard: MemoryGuard) -> Operation:
 
 def _paint(row: _Paint, guard: MemoryGuard) -> PaintBox:
     box = Box(row.source, row.start, row.stop)
-    if box.size > min(MAX_PIXELS, MAX_RATIO * len(row.values)):
-        raise UnreadableError(f"{len(row.values)} bytes cannot be {box.size} pixels")
+    size = box.size
+    if size > min(MAX_PIXELS, MAX_RATIO * len(row.values)):
+        raise UnreadableError(f"{len(row.values)} bytes cannot be {size} pixels")
     guard.take_box(box)
     inflater = zlib.decompressobj()
     try:
-        values = inflater.decompress(row.values, box.size + 1)
+        values = inflater.decompress(row.values, size + 1)
     except zlib.error as error:
         raise UnreadableError("painted values are damaged") from error
-    if len(values) != box.size or not inflater.eof or inflater.unused_data:
-        raise UnreadableError(f"these are not the values of {box.size} pixels")
+    if len(values) != size or not inflater.eof or inflater.unused_data:
+        raise UnreadableError(f"these are not the values of {size} pixels")
     return PaintBox(box, np.frombuffer(values, np.uint8).reshape(box.shape))
 
 

@@ -177,13 +177,21 @@ class SessionFile:
 
         May take as long as copying the file: call it on a thread.
 
+        Parameters
+        ----------
+        path
+            The other file; ``.msdsession`` is added to other names.
+        overwrite
+            Whether a file that is there may be replaced; never one that is open somewhere.
+
         Raises
         ------
         SessionError
-            If it cannot be written, or a file is there (unless `overwrite`; never one that is
-            open somewhere). Nothing has changed then.
+            If it cannot be written, or a file is there. Nothing has changed then.
         """
         target = Path(path).absolute()
+        if target.suffix != opening.SUFFIX:
+            target = target.with_name(target.name + opening.SUFFIX)
         self._writer.call(lambda store: store.move(target, overwrite=overwrite))
         remember(target)
 

@@ -84,6 +84,7 @@ class Writer:
         self._commands: deque[Callable[[], None]] = deque()
         self._hurry = False
         self._stop = False
+        self._ended = False
         self._failing = False
         self._retry_at = 0.0
         self._idle_since = time.monotonic()
@@ -128,9 +129,8 @@ class Writer:
                 return True
             self._hurry = True
             self._changed.notify_all()
-            return self._changed.wait_for(
-                lambda: self._done >= wanted or not self._thread.is_alive(), timeout
-            ) and (self._done >= wanted)
+            self._changed.wait_for(lambda: self._done >= wanted or self._ended, timeout)
+            return self._done >= wanted
 
     def call(self, work: Callable[[Store], _T]) -> _T:
         """Do something with the file between two transactions, and wait for it.
@@ -302,7 +302,7 @@ class Writer:
             self._store.close(ended=not self._queue)
         finally:
             with self._changed:
-                self._stop = True
+                self._stop = self._ended = True
                 self._changed.notify_all()
 
     def _tell(self, tell: Callable[[_T], None], what: _T) -> None:
