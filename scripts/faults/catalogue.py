@@ -13,6 +13,9 @@ SCENARIOS = [
         trainer_faults.killed_while_starting,
         10,
     ),
+    Scenario(
+        "viewer-killed", "napari's process killed while Live", trainer_faults.viewer_killed, 10
+    ),
     Scenario("trainer-stopped", "trainer hangs (SIGSTOP)", trainer_faults.stopped, 5),
     Scenario("trainer-starved", "trainer gets a twentieth of a core", trainer_faults.starved, 3),
     Scenario("trainer-memory", "trainer out of memory", trainer_faults.out_of_memory, 5),
@@ -40,6 +43,12 @@ SCENARIOS = [
         "controls-stack",
         "every control, lazy stack of 20 planes of 6000 x 6000",
         window_faults.every_control_on_a_stack,
+        1,
+    ),
+    Scenario(
+        "panel-reopened",
+        "panel closed and opened again, Live, 10 times",
+        window_faults.panel_reopened,
         1,
     ),
     Scenario("long-run", "7200 strokes without a pause, Live", window_faults.long_run, 1),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -190,6 +193,40 @@ def _children_that_start() -> list[psutil.Process]:
         if children := process.children():
             return children
     return []
+
+
+_VIEWER = """
+    import sys
+    sys.path.insert(0, sys.argv[1])
+    from faults.live import Live
+
+    with Live() as live:
+        live.begin()
+        print(live.process().pid, flush=True)
+        for number in range(10**9):
+            live.paint_somewhere(number)
+            live.wait(object, since=live.now)
+"""
+
+
+def viewer_killed(run: Run) -> None:
+    """The viewer's process is killed while it trains: its trainer ends by itself."""
+    viewer = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(_VIEWER), str(Path(__file__).parents[1])],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert viewer.stdout is not None
+    trainer = psutil.Process(int(viewer.stdout.readline()))
+    viewer.kill()
+    began = time.perf_counter()
+    viewer.wait()
+    viewer.stdout.close()
+    _, alive = psutil.wait_procs([trainer], timeout=30)
+    run.check(not alive, "the trainer goes on without a viewer")
+    run.figure("trainer gone after, s", time.perf_counter() - began)
+    for process in alive:
+        process.kill()
 
 
 def clock_jumps(run: Run) -> None:

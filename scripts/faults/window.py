@@ -1,12 +1,13 @@
 """The real window: every control pressed, hours of painting, the close; in a process of its own.
 
-``python -m faults.window press|press-stack|paint`` prints what it measured as JSON; `window_faults`
-calls it.
+``python -m faults.window press|press-stack|paint|reopen`` prints what it measured as JSON;
+`window_faults` calls it.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import threading
@@ -316,10 +317,50 @@ def paint_for_long(strokes: int, side: int, rest: float) -> dict[str, Any]:
     return result
 
 
-def _held(trainer: int) -> dict[str, float]:
-    """MB, threads and handles of both processes."""
-    held = {}
-    for name, process in (("viewer", psutil.Process()), ("trainer", psutil.Process(trainer))):
+def reopen(times: int, side: int) -> dict[str, Any]:
+    """Close the panel while Live and open it again; what is held after 2 times and after all."""
+    result: dict[str, Any] = {"samples": [], "closing": 0.0}
+    with session(image_of(side)) as (viewer, msd):
+        layer = paint_halves(msd)
+        result["painted before"] = int(np.count_nonzero(layer.data))
+        for number in range(2 + times):
+            msd.picker.choose(annotation=layer)
+            live = msd.panel.findChild(QAbstractButton, "live_button")
+            live.click()
+            wait_for(lambda msd=msd: msd.controller.weights.model is not None, "a network")
+            wait_for(
+                lambda msd=msd: msd.controller.connection.client.pid is not None, "the trainer"
+            )
+            (widget,) = [
+                w for w in viewer.window._qt_window.findChildren(QWidget) if msd.parent() is w
+            ]
+            began = time.perf_counter()
+            viewer.window.remove_dock_widget(widget)
+            spin(0)
+            result["closing"] = max(result["closing"], time.perf_counter() - began)
+            spin(0.5)
+            for thread in threading.enumerate():
+                if thread.name.startswith(("trainer-", "pixel-reader")):
+                    thread.join(30)
+            gc.collect()
+            if number in (1, 1 + times):
+                result["samples"].append(_held())
+            if number < 1 + times:
+                _, again = viewer.window.add_plugin_dock_widget("napari-msd", "MS-D Segmentation")
+                spin(0.5)
+                msd = again.session
+        result["painted"] = int(np.count_nonzero(layer.data))
+        result["trainers"] = len(psutil.Process().children())
+        viewer.close()
+    return result
+
+
+def _held(trainer: int | None = None) -> dict[str, float]:
+    """MB, threads and handles of this process, and of the trainer's."""
+    held, processes = {}, [("viewer", psutil.Process())]
+    if trainer is not None:
+        processes.append(("trainer", psutil.Process(trainer)))
+    for name, process in processes:
         handles = process.num_handles() if psutil.WINDOWS else process.num_fds()
         held[f"{name} MB"] = process.memory_info().rss / 1e6
         held[f"{name} threads"] = process.num_threads()
@@ -330,7 +371,7 @@ def _held(trainer: int) -> dict[str, float]:
 def main() -> None:
     """Run one of the three; prints JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["press", "press-stack", "paint"])
+    parser.add_argument("what", choices=["press", "press-stack", "paint", "reopen"])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--side", type=int, default=6000)
     parser.add_argument("--planes", type=int, default=20)
@@ -340,6 +381,8 @@ def main() -> None:
     threading.excepthook = lambda args: (sys.__excepthook__(*args[:3]), sys.exit(3))
     if arguments.what == "paint":
         result: Any = paint_for_long(arguments.strokes, arguments.side, 0.02)
+    elif arguments.what == "reopen":
+        result = reopen(arguments.strokes, arguments.side)
     else:
         flat = arguments.what == "press"
         data = image_of(arguments.side) if flat else stack_of(arguments.planes, arguments.side)

@@ -43,6 +43,20 @@ def long_run(run: Run) -> None:
             run.note(f"{name} at {times}: {values}")
 
 
+def panel_reopened(run: Run) -> None:
+    """The panel is closed while Live, and opened again: nothing of it is left."""
+    found = _window(run, "reopen", "--strokes", "3" if run.short else "10", "--side", "256")
+    first, last = found["samples"]
+    for name in ("threads", "handles"):
+        more = last[f"viewer {name}"] - first[f"viewer {name}"]
+        run.check(more <= 0, f"{more} {name} more")
+    run.check(found["trainers"] == 0, f"{found['trainers']} trainers are left")
+    run.figure("memory grew by, MB", last["viewer MB"] - first["viewer MB"])
+    run.figure("closing blocks, ms", 1000 * found["closing"])
+    if found["painted"] != found["painted before"]:
+        run.lost("strokes")
+
+
 def _pressed(run: Run, blocks: dict[str, list[float]]) -> None:
     closed = blocks.pop("window closed while Live")
     longest = sorted(blocks.items(), key=lambda item: -item[1][0])

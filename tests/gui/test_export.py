@@ -196,3 +196,107 @@ def test_pixels_replaced_while_another_image_was_chosen_are_not_segmented(
     painted.panel.image_combo.setCurrentText("cells")
     assert not painted.panel.export_button.isEnabled()
     assert not viewer.layers["cells segmentation"].data.any()
+
+
+# --- large segmentations -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow_copy(monkeypatch):
+    """Copying a segmentation on another thread waits until the event is set."""
+    go_on, began = Event(), Event()
+    real = np.array
+
+    def copy(data, *args, **kwargs):
+        began.set()
+        assert go_on.wait(60)
+        return real(data, *args, **kwargs)
+
+    class Numpy:
+        array = staticmethod(copy)
+
+        def __getattr__(self, name):
+            return getattr(np, name)
+
+    monkeypatch.setattr("napari_msd.viewer.overlay.np", Numpy())
+    monkeypatch.setattr("napari_msd.plugin.results.LARGE_BYTES", 0)
+    return began, go_on
+
+
+def test_blocks_wait_while_the_segmentation_is_copied_for_an_export(
+    painted, qtbot, tmp_path, slow_copy
+):
+    began, go_on = slow_copy
+    painted.panel.live_button.click()
+    painted.client.predict(1)
+    qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
+    path = tmp_path / "a.npy"
+    painted.session.results.export_labels(path)
+    assert began.wait(60)
+    painted.client.predict(2)  # Live goes on
+    qtbot.waitUntil(painted.controller.overlay.has_pending_blocks)
+    painted.controller.overlay.flush()
+    assert (painted.overlay.data == 1).all()
+    go_on.set()
+    assert (written(painted, qtbot, path) == 1).all()
+    qtbot.waitUntil(lambda: bool((painted.overlay.data == 2).all()))
+
+
+def test_a_large_segmentation_is_copied_on_another_thread(painted, qtbot, viewer, slow_copy):
+    began, go_on = slow_copy
+    painted.panel.live_button.click()
+    painted.client.predict(1)
+    qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
+    painted.panel.copy_button.click()
+    assert began.wait(60)
+    painted.panel.copy_button.click()
+    assert "still being copied" in painted.status
+    painted.client.predict(2)
+    go_on.set()
+    qtbot.waitUntil(lambda: "cells segmentation copy" in viewer.layers)
+    assert (viewer.layers["cells segmentation copy"].data == 1).all()
+    qtbot.waitUntil(lambda: bool((painted.overlay.data == 2).all()))
+    assert len([layer for layer in viewer.layers if "copy" in layer.name]) == 1
+
+
+def test_too_little_memory_for_the_copy_is_one_sentence(painted, qtbot, tmp_path, monkeypatch):
+    painted.panel.live_button.click()
+    painted.client.predict(1)
+    qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
+
+    class Numpy:
+        @staticmethod
+        def array(*args):
+            raise MemoryError
+
+        def __getattr__(self, name):
+            return getattr(np, name)
+
+    monkeypatch.setattr("napari_msd.viewer.overlay.np", Numpy())
+    for limit in (0, 1 << 30):
+        monkeypatch.setattr("napari_msd.plugin.results.LARGE_BYTES", limit)
+        painted.controller.notices.acted.emit()
+        painted.panel.copy_button.click()
+        qtbot.waitUntil(lambda: "too little memory to copy" in painted.status)
+    painted.controller.notices.acted.emit()
+    painted.session.results.export_labels(tmp_path / "a.npy")
+    qtbot.waitUntil(lambda: "too little memory to copy" in painted.status)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    painted.client.predict(2)
+    qtbot.waitUntil(lambda: bool((painted.overlay.data == 2).all()))  # nothing waits for ever
+
+
+def test_closing_the_window_while_it_is_copied(painted, qtbot, tmp_path, slow_copy):
+    began, go_on = slow_copy
+    painted.panel.live_button.click()
+    painted.client.predict(1)
+    qtbot.waitUntil(lambda: painted.controller.overlay.has_content)
+    path = tmp_path / "a.npy"
+    painted.session.results.export_labels(path)
+    writer = painted.session.results._writer._thread
+    assert began.wait(60)
+    painted.widget.end()
+    go_on.set()
+    writer.join(60)
+    assert (np.load(path) == 1).all()

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_msd.core.errors import MSDError
 from napari_msd.images.model_file import ModelRecord
+from napari_msd.plugin import texts
 from napari_msd.viewer import layers
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def ask_open_path(parent: QWidget, title: str, filters: str) -> Path | None:
 
 
 class BackgroundWriter(QObject):
-    """Runs one writing function at a time on another thread.
+    """Runs one function at a time that writes, or takes long, on another thread.
 
     `done` and `failed` carry a sentence for the user, on the Qt thread.
     """
@@ -77,6 +78,8 @@ class BackgroundWriter(QObject):
                 work()
             except MSDError as error:
                 ok, text = False, str(error)
+            except MemoryError:
+                ok, text = False, texts.TOO_LARGE
             except Exception as error:
                 ok, text = False, f"The file could not be written: {error}"
             try:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from napari_msd.session.classes import ClassInfo
     from napari_msd.session.controller import Controller
 
+LARGE_BYTES = 16 * 2**20
+"""A segmentation of more is copied on another thread: the window would stand still."""
+
 
 class Results(QObject):
     """Saves results and loads models; the functions with a path ask no questions."""
@@ -45,6 +48,10 @@ class Results(QObject):
         self._writer = files.BackgroundWriter(self)
         self._writer.done.connect(self._on_written)
         self._writer.failed.connect(lambda text: self._on_written(text, "error"))
+        self._copier = files.BackgroundWriter(self)
+        self._copier.done.connect(self._on_copied)
+        self._copier.failed.connect(controller.notices.error)
+        self._add_copied: Callable[[], None] | None = None
 
     @property
     def can_bring_back(self) -> bool:
@@ -83,19 +90,13 @@ class Results(QObject):
         if self._writer.busy:
             controller.notices.warn(texts.EXPORT_RUNNING)
             return
-        controller.overlay.flush()
+        labels = controller.overlay.snapshot()  # Live continues: write what is there at the click
         remark = controller.overlay.coverage.completeness.sentence
         said = texts.labels_saved(path.name)
-        try:
-            # Live continues: write the state at the time of the click
-            labels = layer.data.copy()
-        except MemoryError:
-            controller.notices.error(texts.EXPORT_TOO_LARGE)
-            return
         names, colors = controller.classes.names, controller.classes.colors
         about = files.calibration(controller.chosen.image)
         self._remark = remark
-        self._writer.run(lambda: files.write_labels(path, labels, names, about, colors), said)
+        self._writer.run(lambda: files.write_labels(path, labels(), names, about, colors), said)
         self.writing_changed.emit()
 
     def ask_copy(self) -> None:
@@ -113,19 +114,39 @@ class Results(QObject):
         source, controller = self._segmentation(), self._controller
         if source is None:
             return
-        controller.overlay.flush()
-        present = self._viewer.layers
+        if self._copier.busy:
+            controller.notices.warn(texts.COPY_RUNNING)
+            return
+        snapshot = controller.overlay.snapshot()
+        remark = controller.overlay.coverage.completeness.sentence
+        if source.data.nbytes < LARGE_BYTES:
+            try:
+                self._add_copy(source, snapshot(), remark)
+            except MemoryError:
+                controller.notices.error(texts.TOO_LARGE)
+            return
+        copies: list[Any] = []
+        self._add_copied = lambda: self._add_copy(source, copies[0], remark)
+        self._copier.run(lambda: copies.append(snapshot()), "")
+
+    def _on_copied(self) -> None:
+        add, self._add_copied = self._add_copied, None
+        if add is not None:
+            add()
+
+    def _add_copy(self, source: Any, data: Any, remark: str) -> None:
+        controller, present = self._controller, self._viewer.layers
         copy = Labels(
-            source.data.copy(),
+            data,
             name=layers.free_name(f"{source.name} copy", {layer.name for layer in present}),
             colormap=label_colormap(controller.classes.colors, spare=9),
             opacity=source.opacity,
             **layers.placement(source),
         )
         controller.classes.save_to(copy)
+        at = list(present).index(source) + 1 if source in present else len(present)
         with selection_kept(self._viewer):
-            present.insert(list(present).index(source) + 1, copy)
-        remark = controller.overlay.coverage.completeness.sentence
+            present.insert(at, copy)
         controller.notices.notice.emit(
             "warning" if remark else "info",
             texts.copied(copy.name, remark),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+COPY_RUNNING = "The segmentation is still being copied; wait for the copy."
 EXPORT_RUNNING = "Another export is still being written; try again when it is saved."
-EXPORT_TOO_LARGE = "There is too little memory to export; close other programs or images."
+TOO_LARGE = "There is too little memory to copy the labels; close other programs or images."
 NO_SEGMENTATION = "There is no segmentation yet: press Live, Update once or Predict all first."
 INCOMPLETE_TITLE = "The segmentation is not complete"
 PREDICT_ALL_UNFINISHED = "Predict all was not finished: nothing was exported or copied."

@@ -221,6 +221,9 @@ class Overlay(Protocol):
     def show_all(self) -> None:
         """Show everything, at the end of work."""
 
+    def snapshot(self) -> Callable[[], npt.NDArray[np.uint8]]:
+        """Function that copies the segmentation as it is now, on any thread."""
+
     def clear(self) -> tuple[Labels, Coverage] | None:
         """Empty the segmentation; returns its former content, for `restore`."""
 

@@ -8,6 +8,7 @@ all of a large plane would block the window for half a second.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from napari.layers import Labels
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from napari_msd.core.errors import ImageError
 from napari_msd.document import Coverage
@@ -32,6 +33,8 @@ from napari_msd.viewer.result_layers import fits, mark, note_remark, place_betwe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from napari_msd.core.box import Box
     from napari_msd.trainer.messages import OverlayBlock
@@ -66,6 +69,7 @@ class Overlay(QObject):
     """The user deleted the layer."""
     flushed = Signal()
     """Blocks were shown, or the layer's visibility or opacity has changed."""
+    _copied = Signal(int)
 
     def __init__(
         self,
@@ -86,6 +90,10 @@ class Overlay(QObject):
         """Seconds of the GUI thread that showing the last blocks took."""
         self._colors: dict[int, str] = {}
         self._timer.timeout.connect(self.flush)
+        self._copied.connect(self._on_copied, Qt.ConnectionType.QueuedConnection)
+        self._being_copied: set[int] = set()
+        """Numbers of the snapshots that hold new blocks up."""
+        self._n_snapshots = 0
         self.layer: Any = None
         self.coverage = Coverage(0, (0, 0))
         """Which parts of the image are segmented, and by which network."""
@@ -210,6 +218,7 @@ class Overlay(QObject):
         if self.layer is not None:
             self.layer.events.visible.disconnect(self._on_visible)
             self.layer.events.opacity.disconnect(self._on_opacity)
+        self._being_copied.clear()
         self.layer = None
         self.progress.restart()
         self.coverage = Coverage(0, (0, 0))
@@ -284,7 +293,9 @@ class Overlay(QObject):
         return bool(self._pending)
 
     def flush(self) -> None:
-        """Write the queued blocks to the layer and show them."""
+        """Write the queued blocks to the layer and show them; they wait for a `snapshot`."""
+        if self._being_copied:
+            return
         pending, self._pending = self._pending, {}
         if pending:
             self.flushing.emit()
@@ -306,6 +317,36 @@ class Overlay(QObject):
         if first:
             self.written.emit()
         self.flushed.emit()
+
+    def snapshot(self) -> Callable[[], NDArray[np.uint8]]:
+        """Function that copies the segmentation as it is now; call it once, on any thread.
+
+        A stack takes seconds to copy, too long for the window's thread. Until the function returns,
+        new blocks wait: else they would be in one part of the copy.
+
+        Raises
+        ------
+        MemoryError
+            By the function, if there is too little memory.
+        """
+        self.flush()
+        data, copied = self.layer.data, self._copied
+        self._n_snapshots += 1
+        number = self._n_snapshots
+        self._being_copied.add(number)
+
+        def copy() -> NDArray[np.uint8]:
+            try:
+                return np.array(data, np.uint8)
+            finally:
+                with suppress(RuntimeError):  # the window was closed
+                    copied.emit(number)
+
+        return copy
+
+    def _on_copied(self, number: int) -> None:
+        self._being_copied.discard(number)
+        self.flush()
 
     def show_all(self) -> None:
         """Show everything at the end of work, also in the layer list's thumbnail."""
