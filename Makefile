@@ -27,7 +27,7 @@ help:
 	@echo "make coverage     all tests; which lines they reach, in build/coverage"
 	@echo "make screenshots  the pictures of the documentation"
 	@echo "make bench        the figures of docs/benchmarks.md"
-	@echo "make faults       breaks what can break, and prints docs/reliability.md's table (an hour)"
+	@echo "make faults       breaks what can break, and prints docs/reliability.md's table (half an hour)"
 	@echo "make info         devices, compiled cores, versions"
 	@echo "make clean        remove the virtual environment and build leftovers"
 

@@ -104,6 +104,24 @@ def test_what_is_marked_by_its_path_is_there(marker):
     assert [path for path in MARKED[marker] if not (ROOT / "tests" / path).exists()] == []
 
 
+# --- clocks ------------------------------------------------------------------------------------
+
+
+def test_nothing_waits_on_the_time_of_day():
+    """It is set back and forth; `time.monotonic` is not."""
+    calls = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (ROOT / "src").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if (isinstance(node, ast.Attribute) and ast.unparse(node) == "time.time")
+        or (
+            (isinstance(node, ast.ImportFrom) and node.module == "time")
+            and any(alias.name == "time" for alias in node.names)
+        )
+    ]
+    assert calls == []
+
+
 # --- continuous integration --------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """The harness itself: what a scenario notes is what the table says."""
 
-from faults.__main__ import table
+from faults.__main__ import BEGIN, END, HEADER, table, updated
 from faults.catalogue import SCENARIOS
 from faults.scenario import Scenario, UnavailableError, perform
 
@@ -27,7 +27,7 @@ def test_losses_problems_and_figures_of_all_occurrences_are_in_the_row():
         "“It goes on.”",
         "back after 2, worst 3 s",
     ]
-    assert table([row]).splitlines()[2].startswith("| something breaks | 3 | a stroke;")
+    assert table([row.cells()]).splitlines()[2].startswith("| something breaks | 3 | a stroke;")
 
 
 def test_an_exception_is_a_problem(capsys):
@@ -58,3 +58,24 @@ def test_nothing_lost_is_said():
         "",
         "",
     ]
+
+
+def test_rows_take_the_place_of_those_of_the_same_faults():
+    rows = [[name, "1", "nothing", "", "a | b"] for name in ("one", "two")]
+    first = updated(f"Before.\n\n{BEGIN}\n{END}\n\nAfter.\n", "Measured here.", rows)
+    assert first.startswith("Before.\n\n")
+    assert first.endswith(f"{END}\n\nAfter.\n")
+    assert "| two | 1 | nothing |  | a / b |" in first
+    again = updated(first, "Measured there.", [["one", "9", "a stroke", "", ""]])
+    assert "Measured here." not in again
+    assert "Measured there. Rows of earlier runs" in again
+    assert again.count(HEADER[0]) == first.count(HEADER[0])
+    assert "| one | 9 | a stroke |  |  |" in again
+    assert "| two | 1 | nothing |  | a / b |" in again
+    assert "| one | 1 |" not in again
+
+
+def test_a_file_without_marks_is_written_anew():
+    text = updated("", "Measured here.", [["one", "1", "nothing", "", ""]])
+    assert updated(text, "Measured here.", [["one", "1", "nothing", "", ""]]) == text
+    assert "Measured here." in text

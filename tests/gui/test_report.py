@@ -48,7 +48,9 @@ def test_neither_names_nor_folders_of_the_person_are_in_it(painted, image):
     image.name = "patient 17"
     home = str(Path.home())
     logging.getLogger("napari_msd").warning("Cannot read '%s/secret place/x.tif'", home)
+    painted.controller.notices.warn("“patient 17” is empty; choose another image.")
     text = problem_report(painted.controller)
+    assert "“…” is empty; choose another image." in text
     assert "patient 17" not in text
     assert home == "/" or home not in text
     assert "secret place" not in text

@@ -30,6 +30,7 @@ PACKAGES = ("napari-msd", "napari", "torch", "numpy", "msgspec", "psygnal", "tif
 LOG_LINES = 50
 
 _GIB = 2**30
+_NAME = re.compile("“[^”]*”")
 
 
 def problem_report(controller: Controller, more: Mapping[str, str] | None = None) -> str:
@@ -54,7 +55,7 @@ def problem_report(controller: Controller, more: Mapping[str, str] | None = None
         "Trainer": _trainer(controller),
         "Settings": _settings(controller.network.settings),
         "Layers": _layers(controller),
-        f"Last lines of the log (all of it: {log_folder()})": last_lines(LOG_LINES) or ["none"],
+        f"Last lines of the log (all of it: {log_folder()})": _log_lines(),
     }
     lines = [line for title, body in sections.items() for line in (f"## {title}", *body, "")]
     return without_folders("\n".join(lines).rstrip() + "\n")
@@ -111,6 +112,11 @@ def _layers(controller: Controller) -> Iterator[str]:
     counts = controller.strokes.snapshot.annotation.counts
     painted = ", ".join(f"{value}: {count}" for value, count in sorted(counts.items()))
     yield f"painted pixels by class: {painted or 'none'}"
+
+
+def _log_lines() -> list[str]:
+    """The end of the log without the names of layers and classes, which sentences put in “ ”."""
+    return [_NAME.sub("“…”", line) for line in last_lines(LOG_LINES)] or ["none"]
 
 
 def _shape_of(layer: Layer | None) -> str:
@@ -189,10 +195,10 @@ def _homes() -> list[str]:
 
 def _shortened(path: str) -> str:
     if path.startswith("~"):
-        return "~/…/" + _name(path) if re.search(r"[\\/].*[\\/]", path) else path
+        return "~/…/" + _file_name(path) if re.search(r"[\\/].*[\\/]", path) else path
     inside = list(_PACKAGE.finditer(path))
-    return f"…/{path[inside[-1].end() :]}" if inside else f"…/{_name(path)}"
+    return f"…/{path[inside[-1].end() :]}" if inside else f"…/{_file_name(path)}"
 
 
-def _name(path: str) -> str:
+def _file_name(path: str) -> str:
     return PurePath(path.replace("\\", "/")).name
