@@ -57,11 +57,13 @@ def panel_reopened(run: Run) -> None:
         run.lost("strokes")
 
 
-def _pressed(run: Run, blocks: dict[str, list[float]]) -> None:
-    closed = blocks.pop("window closed while Live")
+def _pressed(run: Run, found: dict[str, Any]) -> None:
+    blocks, closed = found["blocks"], found["closed"]
+    if found["disabled"]:
+        run.note(f"never enabled: {', '.join(found['disabled'])}")
     longest = sorted(blocks.items(), key=lambda item: -item[1][0])
     run.check(len(blocks) > 20, f"only {len(blocks)} controls were found")
-    run.figure("actions, of the panel", len(blocks))
+    run.note(f"{len(blocks)} actions")
     for name, (wall, cpu) in longest[:SHOWN]:
         run.note(f"{name}: {1000 * wall:.0f} ms ({1000 * cpu:.0f} ms of them computing)")
     run.note(f"closing: {1000 * closed[0]:.0f} ms ({1000 * closed[1]:.0f} ms of them the plugin's)")
