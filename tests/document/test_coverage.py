@@ -1,8 +1,10 @@
 """What is segmented, by which network, and what is told of it."""
 
 import numpy as np
+import pytest
 
 from napari_msd.core.box import Box
+from napari_msd.core.space import Slab
 from napari_msd.document import Coverage
 
 SHAPE = (40, 60)
@@ -73,3 +75,25 @@ def test_a_fresh_one_is_of_the_same_image():
     coverage.write(Box(0, (0, 0, 0), (1, *SHAPE)), "a")
     assert coverage.fresh().empty
     assert coverage.fresh().completeness.planes == 3
+
+
+def test_what_is_of_the_newest_network_is_up_to_date():
+    coverage = Coverage(3, (10, 10))
+    assert not coverage.up_to_date().complete
+    for plane in range(3):
+        coverage.write(Box(0, (plane, 0, 0), (plane + 1, 10, 10)), "one")
+    now = coverage.up_to_date()
+    assert (now.slabs, now.complete_slabs, now.share, now.complete) == (3, 3, 1.0, True)
+    coverage.write(Box(0, (1, 0, 0), (2, 5, 10)), "two")
+    now = coverage.up_to_date()
+    assert (now.complete_slabs, now.complete) == (0, False)
+    assert now.share == pytest.approx(50 / 300)
+
+
+def test_a_slab_that_is_followed_counts_although_its_parts_are_a_moment_apart():
+    coverage = Coverage(2, (10, 10))
+    coverage.write(Box(0, (0, 0, 0), (1, 5, 10)), "one")
+    coverage.write(Box(0, (0, 5, 0), (1, 10, 10)), "two")
+    assert coverage.up_to_date().complete_slabs == 0
+    assert coverage.up_to_date(Slab(0, (0,))).complete_slabs == 1
+    assert coverage.up_to_date(Slab(0, (1,))).complete_slabs == 0

@@ -69,7 +69,7 @@ def test_it_is_refreshed_with_the_overlay(unsure, qtbot):
 
 def test_off_takes_it_away_and_the_trainer_stops_telling(unsure, viewer):
     unsure.panel.uncertainty_button.click()
-    assert "cells uncertainty" not in viewer.layers
+    assert not layer_of(unsure).visible
     assert unsure.client.calls[-1] == "uncertainty False"
     assert not unsure.panel.uncertainty_button.isChecked()
 

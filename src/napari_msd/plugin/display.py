@@ -208,7 +208,8 @@ class Display(QObject):
     def _show_result(self) -> None:
         panel, controller, overlay = self._panel, self._controller, self._layers.overlay
         shown = overlay.present and overlay.has_content
-        view = self._layers.screen.view() if overlay.present else None
+        screen = self._layers.screen
+        view = screen.view() if overlay.present and screen.watching else None
         done = None if view is None or controller.work else overlay.progress.fraction(view)
         value, text = texts.bar(controller.work, controller.live, self._progress, done)
         panel.progress_bar.setValue(value)

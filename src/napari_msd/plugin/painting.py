@@ -43,7 +43,9 @@ class Painting(QObject):
         tools.brush_changed.connect(self.refresh)
         lasso.switched.connect(self._on_lasso_switched)
         lasso.ended.connect(self._on_lasso_ended)
-        controller.chosen.changed.connect(lasso.cancel)
+        # what is drawn belongs to the layers that are chosen now
+        controller.chosen.changed.connect(lambda lost: lasso.cancel())
+        controller.overlay.deleted.connect(lasso.cancel)
 
     def refresh(self) -> None:
         """Show tool and brush size."""
@@ -58,10 +60,11 @@ class Painting(QObject):
         controller.notices.acted.emit()
         if self._lasso.active:
             self._lasso.cancel()
-        elif controller.overlay.present and controller.chosen.image is not None:
+        elif controller.overlay.present:
             controller.overlay.flush()
-            self._lasso.start(controller.chosen.image, controller.overlay.layer)
-            controller.notices.info(texts.LASSO)
+            self._lasso.start(controller.overlay.layer)
+            if self._lasso.active:
+                controller.notices.info(texts.LASSO)
         self._on_lasso_switched(self._lasso.active)
 
     def _on_lasso_switched(self, on: bool) -> None:
@@ -73,4 +76,5 @@ class Painting(QObject):
 
     def _on_lasso_ended(self, n_pixels: int) -> None:
         if n_pixels:
+            self._controller.strokes.finish()  # an edit that is noticed later dismisses notices
             self._controller.notices.info(texts.lasso_copied(n_pixels))

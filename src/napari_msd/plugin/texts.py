@@ -34,10 +34,7 @@ REPORT_ABOUT = (
     "Please say what you did and what happened, and add this text. It holds no pixels and no "
     "folders; read it before you send it."
 )
-LASSO = (
-    "Draw around a part that is segmented correctly; it becomes strokes. "
-    "This is right, pressed again, ends drawing."
-)
+LASSO = "Draw around a part that is segmented correctly: it becomes strokes. Esc ends drawing."
 ALREADY_OPEN = "MS-D Segmentation is already open in this window."
 
 _MAX_NAMES = 6

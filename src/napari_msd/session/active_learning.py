@@ -83,7 +83,7 @@ class ActiveLearning:
             raise
         self.on = self._sync.uncertainty = on
         if not on:
-            self._viewer.uncertainty.remove()
+            self._viewer.uncertainty.put_away()
         self._connection.client.set_uncertainty(on)
         self.switched.emit(on)
         if on and self._network.kept is None:

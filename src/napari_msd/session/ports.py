@@ -247,6 +247,9 @@ class UncertaintyLayer(Protocol):
     def attach(self, image: Layer, annotation: Layer | None) -> None:
         """Make sure that a layer for `image` exists."""
 
+    def put_away(self) -> None:
+        """Make the layer invisible; `attach` shows it again."""
+
     def remove(self) -> None:
         """Remove the layer."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_msd.session.classes import FOUND_CLASSES
-from napari_msd.viewer.colors import label_colormap
+from napari_msd.viewer.colors import colors_in_advance, label_colormap
 from napari_msd.viewer.key_bindings import KeyBindings, bind_class_keys
 from napari_msd.viewer.layers import pixels
 
@@ -38,6 +38,8 @@ class AnnotationTools(QObject):
         self.layer: Any = None
         self._keys: KeyBindings | None = None
         self._colormap: Any = None
+        self._mapped: dict[int, str] = {}
+        """Colours that the layer's colormap has, by value."""
         table.changed.connect(self._on_classes)
 
     def take(self, layer: Any) -> bool:
@@ -77,6 +79,7 @@ class AnnotationTools(QObject):
             self._keys = None
         layer.colormap = self._colormap
         self._colormap = None
+        self._mapped = {}
 
     def pick(self, value: int) -> None:
         """Select this class for painting."""
@@ -178,7 +181,11 @@ class AnnotationTools(QObject):
 
     def _on_classes(self) -> None:
         if self.layer is not None:
-            self.layer.colormap = label_colormap(self._table.colors, spare=_SPARE_COLORS)
+            colors = self._table.colors
+            # napari redraws the whole plane for another colormap
+            if any(self._mapped.get(value) != color for value, color in colors.items()):
+                self._mapped = colors_in_advance(colors, _SPARE_COLORS)
+                self.layer.colormap = label_colormap(self._mapped)
             self._table.save_to(self.layer)
 
     def _on_brush(self, event: Any = None) -> None:

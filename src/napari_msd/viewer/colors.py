@@ -26,7 +26,12 @@ def label_colormap(colors: Mapping[int, str], *, spare: int = 0) -> DirectLabelC
         first stroke of a new class does not change colour.
     """
     table: dict[int | None, object] = {None: np.zeros(4), 0: np.zeros(4)}
-    for value in range(1, min(max(colors, default=0) + spare, MAX_CLASSES) + 1):
-        if value in colors or spare:
-            table[value] = colors.get(value) or class_color(value)
-    return DirectLabelColormap(color_dict=table)
+    return DirectLabelColormap(
+        color_dict=table | (colors_in_advance(colors, spare) if spare else dict(colors))
+    )
+
+
+def colors_in_advance(colors: Mapping[int, str], spare: int) -> dict[int, str]:
+    """The class colours, and the usual ones of other values up to `spare` after the last class."""
+    last = min(max(colors, default=0) + spare, MAX_CLASSES)
+    return {value: colors.get(value) or class_color(value) for value in range(1, last + 1)}

@@ -1,7 +1,7 @@
 """The lasso: draw around a part of the segmentation that is right; it becomes strokes.
 
-napari's own lasso of a Shapes layer draws the outline. The layer exists only while one draws;
-then the active layer, its mode and the selection are what they were before.
+The outline is drawn on a sheet over the canvas, so that active layer, mode and selection stay as
+they are.
 """
 
 from __future__ import annotations
@@ -9,27 +9,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Shapes
 from PIL import Image, ImageDraw
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, QPointF, Qt, Signal
+from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 
-from napari_msd.viewer.layers import pixels, placement
-from napari_msd.viewer.result_layers import mark
+from napari_msd.viewer.canvas import Canvas, Sheet
+from napari_msd.viewer.layers import pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from qtpy.QtWidgets import QWidget
 
     from napari_msd.viewer.annotation_tools import AnnotationTools
     from napari_msd.viewer.view_watcher import ViewWatcher
 
-_COLOR = "#ffe14d"
-_WIDTH_ON_SCREEN = 2.0
+_COLOR, _FILL = "#ffe14d", "#30ffe14d"
 
 
 class Lasso(QObject):
     """Copies what the segmentation shows inside an outline to the annotation.
 
     Strokes inside the outline stay as they are; only pixels without a stroke are filled.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer (or its proxy).
+    screen
+        Knows which plane is on screen.
+    tools
+        Writes to the annotation.
+    window
+        A widget in napari's window.
     """
 
     ended = Signal(int)
@@ -38,48 +49,34 @@ class Lasso(QObject):
     """Whether an outline is being drawn."""
 
     def __init__(
-        self,
-        viewer: Any,
-        screen: ViewWatcher,
-        tools: AnnotationTools,
-        parent: QObject | None = None,
+        self, viewer: Any, screen: ViewWatcher, tools: AnnotationTools, window: QWidget
     ) -> None:
-        super().__init__(parent)
-        self._viewer, self._screen, self._tools = viewer, screen, tools
-        self.layer: Any = None
+        super().__init__(window)
+        self._canvas = Canvas(viewer, window)
+        self._screen, self._tools = screen, tools
+        self.sheet: OutlineSheet | None = None
         self._segmentation: Any = None
-        self._before: tuple[Any, Any, list[Any]] = (None, None, [])
-        """Active layer, its mode, and the selected layers."""
 
     @property
     def active(self) -> bool:
         """Whether an outline is being drawn."""
-        return self.layer is not None
+        return self.sheet is not None
 
-    def start(self, image: Any, segmentation: Any) -> None:
-        """Let the person draw an outline on the plane of `image` that is on screen."""
+    def start(self, segmentation: Any) -> None:
+        """Let the person draw an outline on the plane that is on screen.
+
+        Nothing happens if no plane is on screen.
+        """
         self.cancel()
-        viewer = self._viewer
-        selection = viewer.layers.selection
-        active = selection.active
-        self._before = active, getattr(active, "mode", None), list(selection)
-        zoom = float(viewer.scene.camera.zoom) * float(min(abs(image.scale[-2:])))
-        layer = Shapes(
-            ndim=image.ndim,
-            edge_color=_COLOR,
-            face_color="transparent",
-            edge_width=max(_WIDTH_ON_SCREEN / max(zoom, 1e-6), 0.1),
-            name="draw around what is right",
-            metadata=mark(),
-            **placement(image),
-        )
-        self._segmentation, self.layer = segmentation, layer
-        viewer.layers.append(layer)
-        selection.active = layer
-        layer.mode = "add_polygon_lasso"
-        layer.events.data.connect(self._on_data)
-        selection.events.active.connect(self._on_active)
-        viewer.layers.events.removed.connect(self._on_removed)
+        canvas = self._canvas.widget
+        if canvas is None or not self._screen.planes_lie_flat():
+            return
+        self._segmentation = segmentation
+        self.sheet = sheet = OutlineSheet(canvas)
+        sheet.closed.connect(self._finish)
+        sheet.cancelled.connect(self.cancel)
+        sheet.show()
+        sheet.setFocus()  # for Esc
         self.switched.emit(True)
 
     def cancel(self) -> None:
@@ -87,88 +84,113 @@ class Lasso(QObject):
         if self.active:
             self._end(0)
 
-    # --- events --------------------------------------------------------------------------
-
-    def _on_data(self, event: Any = None) -> None:
-        """An outline is complete: napari still handles the mouse, so copy a moment later."""
-        if str(getattr(event, "action", "")).rsplit(".", 1)[-1].lower() == "added":
-            QTimer.singleShot(0, self._finish)
-
-    def _on_active(self, event: Any = None) -> None:
-        if self.active and self._viewer.layers.selection.active != self.layer:
-            QTimer.singleShot(0, self._cancel_if_left)
-
-    def _cancel_if_left(self) -> None:
-        """The person chose another layer: leave it active."""
-        if self.active and self._viewer.layers.selection.active != self.layer:
-            self._before = (None, None, [])
-            self.cancel()
-
-    def _on_removed(self, event: Any = None) -> None:
-        if self.active and self.layer not in self._viewer.layers:
-            self._end(0)
-
     def _finish(self) -> None:
-        if not self.active:
+        """The outline is closed: copy what is inside."""
+        sheet = self.sheet
+        if sheet is None:
             return
-        outlines = list(self.layer.data)
-        indices = self._inside(np.asarray(outlines[-1])[:, -2:]) if outlines else None
-        n_copied = 0 if indices is None else self._copy(indices)
-        self._end(n_copied)
+        layer, canvas = self._segmentation, sheet.parentWidget()
+        outline = [self._canvas.pixel(layer, where, canvas)[-2:] for where in sheet.points]
+        self._end(self._copy(inside(np.asarray(outline), layer.data.shape[-2:])))
 
-    def _inside(self, outline: NDArray[np.floating[Any]]) -> NDArray[np.intp] | None:
-        """Row and column, (n, 2), of all pixels of the plane inside an outline of (n, 2)."""
-        height, width = self._segmentation.data.shape[-2:]
-        low = np.clip(np.floor(outline.min(axis=0)), 0, None).astype(int)
-        high = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 1, (height, width))
-        rows, columns = (high - low).tolist()
-        if rows <= 0 or columns <= 0 or len(outline) < 3:
-            return None
-        mask = Image.new("1", (columns, rows))
-        corners = [(float(x), float(y)) for y, x in outline - low]
-        ImageDraw.Draw(mask).polygon(corners, fill=1)
-        found: NDArray[np.intp] = np.argwhere(np.asarray(mask)) + low
-        return found
-
-    def _copy(self, inside: NDArray[np.intp]) -> int:
-        """Copy the segmentation to pixels without a stroke; returns their number."""
+    def _copy(self, found: NDArray[np.intp]) -> int:
+        """Copy the segmentation to those pixels (n, 2) that have no stroke; returns how many."""
         annotation = self._tools.layer
-        if annotation is None or not len(inside):
+        if annotation is None or not len(found):
             return 0
         plane = self._screen.shown_index()[:-2]
-        low, high = inside.min(axis=0), inside.max(axis=0) + 1
+        low, high = found.min(axis=0), found.max(axis=0) + 1
         box = (*plane, *map(slice, low, high))
-        rows, columns = (inside - low).T
+        rows, columns = (found - low).T
         shown = np.asarray(self._segmentation.data[box])[rows, columns]
         painted = np.asarray(pixels(annotation)[box])[rows, columns]
         new = (shown > 0) & (painted == 0)
-        chosen = inside[new]
+        chosen = found[new]
         index = np.tile(np.asarray(plane, np.intp), (len(chosen), 1))
         self._tools.fill(np.hstack([index, chosen]), shown[new])
         return int(new.sum())
 
     def _end(self, n_copied: int) -> None:
-        layer, self.layer = self.layer, None
+        sheet, self.sheet = self.sheet, None
         self._segmentation = None
-        viewer = self._viewer
-        layer.events.data.disconnect(self._on_data)
-        viewer.layers.selection.events.active.disconnect(self._on_active)
-        viewer.layers.events.removed.disconnect(self._on_removed)
-        if layer in viewer.layers:
-            viewer.layers.remove(layer)
-        self._restore()
+        if sheet is not None:
+            if sheet.hasFocus():
+                sheet.parentWidget().setFocus()
+            sheet.hide()
+            sheet.deleteLater()
         self.switched.emit(False)
         self.ended.emit(n_copied)
 
-    def _restore(self) -> None:
-        """Make the former layer active, with its mode and the former selection."""
-        active, mode, selected = self._before
-        self._before = (None, None, [])
-        present = self._viewer.layers
-        if active is None or active not in present:
-            return
-        present.selection.clear()
-        present.selection.update(layer for layer in selected if layer in present)
-        present.selection.active = active
-        if mode is not None and active.mode != mode:
-            active.mode = mode
+
+class OutlineSheet(Sheet):
+    """Collects the places that the mouse passes with the left button held."""
+
+    closed = Signal()
+    cancelled = Signal()
+
+    def __init__(self, canvas: QWidget) -> None:
+        super().__init__(canvas)
+        self.setObjectName("lasso_sheet")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setCursor(Qt.CursorShape.CrossCursor)
+        self.points: list[QPointF] = []
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802  (Qt's name)
+        """Begin an outline; another button than the left one ends drawing."""
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.points = [event.position()]
+        else:
+            self.cancelled.emit()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802  (Qt's name)
+        """Draw on."""
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self.points.append(event.position())
+            self.update()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802  (Qt's name)
+        """Close the outline; a mere click draws none."""
+        if event.button() == Qt.MouseButton.LeftButton and len(self.points) > 2:
+            self.closed.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  (Qt's name)
+        """Esc ends drawing; other keys go to napari."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.cancelled.emit()
+        else:
+            event.ignore()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  (Qt's name)
+        """Draw the outline so far."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(QColor(_FILL))
+        painter.setPen(QPen(QColor(_COLOR), 2))
+        painter.drawPolygon(QPolygonF(self.points))
+
+
+def inside(outline: NDArray[np.floating[Any]], shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Row and column of all pixels inside an outline.
+
+    Parameters
+    ----------
+    outline
+        (n, 2): row and column of its corners, in pixels; pixel centres are whole numbers.
+    shape
+        Rows and columns of the plane; what lies outside of it is left out.
+
+    Returns
+    -------
+    ndarray
+        (m, 2); empty if the outline has fewer than three corners.
+    """
+    low = np.clip(np.floor(outline.min(axis=0)), 0, shape).astype(int)
+    high = np.clip(np.ceil(outline.max(axis=0)) + 1, 0, shape).astype(int)
+    rows, columns = (high - low).tolist()
+    if rows <= 0 or columns <= 0 or len(outline) < 3:
+        return np.empty((0, 2), np.intp)
+    mask = Image.new("1", (columns, rows))
+    corners = [(float(x), float(y)) for y, x in outline - low]
+    ImageDraw.Draw(mask).polygon(corners, fill=1)
+    found: NDArray[np.intp] = np.argwhere(np.asarray(mask)) + low
+    return found

@@ -4,59 +4,86 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from napari.layers import Points
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 
-from napari_msd.viewer.layers import placement
-from napari_msd.viewer.result_layers import mark, selection_kept
+from napari_msd.viewer.canvas import Canvas, Sheet
 
 if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
     from napari_msd.core.box import Box
 
 _SHOWN_MS = 2000
 _COLOR = "#ffe14d"
+_LEAST_RADIUS = 14.0
+"""Smallest ring, in screen pixels."""
 
 
 class PlaceMarker(QObject):
-    """Shows a ring in a layer of its own, and removes it by itself.
+    """Draws the ring over the canvas; it follows the camera and disappears by itself.
 
-    Active layer, selection and mode stay as they are.
+    Parameters
+    ----------
+    viewer
+        The napari viewer (or its proxy).
+    window
+        A widget in napari's window.
     """
 
-    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._viewer = viewer
-        self.layer: Any = None
+    def __init__(self, viewer: Any, window: QWidget) -> None:
+        super().__init__(window)
+        self._canvas = Canvas(viewer, window)
+        self._camera = viewer.scene.camera
+        self.ring: Ring | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_SHOWN_MS)
         self._timer.timeout.connect(self.remove)
 
     def show(self, image: Any, box: Box) -> None:
-        """Show a ring around `box` of `image`."""
+        """Show a ring around `box` of `image`; nothing in 3-D, where no place is flat."""
         self.remove()
-        middle = [(a + b - 1) / 2 for a, b in zip(box.start, box.stop, strict=True)]
-        layer = Points(
-            np.asarray([middle]),
-            size=max(box.shape[-2:]),
-            face_color="transparent",
-            border_color=_COLOR,
-            border_width=0.06,
-            name="uncertain here",
-            metadata=mark(),
-            **placement(image),
-        )
-        with selection_kept(self._viewer):
-            self._viewer.layers.append(layer)
-        layer.editable = False
-        self.layer = layer
+        canvas = self._canvas.widget
+        if canvas is None:
+            return
+        self.ring = ring = Ring(self._canvas, canvas, image, box)
+        for event in (self._camera.events.center, self._camera.events.zoom):
+            event.connect(self._follow)
+        ring.show()
         self._timer.start()
 
     def remove(self) -> None:
         """Remove the ring, if there is one."""
         self._timer.stop()
-        layer, self.layer = self.layer, None
-        if layer is not None and layer in self._viewer.layers:
-            with selection_kept(self._viewer):
-                self._viewer.layers.remove(layer)
+        ring, self.ring = self.ring, None
+        if ring is not None:
+            for event in (self._camera.events.center, self._camera.events.zoom):
+                event.disconnect(self._follow)
+            ring.hide()
+            ring.deleteLater()
+
+    def _follow(self, event: Any = None) -> None:
+        if self.ring is not None:
+            self.ring.update()
+
+
+class Ring(Sheet):
+    """A ring around a box of an image."""
+
+    def __init__(self, view: Canvas, canvas: QWidget, image: Any, box: Box) -> None:
+        super().__init__(canvas)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._view, self._parent, self._image, self.box = view, canvas, image, box
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  (Qt's name)
+        """Draw the ring where the box is now; dark edges make it visible on any image."""
+        middle = [(a + b - 1) / 2 for a, b in zip(self.box.start, self.box.stop, strict=True)]
+        centre = self._view.position(self._image, middle, self._parent)
+        scale = float(max(abs(self._image.scale[-2:])))
+        radius = max(max(self.box.shape[-2:]) * scale * self._view.zoom / 2, _LEAST_RADIUS)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for color, width in (("#c0000000", 6.0), (_COLOR, 3.0)):
+            painter.setPen(QPen(QColor(color), width))
+            painter.drawEllipse(centre, radius, radius)

@@ -71,6 +71,9 @@ class UncertaintyLayer:
         """
         shape = spatial_shape(image)
         if self.present and self._image is image and self.layer.data.shape == shape:
+            if not self.layer.visible:
+                self.layer.data = np.zeros(shape, np.uint8)  # what it held may be outdated
+                self.layer.visible = True
             return
         self.remove()
         if prod(shape) > MAX_PIXELS_IN_MEMORY:
@@ -108,6 +111,12 @@ class UncertaintyLayer:
                 layer.visible = True
 
         return show_again
+
+    def put_away(self) -> None:
+        """Make the layer invisible; to remove it and add it again would take napari a second."""
+        self._pending.clear()
+        if self.present:
+            self.layer.visible = False
 
     def remove(self) -> None:
         """Remove the layer; it can always be computed again."""

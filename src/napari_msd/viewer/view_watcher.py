@@ -75,6 +75,11 @@ class ViewWatcher(QObject):
             self._last = view
             self.changed.emit(view)
 
+    @property
+    def watching(self) -> bool:
+        """Whether it follows a layer."""
+        return self._layer is not None
+
     # --- the visible part ------------------------------------------------------------------
 
     def shown_index(self) -> tuple[int, ...]:

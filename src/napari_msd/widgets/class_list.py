@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QPoint, QSize, Qt, Signal
-from qtpy.QtGui import QHelpEvent, QKeyEvent
+from qtpy.QtGui import QHelpEvent, QKeyEvent, QMouseEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QListWidget,
@@ -51,7 +51,8 @@ class ClassList(QListWidget):
         self.setAccessibleName("Classes")
         self._table = table
         self._rows = ClassRow(table.get, self)
-        self._rows.pressed.connect(self._on_pressed)
+        self._pressed: tuple[int, Part] | None = None
+        """Class value and part (colour or eye) on which the mouse button went down."""
         self.setItemDelegate(self._rows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -126,11 +127,37 @@ class ClassList(QListWidget):
                 return True
         return bool(super().viewportEvent(event))
 
-    def _on_pressed(self, value: int, part: Part) -> None:
-        if part is Part.COLOR:
-            self.recolor_wanted.emit(value)
-        elif value in self._table:
-            self.visibility_wanted.emit(value, not self._table[value].visible)
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802  (Qt's name)
+        """Colour and eye are buttons: pressing them does not pick the class."""
+        self._pressed = self._button_at(event)
+        if self._pressed is None:
+            super().mousePressEvent(event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802  (Qt's name)
+        """The second of two quick clicks on a button is a click, too."""
+        self._pressed = self._button_at(event)
+        if self._pressed is None:
+            super().mouseDoubleClickEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802  (Qt's name)
+        """Do what the button is for, if the mouse is still on it."""
+        pressed, self._pressed = self._pressed, None
+        if pressed is None:
+            super().mouseReleaseEvent(event)
+        elif pressed == self._button_at(event):
+            value, part = pressed
+            if part is Part.COLOR:
+                self.recolor_wanted.emit(value)
+            elif (info := self._table.get(value)) is not None:
+                self.visibility_wanted.emit(value, not info.visible)
+
+    def _button_at(self, event: QMouseEvent) -> tuple[int, Part] | None:
+        """Class value and part (colour or eye) under the mouse, for its left button."""
+        item = self.itemAt(event.pos())
+        if item is None or event.button() != Qt.MouseButton.LeftButton:
+            return None
+        part = part_at(self.visualItemRect(item), event.pos())
+        return None if part is Part.ROW else (int(item.data(VALUE)), part)
 
     def _on_menu(self, where: QPoint) -> None:
         item = self.itemAt(where)

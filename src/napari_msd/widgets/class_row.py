@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QModelIndex, QObject, QPoint, QRect, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QMouseEvent, QPainter
+from qtpy.QtCore import QModelIndex, QObject, QPoint, QRect, QSize, Qt
+from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from napari_msd.widgets.quality import QUALITY_STEPS, Quality, quality_of
@@ -47,9 +47,6 @@ class ClassRow(QStyledItemDelegate):
     info_of
         Returns the class of a value, ``None`` if there is none.
     """
-
-    pressed = Signal(int, object)
-    """Class value, and the `Part` (colour or eye) that was clicked."""
 
     def __init__(
         self, info_of: Callable[[int], ClassInfo | None], parent: QObject | None = None
@@ -111,18 +108,18 @@ class ClassRow(QStyledItemDelegate):
         words, bars, pixels = self._widths(metrics)
         end, quality = _eye(rect).left() - _GAP, quality_of(info)
         painter.setPen(quiet)
-        if quality is Quality.TOO_FEW:  # the words need the room of the number
-            text = QUALITY_WORDS[quality]
+        count = pixels_text(info.pixels) if info.pixels else "–"
+        if not quality.step:  # the words need the room of the number, the name that of the bars
+            text = QUALITY_WORDS.get(quality, count)
             width = metrics.horizontalAdvance(text)
             painter.drawText(QRect(end - width, rect.top(), width, rect.height()), _RIGHT, text)
-            return int(end - max(width, words + bars + pixels)) - _GAP
+            return int(end - width) - 2 * _GAP
         word = QRect(end - words, rect.top(), words, rect.height())
-        painter.drawText(word, _LEFT, QUALITY_WORDS.get(quality, ""))
-        if quality.step:
-            _paint_bars(painter, word.left() - bars, rect, quality, self._colors)
+        painter.drawText(word, _LEFT, QUALITY_WORDS[quality])
+        _paint_bars(painter, word.left() - bars, rect, quality, self._colors)
         number = QRect(word.left() - bars - pixels, rect.top(), pixels - _GAP, rect.height())
         painter.setPen(quiet)
-        painter.drawText(number, _RIGHT, pixels_text(info.pixels) if info.pixels else "–")
+        painter.drawText(number, _RIGHT, count)
         return int(number.left()) - _GAP
 
     @staticmethod
@@ -153,21 +150,6 @@ class ClassRow(QStyledItemDelegate):
         rect, left = option.rect, _name_left(option.rect) - 3
         right = _eye(rect).left() - _GAP
         editor.setGeometry(QRect(left, rect.top() + 2, right - left, rect.height() - 4))
-
-    def editorEvent(self, event: Any, model: Any, option: Any, index: Any) -> bool:  # noqa: N802
-        """Report a click on colour or eye; leave others to the list."""
-        clicks = (QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick)
-        if (
-            event.type() in clicks
-            and isinstance(event, QMouseEvent)
-            and event.button() == Qt.MouseButton.LeftButton
-        ):
-            part = part_at(option.rect, event.pos())
-            if part is not Part.ROW:
-                if event.type() == QEvent.Type.MouseButtonRelease:
-                    self.pressed.emit(int(index.data(VALUE)), part)
-                return True
-        return bool(super().editorEvent(event, model, option, index))
 
 
 def part_at(rect: QRect, position: QPoint) -> Part:

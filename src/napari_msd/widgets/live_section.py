@@ -42,7 +42,7 @@ class LiveSection(QWidget):
         said.setAlignment(actions, Qt.AlignmentFlag.AlignVCenter)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(SPACING + 1)
+        column.setSpacing(SPACING)
         column.addLayout(row(self.live_button, self.sparkline, stretch=(1, 0)))
         column.addWidget(self.loss_plot)
         column.addLayout(said)

@@ -57,7 +57,7 @@ class OfferBar(QFrame):
         self._buttons = QHBoxLayout()
         self._buttons.setSpacing(SPACING)
         column = QVBoxLayout(self)
-        column.setContentsMargins(8, 5, 5, 5)
+        column.setContentsMargins(6, 3, 4, 4)
         column.setSpacing(SPACING)
         column.addLayout(top)
         column.addLayout(self._buttons)

@@ -69,6 +69,8 @@ class Panel(QScrollArea):
         self.load_model_button = menu.load_model_button
         self.start_over_button = menu.start_over_button
         self.menu_button.clicked.connect(lambda: menu.open_below(self.menu_button))
+        self._reasons: dict[str, str] = {}
+        """What `set_reasons` has shown last."""
         self._compose()
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
@@ -104,6 +106,9 @@ class Panel(QScrollArea):
         `reasons` maps a button's name to a sentence, empty if the button is enabled.
         """
         for name, reason in reasons.items():
+            if self._reasons.get(name) == reason:  # this is called many times a second
+                continue
+            self._reasons[name] = reason
             button = self.findChild(QAbstractButton, name)
             button.setEnabled(not reason)
             button.setToolTip(tooltip(name, reason))
@@ -129,8 +134,8 @@ class Panel(QScrollArea):
 
     def _compose(self) -> None:
         column = QVBoxLayout()
-        column.setContentsMargins(8, 4, 8, 6)
-        column.setSpacing(5)
+        column.setContentsMargins(8, 2, 8, 4)
+        column.setSpacing(4)
         column.addWidget(self.offers)
         column.addWidget(self.start_card)
         column.addWidget(self.head)
