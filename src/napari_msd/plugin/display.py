@@ -83,7 +83,8 @@ class Display(QObject):
         controller.classes.changed.connect(self.refresh)
         controller.classes.numbers_changed.connect(self.refresh)
         layers.overlay.written.connect(self.refresh)
-        layers.overlay.flushed.connect(self._on_flushed)
+        layers.overlay.flushed.connect(self._show_result)
+        layers.overlay.look_changed.connect(self._view.refresh)
         layers.annotation_tools.brush_changed.connect(self.refresh)
         layers.annotation_tools.picked.connect(self.refresh)
         panel.class_list.currentRowChanged.connect(self.refresh)
@@ -117,10 +118,6 @@ class Display(QObject):
     def _on_work(self) -> None:
         self._layers.overlay.progress.restart()
         self.refresh()
-
-    def _on_flushed(self) -> None:
-        self._view.refresh()
-        self._show_result()
 
     def _on_live_state(self, state: LiveState) -> None:
         button = self._panel.live_button

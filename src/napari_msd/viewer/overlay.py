@@ -30,6 +30,7 @@ from napari_msd.viewer.layers import (
     spatial_shape,
 )
 from napari_msd.viewer.result_layers import fits, mark, note_remark, place_between, selection_kept
+from napari_msd.viewer.shown_layer import ShownLayer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ _overlay_of: WeakKeyDictionary[Any, tuple[ref[Any], Coverage, int]] = WeakKeyDic
 """By image: its segmentation layer, which part is predicted, and `id` of the array of pixels."""
 
 
-class Overlay(QObject):
+class Overlay(ShownLayer):
     """Shows predicted blocks in a layer named "<image name> segmentation".
 
     Parameters
@@ -68,7 +69,7 @@ class Overlay(QObject):
     deleted = Signal()
     """The user deleted the layer."""
     flushed = Signal()
-    """Blocks were shown, or the layer's visibility or opacity has changed."""
+    """Blocks were shown."""
     _copied = Signal(int)
 
     def __init__(
@@ -78,8 +79,8 @@ class Overlay(QObject):
         brush_moving: Callable[[], bool],
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._viewer, self._screen = viewer, screen
+        super().__init__(viewer, parent)
+        self._screen = screen
         self._brush_moving = brush_moving
         self._pending: dict[Box, OverlayBlock] = {}
         self._timer = QTimer(self)
@@ -94,13 +95,10 @@ class Overlay(QObject):
         self._being_copied: set[int] = set()
         """Numbers of the snapshots that hold new blocks up."""
         self._n_snapshots = 0
-        self.layer: Any = None
         self.coverage = Coverage(0, (0, 0))
         """Which parts of the image are segmented, and by which network."""
         self.progress = ViewProgress()
         """How much of the visible part is updated."""
-        self._opacity = 0.5
-        self._shown, self._held = True, False
         self.has_content = False
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -108,53 +106,7 @@ class Overlay(QObject):
         """Set how many times per second new blocks are shown, at most."""
         self._interval = 1 / max(per_second, 0.1)
 
-    # --- what is seen --------------------------------------------------------------------
-
-    @property
-    def opacity(self) -> float:
-        """Opacity (0..1) of the layer, also of one that is made later."""
-        return self._opacity
-
-    @opacity.setter
-    def opacity(self, opacity: float) -> None:
-        self._opacity = opacity
-        if self.present:
-            self.layer.opacity = opacity
-
-    @property
-    def shown(self) -> bool:
-        """Whether the layer is visible, also one that is made later."""
-        return self._shown
-
-    @shown.setter
-    def shown(self, shown: bool) -> None:
-        self._shown = shown
-        if self.present:
-            self.layer.visible = shown
-        self.flushed.emit()
-
-    def _on_visible(self, event: Any = None) -> None:
-        if not self._held:
-            self._shown = bool(self.layer.visible)
-            self.flushed.emit()
-
-    def _on_opacity(self, event: Any = None) -> None:
-        self._opacity = float(self.layer.opacity)
-        self.flushed.emit()
-
-    def _take(self, layer: Any) -> None:
-        """Use this layer from now on."""
-        self.layer = layer
-        layer.visible = self._shown
-        layer.events.visible.connect(self._on_visible)
-        layer.events.opacity.connect(self._on_opacity)
-
     # --- the layer -----------------------------------------------------------------------
-
-    @property
-    def present(self) -> bool:
-        """Whether the layer is in the viewer (the user may delete it)."""
-        return self.layer is not None and self.layer in self._viewer.layers
 
     def find(self, image: Any, colors: dict[int, str]) -> bool:
         """Reuse the segmentation that `image` has already, if it is valid."""
@@ -215,11 +167,8 @@ class Overlay(QObject):
         """Release the layer; it stays in the viewer, for the user to keep or delete."""
         self._timer.stop()
         self._pending.clear()
-        if self.layer is not None:
-            self.layer.events.visible.disconnect(self._on_visible)
-            self.layer.events.opacity.disconnect(self._on_opacity)
         self._being_copied.clear()
-        self.layer = None
+        self._drop()
         self.progress.restart()
         self.coverage = Coverage(0, (0, 0))
         self._colors = {}
@@ -255,21 +204,6 @@ class Overlay(QObject):
             if layer() is self.layer:
                 _overlay_of[image] = layer, coverage, array
         note_remark(self.layer, coverage.completeness.sentence)
-
-    def hide(self) -> Callable[[], None]:
-        """Hide the layer; the returned function restores its visibility."""
-        layer = self.layer
-        visible = self.present and layer.visible
-        if visible:
-            self._held = True
-            layer.visible = False
-
-        def show_again() -> None:
-            if visible:
-                layer.visible = True
-            self._held = False
-
-        return show_again
 
     def set_colors(self, colors: dict[int, str]) -> None:
         """Use these class colours."""

@@ -33,7 +33,7 @@ class LiveButton(QPushButton):
         self.setObjectName("live_button")
         self.setCheckable(True)
         self.setAccessibleName("Live")
-        self.setMinimumHeight(44)
+        self.setMinimumHeight(42)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self._palette: Palette | None = None
@@ -63,7 +63,7 @@ class LiveButton(QPushButton):
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
         """Large enough to be seen first."""
-        return QSize(180, 44)
+        return QSize(180, 42)
 
     def _restyle(self) -> None:
         if self._palette is None:

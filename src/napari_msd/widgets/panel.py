@@ -139,12 +139,10 @@ class Panel(QScrollArea):
         column.addWidget(self.offers)
         column.addWidget(self.start_card)
         column.addWidget(self.head)
-        column.addWidget(line())
         column.addWidget(self.classes)
         column.addWidget(line())
         column.addWidget(self.live)
         column.addWidget(self.view)
-        column.addWidget(line())
         column.addWidget(self.result)
         # what is free beyond the rows of the class list stays empty, at the bottom
         column.addStretch(1)

@@ -38,7 +38,7 @@ class Sparkline(QAbstractButton):
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
         """As high as Live."""
-        return QSize(96, 44)
+        return QSize(96, 42)
 
     def set_palette(self, colors: Palette) -> None:
         """Follow napari's theme."""
