@@ -25,7 +25,7 @@ help:
 	@echo "make test         linters, type check, import contracts, all tests"
 	@echo "make quick        style, and the tests that are quick: for use while you write"
 	@echo "make coverage     all tests; which lines they reach, in build/coverage"
-	@echo "make screenshots  the pictures of the documentation"
+	@echo "make screenshots  the pictures and the film of the documentation"
 	@echo "make bench        the figures of docs/benchmarks.md"
 	@echo "make faults       breaks what can break, and prints docs/reliability.md's table (half an hour)"
 	@echo "make info         devices, compiled cores, versions"
@@ -52,6 +52,7 @@ coverage: $(VENV)/.installed
 
 screenshots: $(VENV)/.installed
 	$(XVFB) $(BIN)/python scripts/screenshots.py
+	$(XVFB) $(BIN)/python scripts/tour.py
 
 bench: $(VENV)/.installed
 	@set -e; for script in benchmarks/[!_]*.py; do \

@@ -26,7 +26,7 @@ TIMEOUT_S = 120.0
 
 _TIP = """napari opens on a sample image with strokes, and training is live.
 Paint more strokes where the segmentation is wrong (number keys pick the class), and
-watch the segmentation follow. Export labels and Save model are at the bottom of the panel."""
+watch the segmentation follow. Export is at the bottom of the panel, Save model in its menu."""
 
 
 def run(folder: Path, *, headless: bool = False, seconds: float = 60.0) -> None:
