@@ -354,3 +354,12 @@ def test_more_classes_leave_live_in_its_place(painted, viewer):
         painted.panel.add_class_button.click()
     settle()
     assert button.mapTo(painted.panel, button.rect().topLeft()) == before
+
+
+def test_a_click_leaves_the_keyboard_to_the_canvas(painted, viewer, mouse, qtbot):
+    viewer.window._qt_window.activateWindow()
+    mouse.canvas.setFocus()
+    qtbot.waitUntil(lambda: QApplication.focusWidget() is mouse.canvas)
+    for button in (painted.panel.live_button, painted.panel.erase_button):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert QApplication.focusWidget() is mouse.canvas

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QAbstractButton, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QSlider,
+    QSpacerItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_msd.widgets.class_section import ClassSection
 from napari_msd.widgets.head import Head, StartCard
@@ -139,13 +149,26 @@ class Panel(QScrollArea):
         column.addWidget(self.offers)
         column.addWidget(self.start_card)
         column.addWidget(self.head)
+        column.addSpacerItem(_gap())
         column.addWidget(self.classes)
         column.addWidget(line())
         column.addWidget(self.live)
+        column.addSpacerItem(_gap())
         column.addWidget(self.view)
+        column.addSpacerItem(_gap())
         column.addWidget(self.result)
         # what is free beyond the rows of the class list stays empty, at the bottom
         column.addStretch(1)
         inner = QWidget()
         inner.setLayout(column)
         self.setWidget(inner)
+        # a click leaves the focus on the canvas: else Space, held to move the image, would press
+        # the button that was clicked last
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        for control in (*self.findChildren(QAbstractButton), *self.findChildren(QSlider)):
+            control.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+
+
+def _gap() -> QSpacerItem:
+    """Space between sections, which a low window does without."""
+    return QSpacerItem(0, 6, QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Maximum)
