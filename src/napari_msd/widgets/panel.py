@@ -162,8 +162,8 @@ class Panel(QScrollArea):
         inner = QWidget()
         inner.setLayout(column)
         self.setWidget(inner)
-        # a click leaves the focus on the canvas: else Space, held to move the image, would press
-        # the button that was clicked last
+        # a click takes no focus: else Space, held to move the image, would press the button that
+        # was clicked last
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         for control in (*self.findChildren(QAbstractButton), *self.findChildren(QSlider)):
             control.setFocusPolicy(Qt.FocusPolicy.TabFocus)
