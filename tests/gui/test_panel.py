@@ -319,6 +319,10 @@ def test_a_view_that_takes_long_shows_how_far_it_is(painted, qtbot, monkeypatch)
     painted.client.train(step=20)
     qtbot.waitUntil(lambda: painted.panel.progress_bar.format() == "view 50 %")
     assert painted.panel.progress_bar.value() == 50
+    assert "zoom in" in painted.status
+    painted.client.keep()  # new weights do not begin it anew
+    qtbot.waitUntil(lambda: painted.controller.weights.model is not None)
+    assert painted.panel.progress_bar.format() == "view 50 %"
     painted.client.predict(1, box=Box(0, (64, 0), (128, 160)))
     qtbot.waitUntil(lambda: "view" not in painted.panel.progress_bar.format())
 

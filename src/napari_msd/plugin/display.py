@@ -17,6 +17,7 @@ from napari_msd.widgets.next_step import advice, next_step
 from napari_msd.widgets.plain_text import shortened
 
 if TYPE_CHECKING:
+    from napari_msd.core.box import Box
     from napari_msd.plugin.painting import Painting
     from napari_msd.plugin.results import Results
     from napari_msd.plugin.view_switch import ViewSwitch
@@ -59,6 +60,8 @@ class Display(QObject):
         self._ready: Ready | None = None
         self._progress: Progress | None = None
         self._speed = Speed()
+        self._running = (False, "")
+        """Whether Live was on, and which work ran, when the progress of the view began anew."""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAUSE_MS)
@@ -116,7 +119,10 @@ class Display(QObject):
         self.refresh()
 
     def _on_work(self) -> None:
-        self._layers.overlay.progress.restart()
+        running = self._controller.live, self._controller.work
+        if running != self._running:  # new weights are reported by the same signal
+            self._running = running
+            self._layers.overlay.progress.restart()
         self.refresh()
 
     def _on_live_state(self, state: LiveState) -> None:
@@ -187,6 +193,7 @@ class Display(QObject):
             trained=controller.weights.model is not None,
             flat=self._layers.screen.planes_lie_flat(),
             idle=controller.state is LiveState.IDLE,
+            slow_view=self._view_done() is not None,
         )
         # else the step names the missing class
         panel.status_label.set_hint((needs if n_painted > 1 else "") or step.text)
@@ -204,11 +211,8 @@ class Display(QObject):
 
     def _show_result(self) -> None:
         panel, controller, overlay = self._panel, self._controller, self._layers.overlay
-        shown = overlay.present and overlay.has_content
-        screen = self._layers.screen
-        view = screen.view() if overlay.present and screen.watching else None
-        done = None if view is None or controller.work else overlay.progress.fraction(view)
-        value, text = texts.bar(controller.work, controller.live, self._progress, done)
+        shown, view = overlay.present and overlay.has_content, self._visible()
+        value, text = texts.bar(controller.work, controller.live, self._progress, self._view_done())
         panel.progress_bar.setValue(value)
         panel.progress_bar.setFormat(text)
         following = Slab.of(view, 2) if view is not None and controller.live else None
@@ -216,6 +220,18 @@ class Display(QObject):
         panel.result.show_coverage(
             texts.coverage_text(now) if shown else "", complete=shown and now.complete
         )
+
+    def _visible(self) -> Box | None:
+        """What is on screen of an image that has a segmentation."""
+        screen = self._layers.screen
+        return screen.view() if self._layers.overlay.present and screen.watching else None
+
+    def _view_done(self) -> float | None:
+        """How much of the view is updated (0..1); ``None`` unless that takes long."""
+        view = self._visible()
+        if view is None or self._controller.work:
+            return None
+        return self._layers.overlay.progress.fraction(view)
 
     def _situation(self) -> Situation:
         controller = self._controller

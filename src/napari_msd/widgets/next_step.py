@@ -39,6 +39,7 @@ def next_step(
     trained: bool,
     flat: bool,
     idle: bool,
+    slow_view: bool = False,
 ) -> NextStep:
     """What the user can do next.
 
@@ -58,6 +59,8 @@ def next_step(
         Whether there is a network.
     flat
         Whether the view shows planes, not a cut across them.
+    slow_view
+        Whether updating the visible part takes long.
     """
     if not image:
         return NextStep("Open an image first, or try a sample.")
@@ -88,6 +91,8 @@ def next_step(
         )
     if live and not brush:
         return NextStep("Click a class, or press its number, and paint where it is wrong.", take)
+    if live and slow_view:
+        return NextStep("A large part is visible: zoom in, and it updates sooner.")
     if live:
         return NextStep("Paint where it is wrong; it learns while you paint.")
     if trained:
