@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication, QMenu, QWidget
 
 from napari_msd.core.box import Box
 from napari_msd.session.view_mode import ViewMode
@@ -262,3 +262,37 @@ def test_pixels_inside_an_outline():
     assert inside(square, (2, 10)).tolist() == [[1, 1], [1, 2], [1, 3]]
     assert inside(square - 20, (10, 10)).shape == (0, 2)
     assert inside(square[:2], (10, 10)).shape == (0, 2)
+
+
+# --- the menu of a class -------------------------------------------------------------------------
+
+
+def open_menu(msd, qtbot, row):
+    qtbot.waitUntil(lambda: msd.session.findChild(QMenu, "class_menu") is None)  # the one before
+    rows = msd.panel.class_list
+    rows.customContextMenuRequested.emit(rows.visualItemRect(rows.item(row)).center())
+    menu = msd.session.findChild(QMenu, "class_menu")
+    qtbot.waitUntil(menu.isVisible)
+    return menu, {action.text(): action for action in menu.actions()}
+
+
+def test_a_class_has_a_menu(segmented, qtbot):
+    menu, actions = open_menu(segmented, qtbot, 0)
+    assert [text for text in actions if text] == [
+        "Rename",
+        "Colour …",
+        "Show in the segmentation",
+        "Merge into",
+        "Remove",
+    ]
+    actions["Show in the segmentation"].trigger()
+    assert segmented.controller.classes.hidden == set()
+    menu.close()
+    menu, actions = open_menu(segmented, qtbot, 0)
+    actions["Hide in the segmentation"].trigger()
+    assert segmented.controller.classes.hidden == {1}
+    (other,) = actions["Merge into"].menu().actions()
+    assert other.text() == "foreground"
+    other.trigger()
+    assert not (segmented.controller.chosen.annotation.data == 1).any()
+    menu.close()

@@ -16,8 +16,8 @@ PREDICT_ALL_UNFINISHED = "Predict all was not finished: nothing was exported or 
 NO_NETWORK_TO_SAVE = "There is no network to save yet: press Live or Update once first."
 NETWORK_RESTORED = "The network was restored."
 NO_NETWORK_TO_DISCARD = "There is no network yet; the strokes stay as they are."
-DISCARDED_LIVE = "The network was discarded; the strokes stay. History brings it back."
-DISCARDED = "The network was discarded; the strokes stay. Bring back undoes this."
+DISCARDED_LIVE = "The network was discarded; the strokes stay. ⋯ > History brings it back."
+DISCARDED = "The network was discarded; the strokes stay. ⋯ > Bring back undoes this."
 HISTORY = (
     "Pick a version and go back to it: it is shown, and training continues from it. "
     "Nothing is lost: the others stay in the list."
@@ -83,7 +83,7 @@ def class_differs(value: int, in_model: str, here: str) -> str:
 
 def went_back(step: int) -> str:
     """An earlier version, of this training step, was restored."""
-    return f"Back to the version of step {step}; the others stay in History."
+    return f"Back to the version of step {step}; the others stay in ⋯ > History."
 
 
 def remove_class(name: str, pixels: int) -> str:

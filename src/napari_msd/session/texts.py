@@ -57,5 +57,5 @@ def continues_from(image: str) -> str:
     """The network of the image named `image` was taken over."""
     return (
         f"Continues from the network of “{image}”, adapted to this image's grey values. "
-        "Start over begins with a new one."
+        "⋯ > Start over begins with a new one."
     )
