@@ -113,6 +113,21 @@ def test_a_flipped_bit_in_a_stroke_is_noticed(whole, path):
     assert by_name(found)["nuclei"].annotation.counts
 
 
+def test_rows_that_changed_places_are_noticed(whole, path):
+    """Each is as sound as before, but not what was written there."""
+    original, _ = whole
+    shutil.copy(original, path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    query = "SELECT body FROM entry WHERE annotation = 2 AND number = ?"
+    bodies = [connection.execute(query, (number,)).fetchone()[0] for number in (50, 51)]
+    for number, body in zip((51, 50), bodies, strict=True):
+        connection.execute(
+            "UPDATE entry SET body = ? WHERE annotation = 2 AND number = ?", (body, number)
+        )
+    connection.close()
+    assert any("'nuclei'" in problem for problem in open_and_close(path).problems)
+
+
 def test_names_that_are_lost_do_not_cost_strokes(whole, path):
     original, content = whole
     shutil.copy(original, path)
