@@ -97,7 +97,7 @@ def ended(cells, tmp_path):
         history.add(record(steps=steps).to_bytes(), figures, "cells")
     file.keep_versions(image, "quick", history)
     file.choose(1)
-    file.keep_view({"image": {"contrast_limits": [100.0, 3000.0]}})
+    file.keep_view({"image": {"contrast_limits": [100.0, 3000.0]}, "hidden": [1]})
     assert file.close(10)
     return file.path, values
 
@@ -158,6 +158,7 @@ def test_a_session_brings_back_layers_classes_and_strokes(ended, empty, viewer, 
     assert (image.name, annotation.name) == ("cells", "my strokes")
     np.testing.assert_array_equal(annotation.data, values)
     assert empty.controller.classes.names == {1: "background", 2: "membrane"}
+    assert empty.controller.classes.hidden == {1}
     assert viewer.layers.selection.active is annotation
 
 
@@ -169,6 +170,7 @@ def test_a_session_brings_back_networks_and_display(ended, empty, viewer, qtbot)
     assert empty.controller.weights.model == history.versions[1].model
     qtbot.waitUntil(lambda: tuple(viewer.layers["cells"].contrast_limits) == (100, 3000))
     assert "open again" in empty.status
+    assert "refresh" in empty.client.calls  # the segmentation comes back, too
 
 
 def test_strokes_go_on_in_the_opened_session(ended, empty, qtbot):

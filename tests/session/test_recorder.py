@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from napari_msd.core.box import Box
+from napari_msd.core.checkpoint import VersionFigures
 from napari_msd.core.errors import SessionError
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import Space
-from napari_msd.document import Annotation, AnnotationSnapshot, Painted, document_of
+from napari_msd.document import (
+    Annotation,
+    AnnotationSnapshot,
+    History,
+    Painted,
+    document_of,
+)
 from napari_msd.session import recorder as module
 from napari_msd.session.classes import NEW_CLASSES, ClassTable
 from napari_msd.session.memory import SessionMemory
@@ -58,6 +65,11 @@ class Desk:
         snapshot = AnnotationSnapshot(SPACE.shape) if snapshot is None else snapshot
         self.recorder.begin(layer or self.strokes, SPACE, Settings(), snapshot)
         return self.recorder
+
+    def paint(self, painted):
+        """What the watcher of strokes tells, and then the controller."""
+        self.recorder.paint(painted)
+        self.recorder.save()
 
 
 @pytest.fixture
@@ -208,7 +220,7 @@ def content_of(desk):
 def test_the_first_stroke_makes_a_file_that_holds_what_came_before(saved):
     saved.classes.rename(2, "nucleus")
     assert saved.memory.saving.file is None
-    saved.recorder.paint([dab(2, 3, 4)])
+    saved.paint([dab(2, 3, 4)])
     content = content_of(saved)
     assert [a.document for a in content.annotations] == [saved.recorder.document]
     assert content.annotations[0].document.classes[2].name == "nucleus"
@@ -217,15 +229,15 @@ def test_the_first_stroke_makes_a_file_that_holds_what_came_before(saved):
 
 def test_later_strokes_follow(saved):
     for n in range(30):
-        saved.recorder.paint([dab(1 + n % 2, n, n, 4)])
+        saved.paint([dab(1 + n % 2, n, n, 4)])
     (annotation,) = content_of(saved).annotations
     assert annotation.document == saved.recorder.document
 
 
 def test_each_annotation_layer_is_saved(saved):
-    saved.recorder.paint([dab(1, 0, 0)])
+    saved.paint([dab(1, 0, 0)])
     saved.begin(layer=(others := Layer("others")))
-    saved.recorder.paint([dab(2, 5, 5)])
+    saved.paint([dab(2, 5, 5)])
     saved.begin()
     content = content_of(saved)
     counts = {a.name: a.document.annotation.counts for a in content.annotations}
@@ -246,7 +258,7 @@ def test_the_fingerprint_of_the_image_is_saved_and_compared(saved):
     told = []
     saving = saved.memory.saving
     saving.image_differs.connect(told.append)
-    saved.recorder.paint([dab(1, 0, 0)])
+    saved.paint([dab(1, 0, 0)])
     measured()
     content = content_of(saved)
     assert content.images[0].reference.fingerprint
@@ -269,6 +281,40 @@ def test_a_folder_that_cannot_be_written_is_told_once(desk, recorder):
     told = []
     desk.memory.saving.failed.connect(told.append)
     for n in range(5):
-        recorder.paint([dab(1, n, n)])
+        desk.paint([dab(1, n, n)])
     assert len(told) == 1
     assert recorder.document.annotation.counts[1] > 25
+
+
+def test_choosing_a_layer_that_holds_something_makes_no_session(saved):
+    others = AnnotationSnapshot(SPACE.shape)
+    others.compare(Box.whole(0, SPACE.shape), np.full(SPACE.shape, 2, np.uint8))
+    saved.begin(others, Layer("labels of yesterday"))
+    assert saved.memory.saving.file is None
+
+
+def test_weights_that_improve_are_saved_now_and_then(saved, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("napari_msd.session.saving.monotonic", lambda: clock[0])
+    saving, image, history = saved.memory.saving, saved.chosen.image, History()
+
+    def keep(model, pieces=1):
+        figures = VersionFigures(1, 0.5, pieces, 1, 0, "2026-11-25T10:00:00+00:00")
+        history.add(model, figures, "")
+        saving.keep_versions(image, "quick", history)
+        (found,) = [content_of(saved).images[0].histories["quick"]]
+        return [version.model for version in found.versions]
+
+    saved.paint([dab(1, 0, 0)])
+    assert keep(b"first") == [b"first"]
+    assert keep(b"a little better") == [b"first"]
+    assert keep(b"another version", pieces=2) == [b"a little better", b"another version"]
+    assert keep(b"better", pieces=2) == [b"a little better", b"another version"]
+    clock[0] += 5
+    saving.write_networks()
+    (kept,) = content_of(saved).images[0].histories.values()
+    assert [version.model for version in kept.versions] == [b"a little better", b"better"]
+    keep(b"the last", pieces=2)
+    path = saving.file.path
+    saving.close()
+    assert read(path).images[0].histories["quick"].versions[-1].model == b"the last"

@@ -11,9 +11,11 @@ import os
 import shutil
 import sys
 import time
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from napari_msd.core.errors import TrainerError
+from napari_msd.storage.elsewhere import VARIABLE as SESSIONS_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +53,15 @@ def run(folder: Path, *, headless: bool = False, seconds: float = 60.0) -> None:
     """
     if not _has_display():
         _continue_under_xvfb(folder, seconds)
+    if headless:  # nobody goes on with its session
+        with TemporaryDirectory(ignore_cleanup_errors=True) as sessions:
+            os.environ.setdefault(SESSIONS_VARIABLE, sessions)
+            _open(folder, seconds, headless=True)
+    else:
+        _open(folder, seconds, headless=False)
+
+
+def _open(folder: Path, seconds: float, *, headless: bool) -> None:
     import napari
 
     viewer = napari.Viewer(title="napari-msd demo", show=not headless)

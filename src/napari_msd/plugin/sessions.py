@@ -103,6 +103,7 @@ class SessionActions(QObject):
         image, annotation = chosen.image, chosen.fitting
         if image is not None and annotation is not None:
             view = view_state.view_state(self._viewer, image, annotation)
+            view["hidden"] = sorted(self._controller.classes.hidden)
             saving.show(image, chosen.reference, annotation, view)
         text = self._failure or texts.saved(file.last_saved, file.pending, time())
         self._panel.set_saved(text, warning=bool(self._failure))
@@ -232,12 +233,14 @@ class SessionActions(QObject):
             for painted in content.annotations:
                 try:
                     over = images.get(painted.image)
-                    layer = restore.add_annotation(viewer, over, painted)
+                    shown = painted.number == content.current
+                    hidden = content.view.get("hidden") if shown else None
+                    layer = restore.add_annotation(viewer, over, painted, hidden)
                 except MSDError as error:
                     problems.append(str(error))
                     continue
                 annotations[painted.number] = layer
-                layer.visible = painted.number == content.current
+                layer.visible = shown
             controller.memory.saving.adopt(file, content, images, annotations)
             problems += restore_networks(controller.memory, content, images)
             restore_choices(controller.memory, content)
@@ -250,6 +253,7 @@ class SessionActions(QObject):
             # the viewer fits the view to new layers once more when it draws them
             QTimer.singleShot(0, lambda: view_state.show(content.view, viewer, image, annotation))
         self.opened.emit()
+        controller.show_segmentation()
         text = texts.restored(shortened(file.path.stem, 40), problems)
         controller.notices.notice.emit("warning" if problems else "info", text)
         for saved, _ in missing:

@@ -95,6 +95,7 @@ class Controller(WorkState):
         self.chosen.repainted.connect(self.strokes.rescan)
         self.chosen.pixels_replaced.connect(self.overlay.clear)
         self.overlay.deleted.connect(self._on_segmentation_deleted)
+        self.strokes.edited.connect(self.recorder.save)
         self.sync.counted.connect(classes.set_pixels)
         self.sync.unusable.connect(self._on_unusable)
         self.weights.kept.connect(self._on_kept)
@@ -204,6 +205,7 @@ class Controller(WorkState):
         except MSDError:
             self._stop_all()
             raise
+        self.recorder.save()
         self.connection.client.set_live(True)
         self.live_on()
 
@@ -215,6 +217,7 @@ class Controller(WorkState):
         self.sync.open()
         if len(self.strokes.snapshot.annotation.counts) < 2 and not self.strokes.busy:
             raise StrokesError(texts.TWO_CLASSES_NEEDED)
+        self.recorder.save()
         self.attach_overlay()
         self.begin_work("update")
         self.connection.client.update_once()
@@ -259,6 +262,11 @@ class Controller(WorkState):
         elif self.chosen.problem(need_annotation=False) is None:  # opening also ends all work
             self.attempt(self._show if show else lambda: self.sync.open(need_annotation=False))
         self.work_changed.emit()
+
+    def show_segmentation(self) -> None:
+        """Predict the visible part, if there is a network."""
+        if self.network.kept is not None:
+            self._continue(show=True)
 
     def _show(self) -> None:
         self.sync.open(need_annotation=False)

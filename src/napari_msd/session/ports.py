@@ -124,7 +124,7 @@ class Strokes(Protocol):
 
     @property
     def edited(self) -> Event:
-        """The strokes changed after the layer's initial content was reported."""
+        """Somebody changed the strokes: not what a layer holds when it is chosen."""
 
     layer: Layer | None
 

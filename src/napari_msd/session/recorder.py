@@ -95,7 +95,8 @@ class Recorder:
         self._on_classes()
         if document is not known:
             self.paint(snapshot.painted())
-        self.save()  # another image, too, and which annotation is worked on
+        if saving.is_saved(annotation):
+            self.save()  # another image, and which annotation is worked on
 
     def paint(self, painted: Iterable[Painted]) -> None:
         """Record changed painted values."""
@@ -106,10 +107,8 @@ class Recorder:
             known = self.document.annotation.read(block.box)
             if not np.array_equal(known, block.values):
                 self.document.do(PaintBox(block.box, block.values))
-        if not saving.is_saved(self._annotation):
-            self.save()
-            if self.document.number > self._limit:
-                self._compact()
+        if not saving.is_saved(self._annotation) and self.document.number > self._limit:
+            self._compact()
 
     def compare(self, snapshot: AnnotationSnapshot) -> list[Painted]:
         """Record what was erased while the layer was not watched, once all of it was read.
@@ -145,7 +144,10 @@ class Recorder:
         ]
 
     def save(self) -> None:
-        """Save the document in the session file from now on, if anything is painted."""
+        """Save the document in the session file from now on, if anything is painted.
+
+        Called for what a person did: opening a Labels layer alone makes no session.
+        """
         image, annotation = self._chosen.image, self._annotation
         if image is None or annotation is None or not self.document.annotation.counts:
             return

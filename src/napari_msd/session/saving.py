@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from napari_msd.session.ports import ImageData, Layer
     from napari_msd.storage import JSON, ImageReference, SessionContent
 
+_NETWORK_EVERY_S = 5.0
+"""Seconds between two savings of a network that improves: it takes megabytes, and what a crash
+costs is learned again in less time."""
+
 _TRY_AGAIN_S = 30.0
 """Seconds until a session file that could not be made is tried again."""
 
@@ -57,6 +61,9 @@ class Saving:
         self._references: dict[int, ImageReference] = {}
         self._measured: dict[int, ImageReference] = {}
         """References whose fingerprint is known or being computed."""
+        self._networks: dict[tuple[int, str], tuple[tuple[int, int], float]] = {}
+        """By image and preset: outline of the history that was saved, and when."""
+        self._waiting: dict[tuple[int, str], History] = {}
         self._failing = False
         self._not_before = float("-inf")
 
@@ -107,7 +114,7 @@ class Saving:
             document.replace_journal(journal)
         file.choose(self._annotations[annotation])
         for preset, history in histories.items():
-            file.keep_versions(number, preset, history)
+            self.keep_versions(image, preset, history)
         self._measure(file, number, data)
         return True
 
@@ -117,9 +124,32 @@ class Saving:
         return document is not None and not isinstance(document.journal, MemoryJournal)
 
     def keep_versions(self, image: Layer, preset: str, history: History) -> None:
-        """Save the networks of an image, if it is in the file."""
-        if self.file is not None and image in self._images:
-            self.file.keep_versions(self._images[image], preset, history)
+        """Save the networks of an image, if it is in the file.
+
+        Newer weights of the same version may wait some seconds, for `write_networks`.
+        """
+        if self.file is None or image not in self._images:
+            return
+        number = self._images[image]
+        kept = _outline(history)
+        before, when = self._networks.get((number, preset), ((0, -1), float("-inf")))
+        if kept == before and monotonic() - when < _NETWORK_EVERY_S:
+            self._waiting[number, preset] = history
+            return
+        self._write_network(number, preset, history)
+
+    def write_networks(self, *, now: bool = False) -> None:
+        """Save the newest weights that have waited long enough, or all of them."""
+        for (number, preset), history in list(self._waiting.items()):
+            _, when = self._networks[number, preset]
+            if now or monotonic() - when >= _NETWORK_EVERY_S:
+                self._write_network(number, preset, history)
+
+    def _write_network(self, number: int, preset: str, history: History) -> None:
+        if self.file is not None:
+            self._waiting.pop((number, preset), None)
+            self._networks[number, preset] = _outline(history), monotonic()
+            self.file.keep_versions(number, preset, history)
 
     def show(
         self, image: Layer, reference: ImageReference, annotation: Layer, view: Mapping[str, JSON]
@@ -128,6 +158,7 @@ class Saving:
         if self.file is None or annotation not in self._annotations:
             return
         number = self._image(self.file, image, reference)
+        self.write_networks()
         self.file.update_annotation(self._annotations[annotation], number, annotation.name)
         self.file.keep_view(view)
 
@@ -158,6 +189,7 @@ class Saving:
 
     def flush(self) -> None:
         """Write everything, now."""
+        self.write_networks(now=True)
         if self.file is not None:
             self.file.flush(1.5)
 
@@ -168,7 +200,10 @@ class Saving:
 
     def close(self) -> bool:
         """End the session; the next stroke begins another one. False if something is not saved."""
+        self.write_networks(now=True)
         file, self.file = self.file, None
+        self._networks.clear()
+        self._waiting.clear()
         self._images.clear()
         self._annotations.clear()
         self._documents.clear()
@@ -240,3 +275,9 @@ class Saving:
             file.update_image(number, self._references[number])
 
         Thread(target=work, name="napari-msd-fingerprint", daemon=True).start()
+
+
+def _outline(history: History) -> tuple[int, int]:
+    """Number of versions, and which is present; newer weights of a version do not change it."""
+    present = [i for i, version in enumerate(history.versions) if version is history.present]
+    return len(history.versions), present[0] if present else -1

@@ -16,7 +16,7 @@ from napari_msd.viewer.references import matching
 from napari_msd.viewer.result_layers import is_result
 
 if TYPE_CHECKING:
-    from napari_msd.storage import ImageReference, SavedAnnotation
+    from napari_msd.storage import JSON, ImageReference, SavedAnnotation
 
 _NEVER_OPENED = (".py", ".pyc", ".pyw", ".npz", ".pkl", ".pickle")
 """Programs, and files whose readers may run programs: a session file is not trusted to name one."""
@@ -94,8 +94,10 @@ def _open(viewer: Any, reference: ImageReference, path: str) -> list[Any]:
         raise SessionError(f"“{reference.name}” cannot be opened: {reason[0][:200]}") from error
 
 
-def add_annotation(viewer: Any, image: Any, saved: SavedAnnotation) -> Any:
+def add_annotation(viewer: Any, image: Any, saved: SavedAnnotation, hidden: JSON = None) -> Any:
     """Add the annotation layer of a session, over its image if that was found.
+
+    `hidden` lists the values of classes that are not shown in the segmentation.
 
     Raises
     ------
@@ -117,8 +119,12 @@ def add_annotation(viewer: Any, image: Any, saved: SavedAnnotation) -> Any:
     else:
         layer = Labels(values, name=name, axis_labels=tuple(bound.space.axes))
     layer.metadata[CLASSES_KEY] = {
-        str(info.value): {"name": info.name, "color": info.color}
+        str(info.value): {"name": info.name, "color": info.color} | _visibility(info.value, hidden)
         for info in saved.document.classes.values()
     }
     viewer.layers.append(layer)
     return layer
+
+
+def _visibility(value: int, hidden: JSON) -> dict[str, bool]:
+    return {"visible": False} if isinstance(hidden, list) and value in hidden else {}

@@ -45,7 +45,7 @@ class StrokeWatcher(QObject):
     scanned = Signal()
     """Everything that was requested has been compared."""
     edited = Signal()
-    """The strokes changed after the layer's initial content was reported."""
+    """The strokes changed, by the brush or after the layer's initial content was reported."""
 
     def __init__(self, view: ViewWatcher, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -189,7 +189,7 @@ class StrokeWatcher(QObject):
         blocks, all_compared = self._compare_until(perf_counter() + seconds)
         if blocks:
             self.changed.emit(blocks)
-            if self._initial_reported:
+            if self._initial_reported or self.brush_moving:
                 self.edited.emit()
         if all_compared and self.busy:
             self._timer.stop()
