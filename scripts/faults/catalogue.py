@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from faults import disk_faults, hostile_files, trainer_faults, window_faults
+from faults import disk_faults, hostile_files, session_faults, trainer_faults, window_faults
 from faults.scenario import Scenario
 
 SCENARIOS = [
+    Scenario(
+        "napari-killed",
+        "napari killed while painting and training",
+        session_faults.napari_killed,
+        100,
+    ),
     Scenario("trainer-killed", "trainer killed while painting", trainer_faults.killed, 20),
     Scenario(
         "trainer-killed-starting",
