@@ -13,14 +13,12 @@ from PIL import Image
 from qtpy.QtCore import QBuffer, QEvent, QEventLoop, QIODevice, QPoint, QPointF, Qt, QTimer
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
+from tour_strokes import Pixel
 
 from napari_msd.viewer.canvas import Canvas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-Pixel = tuple[float, float]
-"""Row and column of an image."""
 
 
 def spin(seconds: float) -> None:

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
-from real_window import Pixel, RealWindow, spin, wait_for
-from scipy import ndimage
+from real_window import RealWindow, spin, wait_for
+from tour_strokes import Pixel, circle_around, correction, strokes_of
 
 from napari_msd import samples
 
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = (1120, 680)
 SAMPLE = "nuclei_edges"
-WIDTH = 900
+WIDTH = 960
 """Width of the film, in pixels."""
 CAPTION = 46
 """Height of the caption, in pixels of the window."""
-N_COLORS = 96
+_PALETTE = {Image.Quantize.MEDIANCUT: 150, Image.Quantize.MAXCOVERAGE: 80}
+"""Colours by method: of the window, which are common, and of strokes, which few pixels have."""
 _MOVE_MS, _STROKE_MS = 90, 110
 _LETTERS = 22
 
@@ -103,11 +104,18 @@ class Film:
 
     def save(self, path: Path) -> None:
         """Write the film, with one palette for all pictures."""
-        few = self.frames[:: max(1, len(self.frames) // 12)]
+        few = self.frames[:: max(1, len(self.frames) // 24)]
         sheet = Image.new("RGB", (few[0].width, few[0].height * len(few)))
         for index, frame in enumerate(few):
             sheet.paste(frame, (0, index * frame.height))
-        palette = sheet.quantize(N_COLORS, dither=Image.Dither.NONE)
+        palette = Image.new("P", (1, 1))
+        palette.putpalette(
+            [
+                channel
+                for method, n in _PALETTE.items()
+                for channel in (sheet.quantize(n, method).getpalette() or [])[: 3 * n]
+            ]
+        )
         frames = [
             frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in self.frames
         ]
@@ -117,7 +125,7 @@ class Film:
             append_images=frames[1:],
             duration=self.times,
             loop=0,
-            optimize=False,
+            optimize=True,  # unchanged pixels are not stored again
             disposal=1,
         )
 
@@ -130,133 +138,85 @@ def _draw_pointer(draw: ImageDraw.ImageDraw, at: QPoint, *, pressed: bool) -> No
     draw.polygon([(x + a, y + b) for a, b in arrow], fill="#ffffff", outline="#000000")
 
 
-def correction(found: np.ndarray, truth: np.ndarray) -> tuple[int, list[Pixel]]:
-    """Where the segmentation is most wrong: the class there, and a short stroke of it."""
-    wrong = ndimage.binary_erosion((found != truth) & (truth > 0))
-    parts, n = ndimage.label(wrong)
-    if not n:
-        return 2, []
-    sizes = ndimage.sum_labels(wrong, parts, range(1, n + 1))
-    part = parts == 1 + int(np.argmax(sizes))
-    pixels = np.argwhere(part)
-    value = int(truth[tuple(pixels[len(pixels) // 2])])
-    low, high = pixels[0], pixels[-1]
-    middle = pixels[len(pixels) // 2]
-    ends = [tuple(map(float, p)) for p in (low, middle, high)]
-    return value, [(row, column) for row, column in ends]
-
-
 def tour(window: RealWindow, film: Film, image: Path) -> None:
     """Walk through the window once."""
     panel, controller = window.panel, window.controller
     sample = samples.load(SAMPLE)
     truth = sample.truth
     assert truth is not None
-    film.say("napari-msd: an empty window tells how to start.", 2200)
+    film.say("napari-msd: an empty window tells how to start.", 3000)
     # the dialog belongs to the system: answer for it
     QFileDialog.getOpenFileNames = staticmethod(lambda *args: ([str(image)], ""))
-    film.caption = "Open an image."
+    film.say("Open an image.", 900)
     film.click(panel.open_image_button)
     window.viewer.reset_view()
     film.rest(1.0)
-    film.caption = "The next step is always here: make a layer for strokes."
+    film.say("The next step is always here: make a layer for strokes.", 900)
     film.click(panel.next_button)
-    film.say("Paint one stroke of background …", 900)
+    film.say("Paint a little background …", 900)
     brush = controller.chosen.annotation
     brush.brush_size = 6
-    background, nucleus, edge = (stroke_of(truth, value) for value in (1, 2, 3))
-    film.stroke(background)
-    film.say("… and one of what you look for.", 700)
+    background, nuclei, edges = (strokes_of(truth, value) for value in (1, 2, 3))
+    for stroke in background:
+        film.stroke(stroke)
+    film.say("… and a little of what you look for.", 700)
     rows = panel.class_list
     film.click(rows.viewport(), rows.visualItemRect(rows.item(1)).center() - QPoint(60, 0))
-    film.stroke(nucleus)
-    film.caption = "As many classes as you like; double-click names one."
+    for stroke in nuclei:
+        film.stroke(stroke)
+    film.say("As many classes as you like; double-click names one.", 900)
     film.click(panel.add_class_button)
     controller.classes.rename(2, "nucleus")
     controller.classes.rename(3, "edge")
     brush.brush_size = 3
-    film.stroke(edge)
-    film.caption = "Press Live: it learns in the background, and answers at once."
+    for stroke in edges:
+        film.stroke(stroke)
+    film.say("Press Live: it learns in the background, and answers at once.", 900)
     film.click(panel.live_button)
     wait_for(lambda: controller.overlay.has_content and controller.weights.model is not None)
     film.rest(5.0)
-    film.caption = "Paint where it is wrong; the network learns while you paint."
+    film.say("Paint where it is wrong; the network learns while you paint.", 900)
     for _ in range(2):
         value, pixels = correction(controller.overlay.layer.data, truth)
         if pixels:
             controller.annotation_tools.pick(value)
             film.stroke(pixels)
             film.rest(1.5)
-    film.caption = "Show me goes to where a stroke helps most."
+    film.say("Draw around what is right: it becomes strokes, too.", 900)
+    film.click(panel.lasso_button)
+    film.stroke(circle_around(truth))
+    film.rest(2.0)
+    film.say("Show me goes to where a stroke helps most.", 900)
     film.click(panel.show_me_button)
     wait_for(lambda: window.session.marker.ring is not None, 15)
     film.rest(2.0)
     window.viewer.reset_view()
-    film.caption = "Where is it uncertain?"
+    film.say("Where is it uncertain?", 900)
     film.click(panel.uncertainty_button)
     layer = window.session.layers.uncertainty
     wait_for(lambda: bool(layer.layer.data.any()), 20)
     film.rest(2.5)
     film.click(panel.segmentation_button)
-    film.caption = "Draw around what is right: it becomes strokes, too."
-    film.click(panel.lasso_button)
-    film.stroke(circle_around(truth))
-    film.rest(2.0)
-    film.caption = "An eye for every class; H shows the image alone."
+    film.say("An eye for every class; H shows the image alone.", 900)
     rect = rows.visualItemRect(rows.item(0))
     eye = QPoint(rect.right() - 11, rect.center().y())
     film.click(rows.viewport(), eye)
     film.rest(1.0)
     film.click(rows.viewport(), eye)
-    film.caption = "Switch Live off, then Predict all: every plane, by the best network."
+    film.say("Switch Live off, then Predict all: every plane, by the best network.", 900)
     film.click(panel.live_button)
     wait_for(lambda: not controller.stopping, 20)
     film.click(panel.predict_all_button)
     wait_for(lambda: not controller.work, 60)
     film.rest(1.5)
-    film.say("Export labels for Fiji and napari, or go on with the next image.", 2500)
+    film.say("Export labels for Fiji and napari, or go on with the next image.", 3500)
 
 
-def stroke_of(truth: np.ndarray, value: int) -> list[Pixel]:
-    """A stroke inside the thickest part of a class; along the outline of a thin one."""
-    inside = truth == value
-    depth = ndimage.distance_transform_edt(inside)
-    margin = 20  # away from the border, where one sees it
-    depth[:margin] = depth[-margin:] = depth[:, :margin] = depth[:, -margin:] = 0
-    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    reach = 0.7 * float(depth.max())
-    if reach > 6:
-        return [(float(row), float(column + t * reach)) for t in (-1, -0.3, 0.3, 1)]
-    path, here = [(float(row), float(column))], np.array([row, column])
-    left = np.argwhere(inside & (depth > 0))
-    for _ in range(8):  # from pixel to pixel of the class, some steps away each time
-        distance = np.linalg.norm(left - here, axis=1)
-        near = left[(distance > 3) & (distance < 6)]
-        if not len(near):
-            break
-        here = near[int(np.argmax([min(np.hypot(*(p - q)) for q in path) for p in near]))]
-        path.append((float(here[0]), float(here[1])))
-    return path
-
-
-def circle_around(truth: np.ndarray) -> list[Pixel]:
-    """An outline around a nucleus of middle size."""
-    parts, n = ndimage.label(truth == 2)
-    sizes = ndimage.sum_labels(truth == 2, parts, range(1, n + 1))
-    boxes = ndimage.find_objects(parts)
-    height, width = truth.shape
-    for index in np.argsort(sizes)[::-1][1:]:
-        rows, columns = boxes[int(index)]
-        if min(rows.start, columns.start) > 8 and rows.stop < height - 8 < height:
-            if columns.stop > width - 8:
-                continue
-            middle = ((rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2)
-            radii = ((rows.stop - rows.start) / 2 + 4, (columns.stop - columns.start) / 2 + 4)
-            angles = np.linspace(0, 2 * np.pi, 13)
-            return [
-                (middle[0] + radii[0] * np.sin(a), middle[1] + radii[1] * np.cos(a)) for a in angles
-            ]
-    return []
+def as_displayed(image: np.ndarray) -> np.ndarray:
+    """The grey values as the sample's layer shows them: most of a nucleus is dark otherwise."""
+    low, high = np.percentile(image, (0.5, 99.0))
+    grey = np.clip((image - low) / (high - low), 0, 1) ** 0.7
+    return (255 * grey).astype(np.uint8)
 
 
 def main() -> None:
@@ -266,7 +226,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
         path = Path(folder) / "nuclei.png"
-        Image.fromarray(samples.load(SAMPLE).image).save(path)
+        Image.fromarray(as_displayed(samples.load(SAMPLE).image)).save(path)
         window = RealWindow(SIZE)
         film = Film(window)
         tour(window, film, path)

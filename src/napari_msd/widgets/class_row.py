@@ -27,6 +27,8 @@ ROW_HEIGHT = 24
 _KEY, _SWATCH, _EYE, _GAP = 18, 14, 22, 5
 _BAR_WIDTH, _BAR_GAP = 4, 2
 _BARS = QUALITY_STEPS * (_BAR_WIDTH + _BAR_GAP)
+_FAINT = 0.25
+"""Opacity of the bars that a quality does not reach."""
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -180,7 +182,9 @@ def _paint_bars(
     painter.setPen(Qt.PenStyle.NoPen)
     for step in range(1, QUALITY_STEPS + 1):
         height = 3 * step
-        painter.setBrush(QColor(colors.text if step <= quality.step else colors.current))
+        color = QColor(colors.text)
+        color.setAlphaF(1.0 if step <= quality.step else _FAINT)
+        painter.setBrush(color)
         painter.drawRect(
             left + (step - 1) * (_BAR_WIDTH + _BAR_GAP), bottom - height, _BAR_WIDTH, height
         )
