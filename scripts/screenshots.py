@@ -64,6 +64,7 @@ def main() -> None:
     wait_for(lambda: window.session.marker.ring is not None)
     shoot("show-me")
     viewer.reset_view()
+    wait_for(lambda: window.session.marker.ring is None)
     panel.history_button.click()
     spin(0.5)
     dialog = window.session.versions.dialog

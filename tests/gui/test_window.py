@@ -272,6 +272,14 @@ def test_a_mean_that_rests_on_too_little_is_said_to(painted, qtbot):
     qtbot.waitUntil(lambda: painted.panel.sparkline.text() == "IoU .84")
 
 
+def test_what_the_mean_rests_on_is_known_after_live_too(painted, qtbot):
+    painted.panel.live_button.click()
+    painted.client.train(score=0.84)
+    qtbot.waitUntil(lambda: painted.panel.sparkline.text() == "IoU .84")
+    painted.panel.stop_button.click()
+    assert painted.panel.sparkline.text() == "IoU .84"
+
+
 def test_stop_keeps_weights_and_overlay_and_asks_nothing(painted, qtbot):
     painted.panel.live_button.click()
     painted.client.keep(b"weights")

@@ -263,4 +263,6 @@ def _without_training_figures(progress: Progress) -> Progress:
         held_out_iou=progress.held_out_iou,
         score=progress.score,
         best_score=progress.best_score,
+        iou_margin=progress.iou_margin,
+        iou_pieces=progress.iou_pieces,
     )

@@ -86,8 +86,7 @@ def next_step(
         )
     if live and idle:
         return NextStep(
-            "It no longer improves, so training pauses until your next stroke. Show me finds "
-            "where a stroke helps most."
+            "It no longer improves: training rests until your next stroke. Show me finds a place."
         )
     if live and not brush:
         return NextStep("Click a class, or press its number, and paint where it is wrong.", take)
