@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from itertools import pairwise
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 from tour_strokes import Pixel
 
+from napari_msd.storage.elsewhere import VARIABLE
 from napari_msd.viewer.canvas import Canvas
 
 if TYPE_CHECKING:
@@ -47,6 +50,9 @@ class RealWindow:
     """
 
     def __init__(self, size: tuple[int, int], sample: str = "") -> None:
+        # nobody's sessions are offered in a picture, and none is left behind
+        self._folder = TemporaryDirectory(ignore_cleanup_errors=True)
+        os.environ[VARIABLE] = self._folder.name
         self.viewer = napari.Viewer(show_welcome_screen=False)
         self.viewer.window.resize(*size)
         if sample:

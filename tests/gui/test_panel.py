@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_msd.session.classes import ClassInfo
+from napari_msd.widgets.menu import Menu
 from napari_msd.widgets.quality import Quality, quality, quality_of
 
 from .fake_client import FakeClient
@@ -168,18 +169,19 @@ def test_the_menu_opens_below_its_button_and_closes_with_esc(msd, qtbot):
 
 
 @pytest.mark.parametrize("name", ["open_session", "save_session_as", "sessions", "report"])
-def test_actions_of_the_menu_are_grey_until_somebody_carries_them_out(msd, name):
-    action = getattr(msd.panel.menu, f"{name}_action")
-    button = msd.widget.findChild(QPushButton, f"{name}_button")
+def test_actions_of_the_menu_are_grey_until_somebody_carries_them_out(qtbot, name):
+    menu = Menu()
+    qtbot.addWidget(menu)
+    action = getattr(menu, f"{name}_action")
+    button = menu.findChild(QPushButton, f"{name}_button")
     done = []
-    button.click()
     assert not button.isEnabled()
     action.triggered.connect(lambda: done.append(name))
     action.setEnabled(True)
-    msd.panel.menu_button.click()
+    menu.show()
     button.click()
     assert done == [name]
-    assert not msd.panel.menu.isVisible()
+    assert not menu.isVisible()
 
 
 def test_buttons_of_the_menu_work_while_it_is_closed(painted):

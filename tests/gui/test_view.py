@@ -264,6 +264,17 @@ def test_pixels_inside_an_outline():
     assert inside(square[:2], (10, 10)).shape == (0, 2)
 
 
+@pytest.mark.parametrize("what", ["ring", "lasso"])
+def test_napari_may_close_while_it_is_shown(segmented, viewer, image, qtbot, what):
+    client = segmented.client
+    if what == "ring":
+        segmented.session.marker.show(image, Box(0, (20, 30), (60, 70)))
+    else:
+        segmented.panel.lasso_button.click()
+    viewer.close()
+    qtbot.waitUntil(lambda: client.closed)
+
+
 # --- the menu of a class -------------------------------------------------------------------------
 
 

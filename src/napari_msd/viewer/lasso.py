@@ -75,6 +75,7 @@ class Lasso(QObject):
         self.sheet = sheet = OutlineSheet(canvas)
         sheet.closed.connect(self._finish)
         sheet.cancelled.connect(self.cancel)
+        sheet.destroyed.connect(self._forget)  # with the canvas, when napari closes
         sheet.show()
         sheet.setFocus()  # for Esc
         self.switched.emit(True)
@@ -110,10 +111,15 @@ class Lasso(QObject):
         self._tools.fill(np.hstack([index, chosen]), shown[new])
         return int(new.sum())
 
+    def _forget(self) -> None:
+        """Let go of the sheet, which may be gone already."""
+        self.sheet = self._segmentation = None
+
     def _end(self, n_copied: int) -> None:
-        sheet, self.sheet = self.sheet, None
-        self._segmentation = None
+        sheet = self.sheet
+        self._forget()
         if sheet is not None:
+            sheet.destroyed.disconnect(self._forget)
             if sheet.hasFocus():
                 sheet.parentWidget().setFocus()
             sheet.hide()

@@ -50,18 +50,26 @@ class PlaceMarker(QObject):
         self.ring = ring = Ring(self._canvas, canvas, image, box)
         for event in (self._camera.events.center, self._camera.events.zoom):
             event.connect(self._follow)
+        ring.destroyed.connect(self._forget)  # with the canvas, when napari closes
         ring.show()
         self._timer.start()
 
     def remove(self) -> None:
         """Remove the ring, if there is one."""
-        self._timer.stop()
-        ring, self.ring = self.ring, None
+        ring = self.ring
+        self._forget()
         if ring is not None:
-            for event in (self._camera.events.center, self._camera.events.zoom):
-                event.disconnect(self._follow)
+            ring.destroyed.disconnect(self._forget)
             ring.hide()
             ring.deleteLater()
+
+    def _forget(self) -> None:
+        """Let go of the ring, which may be gone already."""
+        self._timer.stop()
+        if self.ring is not None:
+            self.ring = None
+            for event in (self._camera.events.center, self._camera.events.zoom):
+                event.disconnect(self._follow)
 
     def _follow(self, event: Any = None) -> None:
         if self.ring is not None:
