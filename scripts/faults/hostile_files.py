@@ -19,9 +19,10 @@ import numpy as np
 from faults.scenario import Run
 from napari_msd.core.errors import MSDError
 from napari_msd.images.export import export_labels
-from napari_msd.images.image_files import holds_our_labels, read_image
+from napari_msd.images.image_files import read_image
 from napari_msd.images.model_file import ModelRecord, read
 from napari_msd.images.napari_reader import reader_of
+from napari_msd.images.our_labels import holds_our_labels
 
 LONGEST_SENTENCE = 700
 

@@ -17,10 +17,11 @@ from napari_msd.core.errors import ImageError
 from napari_msd.core.palette import class_color
 from napari_msd.images import napari_reader
 from napari_msd.images.export import SUFFIXES, export_labels
-from napari_msd.images.image_files import holds_our_labels, read_image
+from napari_msd.images.image_files import read_image
 from napari_msd.images.label_metadata import METADATA_KEY, LabelMetadata
 from napari_msd.images.napari_reader import read_layers, reader_of
 from napari_msd.images.napari_writer import CLASSES_KEY, write_labels
+from napari_msd.images.our_labels import holds_our_labels
 
 from ..test_project import ROOT
 

@@ -11,7 +11,7 @@ import math
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
@@ -23,6 +23,7 @@ from napari_msd.images.atomic import explain
 from napari_msd.images.free_memory import require_room
 from napari_msd.images.label_metadata import METADATA_KEY, LabelMetadata
 from napari_msd.images.npy_text import read_npy_text
+from napari_msd.images.tiff_texts import described, first_element, ome_image
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +34,6 @@ IMAGE_SUFFIXES = (*_TIFF, ".npy", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".web
 
 _MANY_TILES = 10_000
 _IMAGEJ_UNITS = {"micron": "micrometer", "um": "micrometer", "µm": "micrometer"}
-_METADATA_LINE = f"{METADATA_KEY}="
 _NO_UNITS = ("", "pixel", "pixels", "none")
 
 
@@ -142,9 +142,9 @@ def _read_tiff(path: Path) -> ImageFile:
         _require_tiff(series, path)
         data, letters = series.asarray(), series.axes
         axes = _letters(letters, data.shape)
-        described = _described(tif, data.ndim)
-        if described is not None:
-            return _of_metadata(data, described)
+        about = described(tif, data.ndim)
+        if about is not None:
+            return _of_metadata(data, about)
         sizes = _pixel_sizes(tif)
     if not sizes:
         return ImageFile(data, axes)
@@ -166,49 +166,10 @@ def _require_tiff(series: tifffile.TiffPageSeries, path: Path) -> None:
         raise ImageError(f"{name} cannot be read as an image: it was cut short.")
 
 
-def _described(tif: tifffile.TiffFile, ndim: int) -> LabelMetadata | None:
-    """Find this package's metadata among a TIFF's texts."""
-    for text in _texts(tif):
-        for line in text.splitlines():
-            if line.startswith(_METADATA_LINE):
-                return LabelMetadata.from_json(line.partition("=")[2], ndim)
-    return None
-
-
-def _texts(tif: tifffile.TiffFile) -> list[str]:
-    texts = [str((tif.imagej_metadata or {}).get("Info", ""))]
-    if tif.ome_metadata:
-        image = _ome_image(tif.ome_metadata)
-        texts.append(str(image.get("Description", "")))
-    return texts
-
-
-def holds_our_labels(path: str | os.PathLike[str]) -> bool:
-    """Whether this package exported the labels in a file, by its header alone.
-
-    Reads no pixels and raises nothing, whatever the file holds: one that cannot be read is not
-    ours. The file's suffix decides where the mark would be.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    try:
-        if suffix in _TIFF:
-            with tifffile.TiffFile(path) as tif:
-                return any(_METADATA_LINE in text for text in _texts(tif))
-        if suffix == ".npy":
-            return read_npy_text(path) is not None
-        if suffix == ".png":
-            with Image.open(path, formats=["PNG"]) as picture:
-                return METADATA_KEY in picture.info  # what stands before the pixels
-    except Exception:  # readers raise all kinds of errors for damaged files
-        return False
-    return False
-
-
 def _pixel_sizes(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
     """(size, unit) by axis letter, from OME or ImageJ metadata."""
     if tif.ome_metadata:
-        pixels = _first(_ome_image(tif.ome_metadata).get("Pixels"))
+        pixels = first_element(ome_image(tif.ome_metadata).get("Pixels"))
         found = {}
         for letter in "XYZ":
             size = _size(pixels.get(f"PhysicalSize{letter}"))
@@ -238,17 +199,6 @@ def _size(value: object) -> float | None:
 def _unit(name: object) -> str:
     text = clean_class_name(str(name).replace("\\u00B5", "µ"))
     return "pixel" if text.lower() in _NO_UNITS else _IMAGEJ_UNITS.get(text.lower(), text)
-
-
-def _ome_image(text: str) -> dict[str, Any]:
-    """The first image of an OME-XML; empty if there is none."""
-    return _first(_first(tifffile.xml2dict(text).get("OME")).get("Image"))
-
-
-def _first(element: object) -> dict[str, Any]:
-    """An XML element as `xml2dict` returns it; the first one of several."""
-    first = element[0] if isinstance(element, list) and element else element
-    return first if isinstance(first, dict) else {}
 
 
 def _read_other(path: Path) -> ImageFile:

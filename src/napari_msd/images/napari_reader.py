@@ -17,8 +17,9 @@ import numpy as np
 from napari_msd.core.errors import ImageError, shown
 from napari_msd.core.palette import class_color
 from napari_msd.core.settings import MAX_CLASSES
-from napari_msd.images.image_files import holds_our_labels, read_image
+from napari_msd.images.image_files import read_image
 from napari_msd.images.napari_writer import class_table
+from napari_msd.images.our_labels import holds_our_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
