@@ -108,10 +108,18 @@ def test_what_is_marked_by_its_path_is_there(marker):
 
 
 def test_nothing_waits_on_the_time_of_day():
-    """It is set back and forth; `time.monotonic` is not."""
+    """It is set back and forth; `time.monotonic` is not.
+
+    Sessions say when they were saved, and another computer's claim on one ends after minutes
+    (docs/decisions/0009-session-file.md).
+    """
+    dated = {
+        Path("src/napari_msd/plugin") / name for name in ("sessions.py", "session_list.py")
+    } | {Path("src/napari_msd/storage") / name for name in ("opening.py", "owner.py", "store.py")}
     calls = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in (ROOT / "src").rglob("*.py")
+        if path.relative_to(ROOT) not in dated
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if (isinstance(node, ast.Attribute) and ast.unparse(node) == "time.time")
         or (

@@ -93,7 +93,7 @@ def starved(run: Run) -> None:
         live.wait(Progress, lambda progress: not progress.starved, since=mark)
         live.wait(ModelKept, lambda model: model.painted == live.painted, since=mark)
         run.check(len(live.all(Ready)) <= 2, "it was taken to hang, and restarted")
-        from napari_msd.widgets.texts import STARVED
+        from napari_msd.widgets.next_step import STARVED
 
         run.say(STARVED)
 
