@@ -41,14 +41,17 @@ def test_what_counts_as_too_little_memory(error, expected):
 
 def test_first_fewer_patches_then_smaller_ones():
     spared = []
-    limit = BatchLimit(4, 96, lambda: spared.append((limit.patches, limit.side)))
+    limit = BatchLimit(4, 96)
 
     def work():
         if limit.patches * limit.side**2 > 48**2:
             raise MemoryError
         return "done"
 
-    assert limit.attempt(work) == "done"
+    def spare():
+        spared.append((limit.patches, limit.side))
+
+    assert limit.attempt(work, spare) == "done"
     assert spared == [(2, 96), (1, 96), (1, 48)]
     assert "with 1 patch of 48 pixels" in limit.take_remark()
     assert limit.take_remark() == ""
@@ -56,20 +59,20 @@ def test_first_fewer_patches_then_smaller_ones():
 
 
 def test_one_small_patch_too_many_is_one_sentence():
-    limit = BatchLimit(4, 96, lambda: None)
+    limit = BatchLimit(4, 96)
 
     def work():
         raise RuntimeError(CPU_WORDS)
 
     with pytest.raises(OutOfMemoryError, match="choose the CPU, or a preset of smaller depth"):
-        limit.attempt(work)
+        limit.attempt(work, lambda: None)
     assert (limit.patches, limit.side) == (1, 48)
 
 
 def test_other_errors_are_not_taken_for_it():
-    limit = BatchLimit(4, 96, lambda: pytest.fail("nothing to spare"))
+    limit = BatchLimit(4, 96)
     with pytest.raises(ZeroDivisionError):
-        limit.attempt(lambda: 1 // 0)
+        limit.attempt(lambda: 1 // 0, lambda: pytest.fail("nothing to spare"))
 
 
 def test_tiles_are_halved_down_to_the_smallest():

@@ -18,22 +18,26 @@ class BatchLimit:
     ----------
     patches, side
         What the settings ask for.
-    spare
-        Gives back memory that is only kept for speed; called before each new attempt.
     """
 
-    def __init__(self, patches: int, side: int, spare: Callable[[], None]) -> None:
+    def __init__(self, patches: int, side: int) -> None:
         self.patches, self.side = patches, side
         self._asked = patches
-        self._spare = spare
         self._remark = ""
 
     def share_of(self, patches: int) -> int:
         """As many patches, reduced as those of a step are."""
         return max(1, patches * self.patches // self._asked)
 
-    def attempt(self, work: Callable[[], Result]) -> Result:
+    def attempt(self, work: Callable[[], Result], spare: Callable[[], None]) -> Result:
         """Do `work`, again with less at once whenever there is too little memory for it.
+
+        Parameters
+        ----------
+        work
+            Looks at `patches` and `side`.
+        spare
+            Gives back memory that is only kept for speed; called before each new attempt.
 
         Raises
         ------
@@ -51,7 +55,7 @@ class BatchLimit:
                         "The device has too little memory to train this network; "
                         "choose the CPU, or a preset of smaller depth."
                     ) from error
-            self._spare()  # the error, which holds on to the memory of the attempt, is gone by now
+            spare()  # the error, which holds on to the memory of the attempt, is gone by now
 
     def take_remark(self) -> str:
         """What became smaller since the last call, as a sentence; empty if nothing did."""

@@ -95,7 +95,7 @@ class Trainer:
         self._device, self._backend = choose_device(settings.device)
         self._learner: Learner | None = None
         self._mixing: Mixing | None = None
-        self.limit = BatchLimit(settings.patches_per_step, settings.patch_size, self._spare_memory)
+        self.limit = BatchLimit(settings.patches_per_step, settings.patch_size)
         """What fits the memory when it learns."""
         self._unopened: TreesRecord | None = None
         self._baked_damping = 0.0
@@ -178,7 +178,8 @@ class Trainer:
             self.measure()
         outputs = self._outputs_of(self.classes)
         self.loss = self.limit.attempt(
-            lambda: learner.learn(self.data.draw(self.limit.patches), outputs)
+            lambda: learner.learn(self.data.draw(self.limit.patches), outputs),
+            self._spare_memory,
         )
         self.steps += 1
         if self.steps % MEASURE_EVERY == 0 or self.steps in FIRST_MEASURED:
@@ -189,7 +190,8 @@ class Trainer:
         """Score the newest weights on held-out strokes, and keep them unless they are worse."""
         self.measured_steps = self.steps
         answer, mix, self.scores = self.limit.attempt(
-            lambda: self._answer_mixed() if self._mixing else self._answer_alone()
+            lambda: self._answer_mixed() if self._mixing else self._answer_alone(),
+            self._spare_memory,
         )
         self.early_stopping.note(self.steps, self.scores.mean)
         self.kept.offer(answer, mix, self.steps, self.scores)
@@ -349,7 +351,7 @@ class Trainer:
         else:
             learner.grow(len(self.outputs))
         if self.settings.pretrained:
-            self.limit.attempt(lambda: self._fit_outputs(learner, new))
+            self.limit.attempt(lambda: self._fit_outputs(learner, new), self._spare_memory)
         return learner
 
     def _fit_outputs(self, learner: Learner, new: list[int]) -> None:
