@@ -31,7 +31,13 @@ SCENARIOS = [
         trainer_faults.clock_jumps,
         5,
     ),
-    Scenario("handles", "30 deaths of trainers, 10 closings", trainer_faults.handles, 1),
+    Scenario(
+        "handles",
+        "30 deaths of trainers, 10 closings",
+        trainer_faults.handles,
+        1,
+        in_tests=False,
+    ),
     Scenario(
         "shm-full", "no room in /dev/shm, 6000 x 6000 pixels", disk_faults.shared_memory_full, 3
     ),
@@ -50,12 +56,14 @@ SCENARIOS = [
         "every control, lazy stack of 20 planes of 6000 x 6000",
         window_faults.every_control_on_a_stack,
         1,
+        in_tests=False,
     ),
     Scenario(
         "panel-reopened",
         "panel closed and opened again, Live, 10 times",
         window_faults.panel_reopened,
         1,
+        in_tests=False,
     ),
     Scenario("long-run", "7200 strokes without a pause, Live", window_faults.long_run, 1),
     Scenario("model-files", "hostile model file opened", hostile_files.model_files, 1),

@@ -94,12 +94,16 @@ class Scenario:
         `UnavailableError` leaves the row out.
     times
         How often, in full.
+    in_tests
+        Whether the tests make it happen, too; what takes a minute even once is left to
+        ``make faults``.
     """
 
     name: str
     fault: str
     act: Callable[[Run], None]
     times: int = 10
+    in_tests: bool = True
 
 
 @dataclass
