@@ -79,8 +79,7 @@ class TrainerEvents:
                     event.held_out_iou, event.iou_margin, event.iou_pieces, event.unmeasured
                 )
                 if work.live:
-                    paused = work.work == "predict"
-                    work.show_live(LiveState.PAUSED if paused else _STATES[event.state])
+                    work.live_is(_STATES[event.state])
             case ModelKept():
                 self._weights.keep(event)
             case Finished("stop"):

@@ -40,6 +40,7 @@ class WorkState:
         self.work = ""
         """``update`` (Update once), ``predict`` (Predict all) or nothing."""
         self._state = LiveState.OFF
+        self._before_pause = LiveState.STARTING
         self._stops = 0
 
     @property
@@ -58,10 +59,17 @@ class WorkState:
             self._state = state
             self.live_state.emit(state)
 
+    def live_is(self, state: LiveState) -> None:
+        """Note what Live does, as the trainer says; Predict all comes before it."""
+        if self.work == "predict":
+            self._before_pause = state
+            state = LiveState.PAUSED
+        self.show_live(state)
+
     def live_on(self) -> None:
         """Set Live on."""
         self.live = True
-        self.show_live(LiveState.PAUSED if self.work == "predict" else LiveState.STARTING)
+        self.live_is(LiveState.STARTING)
         self.work_changed.emit()
 
     def live_off(self) -> None:
@@ -92,12 +100,15 @@ class WorkState:
         self.end_work()
         self.work = work
         if self.live and work == "predict":
-            self.show_live(LiveState.PAUSED)
+            self.live_is(self._state)
         self.work_changed.emit()
 
     def end_work(self, *, finished: bool = False) -> None:
         """End the one-off task, if one runs."""
         work, self.work = self.work, ""
+        if self._state is LiveState.PAUSED:
+            # a trainer that rests says nothing more
+            self.show_live(self._before_pause)
         if work:
             self.work_changed.emit()
             self.work_ended.emit(work, finished)
