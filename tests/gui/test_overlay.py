@@ -135,6 +135,24 @@ def test_class_colours_reach_overlay_strokes_and_list(painted, qtbot):
         assert layer.colormap.map(0)[3] == 0
 
 
+def test_strokes_keep_their_colours_beside_another_image(painted, viewer):
+    strokes = painted.controller.chosen.annotation
+    painted.controller.classes.recolor(1, "#ff0000")
+    viewer.add_image(np.zeros((40, 50), np.float32), name="other")
+    painted.panel.image_combo.setCurrentText("other")
+    assert painted.controller.chosen.annotation is not strokes
+    np.testing.assert_allclose(strokes.colormap.map(1)[:3], (1, 0, 0), atol=0.01)
+
+
+def test_a_layer_without_classes_gets_its_colours_back(painted, viewer, image):
+    own = viewer.add_labels(np.ones((128, 160), np.uint8), name="own", scale=image.scale)
+    before, strokes = own.colormap, painted.controller.chosen.annotation
+    painted.session.picker.choose(annotation=own)
+    assert own.colormap is not before
+    painted.session.picker.choose(annotation=strokes)
+    assert own.colormap is before
+
+
 def test_hidden_while_the_key_is_held(painted, qtbot, mouse):
     overlay = start(painted, qtbot)
     mouse.press_key(Qt.Key.Key_H, "h")

@@ -1,4 +1,7 @@
-"""Keys, colours and classes on the annotation layer; all of it is restored on release.
+"""Keys, colours and classes on the annotation layer.
+
+Keys are restored on release. So are the colours of a layer that came without classes; one that has
+classes keeps theirs, because its strokes may stay visible beside those of another image.
 
 Strokes are changed only through the layer's own ``data_setitem``, so that napari's undo
 brings them back.
@@ -38,6 +41,7 @@ class AnnotationTools(QObject):
         self.layer: Any = None
         self._keys: KeyBindings | None = None
         self._colormap: Any = None
+        """What the user saw the layer with; ``None`` if it came with classes."""
         self._mapped: dict[int, str] = {}
         """Colours that the layer's colormap has, by value."""
         table.changed.connect(self._on_classes)
@@ -57,7 +61,7 @@ class AnnotationTools(QObject):
         if not found:
             self._table.reset(dict(FOUND_CLASSES))
         self.layer = layer
-        self._colormap = layer.colormap
+        self._colormap = None if found else layer.colormap
         self._keys = bind_class_keys(layer, self.pick)
         layer.events.selected_label.connect(self._on_selected)
         layer.events.mode.connect(self._on_brush)
@@ -67,7 +71,7 @@ class AnnotationTools(QObject):
         return found is not None
 
     def release(self) -> None:
-        """Restore the user's keys and colours."""
+        """Restore the user's keys, and the colours of a layer that came without classes."""
         layer, self.layer = self.layer, None
         if layer is None:
             return
@@ -77,8 +81,9 @@ class AnnotationTools(QObject):
         if self._keys is not None:
             self._keys.release()
             self._keys = None
-        layer.colormap = self._colormap
-        self._colormap = None
+        if self._colormap is not None:
+            layer.colormap = self._colormap
+            self._colormap = None
         self._mapped = {}
 
     def pick(self, value: int) -> None:
