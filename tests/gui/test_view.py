@@ -158,7 +158,7 @@ def test_opacity_is_that_of_what_is_seen(segmented, viewer):
 # --- Show me's ring ------------------------------------------------------------------------------
 
 
-def test_a_ring_marks_the_place_for_a_moment(segmented, viewer, qtbot, monkeypatch):
+def test_a_ring_marks_the_place(segmented, viewer, qtbot):
     layers, active = list(viewer.layers), viewer.layers.selection.active
     marker = segmented.session.marker
     segmented.panel.show_me_button.click()
@@ -172,9 +172,33 @@ def test_a_ring_marks_the_place_for_a_moment(segmented, viewer, qtbot, monkeypat
     picture = ring.grab().toImage()
     middle = picture.pixelColor(picture.width() // 2, picture.height() // 2)
     assert middle.alpha() == 0  # the camera moved there: one sees what is in the ring
-    marker._timer.setInterval(1)
-    marker._timer.start()
+    assert "in the ring" in segmented.status
+
+
+@pytest.mark.parametrize("end", ["paint", "another sentence", "another command", "3-D"])
+def test_the_ring_goes_with_its_sentence(segmented, viewer, qtbot, end):
+    marker, controller = segmented.session.marker, segmented.controller
+    segmented.panel.show_me_button.click()
+    segmented.client.say(LookHere(Box(0, (20, 30), (60, 70)), 0.5))
+    qtbot.waitUntil(lambda: marker.ring is not None)
+    if end == "paint":
+        controller.chosen.annotation.paint((40, 50), 2)
+    elif end == "another sentence":
+        controller.notices.warn("Something else happened.")
+    elif end == "another command":
+        segmented.panel.live_button.click()
+    else:
+        viewer.dims.ndisplay = 3
     qtbot.waitUntil(lambda: marker.ring is None)
+
+
+def test_the_ring_goes_when_another_plane_is_shown(open_widget, viewer):
+    image = viewer.add_image(np.zeros((3, 64, 80), np.float32), name="stack")
+    marker = open_widget(FakeClient).session.marker
+    marker.show(image, Box(0, (0, 20, 30), (1, 40, 50)))
+    assert marker.ring is not None
+    viewer.dims.set_point(0, 2)
+    assert marker.ring is None
 
 
 def test_the_ring_lies_around_the_box(segmented, viewer, image, mouse):

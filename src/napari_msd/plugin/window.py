@@ -134,6 +134,10 @@ class SessionWindow(QWidget):
         )
         panel.history_button.clicked.connect(self.versions.show)
         controller.active_learning.looked.connect(self._on_looked)
+        # the ring goes with the sentence that speaks of it
+        controller.notices.notice.connect(self._on_sentence_over)
+        controller.notices.acted.connect(self._on_sentence_over)
+        controller.strokes.edited.connect(self._on_sentence_over)
         panel.export_button.clicked.connect(results.ask_export)
         panel.copy_button.clicked.connect(results.ask_copy)
         panel.save_model_button.clicked.connect(results.ask_save_model)
@@ -199,6 +203,9 @@ class SessionWindow(QWidget):
         """Mark the place that Show me has found."""
         if self.controller.chosen.image is not None:
             self.marker.show(self.controller.chosen.image, box)
+
+    def _on_sentence_over(self, *_: object) -> None:
+        self.marker.remove()
 
     def _on_session_opened(self) -> None:
         """Show the session's choices."""

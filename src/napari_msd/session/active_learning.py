@@ -144,5 +144,5 @@ class ActiveLearning:
         if not wanted or image is None:
             return
         if self._viewer.screen.show(image, here.box):
-            self.looked.emit(here.box)
             self._notices.info(texts.uncertain_here(here.uncertainty))
+            self.looked.emit(here.box)  # after its sentence: the next one ends what is shown

@@ -1,10 +1,10 @@
-"""A ring around the place that Show me has found, for two seconds."""
+"""A ring around the place that Show me has found, as long as its sentence speaks of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 
 from napari_msd.viewer.canvas import Canvas, Sheet
@@ -14,14 +14,13 @@ if TYPE_CHECKING:
 
     from napari_msd.core.box import Box
 
-_SHOWN_MS = 2000
 _COLOR = "#ffe14d"
 _LEAST_RADIUS = 14.0
 """Smallest ring, in screen pixels."""
 
 
 class PlaceMarker(QObject):
-    """Draws the ring over the canvas; it follows the camera and disappears by itself.
+    """Draws the ring over the canvas; it follows the camera, and goes when planes change.
 
     Parameters
     ----------
@@ -34,12 +33,8 @@ class PlaceMarker(QObject):
     def __init__(self, viewer: Any, window: QWidget) -> None:
         super().__init__(window)
         self._canvas = Canvas(viewer, window)
-        self._camera = viewer.scene.camera
+        self._camera, self._dims = viewer.scene.camera, viewer.dims
         self.ring: Ring | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_SHOWN_MS)
-        self._timer.timeout.connect(self.remove)
 
     def show(self, image: Any, box: Box) -> None:
         """Show a ring around `box` of `image`; nothing in 3-D, where no place is flat."""
@@ -50,11 +45,12 @@ class PlaceMarker(QObject):
         self.ring = ring = Ring(self._canvas, canvas, image, box)
         for event in (self._camera.events.center, self._camera.events.zoom):
             event.connect(self._follow)
+        for event in (self._dims.events.current_step, self._dims.events.ndisplay):
+            event.connect(self.remove)  # another plane is seen: the place is not in it
         ring.destroyed.connect(self._forget)  # with the canvas, when napari closes
         ring.show()
-        self._timer.start()
 
-    def remove(self) -> None:
+    def remove(self, event: Any = None) -> None:
         """Remove the ring, if there is one."""
         ring = self.ring
         self._forget()
@@ -65,11 +61,12 @@ class PlaceMarker(QObject):
 
     def _forget(self) -> None:
         """Let go of the ring, which may be gone already."""
-        self._timer.stop()
         if self.ring is not None:
             self.ring = None
             for event in (self._camera.events.center, self._camera.events.zoom):
                 event.disconnect(self._follow)
+            for event in (self._dims.events.current_step, self._dims.events.ndisplay):
+                event.disconnect(self.remove)
 
     def _follow(self, event: Any = None) -> None:
         if self.ring is not None:
