@@ -162,6 +162,12 @@ def test_a_session_brings_back_layers_classes_and_strokes(ended, empty, viewer, 
     assert viewer.layers.selection.active is annotation
 
 
+def test_one_goes_on_painting_at_once_in_an_opened_session(ended, empty, qtbot):
+    path, _ = ended
+    opened(empty, path, qtbot)
+    assert empty.controller.chosen.annotation.mode == "paint"
+
+
 def test_a_session_brings_back_networks_and_display(ended, empty, viewer, qtbot):
     path, _ = ended
     opened(empty, path, qtbot)

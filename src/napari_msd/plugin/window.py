@@ -208,7 +208,8 @@ class SessionWindow(QWidget):
         self.marker.remove()
 
     def _on_session_opened(self) -> None:
-        """Show the session's choices."""
+        """Show the session's choices, and take the brush: the sentence says to go on painting."""
+        self.layers.annotation_tools.take_tool("paint")
         network = self.controller.network
         for combo, text in (
             (self.panel.preset_combo, network.preset),
