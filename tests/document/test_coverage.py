@@ -50,7 +50,7 @@ def test_two_networks_are_never_unsaid():
     coverage.write(Box(0, (3, 3), (20, 20)), "new")
     now = coverage.completeness
     assert not now.complete
-    assert now.sentence == "The segmentation comes from 2 different networks."
+    assert now.sentence == "Parts of the segmentation are older than the network."
     coverage.write(Box.whole(0, SHAPE), "new")
     assert coverage.completeness.complete
 

@@ -53,7 +53,7 @@ class Completeness:
         elif self.partial:
             parts.append(f"{self.partial} of {self.planes} planes are segmented only in part")
         if self.networks > 1:
-            parts.append(f"the segmentation comes from {self.networks} different networks")
+            parts.append("parts of the segmentation are older than the network")
         text = ", and ".join(parts)
         return f"{text[0].upper()}{text[1:]}." if text else ""
 
