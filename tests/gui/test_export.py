@@ -90,6 +90,16 @@ def test_predict_all_first(stack, qtbot, saved_to):
     assert stack.panel.status_label.level == "info"
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_predict_all_says_that_live_goes_on(stack, qtbot, live):
+    if live:
+        stack.panel.live_button.click()
+    stack.panel.predict_all_button.click()
+    stack.client.say(Finished("predict"))
+    qtbot.waitUntil(lambda: not stack.controller.work)
+    assert ("Live goes on" in stack.status) == live
+
+
 def test_predict_all_that_is_stopped_exports_nothing(stack, qtbot, saved_to):
     answering("Predict all", [])
     stack.panel.export_button.click()
@@ -109,7 +119,7 @@ def test_two_networks_are_asked_about(stack, qtbot, saved_to):
     seen = []
     answering("Cancel", seen)
     stack.panel.export_button.click()
-    assert seen == ["The segmentation comes from 2 different networks."]
+    assert seen == ["Parts of the segmentation are older than the network."]
 
 
 def test_a_complete_segmentation_is_exported_without_a_question(painted, qtbot, saved_to):

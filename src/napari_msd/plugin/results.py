@@ -195,6 +195,9 @@ class Results(QObject):
     def _on_work_ended(self, work: str, finished: bool) -> None:
         act, self._after_predicting = self._after_predicting, None
         if act is None:
+            if finished and work == "predict" and self._controller.live:
+                # else "1 of 32 planes up to date" a moment later reads as a failure
+                self._controller.notices.info(texts.ALL_SEGMENTED_LIVE)
             return
         if finished:
             act()
