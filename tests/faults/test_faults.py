@@ -7,7 +7,6 @@ import pytest
 from faults.catalogue import SCENARIOS
 from faults.scenario import perform
 
-
 IN_TESTS = [scenario for scenario in SCENARIOS if scenario.in_tests]
 
 
