@@ -105,6 +105,7 @@ class Controller(WorkState):
 
     def close(self) -> None:
         """End the trainer and release all layers; strokes, segmentation and networks stay."""
+        self.strokes.settle()
         self.connection.close()
         self.overlay.flush()
         self.memory.saving.flush()
@@ -130,6 +131,7 @@ class Controller(WorkState):
         """Check layers or data that changed, and continue with them if possible."""
         if not lost:
             self.notices.acted.emit()
+        self.strokes.settle()  # the last stroke on the layer that is left
         image, annotation = self.chosen.image, self.chosen.annotation
         problem = self.chosen.problem()
         self.recorder.leave()

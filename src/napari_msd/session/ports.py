@@ -80,6 +80,9 @@ class ChosenLayers(Protocol):
     def pixels_replaced(self) -> Event:
         """The image's array was replaced; `changed` follows."""
 
+    def choose(self, image: Layer | None, annotation: Layer | None) -> None:
+        """Use these layers from now on."""
+
     @property
     def image(self) -> Layer | None:
         """The image layer."""
@@ -144,6 +147,9 @@ class Strokes(Protocol):
 
     def finish(self) -> None:
         """Compare touched parts now."""
+
+    def settle(self) -> None:
+        """Report the last edits, before the layer is let go."""
 
     def release(self) -> None:
         """Release the layer."""

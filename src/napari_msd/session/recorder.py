@@ -55,6 +55,8 @@ class Recorder:
         self._classes, self._chosen, self._memory = classes, chosen, memory
         self.document = Document()
         self._annotation: Layer | None = None
+        self._image: Layer | None = None
+        """What the annotation was begun on."""
         self._unchecked = False
         """Whether the document may hold strokes that were erased while nobody watched."""
         self._limit = MAX_OPERATIONS
@@ -91,6 +93,7 @@ class Recorder:
         if document.sources.get(SOURCE) != bound:
             document.do(bound)
         self.document, self._annotation, self._unchecked = document, annotation, True
+        self._image = image
         self.choose(settings)
         self._on_classes()
         if document is not known:
@@ -151,6 +154,8 @@ class Recorder:
         image, annotation = self._chosen.image, self._annotation
         if image is None or annotation is None or not self.document.annotation.counts:
             return
+        if image is not self._image:
+            return  # another one is chosen by now: the strokes are not painted on that
         memory = self._memory
         memory.saving.save(
             image,
