@@ -6,7 +6,6 @@ left as it is if they refuse it.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +19,23 @@ _IMAGE = ("contrast_limits", "gamma", "opacity", "visible", "blending", "interpo
 _ANNOTATION = ("opacity", "visible", "brush_size", "selected_label", "contour")
 _PLACE = ("scale", "translate")
 """Of an annotation whose image is not there; else the image's are used."""
+_LARGEST_INT, _LARGEST_FLOAT = 2**31 - 1, 1e30
+"""What Qt's integers, and the numbers of single precision, hold."""
+_RANGES = {
+    "brush_size": (1, 1000),
+    "contour": (0, 10),
+    "selected_label": (0, 255),
+    "gamma": (1e-3, 1e3),
+    "zoom": (1e-9, 1e9),
+}
+"""Beyond them napari divides by zero, refuses the next stroke, or takes all memory: a brush or a
+contour of n pixels needs an array of 4 n^2."""
 
 
 def view_state(viewer: Any, image: Any, annotation: Any) -> dict[str, JSON]:
     """Camera, sliders, and the display of the chosen layers, as JSON."""
     camera, dims = viewer.scene.camera, viewer.dims
-    return {
+    state: dict[str, dict[str, JSON]] = {
         "camera": {
             "center": _numbers(camera.center),
             "zoom": float(camera.zoom),
@@ -38,6 +48,11 @@ def view_state(viewer: Any, image: Any, annotation: Any) -> dict[str, JSON]:
         },
         "image": _of_layer(image, _IMAGE) | _colormap(image),
         "annotation": _of_layer(annotation, (*_ANNOTATION, *_PLACE)),
+    }
+    # JSON has no infinity, which contrast limits may be
+    return {
+        part: {name: value for name, value in values.items() if _usable(value)}
+        for part, values in state.items()
     }
 
 
@@ -77,7 +92,7 @@ def _apply(values: JSON, target: Any, names: tuple[str, ...]) -> None:
         return
     for name in names:
         value = values.get(name)
-        if value is None or not _finite(value):
+        if value is None or not _usable(value) or not _in_range(name, value):
             continue
         try:
             setattr(target, name, tuple(value) if isinstance(value, list) else value)
@@ -85,6 +100,21 @@ def _apply(values: JSON, target: Any, names: tuple[str, ...]) -> None:
             continue  # of another version of napari, or damaged
 
 
-def _finite(value: JSON) -> bool:
-    numbers = value if isinstance(value, list) else [value]
-    return all(not isinstance(n, float) or math.isfinite(n) for n in numbers)
+def _in_range(name: str, value: JSON) -> bool:
+    if name not in _RANGES:
+        return True
+    least, most = _RANGES[name]
+    return isinstance(value, int | float) and least <= value <= most
+
+
+def _usable(value: JSON) -> bool:
+    """Whether it is a text, a number that napari can compute with, or a list of such numbers."""
+    if isinstance(value, list):
+        return all(map(_moderate, value))
+    return isinstance(value, str) or _moderate(value)
+
+
+def _moderate(number: JSON) -> bool:
+    if isinstance(number, int):
+        return abs(number) <= _LARGEST_INT
+    return isinstance(number, float) and abs(number) <= _LARGEST_FLOAT  # false for NaN, too
