@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_msd.widgets.plain_text import shortened
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +22,8 @@ SAVING_FAILS_TITLE = "The session is not saved"
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _MAX_NAMES = 3
+_NAME, _PLACE = 40, 200
+"""Most characters of names and paths: those of a file may be as long as a book."""
 
 
 def ago(when: float, now: float) -> str:
@@ -55,7 +59,7 @@ def saved_tooltip(path: Path) -> str:
 
 def named(session: SessionSummary) -> str:
     """A session by its images: “maize”, “nuclei” and 2 more."""
-    names = [f"“{name}”" for name in session.images[:_MAX_NAMES]]
+    names = [f"“{shortened(name, _NAME)}”" for name in session.images[:_MAX_NAMES]]
     more = len(session.images) - len(names)
     return ", ".join(names) + (f" and {more} more" if more > 0 else "") or f"“{session.path.stem}”"
 
@@ -97,24 +101,38 @@ def size(sessions: Sequence[SessionSummary]) -> str:
 
 def restored(name: str, problems: Sequence[str]) -> str:
     """A session was opened."""
-    return " ".join([f"{name} is open again: go on painting, or press Live.", *problems])
+    told = [shortened(problem, _PLACE) for problem in problems[:_MAX_NAMES]]
+    if len(problems) > len(told):
+        told.append(f"There are {len(problems) - len(told)} more problems.")
+    return " ".join([f"{name} is open again: go on painting, or press Live.", *told])
+
+
+def not_shown(name: str, reason: str) -> str:
+    """A session was read, but its layers could not be shown."""
+    return (
+        f"{shortened(name, _NAME)} cannot be shown: {shortened(reason, _PLACE)}; its file is as "
+        "it was."
+    )
 
 
 def image_missing(name: str, where: str) -> str:
     """The image of a session was not found."""
-    place = f"at {where}" if where else "open"
+    place = f"at {shortened(where, _PLACE)}" if where else "open"
+    name = shortened(name, _NAME)
     return f"The image “{name}” is not {place}. Its strokes and network are here; where is it now?"
 
 
 def image_elsewhere(name: str, where: str) -> str:
     """The image of a session is on another computer: the person decides whether to go there."""
-    return f"The image “{name}” is on another computer: {where[:200]}."
+    where = shortened(where, _PLACE)
+    return f"The image “{shortened(name, _NAME)}” is on another computer: {where}."
 
 
 def image_differs(name: str) -> str:
     """The image was changed since the strokes were painted."""
     return (
-        f"“{name}” has other pixels than when the strokes were painted; check that they still fit."
+        f"“{shortened(name, _NAME)}” has other pixels than when the strokes were painted; check "
+        "that they still fit."
     )
 
 

@@ -11,6 +11,7 @@ from napari.layers import Labels
 from napari_msd.core.errors import MSDError, SessionError
 from napari_msd.images.free_memory import require_room
 from napari_msd.images.napari_writer import CLASSES_KEY
+from napari_msd.storage import SUFFIX
 from napari_msd.viewer import layers
 from napari_msd.viewer.references import matching
 from napari_msd.viewer.result_layers import is_result
@@ -18,13 +19,15 @@ from napari_msd.viewer.result_layers import is_result
 if TYPE_CHECKING:
     from napari_msd.storage import JSON, ImageReference, SavedAnnotation
 
-_NEVER_OPENED = (".py", ".pyc", ".pyw", ".npz", ".pkl", ".pickle")
-"""Programs, and files whose readers may run programs: a session file is not trusted to name one."""
+_NEVER_OPENED = (".py", ".pyc", ".pyw", ".npz", ".pkl", ".pickle", SUFFIX)
+"""Programs, and files whose readers may run programs: a session file is not trusted to name one.
+Two sessions that name each other would be opened in turns for ever."""
 
 
 def is_elsewhere(path: str) -> bool:
     """Whether a path is an address or on another computer: opening it tells others about it."""
-    return "://" in path or path.startswith(("//", "\\\\"))
+    slashes = path.replace("\\", "/")  # Windows takes both, also mixed
+    return "://" in path or slashes.startswith(("//", "/??/"))
 
 
 def find_image(viewer: Any, reference: ImageReference) -> Any:
@@ -79,10 +82,14 @@ def _open(viewer: Any, reference: ImageReference, path: str) -> list[Any]:
             return list(viewer.open_sample(*reference.sample))
         if not where:
             raise SessionError(f"“{reference.name}” was not opened from a file.")
-        if where.lower().endswith(_NEVER_OPENED):
+        # "a.py/" and, on Windows, "a.py." and "a.py " are a.py, too
+        if Path(where).name.rstrip(". ").lower().endswith(_NEVER_OPENED):
             raise SessionError(f"{Path(where).name} is not an image; choose the image file.")
-        if not is_elsewhere(where) and not Path(where).exists():
-            raise SessionError(f"{where} is not there.")
+        if not is_elsewhere(where):
+            if not Path(where).exists():
+                raise SessionError(f"{where[:200]} is not there.")
+            if not (Path(where).is_file() or Path(where).is_dir()):  # a device may never end
+                raise SessionError(f"{where[:200]} is not a file.")
         try:
             return list(viewer.open(where, plugin=reference.reader or "napari"))
         except (ValueError, ImportError):  # the plugin that read it is not installed here
