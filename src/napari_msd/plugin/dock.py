@@ -12,7 +12,15 @@ from weakref import WeakSet
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QCloseEvent, QShowEvent
-from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_msd.core.logs import start_log
 from napari_msd.plugin import texts
@@ -142,6 +150,9 @@ class MSDSegmentationWidget(QWidget):
 
     def _end_with_viewer(self) -> None:
         """Close the session for good: a new start of napari need not offer it."""
+        holder = self._holder()
+        if holder is not None:  # its last strokes are saved first
+            holder.end()
         self.end()
         close_session(self.viewer)
 
@@ -185,7 +196,10 @@ class MSDSegmentationWidget(QWidget):
                 event.ignore()
                 return True
             if event.type() == QEvent.Type.DeferredDelete:
-                self._end_with_viewer()
+                if isinstance(watched, QDockWidget):  # floats: the viewer's window stays
+                    self.end()
+                else:
+                    self._end_with_viewer()
         return False
 
     def _may_close(self) -> bool:
