@@ -309,6 +309,7 @@ def test_save_as_goes_on_there(at_work, qtbot, tmp_path):
 def test_the_list_deletes_only_what_is_confirmed(ended, empty, qtbot, monkeypatch):
     path, _ = ended
     empty.session.sessions.show_list()
+    qtbot.waitUntil(lambda: empty.session.sessions._list is not None)
     dialog = empty.session.sessions._list
     assert dialog.table.item(0, 0).text() == "“cells”"
     buttons = QMessageBox.StandardButton

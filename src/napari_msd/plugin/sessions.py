@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from time import time
@@ -26,8 +28,12 @@ if TYPE_CHECKING:
     from napari_msd.storage import SavedImage, SessionContent, SessionSummary
     from napari_msd.widgets.panel import Panel
 
+_log = logging.getLogger(__name__)
+
 SESSION_FILTER = f"MS-D session (*{SUFFIX})"
 _TICK_MS = 1000
+_PATIENCE_S = 1.5
+"""Seconds to wait for the disk before asking whether to close."""
 _OLD_S = 90 * 86400
 _MANY_OLD, _MUCH_OLD = 20, 200 << 20
 """Number and bytes of old sessions from which cleaning up is offered."""
@@ -63,7 +69,8 @@ class SessionActions(QObject):
         self._panel, self._picker, self._window = panel, picker, window
         self._call_soon = call_soon
         self._saving = controller.memory.saving
-        self._failure = ""
+        self._asked: list[str] = []
+        """Keys of the offers to find an image of the open session."""
         self._closed = False
         self._list: SessionList | None = None
         menu = panel.menu
@@ -95,30 +102,34 @@ class SessionActions(QObject):
     def tick(self) -> None:
         """Save names and view, and show when the last change was saved."""
         saving, chosen = self._saving, self._controller.chosen
-        file = saving.file
-        self._panel.menu.save_session_as_action.setEnabled(file is not None)
+        if saving.failure and saving.file is None:
+            self._controller.recorder.save()  # it could not be made at the last stroke
+        file, failure = saving.file, saving.failure
+        self._panel.menu.save_session_as_action.setEnabled(file is not None or bool(failure))
         if file is None:
-            self._panel.set_saved(self._failure, warning=bool(self._failure))
+            self._panel.set_saved(failure, warning=bool(failure))
             return
         image, annotation = chosen.image, chosen.fitting
         if image is not None and annotation is not None:
             view = view_state.view_state(self._viewer, image, annotation)
             view["hidden"] = sorted(self._controller.classes.hidden)
             saving.show(image, chosen.reference, annotation, view)
-        text = self._failure or texts.saved(file.last_saved, file.pending, time())
-        self._panel.set_saved(text, warning=bool(self._failure))
+        text = failure or texts.saved(file.last_saved, file.pending, time())
+        self._panel.set_saved(text, warning=bool(failure))
         self._panel.saved_label.setToolTip(plain_tooltip(texts.saved_tooltip(file.path)))
 
     def may_close(self) -> bool:
-        """Whether napari may close: asks only if something would be lost."""
+        """Whether the session may close: asks only if something would be lost."""
         file = self._saving.file
-        if file is None or not self._saving.at_risk:
+        # a disk that does not answer is no failure yet
+        if not self._saving.at_risk and (file is None or file.flush(_PATIENCE_S)):
             return True
+        pending = self._controller.recorder.document.number if file is None else file.pending
         box = QMessageBox(self._window)
         box.setObjectName("saving_fails_question")
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle(texts.SAVING_FAILS_TITLE)
-        box.setText(texts.saving_fails(file.pending))
+        box.setText(texts.saving_fails(pending))
         buttons = QMessageBox.StandardButton
         box.setStandardButtons(buttons.Save | buttons.Discard | buttons.Cancel)
         box.setDefaultButton(buttons.Save)
@@ -139,7 +150,6 @@ class SessionActions(QObject):
             self._controller.notices.warn(text)
         else:
             self._controller.notices.info(texts.SAVED_AGAIN)
-        self._failure = text
         self.tick()
 
     def _on_image_differs(self, name: str) -> None:
@@ -210,18 +220,34 @@ class SessionActions(QObject):
         if present is not None and present.path.resolve() == path.resolve():
             notices.info(texts.OPEN_ALREADY)
             return
+        if not self.may_close():
+            return
         notices.info(texts.OPENING)
 
-        def work() -> Callable[[], None]:
+        def work() -> None:
             file, content = SessionFile.open(path)
-            return lambda: self._show(file, content)
+            self._soon(lambda: self._show_or_close(file, content), file.close)
 
         self._in_background(work)
+
+    def _show_or_close(self, file: SessionFile, content: SessionContent) -> None:
+        """Show a session; let go of its file if that fails, so that it can be opened again."""
+        try:
+            self._show(file, content)
+        except Exception as error:  # napari, or another plugin that follows its layers
+            _log.exception("A session could not be shown")
+            if self._saving.file is not file:
+                file.close()
+            self._controller.notices.error(texts.not_shown(file.path.stem, str(error)))
 
     def _show(self, file: SessionFile, content: SessionContent) -> None:
         controller, viewer = self._controller, self._viewer
         controller.notices.past.emit(texts.OPENING)
         controller.stop()
+        for key in self._asked:
+            self._panel.offers.withdraw(key)
+        self._asked.clear()
+        controller.chosen.choose(None, None)  # its document belongs to the present session
         problems, images, annotations = list(content.problems), {}, {}
         missing: list[tuple[SavedImage, str]] = []
         with self._picker.held():
@@ -257,7 +283,7 @@ class SessionActions(QObject):
         text = texts.restored(shortened(file.path.stem, 40), problems)
         controller.notices.notice.emit("warning" if problems else "info", text)
         for saved, _ in missing:
-            self._offer_to_find(saved, content, annotations)
+            self._offer_to_find(file, saved, content, annotations)
         self.tick()
 
     def _image(self, saved: SavedImage) -> Any:
@@ -269,19 +295,30 @@ class SessionActions(QObject):
         return restore.open_image(self._viewer, saved.reference)
 
     def _offer_to_find(
-        self, saved: SavedImage, content: SessionContent, annotations: dict[int, Any]
+        self,
+        file: SessionFile,
+        saved: SavedImage,
+        content: SessionContent,
+        annotations: dict[int, Any],
     ) -> None:
         """Ask where an image is now; its strokes are shown meanwhile."""
         offers, reference = self._panel.offers, saved.reference
         key = f"image {saved.number}"
+        self._asked.append(key)
 
         def use(path: str) -> None:
+            if self._saving.file is not file:
+                return  # another session was opened meanwhile
             try:
                 image = restore.open_image(self._viewer, reference, path)
             except MSDError as error:
                 self._controller.notices.error(str(error))
                 return
             offers.withdraw(key)
+            # another image may have taken the networks over; its empty history must not be saved
+            restore_networks(
+                self._controller.memory, replace(content, images=[saved]), {saved.number: image}
+            )
             self._saving.found(saved.number, image)
             mine = [a for a in content.annotations if a.image == saved.number]
             for painted in mine:
@@ -313,12 +350,11 @@ class SessionActions(QObject):
     def ask_save_as(self) -> None:
         """Ask for a path, then save there from now on."""
         file = self._saving.file
-        if file is None:
+        if file is None and not self._saving.at_risk:
             self._controller.notices.info(texts.NOTHING_TO_SAVE)
             return
-        text, _ = QFileDialog.getSaveFileName(
-            self._window, "Save session as", file.path.name, SESSION_FILTER
-        )
+        name = "" if file is None else file.path.name
+        text, _ = QFileDialog.getSaveFileName(self._window, "Save session as", name, SESSION_FILTER)
         if text:
             path = Path(text)
             self.save_as(path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX))
@@ -327,7 +363,12 @@ class SessionActions(QObject):
         """Save in another file from now on."""
         file = self._saving.file
         if file is None:
-            self._controller.notices.info(texts.NOTHING_TO_SAVE)
+            if not self._saving.at_risk:
+                self._controller.notices.info(texts.NOTHING_TO_SAVE)
+                return
+            self._saving.make_at(path)
+            self._controller.recorder.save()
+            self.tick()
             return
 
         def work() -> Callable[[], None]:
@@ -341,21 +382,37 @@ class SessionActions(QObject):
         self.tick()
 
     def show_list(self) -> None:
-        """Show all sessions: open or delete them."""
+        """Show all sessions: open or delete them. Some may be on a slow disk."""
+
+        def work() -> Callable[[], None]:
+            found = summaries()
+            return lambda: self._fill_list(found)
+
+        self._in_background(work)
+
+    def _fill_list(self, found: list[SessionSummary]) -> None:
         if self._list is None:
             self._list = SessionList(self._window)
             self._list.open_wanted.connect(self.open)
             self._list.failed.connect(self._controller.notices.error)
-        self._list.fill(summaries())
+        self._list.fill(found)
         self._list.show()
         self._list.raise_()
 
     # --- threads -------------------------------------------------------------------------
 
-    def _soon(self, function: Callable[[], None]) -> None:
-        """Call on the Qt thread, unless the window is closed by then."""
-        if not self._closed:
-            self._call_soon(lambda: None if self._closed else function())
+    def _soon(
+        self, function: Callable[[], object], otherwise: Callable[[], object] = lambda: None
+    ) -> None:
+        """Call on the Qt thread; call `otherwise` if the window is closed by then."""
+
+        def call() -> None:
+            (otherwise if self._closed else function)()
+
+        if self._closed:
+            otherwise()
+        else:
+            self._call_soon(call)
 
     def _in_background(self, work: Callable[[], Callable[[], None] | None]) -> None:
         """Run `work` on another thread, and what it returns on this one."""

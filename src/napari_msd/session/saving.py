@@ -64,7 +64,9 @@ class Saving:
         self._networks: dict[tuple[int, str], tuple[tuple[int, int], float]] = {}
         """By image and preset: outline of the history that was saved, and when."""
         self._waiting: dict[tuple[int, str], History] = {}
-        self._failing = False
+        self.failure = ""
+        """Why saving fails at present, in a sentence; empty while it works."""
+        self._elsewhere: Path | None = None
         self._not_before = float("-inf")
 
     # --- documents -----------------------------------------------------------------------
@@ -196,7 +198,11 @@ class Saving:
     @property
     def at_risk(self) -> bool:
         """Whether anything would be lost if the process ended now, because saving fails."""
-        return self.file is not None and self._failing and self.file.pending > 0
+        return bool(self.failure) and (self.file is None or self.file.pending > 0)
+
+    def make_at(self, path: Path) -> None:
+        """Make the session file there at the next `save`: it cannot be made where it should be."""
+        self._elsewhere, self._not_before = path, float("-inf")
 
     def close(self) -> bool:
         """End the session; the next stroke begins another one. False if something is not saved."""
@@ -209,18 +215,19 @@ class Saving:
         self._documents.clear()
         self._references.clear()
         self._measured.clear()
-        self._failing, self._not_before = False, float("-inf")
+        self.failure, self._elsewhere, self._not_before = "", None, float("-inf")
         return file is None or file.close()
 
     # --- inside --------------------------------------------------------------------------
 
     def _file_for(self, stem: str) -> SessionFile | None:
         if self.file is None and monotonic() >= self._not_before:
+            path, self._elsewhere = self._elsewhere, None
             try:
-                self._listen(SessionFile.create(self._make_path(stem)))
+                self._listen(SessionFile.create(path or self._make_path(stem)))
             except MSDError as error:
                 self._not_before = monotonic() + _TRY_AGAIN_S
-                self.failed.emit(str(error))
+                self._on_failed(str(error))
         return self.file
 
     def _listen(self, file: SessionFile) -> None:
@@ -229,12 +236,12 @@ class Saving:
         file.saved.connect(self._on_saved)
 
     def _on_failed(self, text: str) -> None:
-        self._failing = True
+        self.failure = text
         self.failed.emit(text)
 
     def _on_saved(self, when: float) -> None:
-        if self._failing:
-            self._failing = False
+        if self.failure:
+            self.failure = ""
             self.recovered.emit()
 
     def _image(self, file: SessionFile, image: Layer, reference: ImageReference) -> int:
