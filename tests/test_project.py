@@ -114,7 +114,8 @@ def test_nothing_waits_on_the_time_of_day():
     (docs/decisions/0009-session-file.md).
     """
     dated = {
-        Path("src/napari_msd/plugin") / name for name in ("sessions.py", "session_list.py")
+        Path("src/napari_msd/plugin") / name
+        for name in ("sessions.py", "session_list.py", "session_offers.py")
     } | {Path("src/napari_msd/storage") / name for name in ("opening.py", "owner.py", "store.py")}
     calls = [
         f"{path.relative_to(ROOT)}:{node.lineno}"

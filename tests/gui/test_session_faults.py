@@ -105,7 +105,7 @@ def test_strokes_are_saved_when_another_session_is_opened_at_once(painted, qtbot
     before = saving.file.path
     file, content = SessionFile.open(path)
     layer.paint((100, 100), 1)
-    painted.session.sessions._show(file, content)
+    painted.session.sessions.opening.show(file, content)
     (annotation,) = read(before).annotations
     assert annotation.document.annotation.count(1) == np.count_nonzero(layer.data == 1)
 
@@ -195,7 +195,7 @@ def test_networks_of_missing_images_are_not_exchanged(msd, viewer, qtbot, tmp_pa
     opened(msd, path, qtbot)
     for name, steps in (("b", 101), ("a", 100)):
         monkeypatch.setattr(
-            "napari_msd.plugin.sessions.QFileDialog.getOpenFileName",
+            "napari_msd.plugin.session_opening.QFileDialog.getOpenFileName",
             lambda *_, name=name: (str(moved[name]), ""),
         )
         (button,) = [b for b in msd.panel.offers.buttons if b.text() == "Choose file …"]

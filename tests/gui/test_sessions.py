@@ -228,7 +228,7 @@ def test_a_missing_image_is_asked_for(ended, empty, viewer, qtbot, cells, tmp_pa
     offers = empty.panel.offers
     assert "cells" in offers.text
     monkeypatch.setattr(
-        "napari_msd.plugin.sessions.QFileDialog.getOpenFileName", lambda *_: (str(moved), "")
+        "napari_msd.plugin.session_opening.QFileDialog.getOpenFileName", lambda *_: (str(moved), "")
     )
     press(offers, "Choose file …")
     qtbot.waitUntil(lambda: empty.controller.chosen.image is not None)

@@ -318,3 +318,13 @@ def test_weights_that_improve_are_saved_now_and_then(saved, monkeypatch):
     path = saving.file.path
     saving.close()
     assert read(path).images[0].histories["quick"].versions[-1].model == b"the last"
+
+
+def test_axes_of_other_names_keep_the_strokes(saved):
+    saved.paint([dab(2, 3, 4)])
+    saved.recorder.begin(
+        saved.strokes, Space("ZX", SPACE.shape), Settings(), AnnotationSnapshot(SPACE.shape)
+    )
+    (annotation,) = content_of(saved).annotations
+    assert annotation.document.annotation.counts == {2: 25}
+    assert annotation.document.sources[0].space.axes == "ZX"

@@ -123,9 +123,9 @@ def image_missing(name: str, where: str) -> str:
 
 
 def image_elsewhere(name: str, where: str) -> str:
-    """The image of a session is on another computer: the person decides whether to go there."""
+    """The image of a session is at an address, or a program's sample: the person decides."""
     where = shortened(where, _PLACE)
-    return f"The image “{shortened(name, _NAME)}” is on another computer: {where}."
+    return f"The image “{shortened(name, _NAME)}” comes from {where}; open it if you trust that."
 
 
 def image_differs(name: str) -> str:

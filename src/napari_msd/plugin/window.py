@@ -143,7 +143,7 @@ class SessionWindow(QWidget):
         panel.save_model_button.clicked.connect(results.ask_save_model)
         panel.load_model_button.clicked.connect(results.ask_load_model)
         panel.start_over_button.clicked.connect(results.start_over)
-        self.sessions.opened.connect(self._on_session_opened)
+        self.sessions.opening.opened.connect(self._on_session_opened)
         panel.menu.report_action.setEnabled(True)
         panel.menu.report_action.triggered.connect(lambda: report_problem(self, controller))
 

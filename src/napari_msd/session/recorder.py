@@ -88,6 +88,8 @@ class Recorder:
         saving = self._memory.saving
         known = saving.document_of(annotation)
         document = known if known is not None and _fits(known, space) else Document()
+        kept = [] if known is None or document is known else _painted_within(known, space)
+        was_saved = saving.is_saved(annotation)
         saving.remember(annotation, document)
         self._limit = MAX_OPERATIONS
         if document.sources.get(SOURCE) != bound:
@@ -96,9 +98,10 @@ class Recorder:
         self._image = image
         self.choose(settings)
         self._on_classes()
+        self.paint(kept)  # until all of the layer is compared
         if document is not known:
             self.paint(snapshot.painted())
-        if saving.is_saved(annotation):
+        if was_saved:
             self.save()  # another image, and which annotation is worked on
 
     def paint(self, painted: Iterable[Painted]) -> None:
@@ -197,3 +200,15 @@ class Recorder:
 def _fits(document: Document, space: Space) -> bool:
     bound = document.sources.get(SOURCE)
     return bound is None or (bound.space.axes, bound.space.shape) == (space.axes, space.shape)
+
+
+def _painted_within(document: Document, space: Space) -> list[Painted]:
+    """What a document holds, if its image has the shape of `space`, under other axes' names."""
+    bound = document.sources.get(SOURCE)
+    if bound is None or bound.space.shape != space.shape:
+        return []
+    return [
+        Painted(operation.box, operation.values)
+        for operation in requests_of(document)
+        if isinstance(operation, PaintBox)
+    ]

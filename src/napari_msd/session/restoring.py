@@ -61,18 +61,18 @@ def restore_choices(memory: SessionMemory, content: SessionContent) -> None:
 
 def _restore(memory: SessionMemory, kind: Kind, history: History) -> int:
     """Restore one kind of network; returns how many of its versions are damaged."""
-    usable, kept = [], None
+    lost, kept = 0, None
     for version in history.versions:
         try:
             settings = settings_of(ModelRecord.from_bytes(version.model), memory.device)
         except ModelFileError:
+            lost += 1  # it stays in the history: a newer napari-msd may read it
             continue
-        usable.append(version)
         if version is history.present:
             kept = KeptModel(version.model, settings, version.source)
     present = history.present if kept is not None else None
-    memory.models.restore(kind, History.restored(usable, present), kept)
-    return len(history.versions) - len(usable)
+    memory.models.restore(kind, History.restored(history.versions, present), kept)
+    return lost
 
 
 def _damaged(number: int, image: SavedImage) -> str:

@@ -213,8 +213,7 @@ class Saving:
         self._images.clear()
         self._annotations.clear()
         self._documents.clear()
-        self._references.clear()
-        self._measured.clear()
+        self._references, self._measured = {}, {}  # a thread may still write to the old ones
         self.failure, self._elsewhere, self._not_before = "", None, float("-inf")
         return file is None or file.close()
 
@@ -264,7 +263,8 @@ class Saving:
         reference = self._references[number]
         if self._measured.get(number) == reference:
             return
-        self._measured[number] = reference
+        references, measured = self._references, self._measured
+        measured[number] = reference
 
         def work() -> None:
             try:
@@ -272,14 +272,12 @@ class Saving:
                 found = fingerprint(space.shape, reference.dtype, space.n_channels, data.read)
             except Exception:  # whatever an image of another plugin raises: it is not read then
                 return
-            if self.file is not file or self._references.get(number) != reference:
+            if self.file is not file or references.get(number) != reference:
                 return
             if reference.fingerprint not in ("", found):
                 self.image_differs.emit(reference.name)
-            self._references[number] = self._measured[number] = replace(
-                reference, fingerprint=found
-            )
-            file.update_image(number, self._references[number])
+            references[number] = measured[number] = replace(reference, fingerprint=found)
+            file.update_image(number, references[number])
 
         Thread(target=work, name="napari-msd-fingerprint", daemon=True).start()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +12,55 @@ from napari.layers import Labels
 from napari_msd.core.errors import MSDError, SessionError
 from napari_msd.images.free_memory import require_room
 from napari_msd.images.napari_writer import CLASSES_KEY
+from napari_msd.session.ports import SOURCE
 from napari_msd.storage import SUFFIX
 from napari_msd.viewer import layers
 from napari_msd.viewer.references import matching
 from napari_msd.viewer.result_layers import is_result
 
 if TYPE_CHECKING:
-    from napari_msd.storage import JSON, ImageReference, SavedAnnotation
+    from napari_msd.storage import JSON, ImageReference, SavedAnnotation, SessionContent
 
 _NEVER_OPENED = (".py", ".pyc", ".pyw", ".npz", ".pkl", ".pickle", SUFFIX)
 """Programs, and files whose readers may run programs: a session file is not trusted to name one.
 Two sessions that name each other would be opened in turns for ever."""
 
 
+_OWN_SAMPLES = ("napari", "napari-msd")
+_MAX_LAYERS = 500
+
+
 def is_elsewhere(path: str) -> bool:
     """Whether a path is an address or on another computer: opening it tells others about it."""
     slashes = path.replace("\\", "/")  # Windows takes both, also mixed
     return "://" in path or slashes.startswith(("//", "/??/"))
+
+
+def asks_first(reference: ImageReference) -> bool:
+    """Whether the person decides if this image is opened.
+
+    Addresses and other computers are told of it; a sample of another plugin is a program.
+    """
+    plugin = reference.sample[0]
+    return is_elsewhere(reference.path) or plugin not in ("", *_OWN_SAMPLES)
+
+
+def require_possible(content: SessionContent) -> None:
+    """Refuse a session whose layers are too many, or too large together.
+
+    Raises
+    ------
+    MSDError
+        One sentence; nothing was added.
+    """
+    if max(len(content.images), len(content.annotations)) > _MAX_LAYERS:
+        raise SessionError(
+            f"The session has more than {_MAX_LAYERS} layers; "
+            "`napari-msd sessions export` writes them as files."
+        )
+    documents = [annotation.document for annotation in content.annotations]
+    pixels = sum(prod(d.sources[SOURCE].space.shape) for d in documents if SOURCE in d.sources)
+    require_room("The session", (pixels,), 1)
 
 
 def find_image(viewer: Any, reference: ImageReference) -> Any:
@@ -111,7 +144,9 @@ def add_annotation(viewer: Any, image: Any, saved: SavedAnnotation, hidden: JSON
     MSDError
         If it does not fit into memory; one sentence.
     """
-    bound = saved.document.sources[0]
+    bound = saved.document.sources.get(SOURCE)
+    if bound is None:
+        raise SessionError(f"“{saved.name}” has no image, and nothing painted.")
     shape = bound.space.shape
     if image is not None and layers.spatial_shape(image) != shape:
         image = None
