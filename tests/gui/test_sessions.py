@@ -22,6 +22,7 @@ from napari_msd.storage import (
     read,
     summaries,
 )
+from napari_msd.viewer import restore
 
 from .fake_client import FakeClient
 from .models import record
@@ -166,6 +167,15 @@ def test_one_goes_on_painting_at_once_in_an_opened_session(ended, empty, qtbot):
     path, _ = ended
     opened(empty, path, qtbot)
     assert empty.controller.chosen.annotation.mode == "paint"
+
+
+def test_strokes_that_are_not_chosen_have_their_class_colours(ended, viewer):
+    path, _ = ended
+    saved = read(path).annotations[0]
+    layer = restore.add_annotation(viewer, None, saved)
+    for value, info in saved.document.classes.items():
+        red, green, blue = (round(255 * part) for part in layer.colormap.map(value)[:3])
+        assert f"#{red:02x}{green:02x}{blue:02x}" == info.color.lower()
 
 
 def test_a_session_brings_back_networks_and_display(ended, empty, viewer, qtbot):

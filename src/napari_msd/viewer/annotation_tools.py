@@ -15,7 +15,7 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_msd.session.classes import FOUND_CLASSES
-from napari_msd.viewer.colors import colors_in_advance, label_colormap
+from napari_msd.viewer.colors import SPARE_COLORS, colors_in_advance, label_colormap
 from napari_msd.viewer.key_bindings import KeyBindings, bind_class_keys
 from napari_msd.viewer.layers import pixels
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from napari_msd.document import Annotation
     from napari_msd.session.classes import ClassTable
-
-_SPARE_COLORS = 9
 
 
 class AnnotationTools(QObject):
@@ -189,7 +187,7 @@ class AnnotationTools(QObject):
             colors = self._table.colors
             # napari redraws the whole plane for another colormap
             if any(self._mapped.get(value) != color for value, color in colors.items()):
-                self._mapped = colors_in_advance(colors, _SPARE_COLORS)
+                self._mapped = colors_in_advance(colors, SPARE_COLORS)
                 self.layer.colormap = label_colormap(self._mapped)
             self._table.save_to(self.layer)
 

@@ -13,6 +13,9 @@ from napari_msd.core.settings import MAX_CLASSES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SPARE_COLORS = 9
+"""So many values after the last class have colours, for classes to come."""
+
 
 def label_colormap(colors: Mapping[int, str], *, spare: int = 0) -> DirectLabelColormap:
     """Colormap of a Labels layer in the class colours.

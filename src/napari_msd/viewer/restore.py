@@ -15,6 +15,7 @@ from napari_msd.images.napari_writer import CLASSES_KEY
 from napari_msd.session.ports import SOURCE
 from napari_msd.storage import SUFFIX
 from napari_msd.viewer import layers
+from napari_msd.viewer.colors import SPARE_COLORS, label_colormap
 from napari_msd.viewer.references import matching
 from napari_msd.viewer.result_layers import is_result
 
@@ -164,6 +165,9 @@ def add_annotation(viewer: Any, image: Any, saved: SavedAnnotation, hidden: JSON
         str(info.value): {"name": info.name, "color": info.color} | _visibility(info.value, hidden)
         for info in saved.document.classes.values()
     }
+    # also for one that is not chosen: its strokes may be made visible beside those of another image
+    colors = {info.value: info.color for info in saved.document.classes.values()}
+    layer.colormap = label_colormap(colors, spare=SPARE_COLORS)
     viewer.layers.append(layer)
     return layer
 
