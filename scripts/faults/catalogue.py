@@ -12,6 +12,24 @@ SCENARIOS = [
         session_faults.napari_killed,
         100,
     ),
+    Scenario(
+        "session-disk-full",
+        "disk full while painting, then room again",
+        session_faults.session_disk_full,
+        10,
+    ),
+    Scenario(
+        "session-disk-read-only",
+        "folder for sessions read-only at the first stroke",
+        session_faults.session_disk_read_only,
+        10,
+    ),
+    Scenario(
+        "session-damaged",
+        "part of a session file overwritten",
+        session_faults.session_damaged,
+        100,
+    ),
     Scenario("trainer-killed", "trainer killed while painting", trainer_faults.killed, 20),
     Scenario(
         "trainer-killed-starting",

@@ -72,7 +72,7 @@ def _on_every_format(
     run: Run, options: str, *, expected: str, fill: bool = False, then: str = ""
 ) -> None:
     """Write to a small disk of its own, in a mount namespace that ends with the process."""
-    _require_mounts()
+    require_mounts()
     model = _model(run.folder)
     disk = run.folder / "disk"
     disk.mkdir()
@@ -101,7 +101,8 @@ def _on_every_format(
     run.say(f"Cannot write …: {said.rpartition(': ')[2]}")
 
 
-def _require_mounts() -> None:
+def require_mounts() -> None:
+    """Leave the scenario out where no small disk can be mounted."""
     if sys.platform != "linux" or shutil.which("unshare") is None:
         raise UnavailableError("only Linux mounts a disk for one process (unshare)")
     tried = subprocess.run(
@@ -194,7 +195,7 @@ def export_killed(run: Run) -> None:
 
 def shared_memory_full(run: Run) -> None:
     """There is no room in /dev/shm, and the image has 6000 x 6000 pixels."""
-    _require_mounts()
+    require_mounts()
     if not Path("/dev/shm").is_dir():
         raise UnavailableError("there is no /dev/shm")
     side = 1500 if run.short else 6000

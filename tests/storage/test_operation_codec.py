@@ -189,3 +189,11 @@ def test_settings_out_of_range_are_refused(settings):
 def test_any_bytes_are_refused_or_an_operation(kind, body):
     with contextlib.suppress(UnreadableError):
         decode(kind, body, GUARD)
+
+
+def test_a_box_may_count_in_numpys_integers():
+    box = Box(0, (np.int64(1), np.int64(2)), (np.int64(3), np.int64(4)))
+    assert (
+        encode(PaintBox(box, np.ones((2, 2), np.uint8)))[0]
+        == encode(PaintBox(Box(0, (1, 2), (3, 4)), np.ones((2, 2), np.uint8)))[0]
+    )

@@ -141,7 +141,8 @@ def encode(operation: Operation) -> tuple[int, bytes]:
     match operation:
         case PaintBox(box, values):
             deflated = zlib.compress(np.ascontiguousarray(values).data, _LEVEL)
-            return PAINT, _encoder.encode(_Paint(box.source, box.start, box.stop, deflated))
+            start, stop = tuple(map(int, box.start)), tuple(map(int, box.stop))  # NumPy's, too
+            return PAINT, _encoder.encode(_Paint(box.source, start, stop, deflated))
         case BindSource(source, space, name):
             return BIND, _encoder.encode(_bind(source, space, name))
         case DefineClass(info):
