@@ -22,7 +22,7 @@ from napari_msd.storage import (
     read,
     summaries,
 )
-from napari_msd.viewer import restore
+from napari_msd.viewer import restore, view_state
 
 from .fake_client import FakeClient
 from .models import record
@@ -163,10 +163,22 @@ def test_a_session_brings_back_layers_classes_and_strokes(ended, empty, viewer, 
     assert viewer.layers.selection.active is annotation
 
 
-def test_one_goes_on_painting_at_once_in_an_opened_session(ended, empty, qtbot):
+def test_one_goes_on_painting_at_once_in_an_opened_session(ended, empty, viewer, qtbot):
     path, _ = ended
     opened(empty, path, qtbot)
+    # the view comes back a moment later
+    qtbot.waitUntil(lambda: tuple(viewer.layers["cells"].contrast_limits) == (100, 3000))
     assert empty.controller.chosen.annotation.mode == "paint"
+
+
+def test_a_view_that_comes_back_leaves_the_brush_in_hand(viewer):
+    image = viewer.add_image(np.zeros((40, 50), np.float32))
+    strokes = viewer.add_labels(np.zeros((40, 50), np.uint8))
+    state = view_state.view_state(viewer, image, strokes)
+    assert state["annotation"]["visible"] is True
+    strokes.mode = "paint"
+    view_state.show(state, viewer, image, strokes)
+    assert strokes.mode == "paint"
 
 
 def test_strokes_that_are_not_chosen_have_their_class_colours(ended, viewer):

@@ -94,6 +94,8 @@ def _apply(values: JSON, target: Any, names: tuple[str, ...]) -> None:
         value = values.get(name)
         if value is None or not _usable(value) or not _in_range(name, value):
             continue
+        if name == "visible" and value == getattr(target, name, None):
+            continue  # napari would put the tool down that was taken meanwhile
         try:
             setattr(target, name, tuple(value) if isinstance(value, list) else value)
         except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError):
