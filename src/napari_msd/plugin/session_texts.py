@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_msd.core.number_text import grouped
 from napari_msd.widgets.plain_text import shortened
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def named(session: SessionSummary) -> str:
 
 def strokes(session: SessionSummary) -> str:
     """How much was painted."""
-    return f"{session.painted:,} painted pixels"
+    return f"{grouped(session.painted)} painted pixels"
 
 
 def interrupted(session: SessionSummary, others: int, now: float) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_msd.core.number_text import grouped
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -47,8 +49,7 @@ _MAX_NAMES = 6
 
 def lasso_copied(pixels: int) -> str:
     """The lasso has copied so many pixels of the segmentation to the strokes."""
-    count = f"{pixels:,}".replace(",", "\u202f")
-    return f"{count} pixels became strokes as they are segmented. Undo takes them back."
+    return f"{grouped(pixels)} pixels became strokes as they are segmented. Undo takes them back."
 
 
 def not_opened(reason: str) -> str:
@@ -93,7 +94,7 @@ def went_back(step: int) -> str:
 def remove_class(name: str, pixels: int) -> str:
     """Ask whether to remove a class that has painted pixels."""
     return (
-        f"Remove “{name}” and erase its {pixels:,} painted pixels? "
+        f"Remove “{name}” and erase its {grouped(pixels)} painted pixels? "
         "Undo on the annotation layer brings them back."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_msd.core.number_text import grouped
 from napari_msd.session.keys import HIDE_KEY, LIVE_KEY, NEXT_KEY
 from napari_msd.session.work_state import LiveState
 from napari_msd.widgets.quality import MAX_MARGIN, Quality, quality_of
@@ -189,7 +190,7 @@ def bar(
         percent = int(100 * view)
         return percent, f"view {percent} %"
     if live and progress is not None and progress.step:
-        return 0, f"step {progress.step:,}".replace(",", "\u202f")
+        return 0, f"step {grouped(progress.step)}"
     return 0, ""
 
 
@@ -238,7 +239,7 @@ def pixels_text(pixels: int) -> str:
 def class_tooltip(info: ClassInfo) -> str:
     """Tooltip of a class in the class list."""
     key = f"Key {info.value}: p" if info.value <= 9 else "P"
-    painted = f"{info.pixels:,}".replace(",", _NARROW_SPACE)
+    painted = grouped(info.pixels)
     return (
         f"{info.name}: {painted} pixels painted. {_measured_on(info)}\n"
         f"{key}aint this class. Click to pick it, double-click to rename, "
