@@ -26,7 +26,7 @@ SCENARIOS = [
     ),
     Scenario(
         "session-damaged",
-        "part of a session file overwritten",
+        "part of a session file overwritten (what was there is gone)",
         session_faults.session_damaged,
         100,
     ),
