@@ -8,6 +8,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_msd.core.box import Box
+from napari_msd.session.work_state import LiveState
 from napari_msd.trainer.messages import Finished
 
 from .fake_client import FakeClient
@@ -90,14 +91,15 @@ def test_predict_all_first(stack, qtbot, saved_to):
     assert stack.panel.status_label.level == "info"
 
 
-@pytest.mark.parametrize("live", [True, False])
-def test_predict_all_says_that_live_goes_on(stack, qtbot, live):
-    if live:
+@pytest.mark.parametrize("state", [LiveState.TRAINING, LiveState.IDLE, LiveState.OFF])
+def test_predict_all_says_that_live_goes_on(stack, qtbot, state):
+    if state is not LiveState.OFF:
         stack.panel.live_button.click()
+        stack.controller.live_is(state)
     stack.panel.predict_all_button.click()
     stack.client.say(Finished("predict"))
     qtbot.waitUntil(lambda: not stack.controller.work)
-    assert ("Live goes on" in stack.status) == live
+    assert ("Live goes on" in stack.status) == (state is LiveState.TRAINING)
 
 
 def test_predict_all_that_is_stopped_exports_nothing(stack, qtbot, saved_to):

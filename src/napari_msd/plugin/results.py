@@ -13,6 +13,7 @@ from napari_msd.images.class_matching import match_by_name
 from napari_msd.images.model_file import ModelRecord, read
 from napari_msd.plugin import files, texts
 from napari_msd.session.classes import FOUND_CLASSES, NEW_CLASSES
+from napari_msd.session.work_state import LiveState
 from napari_msd.viewer import layers
 from napari_msd.viewer.colors import label_colormap
 from napari_msd.viewer.result_layers import selection_kept
@@ -195,7 +196,8 @@ class Results(QObject):
     def _on_work_ended(self, work: str, finished: bool) -> None:
         act, self._after_predicting = self._after_predicting, None
         if act is None:
-            if finished and work == "predict" and self._controller.live:
+            learns = self._controller.live and self._controller.state is not LiveState.IDLE
+            if finished and work == "predict" and learns:
                 # else "1 of 32 planes up to date" a moment later reads as a failure
                 self._controller.notices.info(texts.ALL_SEGMENTED_LIVE)
             return

@@ -15,8 +15,7 @@ TOO_LARGE = "There is too little memory to copy the labels; close other programs
 NO_SEGMENTATION = "There is no segmentation yet: press Live, Update once or Predict all first."
 INCOMPLETE_TITLE = "The segmentation is not complete"
 ALL_SEGMENTED_LIVE = (
-    "The whole image is segmented. Live goes on, and only the visible part follows: switch it off "
-    "to keep all parts alike."
+    "The whole image is segmented. Live goes on where you look: switch it off to keep all alike."
 )
 PREDICT_ALL_UNFINISHED = "Predict all was not finished: nothing was exported or copied."
 NO_NETWORK_TO_SAVE = "There is no network to save yet: press Live or Update once first."
