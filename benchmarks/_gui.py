@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,13 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_msd.plugin.dock import MSDSegmentationWidget
+from napari_msd.storage.elsewhere import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_sessions = TemporaryDirectory(ignore_cleanup_errors=True)
+os.environ.setdefault(VARIABLE, _sessions.name)  # nobody goes on with what is painted here
 
 
 def machine() -> str:

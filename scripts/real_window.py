@@ -23,6 +23,9 @@ from napari_msd.viewer.canvas import Canvas
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+_sessions = TemporaryDirectory(ignore_cleanup_errors=True)
+os.environ.setdefault(VARIABLE, _sessions.name)  # nobody goes on with what is painted here
+
 
 def spin(seconds: float) -> None:
     """Let the event loop run."""

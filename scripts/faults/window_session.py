@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import napari
@@ -14,6 +16,11 @@ import numpy as np
 import psutil
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QAbstractButton, QWidget
+
+from napari_msd.storage.elsewhere import VARIABLE
+
+_sessions = TemporaryDirectory(ignore_cleanup_errors=True)
+os.environ.setdefault(VARIABLE, _sessions.name)  # nobody goes on with what is painted here
 
 PATIENCE = 240.0
 """Seconds until a wait is given up."""

@@ -197,7 +197,7 @@ def test_a_session_brings_back_networks_and_display(ended, empty, viewer, qtbot)
     assert [version.figures.steps for version in history.versions] == [100, 300]
     assert empty.controller.weights.model == history.versions[1].model
     qtbot.waitUntil(lambda: tuple(viewer.layers["cells"].contrast_limits) == (100, 3000))
-    assert "open again" in empty.status
+    qtbot.waitUntil(lambda: "open again" in empty.status)
     assert "refresh" in empty.client.calls  # the segmentation comes back, too
 
 
@@ -311,6 +311,16 @@ def test_a_session_that_is_not_wanted_now_is_kept(ended, empty, qtbot):
     press(empty.panel.offers, "Not now")
     qtbot.waitUntil(lambda: interrupted() == [])
     assert [session.path for session in summaries()] == [path]
+
+
+def test_results_are_suggested_beside_the_image(at_work, cells, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "napari_msd.plugin.files.QFileDialog.getSaveFileName",
+        lambda parent, title, suggested, filters: (asked.append(suggested), ("", ""))[1],
+    )
+    at_work.session.results.ask_save_model()
+    assert asked == [str(cells.with_name("cells.safetensors"))]
 
 
 def test_save_as_goes_on_there(at_work, qtbot, tmp_path):

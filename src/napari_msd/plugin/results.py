@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
@@ -20,7 +21,6 @@ from napari_msd.viewer.result_layers import selection_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from qtpy.QtWidgets import QWidget
 
@@ -74,7 +74,7 @@ class Results(QObject):
         if not wanted:
             return
         path = files.ask_save_path(
-            self._window, "Export labels", f"{self._stem()}-labels.tif", files.LABEL_FILTERS
+            self._window, "Export labels", self._suggested("-labels.tif"), files.LABEL_FILTERS
         )
         if path is None:
             return
@@ -219,7 +219,7 @@ class Results(QObject):
         if self._model() is None:
             return
         path = files.ask_save_path(
-            self._window, "Save model", f"{self._stem()}.safetensors", files.MODEL_FILTER
+            self._window, "Save model", self._suggested(".safetensors"), files.MODEL_FILTER
         )
         if path is not None:
             self.save_model(path)
@@ -306,6 +306,14 @@ class Results(QObject):
             text = texts.DISCARDED
         controller.notices.info(text)
         controller.work_changed.emit()
+
+    def _suggested(self, ending: str) -> str:
+        """A path beside the image's file, or only a name if it has none."""
+        image = self._controller.chosen.image
+        path = getattr(getattr(image, "source", None), "path", None)
+        folder = Path(path).parent if path else Path()
+        name = self._stem() + ending
+        return str(folder / name) if path and folder.is_dir() else name
 
     def _stem(self) -> str:
         image = self._controller.chosen.image

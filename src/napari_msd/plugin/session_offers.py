@@ -52,6 +52,11 @@ class SessionOffers:
         """Offer what napari's last end left behind; looks for it on another thread."""
         self._background.run(self._find_offer)
 
+    def withdraw(self) -> None:
+        """Other work has begun."""
+        for key in ("restore", "old"):
+            self._bar.withdraw(key)
+
     def _find_offer(self) -> Callable[[], None]:
         found, known = interrupted(), summaries()
         now = time()

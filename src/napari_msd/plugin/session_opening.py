@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_DRAWN_MS = 200
+"""Until the viewer has drawn layers that were added."""
+
 
 class SessionOpening(QObject):
     """Brings saved work back into the viewer.
@@ -130,9 +133,14 @@ class SessionOpening(QObject):
             # the viewer fits the view to new layers once more when it draws them
             QTimer.singleShot(0, lambda: view_state.show(content.view, viewer, image, annotation))
         self.opened.emit()
-        controller.show_segmentation()
         text = texts.restored(shortened(file.path.stem, 40), problems)
-        controller.notices.notice.emit("warning" if problems else "info", text)
+
+        def end() -> None:
+            controller.show_segmentation()
+            controller.notices.notice.emit("warning" if problems else "info", text)
+
+        # napari knows what is visible once it has drawn: that part is segmented
+        QTimer.singleShot(_DRAWN_MS, lambda: self._background.soon(end))
         for saved, _ in missing:
             self._offer_to_find(file, saved, content, annotations)
 

@@ -109,6 +109,7 @@ class SessionActions(QObject):
         if file is None:
             self._panel.set_saved(failure, warning=bool(failure))
             return
+        self._offers.withdraw()
         image, annotation = chosen.image, chosen.fitting
         if image is not None and annotation is not None:
             view = view_state.view_state(self._viewer, image, annotation)
