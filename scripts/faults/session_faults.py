@@ -68,20 +68,20 @@ def _paint_and_kill(run: Run, sessions: Path) -> float:
     program = [sys.executable, "-m", "faults.painter", str(image)]
     painter = subprocess.Popen(
         [*program, str(run.folder / "log"), str(run.number)],
-        env=os.environ | {VARIABLE: str(sessions)},
+        env=os.environ | {VARIABLE: str(sessions), "PYTHONPATH": str(Path(__file__).parents[1])},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    try:
+    with painter:
         assert painter.stdout is not None
-        if painter.stdout.readline().strip() != "painted":
-            raise RuntimeError("napari ended before it was killed")
-        time.sleep(run.random.uniform(0, 2 if run.short or run.random.random() < 0.5 else 10))
-    finally:
-        painter.kill()
-        killed = time.monotonic()
-        painter.wait()
+        try:
+            if painter.stdout.readline().strip() != "painted":
+                raise RuntimeError("napari ended before it was killed")
+            time.sleep(run.random.uniform(0, 2 if run.short or run.random.random() < 0.5 else 10))
+        finally:
+            painter.kill()
+            killed = time.monotonic()
     return killed
 
 
