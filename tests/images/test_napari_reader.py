@@ -236,8 +236,8 @@ def test_numbers_behind_the_trailer_are_not_read(tmp_path):
 
 def patterns():
     manifest = yaml.safe_load((ROOT / "napari.yaml").read_text("utf-8"))
-    (reader,) = manifest["contributions"]["readers"]
-    assert reader["command"] == "napari-msd.read_labels"
+    readers = manifest["contributions"]["readers"]
+    (reader,) = [r for r in readers if r["command"] == "napari-msd.read_labels"]
     return reader["filename_patterns"]
 
 

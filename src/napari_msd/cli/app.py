@@ -250,7 +250,7 @@ def bench(
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
     seconds: Annotated[float, typer.Option(help="About how long each pass is timed.")] = 4.0,
 ) -> None:
-    """Time the network, and compare it with the shortest possible time.
+    """Time the network beside the shortest possible time.
 
     Every result is first checked against the reference. Without options this takes some minutes;
     --only core is quick.
