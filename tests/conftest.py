@@ -5,6 +5,7 @@ Imports only pytest: the GPU's tests run on machines that have little more.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import os
@@ -47,6 +48,11 @@ MARKED = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    with contextlib.suppress(ImportError):  # the GPU's machines have no hypothesis
+        from hypothesis import settings
+
+        settings.register_profile("untimed", deadline=None)  # no test asserts on time
+        settings.load_profile("untimed")
     for line in (
         "slow: takes more than some seconds; `make quick` leaves it out",
         "process: starts a trainer process; `make quick` leaves it out",
