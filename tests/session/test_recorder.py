@@ -69,7 +69,7 @@ class Desk:
     def paint(self, painted):
         """What the watcher of strokes tells, and then the controller."""
         self.recorder.paint(painted)
-        self.recorder.save()
+        self.recorder.save_first()
 
 
 @pytest.fixture
@@ -328,3 +328,13 @@ def test_axes_of_other_names_keep_the_strokes(saved):
     (annotation,) = content_of(saved).annotations
     assert annotation.document.annotation.counts == {2: 25}
     assert annotation.document.sources[0].space.axes == "ZX"
+
+
+def test_a_brush_step_does_no_more_than_append_its_operation(saved, monkeypatch):
+    saved.paint([dab(1, 0, 0)])
+    calls = []
+    monkeypatch.setattr(saved.memory.saving, "save", lambda *given: calls.append(given))
+    for n in range(5):
+        saved.paint([dab(1, n, n)])
+    assert calls == []
+    assert content_of(saved).annotations[0].document == saved.recorder.document

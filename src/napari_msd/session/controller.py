@@ -95,7 +95,7 @@ class Controller(WorkState):
         self.chosen.repainted.connect(self.strokes.rescan)
         self.chosen.pixels_replaced.connect(self.overlay.clear)
         self.overlay.deleted.connect(self._on_segmentation_deleted)
-        self.strokes.edited.connect(self.recorder.save)
+        self.strokes.edited.connect(self.recorder.save_first)
         self.sync.counted.connect(classes.set_pixels)
         self.sync.unusable.connect(self._on_unusable)
         self.weights.kept.connect(self._on_kept)

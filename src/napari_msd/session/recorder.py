@@ -168,6 +168,12 @@ class Recorder:
             memory.models.histories_of(memory.number(image)),
         )
 
+    def save_first(self) -> None:
+        """Begin to save the document, unless it is saved: cheap enough for every brush step."""
+        annotation = self._annotation
+        if annotation is not None and not self._memory.saving.is_saved(annotation):
+            self.save()
+
     # --- inside --------------------------------------------------------------------------
 
     def _compact(self) -> None:
