@@ -53,7 +53,8 @@ def saved(when: float | None, pending: int, now: float) -> str:
 def saved_tooltip(path: Path) -> str:
     """Where the session is saved."""
     return (
-        f"Strokes, classes, settings and networks are saved at once, within about half a second, in {path}. "
+        f"Strokes, classes and settings are saved within about half a second in {path}, networks "
+        "within a few seconds. "
         "⋯ > Save session as moves the file."
     )
 
