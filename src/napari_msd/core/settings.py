@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from napari_msd.core.errors import SettingsError, shown
+from napari_msd.core.space import MODES, Mode
 
 Boundary = Literal["reflect", "symmetric", "zeros"]
 BackendName = Literal["cuda", "cpu", "torch"]
@@ -32,6 +33,12 @@ class Settings:
     ----------
     preset
         Name of the preset these settings started from.
+    mode
+        What the network sees as one image of a stack: ``2d`` single slices, ``2.5d`` slices with
+        their neighbours as further channels, ``3d`` volumes. An image without slices is seen in
+        2-D. `from_preset` gives each mode a depth and dilations of its own.
+    context
+        Neighbouring slices on each side (1 to 10), in 2.5-D.
     depth, width
         Hidden layers, and channels per layer.
     dilations
@@ -74,6 +81,8 @@ class Settings:
     """
 
     preset: str = "quick"
+    mode: Mode = "2d"
+    context: int = 1
     depth: int = 30
     width: int = 1
     dilations: tuple[int, ...] = (1, 2, 3, 4, 1, 2, 4, 8)
@@ -108,6 +117,7 @@ class Settings:
             ("boundary", BOUNDARIES),
             ("device", DEVICE_CHOICES),
             ("normalise", NORMALISE),
+            ("mode", MODES),
         ):
             if getattr(self, name) not in choices:
                 raise _out_of_range(name, f"one of {', '.join(choices)}", getattr(self, name))
@@ -135,7 +145,10 @@ class Settings:
                 f"There is no setting {shown(unknown[0])}; "
                 f"the settings are {', '.join(sorted(known))}."
             )
-        return replace(PRESETS[preset], **overrides)
+        found = PRESETS[preset]
+        if overrides.get("mode") == "3d":
+            found = replace(found, **_VOLUMES[preset])
+        return replace(found, **overrides)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` reads it back."""
@@ -149,6 +162,7 @@ class Settings:
 
 
 _WHOLE_NUMBERS = {
+    "context": (1, 10),
     "depth": (1, 1000),
     "width": (1, 100),
     "patches_per_step": (1, 1024),
@@ -220,3 +234,11 @@ PRESETS: dict[str, Settings] = {
     ),
 }
 """quick predicts within seconds; balanced is better after a minute; paper is Pelt & Sethian's."""
+
+_VOLUMES: dict[str, dict[str, Any]] = {
+    "quick": {"depth": 12, "dilations": (1, 2, 3, 4), "patch_size": 32},
+    "balanced": {"depth": 20, "dilations": (1, 2, 3, 4), "patch_size": 32},
+    "paper": {"patch_size": 32},
+}
+"""What presets have in 3-D instead. A layer has three times the weights there, and the halo of a
+tile three axes: a network as deep as in 2-D would spend its time on halos."""

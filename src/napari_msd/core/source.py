@@ -1,0 +1,44 @@
+"""What images are read from and results are written to: arrays, files, layers.
+
+Nothing reads a whole image: every reader and writer is asked for boxes.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_msd.core.box import Box
+from napari_msd.core.space import Space
+
+
+class Source(Protocol):
+    """An image of any size, whose boxes can be read on any thread."""
+
+    @property
+    def space(self) -> Space:
+        """Its axes and channels; `Space.shape` is in the order of the boxes' axes."""
+
+    def read(self, box: Box) -> npt.NDArray[np.generic]:
+        """Pixels of a box: of its shape, with the channels behind if there are several.
+
+        Any error of the format's own may be raised: files can be damaged, drives disappear.
+        """
+
+
+class Sink(Protocol):
+    """Where values of boxes are written; on one thread at a time."""
+
+    def write(self, box: Box, values: npt.NDArray[np.generic]) -> None:
+        """Write the values of a box, of its shape.
+
+        Raises
+        ------
+        ExportError
+            One sentence: no room, no permission, the drive is gone.
+        """
+
+    def close(self) -> None:
+        """Finish: what can be read only when it is complete is readable now."""

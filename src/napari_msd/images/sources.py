@@ -1,0 +1,106 @@
+"""Sources made of arrays, of each other, and seen in another mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_msd.core.box import Box
+from napari_msd.core.space import Mode, Space
+
+Pixels = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """An array in memory, on disk or computed when it is read: NumPy, dask, zarr, tensorstore.
+
+    Parameters
+    ----------
+    array
+        Anything that has a `shape` and gives NumPy arrays, or what `np.asarray` takes, for slices.
+        Its axes are those of `space`, and the channels behind if there are several.
+    space
+        Its axes and channels.
+    """
+
+    array: Any  # whatever has slices: these libraries share no type
+    space: Space
+
+    def read(self, box: Box) -> Pixels:
+        """Pixels of a box, see `napari_msd.core.source.Source`."""
+        return np.asarray(self.array[box.slices])
+
+
+def with_context(
+    read: Callable[[Box], Pixels], space: Space, context: int
+) -> Callable[[Box], Pixels]:
+    """A reader that adds the slices beside each slice as further channels (2.5-D).
+
+    Parameters
+    ----------
+    read
+        Reads the image itself.
+    space
+        Of the image; the last three axes are Z, Y and X.
+    context
+        Number of slices on each side.
+
+    Returns
+    -------
+    callable
+        Gives (..., Y, X, channels): all channels of the slice `context` before first, those of the
+        slice `context` after last. Beyond the ends of the stack it goes on as its mirror image.
+    """
+    axis, n = space.ndim - 3, space.shape[-3]
+
+    def read_with_neighbours(box: Box) -> Pixels:
+        first, last = box.start[axis], box.stop[axis]
+        wanted = [_mirrored(z, n) for z in range(first - context, last + context)]
+        low, high = min(wanted), max(wanted) + 1
+        pixels = read(box.along(axis, low, high))
+        if pixels.ndim == box.ndim:
+            pixels = pixels[..., None]
+        slices = np.take(pixels, [z - low for z in wanted], axis=axis)
+        n_slices = last - first
+        parts = [
+            slices[(slice(None),) * axis + (slice(i, i + n_slices),)]
+            for i in range(2 * context + 1)
+        ]
+        return np.concatenate(parts, axis=-1)
+
+    return read_with_neighbours
+
+
+def in_mode(
+    read: Callable[[Box], Pixels], space: Space, mode: Mode, context: int = 1
+) -> tuple[Callable[[Box], Pixels], Space]:
+    """Reader and axes of an image as a network of this mode sees it."""
+    seen = space.in_mode(mode, context)
+    return (with_context(read, space, seen.context) if seen.context else read), seen
+
+
+def channels_together(reads: Sequence[Callable[[Box], Pixels]]) -> Callable[[Box], Pixels]:
+    """A reader of several images of the same axes, whose channels become those of one image."""
+    if len(reads) == 1:
+        return reads[0]
+
+    def read(box: Box) -> Pixels:
+        parts = [part(box) for part in reads]
+        return np.concatenate(
+            [part[..., None] if part.ndim == box.ndim else part for part in parts], axis=-1
+        )
+
+    return read
+
+
+def _mirrored(index: int, n: int) -> int:
+    """The index inside ``0..n-1`` that `index` is the mirror image of, about the first and last."""
+    if n == 1:
+        return 0
+    index %= 2 * (n - 1)
+    return min(index, 2 * (n - 1) - index)
