@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,6 +98,37 @@ def test_info_says_who_computes_and_why(run):
     assert code == 0
     for word in ("training", "cpu core", "cuda core", "GPU", "versions", "torch 2."):
         assert word in out
+
+
+def test_info_says_what_a_model_is_for(run, model, tmp_path):
+    code, out, _ = run("info", model)
+    assert code == 0
+    for line in ("classes     1 class 1, 2 class 2", "sees        planes (2-D)", "channels    1\n"):
+        assert line in out
+
+    record = model_file.read(model)
+    shapes = model_file.parameter_shapes(6, 2, 1, 1)
+    seen = replace(
+        record,
+        weights={name: np.zeros(shape, np.float32) for name, shape in shapes},
+        in_channels=6,
+        mean=(0.0,) * 6,
+        std=(1.0,) * 6,
+        depth=1,
+        dilations=(1,),
+        trees=None,
+        context=1,
+        channels=("DAPI", "actin"),
+        axes="CZYX",
+    ).write(tmp_path / "seen.safetensors")
+    code, out, _ = run("info", seen)
+    assert code == 0
+    assert "planes with 1 slice on each side (2.5-D)" in out
+    assert "channels    2: DAPI, actin" in out
+
+    code, out, err = run("info", tmp_path / "none.safetensors")
+    assert (code, out) == (2, "")
+    assert "There is no model file" in one_line(err)
 
 
 def test_train_and_predict(run, painted, tmp_path):

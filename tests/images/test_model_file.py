@@ -18,6 +18,7 @@ from napari_msd.core.checkpoint import ClassInfo, VersionFigures
 from napari_msd.core.class_names import clean_class_name
 from napari_msd.core.errors import ExportError, ModelFileError
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import NetworkInput
 from napari_msd.images import model_file
 from napari_msd.images.model_content import content_of, require_savable
 from napari_msd.images.model_file import ModelRecord, parameter_shapes
@@ -60,7 +61,12 @@ def make_record(in_channels=2, n_classes=3, depth=4, width=2, ndim=2, **changes)
         pixel_size=(0.25,) * ndim,
         units=("micrometer",) * ndim,
         settings=Settings.from_preset(
-            "quick", seed=7, depth=depth, width=width, dilations=(1, 2, 4)
+            "quick",
+            mode="3d" if ndim == 3 else "2d",
+            seed=7,
+            depth=depth,
+            width=width,
+            dilations=(1, 2, 4),
         ).to_dict(),
         seed=7,
         steps=1234,
@@ -110,6 +116,91 @@ def test_written_file_reads_back_equal(tmp_path, ndim, width):
     written = record.write(tmp_path / "model.safetensors")
     assert_equal(model_file.read(written), record)
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_what_a_network_sees_is_read_back():
+    settings = Settings.from_preset("quick", mode="2.5d", context=2).to_dict()
+    record = make_record(
+        in_channels=10,
+        context=2,
+        channels=("DAPI", "actin"),
+        settings=settings | {"depth": 4, "width": 2, "dilations": [1, 2, 4], "seed": 7},
+    )
+    read = ModelRecord.from_bytes(record.to_bytes())
+    assert_equal(read, record)
+    assert (read.n_image_channels, read.network_input) == (2, NetworkInput(2, context=2))
+    assert (read.settings["mode"], read.settings["context"]) == ("2.5d", 2)
+
+    record = make_record(ndim=3, dilations_z=(1, 1, 2), pixel_size=(1.0, 0.25, 0.25))
+    read = ModelRecord.from_bytes(record.to_bytes())
+    assert_equal(read, record)
+    assert read.network_input == NetworkInput(2, convolved=3, anisotropy=4.0)
+
+
+def test_distance_of_slices_is_only_believed_where_it_can_be():
+    record = make_record(ndim=3, pixel_size=(1.0, 0.25, 0.25))
+    assert record.anisotropy == 4.0
+    assert replace(record, units=("pixel", "micrometer", "micrometer")).anisotropy == 1.0
+    assert replace(record, pixel_size=None, units=None).anisotropy == 1.0
+    assert make_record().anisotropy == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "version"),
+    [
+        ({}, 1),
+        ({"channels": ("a", "b")}, 1),
+        ({"ndim": 3}, 1),
+        ({"normalise": "plane"}, 2),
+        ({"in_channels": 6, "context": 1}, 3),
+        ({"ndim": 3, "dilations_z": (1, 1, 1)}, 3),
+    ],
+)
+def test_a_file_has_the_lowest_version_that_holds_it(changes, version):
+    header = header_of(make_record(**changes).to_bytes())
+    ours = json.loads(header["__metadata__"]["napari_msd"])
+    assert ours["format"] == version
+    if version == 1 and "channels" not in changes:  # as earlier versions wrote it
+        assert not {"context", "channels", "dilations_z"} & ours.keys()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("context", 1),  # 2 channels are not those of 3 slices
+        ("context", -1),
+        ("context", 11),
+        ("context", True),
+        ("context", None),
+        ("channels", ["one"]),
+        ("channels", ["a", 3]),
+        ("channels", ["a", "b" * 3000]),
+        ("channels", "ab"),
+        ("dilations_z", [1, 1, 1]),  # it has no axis Z
+    ],
+)
+def test_wrong_input_of_the_network_is_refused(key, value):
+    with pytest.raises(ModelFileError, match=f"'{key}' in its header"):
+        ModelRecord.from_bytes(with_value(GOOD, key, value))
+
+
+@pytest.mark.parametrize("value", [[1, 1], [0, 1, 1], [1, 1, 20_000], [1.0, 1, 1], "111", {}])
+def test_wrong_dilations_along_z_are_refused(value):
+    good = make_record(ndim=3).to_bytes()
+    with pytest.raises(ModelFileError, match="'dilations_z' in its header"):
+        ModelRecord.from_bytes(with_value(good, "dilations_z", value))
+
+
+def test_names_of_channels_are_cleaned():
+    read = ModelRecord.from_bytes(with_value(GOOD, "channels", ["DA\nPI", "\u202e"]))
+    assert read.channels == ("DA PI", "channel 2")
+
+
+def test_neighbouring_slices_are_no_channels_of_the_image():
+    record = make_record(in_channels=6, context=1, channels=("DAPI", "actin"))
+    record.require_channels(2)
+    with pytest.raises(ModelFileError, match=r"2 channels \('DAPI', 'actin'\), this image has 6"):
+        record.require_channels(6)
 
 
 def test_unknown_things_stay_unknown(tmp_path):
@@ -340,7 +431,7 @@ def test_image_of_other_channels_is_refused():
         ("created", 5),
         ("citation", "x" * 3000),
         ("citation", "line\nline"),
-        ("format", 3),
+        ("format", 4),
         ("format", "1"),
     ],
 )
@@ -353,12 +444,12 @@ def test_wrong_value_in_the_header_is_one_sentence(key, value):
 
 
 def test_future_version_says_to_update():
-    data = with_value(make_record().to_bytes(), "format", 3)
+    data = with_value(make_record().to_bytes(), "format", 4)
     with pytest.raises(ModelFileError, match="newer napari-msd; update"):
         ModelRecord.from_bytes(data)
 
 
-LATER = {"history", "normalise", "trees"}
+LATER = {"history", "normalise", "trees", "context", "channels", "dilations_z"}
 """Values that files of earlier versions lack."""
 
 

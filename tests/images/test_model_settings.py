@@ -11,7 +11,7 @@ from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.errors import SettingsError
 from napari_msd.core.settings import PRESETS, Settings
 from napari_msd.images.model_file import ModelRecord, parameter_shapes
-from napari_msd.images.model_settings import settings_of
+from napari_msd.images.model_settings import agreeing, settings_of
 
 
 def record_of(settings, *, depth=4, width=2, dilations=(1, 2, 4), boundary="zeros", seed=7):
@@ -109,3 +109,24 @@ def test_record_is_not_changed():
     settings_of(record, "auto")
     assert record == replace(record)
     assert record.settings == {"depth": 9}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [
+        ({}, ("2d", 1)),
+        ({"context": 3}, ("2.5d", 3)),
+        ({"ndim": 3}, ("3d", 1)),
+    ],
+)
+def test_mode_is_what_the_network_sees(architecture, expected):
+    told = {"preset": "quick", "mode": "2.5d", "context": 1}
+    network = {"depth": 4, "width": 1, "dilations": (1,), "boundary": "zeros", "seed": 0}
+    for settings in (told, {"mode": 7, "context": "many"}, {}):  # the last: an older file
+        found = agreeing(settings, network | architecture)
+        assert (found.mode, found.context) == expected
+
+
+def test_patches_of_volumes_are_small_where_a_file_does_not_say():
+    network = {"depth": 4, "width": 1, "dilations": (1,), "boundary": "zeros", "seed": 0}
+    assert agreeing({}, network | {"ndim": 3}).patch_size == 32

@@ -225,14 +225,19 @@ def export_session(
 
 
 @app.command()
-def info() -> None:
-    """Show which backend this machine uses, and why.
+def info(
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="A model file to describe instead.")
+    ] = None,
+) -> None:
+    """Show which backend this machine uses, and why; or what a model file holds.
 
-    Lists devices, compiled cores and, if one is not used, the reason, and versions.
+    Lists devices, compiled cores and, if one is not used, the reason, and versions. Of a model:
+    its classes, the channels and axes of the images it is for, its network and training.
     """
-    from napari_msd.cli.info import report
+    from napari_msd.cli.info import describe, report
 
-    for line in report():
+    for line in report() if model is None else describe(model):
         print(line)
 
 

@@ -1,4 +1,4 @@
-"""Reports cores, devices and versions for ``napari-msd info``."""
+"""Reports cores, devices and versions for ``napari-msd info``, or what a model file holds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from urllib.request import url2pathname
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari_msd.images.model_file import ModelRecord
 
 PACKAGES = ("napari-msd", "torch", "numpy", "napari", "msgspec", "safetensors", "tifffile")
 
@@ -33,6 +36,62 @@ def report() -> Iterator[str]:
     yield f"processor   {_processor()}, {os.cpu_count()} logical cores"
     yield f"system      {platform.platform()}, Python {platform.python_version()}"
     yield f"versions    {', '.join(f'{name} {_version(name)}' for name in PACKAGES)}"
+
+
+def describe(path: Path) -> Iterator[str]:
+    """Lines about a model file: what it knows, the images it is for, how it was trained.
+
+    Raises
+    ------
+    ModelFileError
+        If it is no model file.
+    """
+    from napari_msd.images.model_file import read
+
+    record = read(path)
+    classes = ", ".join(
+        f"{info.value} {info.name or f'class {info.value}'}" for info in record.classes
+    )
+    yield f"classes     {classes}"
+    yield f"sees        {_sight(record)}"
+    yield f"channels    {_channels(record)}"
+    yield f"axes        {record.axes}{_pixel_size(record)}"
+    yield f"network     {_network(record)}"
+    score = "not measured" if record.score is None else f"{record.score:.3f}"
+    yield f"training    {record.steps} steps, seed {record.seed}, IoU on held-out strokes {score}"
+    yield f"written     {record.created}, {', '.join(map(' '.join, record.versions.items()))}"
+    yield f"citation    {record.citation}"
+
+
+def _sight(record: ModelRecord) -> str:
+    mode = record.network_input.mode
+    if mode == "3d":
+        return "volumes (3-D)"
+    if mode == "2.5d":
+        slices = "slice" if record.context == 1 else "slices"
+        return f"planes with {record.context} {slices} on each side (2.5-D)"
+    return "planes (2-D)"
+
+
+def _channels(record: ModelRecord) -> str:
+    count = record.n_image_channels
+    return f"{count}: {', '.join(record.channels)}" if record.channels else str(count)
+
+
+def _pixel_size(record: ModelRecord) -> str:
+    if record.pixel_size is None:
+        return ""
+    units = record.units or ("pixel",) * record.ndim
+    sizes = zip("ZYX"[-record.ndim :], record.pixel_size, units, strict=True)
+    return ", pixel size " + ", ".join(f"{axis} {size:g} {unit}" for axis, size, unit in sizes)
+
+
+def _network(record: ModelRecord) -> str:
+    cycle = ", ".join(map(str, record.dilations[:12])) + ", ..." * (len(record.dilations) > 12)
+    text = f"depth {record.depth}, width {record.width}, dilations {cycle}"
+    if record.dilations_z is not None:
+        text += f" (along Z {', '.join(map(str, record.dilations_z[:12]))})"
+    return text + (" and trees" if record.trees is not None else "")
 
 
 def _choice() -> str:

@@ -21,6 +21,7 @@ import safetensors.numpy
 
 from napari_msd.core.checkpoint import ClassInfo, VersionFigures
 from napari_msd.core.errors import ModelFileError, shown
+from napari_msd.core.space import NetworkInput, Space
 from napari_msd.images import model_header
 from napari_msd.images.atomic import explain, write_atomically
 from napari_msd.images.model_content import (
@@ -68,12 +69,13 @@ class ModelRecord:
         MSDNet's ``state_dict`` as float32 arrays; see `parameter_shapes`.
     in_channels, n_classes, depth, width, dilations, boundary, ndim
         MSDNet's arguments; `dilations` as given there, in pixels, a cycle over
-        all hidden channels.
+        all hidden channels. `in_channels` counts every value that the network gets of a pixel:
+        the image's channels, of ``2 * context + 1`` slices.
     classes
         Output k of the network is class ``classes[k]``.
     mean, std
-        Per channel: the network's input is ``(image - mean) / std``; 0 and 1 if `normalise` is
-        ``"plane"``.
+        One of each per input channel: the network's input is ``(image - mean) / std``; 0 and 1 if
+        `normalise` is ``"plane"``.
     normalise
         ``"plane"``: every plane is first standardised by its own median and spread (see
         `napari_msd.inference.Normalisation.robust`); ``"fixed"``: by `mean` and `std` only.
@@ -83,6 +85,12 @@ class ModelRecord:
         Axis letters of the training images, like ``"YX"`` or ``"ZYX"``.
     pixel_size, units
         Pixel size, in `units`, of the network's `ndim` axes (Y, X or Z, Y, X), if known.
+    context
+        Neighbouring slices on each side, 0..10, that are further channels (2.5-D).
+    channels
+        Names of the image's channels, in the network's order; empty if they have none.
+    dilations_z
+        In 3-D: dilations along Z, one for each of `dilations`; ``None`` if they are the same.
     settings
         ``Settings.to_dict()`` of the training; in a file they always agree with the
         architecture and the seed.
@@ -117,6 +125,9 @@ class ModelRecord:
     axes: str = "YX"
     pixel_size: tuple[float, ...] | None = None
     units: tuple[str, ...] | None = None
+    context: int = 0
+    channels: tuple[str, ...] = ()
+    dilations_z: tuple[int, ...] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     steps: int = 0
@@ -131,6 +142,25 @@ class ModelRecord:
     def class_names(self) -> dict[int, str]:
         """Name of each class, by value."""
         return {info.value: info.name for info in self.classes}
+
+    @property
+    def n_image_channels(self) -> int:
+        """Channels of the images; the network gets them of every slice that it sees."""
+        return self.in_channels // (2 * self.context + 1)
+
+    @property
+    def anisotropy(self) -> float:
+        """Distance of slices in pixels of the slice, 1 or more; 1 in 2-D, or if it is unknown."""
+        if self.ndim != 3 or self.pixel_size is None:
+            return 1.0
+        return Space(
+            "ZYX", (2, 1, 1), convolved=3, pixel_size=self.pixel_size, units=self.units
+        ).anisotropy
+
+    @property
+    def network_input(self) -> NetworkInput:
+        """What the network is given of an image."""
+        return NetworkInput(self.n_image_channels, self.context, self.ndim, self.anisotropy)
 
     def with_classes(
         self,
@@ -152,15 +182,21 @@ class ModelRecord:
     def require_channels(self, channels: int) -> None:
         """Refuse an image with another number of channels.
 
+        Parameters
+        ----------
+        channels
+            Of the image; neighbouring slices do not count.
+
         Raises
         ------
         ModelFileError
             If the network was trained on another number of channels.
         """
-        if channels != self.in_channels:
+        if channels != self.n_image_channels:
+            named = f" ({', '.join(map(repr, self.channels[:5]))})" if self.channels else ""
             raise ModelFileError(
-                f"This model was trained on images of {_count(self.in_channels, 'channel')}, this "
-                f"image has {channels}; choose an image like those it was trained on."
+                f"This model was trained on images of {_count(self.n_image_channels, 'channel')}"
+                f"{named}, this image has {channels}; choose an image like those it was trained on."
             )
 
     def to_bytes(self) -> bytes:
@@ -181,6 +217,7 @@ class ModelRecord:
             checked = model_header.check(content)
             content["settings"] = checked["settings"]
             content["classes"] = [asdict(info) for info in checked["classes"]]
+            content["channels"] = checked["channels"]
             require_weight_limit(weight_bytes(checked))
             weights = checked_weights(self.weights, shapes_of(content))
             if self.trees is not None:

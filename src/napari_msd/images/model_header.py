@@ -28,9 +28,10 @@ from napari_msd.images.model_trees import checked_header
 HEADER_KEY = "napari_msd"
 """Key of our JSON in the safetensors header's ``__metadata__``."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Increased when a reader of the old version would misread the new one. 2: trees beside the
-network, and planes that are normalised separately; files with neither are still written as 1."""
+network, and planes that are normalised separately. 3: neighbouring slices as channels, and
+dilations along Z. Each file has the lowest version that holds what is in it."""
 
 NORMALISATIONS = ("fixed", "plane")
 
@@ -41,6 +42,7 @@ MAX_CHANNELS = 1024
 MAX_DEPTH = 1000
 MAX_WIDTH = 100
 MAX_DILATION = 10_000
+MAX_CONTEXT = 10
 MAX_VERSIONS = 1000
 SEEDS = (-(2**63), 2**64 - 1)
 
@@ -52,8 +54,24 @@ CITATION = (
 
 def encode(content: dict[str, Any]) -> str:
     """Encode the header as JSON; `decode` reads it back."""
-    new = content.get("trees") is not None or content.get("normalise", "fixed") != "fixed"
-    return json.dumps({"format": FORMAT_VERSION if new else 1, **content}, allow_nan=False)
+    return json.dumps({"format": _version_of(content), **_said(content)}, allow_nan=False)
+
+
+def _version_of(content: dict[str, Any]) -> int:
+    """The lowest version of the format that holds this content."""
+    if content.get("context") or content.get("dilations_z") is not None:
+        return 3
+    if content.get("trees") is not None or content.get("normalise", "fixed") != "fixed":
+        return 2
+    return 1
+
+
+def _said(content: dict[str, Any]) -> dict[str, Any]:
+    """The content without what an older file does not say."""
+    unsaid = {"context": 0, "channels": (), "dilations_z": None}
+    return {
+        key: value for key, value in content.items() if key not in unsaid or value != unsaid[key]
+    }
 
 
 def decode(text: str) -> dict[str, Any]:
@@ -96,13 +114,17 @@ def check(data: dict[str, Any]) -> dict[str, Any]:
     classes = read.classes("classes", n_classes)
     depth = read.integer("depth", 1, MAX_DEPTH)
     width = read.integer("width", 1, MAX_WIDTH)
-    architecture = {
+    dilations = read.dilations("dilations", depth * width)
+    architecture: dict[str, Any] = {
         "depth": depth,
         "width": width,
-        "dilations": read.dilations("dilations", depth * width),
+        "dilations": dilations,
         "boundary": read.choice("boundary", BOUNDARIES),
         "seed": read.integer("seed", *SEEDS),
     }
+    context = read.integer("context", 0, MAX_CONTEXT) if "context" in data else 0
+    if (context and ndim != 2) or in_channels % (2 * context + 1):
+        raise wrong("context", "a number of slices that fits the network's channels")
     values = {info.value for info in classes}
     pixel_size = read.optional("pixel_size", lambda key: read.numbers(key, ndim, above=0.0))
     units = read.optional("units", lambda key: read.units(key, ndim))
@@ -111,6 +133,9 @@ def check(data: dict[str, Any]) -> dict[str, Any]:
         "n_classes": n_classes,
         **architecture,
         "ndim": ndim,
+        "context": context,
+        "channels": read.channels("channels", in_channels // (2 * context + 1)),
+        "dilations_z": read.dilations_z("dilations_z", ndim, len(dilations)),
         "classes": classes,
         "normalise": read.choice("normalise", NORMALISATIONS) if "normalise" in data else "fixed",
         "trees": checked_header(data["trees"]) if data.get("trees") is not None else None,
@@ -119,7 +144,7 @@ def check(data: dict[str, Any]) -> dict[str, Any]:
         "axes": read.matching("axes", r"[A-Z]{1,8}", "letters like 'YX'"),
         "pixel_size": pixel_size,
         "units": units,
-        "settings": read.settings("settings", architecture),
+        "settings": read.settings("settings", architecture | {"ndim": ndim, "context": context}),
         "steps": read.integer("steps", 0, 2**53),
         "score": read.optional("score", lambda key: read.number(key, 0.0, 1.0)),
         "scores": read.scores("scores", values),
@@ -136,6 +161,24 @@ class _Header(Values):
     def dilations(self, key: str, channels: int) -> tuple[int, ...]:
         items = self.items(key, 1, max(channels, MAX_DILATION))
         return tuple(checked_integer(item, 1, MAX_DILATION, key) for item in items)
+
+    def dilations_z(self, key: str, ndim: int, count: int) -> tuple[int, ...] | None:
+        """Read dilations along Z; files of networks that have one for all axes lack them."""
+        if self.data.get(key) is None:
+            return None
+        if ndim != 3:
+            raise wrong(key, "left out: this network has no axis Z")
+        items = self.items(key, count, count)
+        return tuple(checked_integer(item, 1, MAX_DILATION, key) for item in items)
+
+    def channels(self, key: str, count: int) -> tuple[str, ...]:
+        """Read the names of an image's channels: all, or none."""
+        if key not in self.data or self.get(key) in ([], ()):
+            return ()
+        names = (_limited_text(item, key) for item in self.items(key, count, count))
+        return tuple(
+            clean_class_name(name) or f"channel {number}" for number, name in enumerate(names, 1)
+        )
 
     def classes(self, key: str, count: int) -> tuple[ClassInfo, ...]:
         infos = []

@@ -1,9 +1,9 @@
 """The settings a model was trained with, as far as they are valid.
 
-A model file contains depth, width, dilations and boundary twice: in the architecture, which the
-weights must fit, and among the settings. The architecture takes precedence. The other settings are
-read one by one; a setting that is unknown to this version, or out of its range, is taken from the
-preset.
+A model file contains depth, width, dilations, boundary, mode and context twice: in the
+architecture, which the weights must fit, and among the settings. The architecture takes precedence.
+The other settings are read one by one; a setting that is unknown to this version, or out of its
+range, is taken from the preset.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_msd.core.errors import SettingsError
 from napari_msd.core.settings import PRESETS, Settings
+from napari_msd.core.space import NetworkInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,15 +55,21 @@ def agreeing(settings: Mapping[str, Any], architecture: Mapping[str, Any]) -> Se
     settings
         ``Settings.to_dict()`` of any version; untrusted.
     architecture
-        `depth`, `width`, `dilations`, `boundary` and `seed` of the network, within their bounds.
+        `depth`, `width`, `dilations`, `boundary` and `seed` of the network, within their bounds;
+        `ndim` and `context` of what it sees (2 and 0 if not given).
 
     Raises
     ------
     SettingsError
         For an architecture outside its bounds.
     """
+    seen = NetworkInput(
+        context=architecture.get("context", 0), convolved=architecture.get("ndim", 2)
+    )
     preset = settings.get("preset")
-    found = PRESETS.get(preset, PRESETS["quick"]) if isinstance(preset, str) else PRESETS["quick"]
+    if not isinstance(preset, str) or preset not in PRESETS:
+        preset = "quick"
+    found = Settings.from_preset(preset, mode=seen.mode)
     names = {field.name for field in fields(Settings)} - {"preset", "dilations"}
     settings = {**settings, "seed": architecture["seed"]}
     for name in (*sorted(names), "dilations"):  # long ones last: all are checked every time
@@ -74,6 +81,8 @@ def agreeing(settings: Mapping[str, Any], architecture: Mapping[str, Any]) -> Se
         dilations = found.dilations  # the same network, described by its cycle
     return replace(
         found,
+        mode=seen.mode,
+        context=seen.context or found.context,
         depth=depth,
         width=width,
         dilations=dilations,
