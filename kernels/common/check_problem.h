@@ -36,16 +36,24 @@ inline msd_error check_problem(const msd_problem *p) {
     if (size < 1 || size > (int64_t{1} << 30) || (pixels *= size) > (int64_t{1} << 40)) return MSD_BAD_ARGUMENT;
   }
   if (p->sizes[0] * p->sizes[1] > (int64_t{1} << 30)) return MSD_BAD_ARGUMENT;
-  if (p->ndim == 2 && p->sizes[0] != 1) return MSD_BAD_ARGUMENT;
+  if (p->ndim == 2 && (p->sizes[0] != 1 || p->dilations_z)) return MSD_BAD_ARGUMENT;
   // So that numbers of pixels and of parameters are far from the end of 64 bits; memory() looks after its own products.
   if (p->batch > (int64_t{1} << 50) / pixels) return MSD_BAD_ARGUMENT;
   const int64_t channels = static_cast<int64_t>(p->depth) * p->width;
   constexpr int64_t most_maps = int64_t{1} << 24;
   if (channels > most_maps || p->in_channels > most_maps || p->n_classes > most_maps) return MSD_BAD_ARGUMENT;
+  constexpr int32_t most_dilation = int32_t{1} << 30;
   for (int64_t q = 0; q < channels; ++q) {
-    if (p->dilations[q] < 1 || p->dilations[q] > (int32_t{1} << 30)) return MSD_BAD_ARGUMENT;
+    if (p->dilations[q] < 1 || p->dilations[q] > most_dilation) return MSD_BAD_ARGUMENT;
+    if (p->dilations_z && (p->dilations_z[q] < 1 || p->dilations_z[q] > most_dilation)) return MSD_BAD_ARGUMENT;
   }
   return MSD_OK;
+}
+
+// A hidden channel's dilation along Z in pixels; 0 in 2-D, where nothing is read along Z.
+inline int32_t dilation_along_z(const msd_problem &p, int64_t q) {
+  if (p.ndim == 2) return 0;
+  return p.dilations_z ? p.dilations_z[q] : p.dilations[q];
 }
 
 inline const char *error_text(int32_t error) {

@@ -2,6 +2,9 @@
 
 #include <cstddef>
 #include <map>
+#include <utility>
+
+#include "check_problem.h"
 
 namespace napari_msd {
 
@@ -19,7 +22,7 @@ int32_t source_index(int64_t position, int64_t size, int32_t boundary) {
 
 namespace {
 
-TapTable make_table(const msd_problem &problem, int32_t dilation, std::vector<int32_t> &storage) {
+TapTable make_table(const msd_problem &problem, int32_t dilation, int32_t dilation_z, std::vector<int32_t> &storage) {
   const int64_t depth = problem.sizes[0], height = problem.sizes[1], width = problem.sizes[2];
   const int64_t rows = depth * height;
   const int n_row_taps = problem.ndim == 3 ? 9 : 3;
@@ -31,7 +34,7 @@ TapTable make_table(const msd_problem &problem, int32_t dilation, std::vector<in
   int32_t *right_source = left_source + width;
 
   for (int t = 0; t < n_row_taps; ++t) {
-    const int64_t step_z = problem.ndim == 3 ? (t / 3 - 1) * static_cast<int64_t>(dilation) : 0;
+    const int64_t step_z = problem.ndim == 3 ? (t / 3 - 1) * static_cast<int64_t>(dilation_z) : 0;
     const int64_t step_y = (t % 3 - 1) * static_cast<int64_t>(dilation);
     int32_t *source = row_source + t * rows;
     int32_t *start = target_start + t * (rows + 1);
@@ -63,16 +66,16 @@ TapTable make_table(const msd_problem &problem, int32_t dilation, std::vector<in
 }  // namespace
 
 TapTables::TapTables(const msd_problem &problem) {
-  std::map<int32_t, int32_t> table_of_dilation;
+  std::map<std::pair<int32_t, int32_t>, int32_t> table_of_dilations;
   const int64_t channels = static_cast<int64_t>(problem.depth) * problem.width;
   table_of_channel_.reserve(static_cast<size_t>(channels));
   for (int64_t q = 0; q < channels; ++q) {
-    const int32_t dilation = problem.dilations[q];
+    const int32_t dilation = problem.dilations[q], dilation_z = dilation_along_z(problem, q);
     const auto [place, is_new] =
-        table_of_dilation.try_emplace(dilation, static_cast<int32_t>(tables_.size()));
+        table_of_dilations.try_emplace({dilation, dilation_z}, static_cast<int32_t>(tables_.size()));
     if (is_new) {
       storage_.emplace_back();
-      tables_.push_back(make_table(problem, dilation, storage_.back()));
+      tables_.push_back(make_table(problem, dilation, dilation_z, storage_.back()));
     }
     table_of_channel_.push_back(place->second);
   }

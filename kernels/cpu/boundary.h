@@ -1,8 +1,8 @@
 // Where a tap reads, and who read a pixel: the boundary rule as small tables.
 //
 // An image is `rows` rows (Z*Y of them in 3-D) of `width` pixels. A dilation has 3 taps along x and 3 (2-D) or
-// 9 (3-D) "row taps" across rows, so the kernels know neither the number of axes nor the rule. Any dilation
-// is allowed: positions are folded as often as needed when the tables are made.
+// 9 (3-D) "row taps" across rows, so the kernels know neither the number of axes, nor the rule, nor that the
+// dilation along z may be another one. Any dilation is allowed: positions are folded as often as needed when the tables are made.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace napari_msd {
 
 struct TapTable {
   int32_t boundary;  // msd_boundary
-  int32_t dilation;
+  int32_t dilation;  // along x and y
   int32_t rows;
   int32_t width;
   int32_t n_row_taps;
@@ -29,7 +29,7 @@ struct TapTable {
 // The pixel of a row of `size` that stands at `position`, inside or outside it; -1 for none.
 int32_t source_index(int64_t position, int64_t size, int32_t boundary);
 
-// One table per distinct dilation of a problem.
+// One table per distinct pair of dilations (along z, and along y and x) of a problem.
 class TapTables {
  public:
   explicit TapTables(const msd_problem &problem);

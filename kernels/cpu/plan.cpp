@@ -57,7 +57,7 @@ Plan::Plan(const msd_problem &p) : problem(p) {
 // How many rows away the farthest row is that a tap reads: folding never moves a position farther from its pixel.
 int64_t Plan::reach(int64_t q) const {
   const int64_t s = problem.dilations[q], depth = problem.sizes[0], height = problem.sizes[1];
-  return std::min(s, height - 1) + (problem.ndim == 3 ? std::min(s, depth - 1) * height : 0);
+  return std::min(s, height - 1) + std::min<int64_t>(dilation_along_z(problem, q), depth - 1) * height;
 }
 
 Blocks Plan::make_blocks(int64_t most_channels) const {

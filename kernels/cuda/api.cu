@@ -87,7 +87,7 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   g.by_height = Divisor(g.height);
   g.by_width = Divisor(g.width);
   for (int64_t q = 0; q < network.channels(); ++q) {
-    const Step step = {problem->ndim == 3 ? reduced_dilation(problem->dilations[q], g.depth, g.boundary) : 0,
+    const Step step = {problem->ndim == 3 ? reduced_dilation(dilation_along_z(*problem, q), g.depth, g.boundary) : 0,
                        reduced_dilation(problem->dilations[q], g.height, g.boundary),
                        reduced_dilation(problem->dilations[q], g.width, g.boundary)};
     pass.steps.push_back(step);

@@ -11,7 +11,8 @@
  *   z[c_0 + q](x) = ReLU( bias[q] + sum over maps l < c_0 + i*w and taps t of
  *                         weight[q][l][t] * z[l]( fold(x + dilation[q] * offset(t)) ) )
  *
- * with the 3x3 (3x3x3) taps' offsets in {-1, 0, 1}, and fold() the boundary rule; the logits are
+ * with the 3x3 (3x3x3) taps' offsets in {-1, 0, 1}, and fold() the boundary rule; along Z the dilation may
+ * be another one, dilation_z[q]. The logits are
  *
  *   y[k](x) = output_bias[k] + sum over all maps l of output_weight[k][l] * z[l](x).
  *
@@ -47,7 +48,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a layout below changes: Python refuses another number. */
-#define MSD_ABI_VERSION 6
+#define MSD_ABI_VERSION 7
 
 typedef enum msd_boundary {
   MSD_REFLECT = 0,   /* mirror about the edge pixel: ... 2 1 [0 1 2] 1 0 ... */
@@ -88,6 +89,8 @@ typedef struct msd_problem {
                              * fewer come (few cores, busy ones, or no more threads can be started) */
   int32_t keep_maps;        /* 0: no backward pass will follow, maps may be smaller */
   int32_t map_dtype;        /* msd_map_dtype */
+  const int32_t *dilations_z; /* HOST memory: depth*width dilations along Z in pixels, each >= 1; NULL: those of
+                               * `dilations`. NULL when ndim is 2 */
 } msd_problem;
 
 /* Bytes of device memory that the caller provides for a pass over this problem. Without keep_maps there is no

@@ -70,9 +70,9 @@ class Case:
         """Logits with these packed parameters in place of the network's."""
         structure = (net.dilations, net.width, net.boundary)
         if self.backend == "torch":
-            return mixed_scale_dense_blocked(image, *parameters, *structure)
+            return mixed_scale_dense_blocked(image, *parameters, *structure, net.dilations_z)
         return operator.mixed_scale_dense(
-            image, *parameters, *structure, self.backend, self.map_dtype
+            image, *parameters, *structure, self.backend, self.map_dtype, net.dilations_z
         )
 
     def logits(self, net: MSDNet, image: Tensor) -> Tensor:
@@ -89,6 +89,7 @@ class Case:
             state["output.bias"],
             net.dilations,
             net.boundary,
+            net.dilations_z,
         )
 
 
@@ -166,7 +167,10 @@ def reference_with_rounded_maps(
     for i in range(net.depth):
         channels = []
         for j in range(net.width):
-            dilation = net.dilations[i * net.width + j]
+            q = i * net.width + j
+            dilation = (net.dilations[q],) * net.ndim
+            if net.dilations_z is not None:
+                dilation = (net.dilations_z[q], *dilation[1:])
             weight, bias = (state[f"layers.{i}.{x}"][j : j + 1] for x in ("weight", "bias"))
             extended = extend(maps, dilation, net.boundary)
             channels.append(convolve(extended, weight, bias, dilation=dilation))
@@ -204,7 +208,7 @@ def expected_results(
     for tensor in tensors:
         digest.update(tensor.detach().cpu().numpy().tobytes())
     key = (
-        logits_of, *options, net.ndim, net.dilations, net.width, net.boundary,
+        logits_of, *options, net.ndim, net.dilations, net.dilations_z, net.width, net.boundary,
         *(tuple(tensor.shape) for tensor in tensors), image.device.type, digest.digest(),
     )  # fmt: skip
     if key not in _computed:

@@ -92,6 +92,30 @@ def test_three_dimensions(case, make_net, assert_agrees, width, size, boundary):
     assert_agrees(case, net, random_image(2, 2, *size))
 
 
+# Of volumes whose slices lie far apart, farther than their rows, and beyond the volume.
+ALONG_Z = [(1, 1, 2), (5, 2, 1), (1, 40)]
+
+
+@every_boundary
+@pytest.mark.parametrize("along_z", ALONG_Z, ids=str)
+@pytest.mark.parametrize("width", [1, 2])
+def test_other_dilations_along_z(case, make_net, assert_agrees, width, along_z, boundary):
+    net = make_net(
+        2, 3, depth=4, width=width, dilations=(1, 2, 5), dilations_z=along_z, ndim=3,
+        boundary=boundary,
+    )  # fmt: skip
+    assert_agrees(case, net, random_image(2, 2, 5, 6, 9))
+
+
+def test_the_same_dilations_along_z_are_those_of_a_plane(case, make_net):
+    image = random_image(2, 1, 4, 5, 9, device=case.device)
+    same, given = (
+        make_net(depth=4, dilations=(1, 3), dilations_z=along_z, ndim=3).to(case.device)
+        for along_z in (None, (1, 3))
+    )
+    torch.testing.assert_close(case.logits(same, image), case.logits(given, image), rtol=0, atol=0)
+
+
 # Not on a GPU: there some pixel's sign before the ReLU would depend on the order of a sum.
 @on("cpu", "cuda-shim", "blocked")
 @every_boundary
@@ -152,6 +176,17 @@ def test_16_bit_maps_in_three_dimensions(
 ):
     net = make_tame_net(2, 2, depth=10, width=2, dilations=(1, 2, 4), ndim=3, boundary=boundary)
     assert_agrees_in_16_bits(case, net, random_image(2, 2, *size, dtype=torch.float32), half)
+
+
+@on("cuda-shim", "gpu")
+@every_boundary
+def test_16_bit_maps_with_other_dilations_along_z(
+    case, half, make_tame_net, assert_agrees_in_16_bits, boundary
+):
+    net = make_tame_net(
+        1, 2, depth=10, dilations=(1, 2, 4), dilations_z=(1, 7), ndim=3, boundary=boundary
+    )
+    assert_agrees_in_16_bits(case, net, random_image(1, 1, 4, 5, 7, dtype=torch.float32), half)
 
 
 # --- what autograd may ask ---------------------------------------------------------------------
@@ -220,6 +255,18 @@ def test_non_contiguous_images_and_gradients(case, make_net):
         for compute in (case.logits, case.reference)
     )
     torch.testing.assert_close(ours, theirs)
+
+
+def test_the_gradient_is_the_derivative_with_other_dilations_along_z(case, make_net):
+    for boundary in BOUNDARIES:
+        net = make_net(
+            1, 2, depth=3, dilations=(1, 3), dilations_z=(2, 1), ndim=3, boundary=boundary
+        ).to(case.device)
+        image = random_image(1, 1, 3, 3, 4, device=case.device).requires_grad_()
+        parameters = [p.detach().clone().requires_grad_() for p in net.parameters()]
+        assert torch.autograd.gradcheck(
+            partial(case.apply, net), (image, *parameters), fast_mode=case.backend != "cpu"
+        )
 
 
 # --- numbers that are none, and always the same numbers ----------------------------------------

@@ -33,6 +33,16 @@ def test_three_dimensions_bit_for_bit(case, make_exact_net, assert_exact, size, 
     assert_exact(case, net, (2, 2, *size))
 
 
+@every_boundary
+@pytest.mark.parametrize("along_z", [(1, 1, 3), (7, 1)], ids=str)
+def test_other_dilations_along_z_bit_for_bit(case, make_exact_net, assert_exact, along_z, boundary):
+    # Enough layers for three blocks of a core, whose lag follows the dilations along z.
+    net = make_exact_net(
+        depth=20, dilations=(1, 2, 7), dilations_z=along_z, ndim=3, boundary=boundary
+    )
+    assert_exact(case, net, (1, 1, 6, 7, 17))
+
+
 @pytest.mark.parametrize("depth", [1, 7, 8, 9, 25])
 def test_depths_around_the_blocks_bit_for_bit(case, make_exact_net, assert_exact, depth):
     assert_exact(case, make_exact_net(depth=depth), (1, 1, 12, 13))
@@ -74,6 +84,17 @@ def test_an_image_of_many_tiles_bit_for_bit(case, make_exact_net, assert_exact, 
 def test_a_volume_of_many_tiles_bit_for_bit(case, make_exact_net, assert_exact, size):
     net = make_exact_net(2, 3, depth=6, width=2, dilations=(1, 2, 7), ndim=3)
     assert_exact(case, net, (2, 2, *size))
+
+
+@on("gpu")
+@every_boundary
+def test_many_tiles_with_other_dilations_along_z_bit_for_bit(
+    case, make_exact_net, assert_exact, boundary
+):
+    net = make_exact_net(
+        depth=20, dilations=(1, 2, 7), dilations_z=(1, 1, 3), ndim=3, boundary=boundary
+    )
+    assert_exact(case, net, (2, 1, 9, 17, 33))
 
 
 # --- the shapes of training --------------------------------------------------------------------

@@ -24,7 +24,19 @@ def test_torch_accepts_the_operator(cpu_case, make_net, keep_maps):
     parameters = [p if keep_maps else p.detach() for p in net.parameters()]
     torch.library.opcheck(
         torch.ops.napari_msd.mixed_scale_dense.default,
-        (image, *parameters, list(net.dilations), 1, "reflect", "cpu", None, keep_maps),
+        (image, *parameters, list(net.dilations), None, 1, "reflect", "cpu", None, keep_maps),
+    )
+
+
+@pytest.mark.parametrize("keep_maps", [False, True])
+def test_torch_accepts_the_operator_with_other_dilations_along_z(cpu_case, make_net, keep_maps):
+    net = make_net(depth=2, dilations=(1, 2), dilations_z=(1, 1), ndim=3, dtype=torch.float32)
+    image = torch.randn(2, 1, 3, 5, 6, requires_grad=keep_maps)
+    parameters = [p if keep_maps else p.detach() for p in net.parameters()]
+    dilations = (list(net.dilations), list(net.dilations_z))
+    torch.library.opcheck(
+        torch.ops.napari_msd.mixed_scale_dense.default,
+        (image, *parameters, *dilations, 1, "reflect", "cpu", None, keep_maps),
     )
 
 
@@ -34,7 +46,7 @@ def test_torch_accepts_the_operator_with_16_bit_maps(shim_case, make_net, dtype)
     image = torch.randn(2, 1, 5, 7, requires_grad=True)
     torch.library.opcheck(
         torch.ops.napari_msd.mixed_scale_dense.default,
-        (image, *net.parameters(), list(net.dilations), 1, "reflect", "cuda", dtype, True),
+        (image, *net.parameters(), list(net.dilations), None, 1, "reflect", "cuda", dtype, True),
     )
 
 
@@ -141,6 +153,18 @@ def test_a_core_that_reports_a_failure_names_the_sizes(cpu_core, make_net):
     image = torch.zeros(1, 1, 4, 5, dtype=torch.float64)
     with pytest.raises(MSDError, match="4 x 5 pixels"):
         cpu_core.forward(image, *net.parameters(), structure, keep_maps=False)
+
+
+@on("cpu", "cuda-shim")
+@pytest.mark.parametrize(
+    ("ndim", "along_z"), [(2, (1, 1)), (3, (1, 0)), (3, (2**30 + 1, 1))], ids=str
+)
+def test_dilations_along_z_that_a_core_cannot_take_are_refused(case, make_net, ndim, along_z):
+    net = make_net(depth=2, ndim=ndim)
+    image = torch.zeros(1, 1, *(4, 5, 6)[-ndim:], dtype=torch.float64)
+    structure = Structure((1, 1), 1, "reflect", dilations_z=along_z)
+    with pytest.raises(MSDError, match="outside its range"):
+        case.core.forward(image, *net.parameters(), structure, keep_maps=False)
 
 
 def test_out_of_memory_says_how_much_was_needed(cpu_core, make_net):

@@ -33,6 +33,48 @@ def test_receptive_radius():
     assert MSDNet(1, 2, depth=2, width=2, dilations=(1, 5, 3)).receptive_radius == 5 + 3
 
 
+def test_receptive_radii_of_a_volume():
+    assert MSDNet(1, 2, depth=3, dilations=(1, 4)).receptive_radii == (6, 6)
+    assert MSDNet(1, 2, depth=3, dilations=(1, 4), ndim=3).receptive_radii == (6, 6, 6)
+    flat = MSDNet(1, 2, depth=2, width=2, dilations=(1, 4), dilations_z=(1, 2, 1), ndim=3)
+    assert (flat.receptive_radii, flat.receptive_radius) == ((3, 8, 8), 8)
+    tall = MSDNet(1, 2, depth=2, dilations=(1,), dilations_z=(3,), ndim=3)
+    assert (tall.receptive_radii, tall.receptive_radius) == ((6, 2, 2), 6)
+
+
+def test_nothing_beyond_the_receptive_radii_matters():
+    net = MSDNet(1, 1, depth=3, dilations=(1, 2), dilations_z=(2, 1), ndim=3, backend="torch")
+    with torch.no_grad():
+        net.weight.fill_(1.0)
+        net.output_weight.fill_(1.0)
+    image = torch.zeros(1, 1, 15, 15, 15)
+    image[0, 0, 7, 7, 7] = 1.0
+    with torch.no_grad():
+        seen = net(image)[0, 0].nonzero()
+    assert net.receptive_radii == (5, 4, 4)
+    assert (seen.amax(0) - 7).tolist() == [5, 4, 4]
+    assert (7 - seen.amin(0)).tolist() == [5, 4, 4]
+
+
+def test_dilations_along_z_cycle_too():
+    net = MSDNet(1, 2, depth=3, dilations=(1, 4), dilations_z=(1, 2), ndim=3)
+    assert net.dilations_z == (1, 2, 1)
+    assert MSDNet(1, 2, depth=3, ndim=3).dilations_z is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dilations_z": (1,)}, "3-D networks"),
+        ({"dilations_z": (1, 0), "ndim": 3}, "dilations_z must be .* from 1 on"),
+        ({"dilations_z": (), "ndim": 3}, "dilations_z must be one or more"),
+    ],
+)
+def test_dilations_along_z_that_no_network_can_have(options, words):
+    with pytest.raises(SettingsError, match=words):
+        MSDNet(1, 2, **options)
+
+
 def test_dilations_cycle_over_channels_or_are_one_each():
     assert MSDNet(1, 2, depth=2, width=2, dilations=(1, 2, 3)).dilations == (1, 2, 3, 1)
     assert MSDNet(1, 2, depth=2, width=2, dilations=(4, 3, 2, 1)).dilations == (4, 3, 2, 1)

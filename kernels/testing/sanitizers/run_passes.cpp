@@ -92,7 +92,7 @@ int main() {
   };
   const Shape shapes[] = {{2, {1, 1, 1}},   {2, {1, 2, 3}},  {2, {1, 17, 15}}, {2, {1, 3, 129}},
                           {2, {1, 129, 16}}, {3, {1, 2, 3}}, {3, {5, 4, 17}},  {2, {1, 40, 65}}};
-  const std::vector<int32_t> dilations = {1, 40, 3, 16, 2, 7, 15, 64, 5, 10, 1, 2, 8, 4};
+  const std::vector<int32_t> dilations = {1, 40, 3, 16, 2, 7, 15, 64, 5, 10, 1, 2, 8, 4, 1};
   int problems = 0;
   for (const Shape &shape : shapes) {
     for (const int boundary : {MSD_REFLECT, MSD_SYMMETRIC, MSD_ZEROS}) {
@@ -109,6 +109,8 @@ int main() {
           problem.ndim = shape.ndim;
           problem.boundary = boundary;
           problem.threads = threads;
+          // Of some volumes, along z other dilations than along y and x, also beyond the volume.
+          if (shape.ndim == 3 && threads > 1) problem.dilations_z = dilations.data() + 1;
           for (const int dtype : {MSD_FLOAT32, MSD_FLOAT64}) {
             problem.dtype = dtype;
             if (!(dtype == MSD_FLOAT64 ? run<double>(problem) : run<float>(problem))) {

@@ -42,6 +42,7 @@ def validate(net: MSDNet, in_16_bits: bool = False) -> float:
         state["output.bias"],
         net.dilations,
         net.boundary,
+        net.dilations_z,
     )
     expected = [wanted, *torch.autograd.grad(wanted, tuple(exact.parameters()), gradient.double())]
     order = 2.0 if in_16_bits else math.inf

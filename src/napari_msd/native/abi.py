@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_void_p
 
-ABI_VERSION = 6
+ABI_VERSION = 7
 
 BOUNDARY = {"reflect": 0, "symmetric": 1, "zeros": 2}
 FLOAT32, FLOAT64 = 0, 1
@@ -19,7 +19,7 @@ OLD_DRIVER, OLD_DEVICE = 7, 8
 
 
 class Problem(ctypes.Structure):
-    """``msd_problem``: the sizes and options of one pass; `dilations` points to host memory."""
+    """``msd_problem``: the sizes and options of one pass; its pointers are to host memory."""
 
     _fields_ = [
         ("batch", c_int64),
@@ -35,6 +35,7 @@ class Problem(ctypes.Structure):
         ("threads", c_int32),
         ("keep_maps", c_int32),
         ("map_dtype", c_int32),
+        ("dilations_z", POINTER(c_int32)),
     ]
 
 

@@ -48,12 +48,15 @@ class Structure:
     map_dtype
         How maps are stored: torch.bfloat16 or torch.float16 (CUDA core, float32 images), or
         None: in the image's type.
+    dilations_z
+        Along Z, in 3-D: as many entries as `dilations`. None: the same as along Y and X.
     """
 
     dilations: tuple[int, ...]
     width: int
     boundary: Boundary
     map_dtype: torch.dtype | None = None
+    dilations_z: tuple[int, ...] | None = None
 
 
 class UnsupportedError(SettingsError):
@@ -184,10 +187,12 @@ class Core:
         n_channels = len(structure.dilations)
         ndim = image.ndim - 2
         sizes = (1,) * (3 - ndim) + tuple(image.shape[2:])
+        per_channel = ctypes.c_int32 * n_channels
+        along_z = structure.dilations_z
         return abi.Problem(
             batch=image.shape[0],
             sizes=(ctypes.c_int64 * 3)(*sizes),
-            dilations=(ctypes.c_int32 * n_channels)(*structure.dilations),
+            dilations=per_channel(*structure.dilations),
             in_channels=output_weight.shape[1] - n_channels,
             depth=n_channels // structure.width,
             width=structure.width,
@@ -198,6 +203,7 @@ class Core:
             threads=get_threads(),
             keep_maps=int(keep_maps),
             map_dtype=_MAP_DTYPES[structure.map_dtype],
+            dilations_z=None if along_z is None else per_channel(*along_z),
         )
 
     def _memory(self, problem: abi.Problem) -> abi.Memory:

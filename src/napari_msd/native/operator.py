@@ -31,6 +31,7 @@ def mixed_scale_dense(
     boundary: Boundary,
     backend: LibraryKind,
     map_dtype: torch.dtype | None = None,
+    dilations_z: Sequence[int] | None = None,
 ) -> Tensor:
     """Logits of a network, computed by a compiled core, differentiable in all five tensors.
 
@@ -55,6 +56,8 @@ def mixed_scale_dense(
     map_dtype
         torch.bfloat16 or torch.float16: type of stored maps and of the inputs of matrix products;
         sums, logits and all gradients stay float32. CUDA core only. None: the image's type.
+    dilations_z
+        Along Z, in 3-D: as many entries as `dilations`. None: the same as along Y and X.
 
     Returns
     -------
@@ -74,7 +77,14 @@ def mixed_scale_dense(
     # Without gradients, only the maps of the current images need to be kept.
     keep_maps = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     logits, _ = torch.ops.napari_msd.mixed_scale_dense(
-        *tensors, list(dilations), width, boundary, backend, map_dtype, keep_maps
+        *tensors,
+        list(dilations),
+        None if dilations_z is None else list(dilations_z),
+        width,
+        boundary,
+        backend,
+        map_dtype,
+        keep_maps,
     )
     return cast(Tensor, logits)
 
@@ -100,8 +110,8 @@ def compiled_core(backend: str, device: int = 0) -> Core:
     mutates_args=(),
     schema=(
         "(Tensor image, Tensor weight, Tensor bias, Tensor output_weight, Tensor output_bias, "
-        "int[] dilations, int width, str boundary, str backend, ScalarType? map_dtype, "
-        "bool keep_maps) -> (Tensor, Tensor)"
+        "int[] dilations, int[]? dilations_z, int width, str boundary, str backend, "
+        "ScalarType? map_dtype, bool keep_maps) -> (Tensor, Tensor)"
     ),
 )
 def _forward(
@@ -111,13 +121,14 @@ def _forward(
     output_weight: Tensor,
     output_bias: Tensor,
     dilations: Sequence[int],
+    dilations_z: Sequence[int] | None,
     width: int,
     boundary: str,
     backend: str,
     map_dtype: torch.dtype | None,
     keep_maps: bool,
 ) -> tuple[Tensor, Tensor]:
-    structure = Structure(tuple(dilations), width, cast(Boundary, boundary), map_dtype)
+    structure = _structure(dilations, dilations_z, width, boundary, map_dtype)
     with _device_of(image):
         return compiled_core(backend, image.device.index or 0).forward(
             image.contiguous(),
@@ -138,6 +149,7 @@ def _(
     output_weight: Tensor,
     output_bias: Tensor,
     dilations: Sequence[int],
+    dilations_z: Sequence[int] | None,
     width: int,
     boundary: str,
     backend: str,
@@ -156,7 +168,7 @@ def _(
     mutates_args=(),
     schema=(
         "(Tensor grad_logits, Tensor maps, Tensor weight, Tensor output_weight, int[] dilations, "
-        "int width, str boundary, str backend, ScalarType? map_dtype, "
+        "int[]? dilations_z, int width, str boundary, str backend, ScalarType? map_dtype, "
         "bool needs_input_gradient) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
     ),
 )
@@ -166,13 +178,14 @@ def _backward(
     weight: Tensor,
     output_weight: Tensor,
     dilations: Sequence[int],
+    dilations_z: Sequence[int] | None,
     width: int,
     boundary: str,
     backend: str,
     map_dtype: torch.dtype | None,
     needs_input_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    structure = Structure(tuple(dilations), width, cast(Boundary, boundary), map_dtype)
+    structure = _structure(dilations, dilations_z, width, boundary, map_dtype)
     with _device_of(grad_logits):
         return compiled_core(backend, grad_logits.device.index or 0).backward(
             grad_logits.contiguous(),
@@ -191,6 +204,7 @@ def _(
     weight: Tensor,
     output_weight: Tensor,
     dilations: Sequence[int],
+    dilations_z: Sequence[int] | None,
     width: int,
     boundary: str,
     backend: str,
@@ -206,6 +220,17 @@ def _(
         grad_logits.new_empty(output_weight.shape),
         grad_logits.new_empty(output_weight.shape[0]),
     )
+
+
+def _structure(
+    dilations: Sequence[int],
+    dilations_z: Sequence[int] | None,
+    width: int,
+    boundary: str,
+    map_dtype: torch.dtype | None,
+) -> Structure:
+    along_z = None if dilations_z is None else tuple(dilations_z)
+    return Structure(tuple(dilations), width, cast(Boundary, boundary), map_dtype, along_z)
 
 
 def _device_of(tensor: Tensor) -> AbstractContextManager[Any]:
@@ -241,7 +266,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 def _differentiate(
     ctx: Any, grad_logits: Tensor | None, _grad_maps: None
 ) -> tuple[Tensor | None, ...]:
-    nothing = (None,) * 6
+    nothing = (None,) * 7
     if grad_logits is None:
         return (None,) * 5 + nothing
     maps, weight, output_weight = ctx.saved_tensors

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from napari_msd.core.settings import Boundary
+from napari_msd.network.dilations import along_axes
 from napari_msd.network.reference import source_index
 
 _BLOCK_CHANNELS = 8
@@ -41,6 +42,7 @@ def mixed_scale_dense_blocked(
     dilations: Sequence[int],
     width: int,
     boundary: Boundary,
+    dilations_z: Sequence[int] | None = None,
 ) -> Tensor:
     """Logits of a network; parameters and result as in `native.operator.mixed_scale_dense`.
 
@@ -48,19 +50,26 @@ def mixed_scale_dense_blocked(
     """
     with torch.autocast(image.device.type, enabled=False):
         logits = _Blocked.apply(  # type: ignore[no-untyped-call]
-            image, weight, bias, output_weight, output_bias, tuple(dilations), width, boundary
+            image,
+            weight,
+            bias,
+            output_weight,
+            output_bias,
+            along_axes(dilations, dilations_z, image.ndim - 2),
+            width,
+            boundary,
         )
     return cast(Tensor, logits)
 
 
 @dataclass(frozen=True)
 class _Gather:
-    """Adds up tap products along the taps of one dilation: ``out(p) = sum_t P[t](fold(p + t s))``.
+    """Adds up tap products along the taps of a channel: ``out(p) = sum_t P[t](fold(p + t s))``.
 
     It works along one axis at a time, which reduces 3 ** ndim planes to one in small steps.
     """
 
-    dilation: int
+    dilation: tuple[int, ...]
     sizes: tuple[int, ...]
     boundary: Boundary
     device: torch.device
@@ -69,10 +78,10 @@ class _Gather:
     def sources(self) -> list[list[tuple[Tensor, Tensor | None]]]:
         """Per axis and tap: index of the pixel to read, and mask of valid pixels (None: all)."""
         axes = []
-        for size in self.sizes:
+        for size, dilation in zip(self.sizes, self.dilation, strict=True):
             taps: list[tuple[Tensor, Tensor | None]] = []
             for step in (-1, 0, 1):
-                position = torch.arange(size) + step * self.dilation
+                position = torch.arange(size) + step * dilation
                 source = source_index(position, size, self.boundary)
                 inside = source >= 0
                 taps.append(
@@ -134,13 +143,13 @@ class _Layout:
     """Assigns maps and packed weights to channels."""
 
     in_channels: int
-    dilations: tuple[int, ...]
+    n_channels: int
     width: int
     taps: int
 
     @property
     def n_maps(self) -> int:
-        return self.in_channels + len(self.dilations)
+        return self.in_channels + self.n_channels
 
     def maps_before(self, channel: int) -> int:
         return self.in_channels + channel // self.width * self.width
@@ -149,7 +158,7 @@ class _Layout:
     def offsets(self) -> list[int]:
         """Start of each channel's packed weights, and the end of the last one's."""
         ends = [0]
-        for channel in range(len(self.dilations)):
+        for channel in range(self.n_channels):
             ends.append(ends[-1] + self.taps * self.maps_before(channel))
         return ends
 
@@ -161,8 +170,8 @@ class _Layout:
     def blocks(self) -> Iterator[range]:
         """The channels of each block: whole layers."""
         step = max(1, _BLOCK_CHANNELS // self.width) * self.width
-        for first in range(0, len(self.dilations), step):
-            yield range(first, min(first + step, len(self.dilations)))
+        for first in range(0, self.n_channels, step):
+            yield range(first, min(first + step, self.n_channels))
 
 
 class _Blocked(torch.autograd.Function):
@@ -174,13 +183,14 @@ class _Blocked(torch.autograd.Function):
         bias: Tensor,
         output_weight: Tensor,
         output_bias: Tensor,
-        dilations: tuple[int, ...],
+        dilations: tuple[tuple[int, ...], ...],
         width: int,
         boundary: Boundary,
     ) -> Tensor:
         sizes = tuple(image.shape[2:])
-        layout = _Layout(image.shape[1], dilations, width, 3 ** len(sizes))
-        gathers = {s: _Gather(s, sizes, boundary, image.device) for s in set(dilations)}
+        layout = _Layout(image.shape[1], len(dilations), width, 3 ** len(sizes))
+        distinct = {s: _Gather(s, sizes, boundary, image.device) for s in set(dilations)}
+        gathers = [distinct[s] for s in dilations]
         maps = image.new_empty((image.shape[0], layout.n_maps, math.prod(sizes)))
         maps[:, : layout.in_channels] = image.flatten(2)
         for block in layout.blocks():
@@ -195,7 +205,7 @@ class _Blocked(torch.autograd.Function):
                 if before > outside:
                     inner = layout.filters(weight, q, outside, before).T
                     taps = taps + torch.matmul(inner, maps[:, outside:before])
-                hidden = gathers[dilations[q]](taps).add_(bias[q])
+                hidden = gathers[q](taps).add_(bias[q])
                 maps[:, layout.in_channels + q] = hidden.relu_()
         logits = torch.matmul(output_weight, maps).add_(output_bias[:, None])
         ctx.layout, ctx.gathers, ctx.image_shape = layout, gathers, image.shape
@@ -212,7 +222,7 @@ class _Blocked(torch.autograd.Function):
         grad_output_weight = torch.matmul(grad_logits, maps.mT).sum(0)
         grad_output_bias = grad_logits.sum((0, 2))
         grad_weight = torch.empty_like(weight)
-        grad_bias = weight.new_empty(len(layout.dilations))
+        grad_bias = weight.new_empty(layout.n_channels)
         for block in reversed(list(layout.blocks())):
             outside = layout.maps_before(block[0])
             last = layout.maps_before(block[-1])
@@ -222,7 +232,7 @@ class _Blocked(torch.autograd.Function):
                 # Not "map > 0": a NaN lets its gradient through, as torch's ReLU does.
                 delta = torch.where(maps[:, number] <= 0, 0, gradients[:, number])
                 grad_bias[q] = delta.sum()
-                taps[q] = ctx.gathers[layout.dilations[q]].adjoint(delta)
+                taps[q] = ctx.gathers[q].adjoint(delta)
                 before = layout.maps_before(q)
                 if before > outside:
                     inner = layout.filters(weight, q, outside, before)

@@ -24,6 +24,7 @@ from napari_msd.native.backend import (
 from napari_msd.native.core import UnsupportedError
 from napari_msd.native.operator import mixed_scale_dense
 from napari_msd.network.blocked import mixed_scale_dense_blocked
+from napari_msd.network.dilations import along_axes, of_each_channel, receptive_radii
 
 
 class MSDNet(nn.Module):
@@ -53,6 +54,9 @@ class MSDNet(nn.Module):
         ``cpu`` or ``torch`` require one.
     generator
         Source of the random filters; torch's default without it.
+    dilations_z
+        Of 3-D networks, along Z, cycled like `dilations`: smaller where slices lie farther apart
+        than pixels. None: the same as along Y and X.
 
     Attributes
     ----------
@@ -76,6 +80,7 @@ class MSDNet(nn.Module):
     torch.Size([1, 2, 32, 48])
     """
 
+    dilations_z: tuple[int, ...] | None
     backend_in_use: BackendName | None
     backend_reason: str | None
 
@@ -91,6 +96,7 @@ class MSDNet(nn.Module):
         backend: str = "auto",
         *,
         generator: torch.Generator | None = None,
+        dilations_z: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         counts = {
@@ -102,9 +108,6 @@ class MSDNet(nn.Module):
         for name, count in counts.items():
             if count < 1:
                 raise SettingsError(f"{name} must be at least 1, not {count}.")
-        cycle = tuple(int(dilation) for dilation in dilations)
-        if not cycle or min(cycle) < 1:
-            raise SettingsError(f"dilations must be one or more numbers from 1 on, not {cycle}.")
         if boundary not in BOUNDARIES:
             raise SettingsError(
                 f"boundary must be one of {', '.join(BOUNDARIES)}, not {boundary!r}."
@@ -115,11 +118,16 @@ class MSDNet(nn.Module):
             raise SettingsError(
                 f"backend must be one of {', '.join(BACKEND_REQUESTS)}, not {backend!r}."
             )
+        if dilations_z is not None and ndim != 3:
+            raise SettingsError("dilations_z is for 3-D networks: leave it out or choose ndim 3.")
         self.in_channels = in_channels
         self.n_classes = n_classes
         self.depth = depth
         self.width = width
-        self.dilations = tuple(cycle[q % len(cycle)] for q in range(depth * width))
+        self.dilations = of_each_channel("dilations", dilations, depth * width)
+        self.dilations_z = None
+        if dilations_z is not None:
+            self.dilations_z = of_each_channel("dilations_z", dilations_z, depth * width)
         self.boundary: Boundary = boundary
         self.ndim = ndim
         self.backend = backend
@@ -143,12 +151,17 @@ class MSDNet(nn.Module):
 
     @property
     def receptive_radius(self) -> int:
-        """Pixels on each side that influence an output: the sum of the layers' largest dilations.
+        """The largest of `receptive_radii`."""
+        return max(self.receptive_radii)
 
-        Tiled prediction equals whole-image prediction with a halo of this size.
+    @property
+    def receptive_radii(self) -> tuple[int, ...]:
+        """Pixels on each side that influence an output, along each axis in their order.
+
+        The sum of the layers' largest dilations. Tiled prediction equals whole-image prediction
+        with a halo of this size.
         """
-        layers = range(0, self.depth * self.width, self.width)
-        return sum(max(self.dilations[q : q + self.width]) for q in layers)
+        return receptive_radii(along_axes(self.dilations, self.dilations_z, self.ndim), self.width)
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -197,14 +210,16 @@ class MSDNet(nn.Module):
         if choice.name != "torch":
             maps_as = map_dtype(choice.name, image)
             try:
-                return mixed_scale_dense(image, *parameters, *structure, choice.name, maps_as)
+                return mixed_scale_dense(
+                    image, *parameters, *structure, choice.name, maps_as, self.dilations_z
+                )
             except UnsupportedError as why:
                 if self.backend != "auto":
                     raise
                 choice = torch_instead(image.device, why)
                 self.backend_in_use, self.backend_reason = choice.name, choice.reason
         return mixed_scale_dense_blocked(  # type: ignore[no-any-return]
-            image, *parameters, *structure
+            image, *parameters, *structure, self.dilations_z
         )
 
     def extra_repr(self) -> str:

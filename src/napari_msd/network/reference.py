@@ -47,9 +47,9 @@ def source_index(position: Tensor, size: int, boundary: Boundary) -> Tensor:
     return torch.minimum(folded, 2 * (size - 1) - folded)
 
 
-def extend(maps: Tensor, margin: int, boundary: Boundary) -> Tensor:
-    """Extend every spatial axis of (N, C, ...) maps by `margin` pixels on both sides."""
-    for axis in range(2, maps.ndim):
+def extend(maps: Tensor, margins: Sequence[int], boundary: Boundary) -> Tensor:
+    """Extend each spatial axis of (N, C, ...) maps by its margin of pixels on both sides."""
+    for axis, margin in enumerate(margins, start=2):
         size = maps.shape[axis]
         position = torch.arange(-margin, size + margin, device=maps.device)
         source = source_index(position, size, boundary)
@@ -68,6 +68,7 @@ def mixed_scale_dense_reference(
     output_bias: Tensor,
     dilations: Sequence[int],
     boundary: Boundary = "reflect",
+    dilations_z: Sequence[int] | None = None,
 ) -> Tensor:
     """Logits of the network (Eqs. 3 to 5 of the paper, without the final activation).
 
@@ -87,6 +88,8 @@ def mixed_scale_dense_reference(
         depth * width dilations; entry ``i * width + j`` belongs to channel j of layer i.
     boundary
         See `source_index`.
+    dilations_z
+        Along Z, in 3-D: as many entries as `dilations`. None: the same as along Y and X.
 
     Returns
     -------
@@ -98,7 +101,10 @@ def mixed_scale_dense_reference(
     for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         channels = []
         for j in range(weight.shape[0]):
-            dilation = int(dilations[i * weight.shape[0] + j])
+            q = i * weight.shape[0] + j
+            dilation = (int(dilations[q]),) * (image.ndim - 2)
+            if dilations_z is not None:
+                dilation = (int(dilations_z[q]), *dilation[1:])
             extended = extend(maps, dilation, boundary)
             channels.append(
                 convolve(extended, weight[j : j + 1], bias[j : j + 1], dilation=dilation)

@@ -42,7 +42,15 @@ def digest_of(
         Trees that are mixed with the network.
     """
     rows = [i for i, value in enumerate(outputs) if value in active]
-    shape = (network.depth, network.width, tuple(network.dilations), network.boundary, network.ndim)
+    shape: tuple[object, ...] = (
+        network.depth,
+        network.width,
+        tuple(network.dilations),
+        network.boundary,
+        network.ndim,
+    )
+    if network.dilations_z is not None:
+        shape = (*shape, network.dilations_z)
     digest = hashlib.blake2b(digest_size=_BYTES)
     digest.update(repr((shape, [outputs[i] for i in rows])).encode())
     if isinstance(normalisation, Normalisation):

@@ -67,6 +67,7 @@ def with_read_out(network: MSDNet, weight: Tensor, bias: Tensor) -> MSDNet:
         boundary=network.boundary,
         ndim=network.ndim,
         backend=network.backend,
+        dilations_z=network.dilations_z,
     ).to(network.weight.device)
     for mine, theirs in (
         (other.weight, network.weight),
