@@ -14,6 +14,7 @@ from _cases import Array, Case, Labels
 
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import NetworkInput
 from napari_msd.inference import channels_first
 from napari_msd.training import Trainer
 
@@ -44,7 +45,7 @@ class Network:
         image = case.here[0]
         self._case, self._measure = case, measure
         began = time.perf_counter()
-        self._trainer = Trainer(settings, 1 if image.ndim == 2 else image.shape[2])
+        self._trainer = Trainer(settings, NetworkInput(1 if image.ndim == 2 else image.shape[2]))
         self._trainer.set_pixels(Box.whole(0, image.shape[:2]), image)
         self._seconds = time.perf_counter() - began
         self._answering = 0.0

@@ -119,7 +119,7 @@ def hand_over(pairs: Sequence[Pair], trainer: Trainer) -> None:
 
 def _require_finite(trainer: Trainer, slab: Slab) -> None:
     assert trainer.normalisation is not None
-    found = trainer.normalisation.for_plane(trainer.slabs[slab])
+    found = trainer.normalisation.for_slab(trainer.slabs[slab])
     if not np.isfinite([found.mean, found.std]).all():
         raise ImageError("The image's values are too large to compute with; divide them first.")
 

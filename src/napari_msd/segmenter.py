@@ -25,7 +25,7 @@ from napari_msd.core.space import Slab
 from napari_msd.images import model_file
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.images.model_settings import settings_of
-from napari_msd.inference import Plane, channels_first, tiles_of
+from napari_msd.inference import SlabPixels, channels_first, tiles_of
 from napari_msd.inference.domain_shift import KNOWN_TO_PREDICT, warnings_of
 from napari_msd.pairs import (
     Array,
@@ -180,7 +180,7 @@ class MSDSegmenter:
         names = {int(value): str(name) for value, name in (class_names or {}).items()}
         fresh = self._trainer is None or self._trainer.normalisation is None
         if self._trainer is None:
-            self._trainer = Trainer(self.settings, pairs[0].image.n_channels)
+            self._trainer = Trainer(self.settings, pairs[0].image.space.network_input)
         trainer = self._trainer
         hand_over(pairs, trainer)
         for warning in training_warnings(pairs, trainer.known_grey_values, fresh):
@@ -349,24 +349,23 @@ class MSDSegmenter:
         segmenter = cls()
         segmenter.settings = settings_of(record, device)
         segmenter._record, segmenter._axes = record, record.axes
-        segmenter._trainer = Trainer(segmenter.settings, record.in_channels, record)
+        segmenter._trainer = Trainer(segmenter.settings, record.network_input, record)
         return segmenter
 
 
 def _tiles(
     stack: Stack, callback: Callable[[float], object] | None
-) -> Iterator[tuple[tuple[int, ...], Box, Plane]]:
+) -> Iterator[tuple[tuple[int, ...], Box, SlabPixels]]:
     """Go through all tiles of all slabs, telling the fraction done after each.
 
-    Each comes with the slab's index, the tile along the slab's axes, and the slab's pixels
-    (C, Y, X).
+    Each comes with the slab's index, the tile along the slab's axes, and the slab's pixels.
     """
     space = stack.space
     n_slabs, done = math.prod(space.leading), 0
     tiles = tiles_of(Box.whole(0, space.spatial), TILE)
     for slab in space.slabs(0):
         index = Slab.of(slab, space.convolved).index
-        pixels = channels_first(stack.plane(index), space.convolved)
+        pixels = SlabPixels.whole(channels_first(stack.plane(index), space.convolved))
         for tile in tiles:
             yield index, tile, pixels
             done += 1

@@ -15,6 +15,7 @@ from napari_msd.core.box import Box
 from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.errors import ModelFileError
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import NetworkInput
 from napari_msd.images import model_file
 from napari_msd.images.model_file import ModelRecord, TreesRecord, parameter_shapes
 from napari_msd.inference import EachPlane, Normalisation, Predictor
@@ -212,7 +213,7 @@ def test_an_old_file_answers_as_it_always_did():
     fixed = Normalisation((100.0, 7.0), (20.0, 3.0))
     plane = np.random.default_rng(2).normal([[[90]], [[9]]], 10, (CHANNELS, 40, 50))
     expected = Predictor(network, fixed, [1, 4, 7]).probabilities(plane, Box.whole(0, (40, 50)))
-    trainer = Trainer(Settings.from_preset(device="cpu"), CHANNELS, record)
+    trainer = Trainer(Settings.from_preset(device="cpu"), NetworkInput(CHANNELS), record)
     found = trainer.predictor().probabilities(plane, Box.whole(0, (40, 50)))
     np.testing.assert_array_equal(found, expected)
     again = ModelRecord.from_bytes(trainer.record().to_bytes())
@@ -438,7 +439,7 @@ def test_trees_for_other_images_are_refused_when_they_are_to_be_used():
         ensemble_of(make_trees(), CHANNELS + 1, EachPlane(), CPU)
     other = ModelRecord.from_bytes(with_values(features=N_FEATURES + 1))
     with pytest.raises(ModelFileError, match="other features"):
-        Trainer(Settings.from_preset(device="cpu"), CHANNELS, other)
+        Trainer(Settings.from_preset(device="cpu"), NetworkInput(CHANNELS), other)
 
 
 # --- what cannot be saved ---------------------------------------------------------------

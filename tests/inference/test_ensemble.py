@@ -283,7 +283,7 @@ def test_logits_at_pixels_see_the_patch_and_no_more(predictor, plane, with_trees
     asked = predictor if with_trees else without_trees(predictor)
     patch = Box(0, (20, 24), (52, 56))
     pixels = np.array([[20, 24], [51, 55], [30, 40]], np.int32)
-    normalised = EachPlane().for_plane(plane)
+    normalised = EachPlane().for_slab(plane)
     cut = plane[(slice(None), *patch.slices)]
     alone = Predictor(predictor.network, normalised, [5, 1, 2]).probabilities(
         cut, Box.whole(0, (32, 32))

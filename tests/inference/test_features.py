@@ -9,7 +9,7 @@ import torch
 
 from napari_msd.core.box import Box
 from napari_msd.inference import EachPlane, Normalisation, features
-from napari_msd.inference.features import MANY_CHANNELS, PixelFeatures, PlaneCache, tiles_of_plane
+from napari_msd.inference.features import MANY_CHANNELS, PixelFeatures, SlabCache, tiles_of_slab
 from napari_msd.inference.responses import PER_SCALE, SCALES, n_responses
 from napari_msd.network import MSDNet
 
@@ -42,7 +42,7 @@ def small_tiles(monkeypatch) -> None:
 
 
 def at_once(pixel_features: PixelFeatures, plane: np.ndarray) -> np.ndarray:
-    return pixel_features.of(pixel_features.normalisation.for_plane(plane).apply(plane))
+    return pixel_features.of(pixel_features.normalisation.for_slab(plane).apply(plane))
 
 
 def assert_same(pixel_features: PixelFeatures, found: np.ndarray, expected: np.ndarray) -> None:
@@ -58,7 +58,7 @@ def assert_same(pixel_features: PixelFeatures, found: np.ndarray, expected: np.n
 def test_tiles_equal_the_whole_plane(pixel_features, channels):
     plane = plane_of(channels)
     expected = at_once(pixel_features, plane)
-    tiles = tiles_of_plane(plane, Box.whole(0, SHAPE))
+    tiles = tiles_of_slab(plane, Box.whole(0, SHAPE))
     assert len(tiles) == 12
     for tile in tiles:
         found = pixel_features.tile(plane, tile)
@@ -132,7 +132,7 @@ def test_a_plane_of_the_same_content_is_another_plane(pixel_features):
 def test_an_array_in_the_place_of_another_is_another(monkeypatch):
     """Python gives a new array the address, and so the id, of one that has just gone."""
     monkeypatch.setattr(features, "id", lambda plane: 1, raising=False)
-    cache = PlaneCache[str, str](100)
+    cache = SlabCache[str, str](100)
     one, other = np.zeros((1, 2, 2)), np.zeros((1, 2, 2))
     cache.put(one, "part", "one", 10)
     assert entry(cache, one) == "one"
@@ -148,12 +148,12 @@ def test_other_pixels_of_the_same_box_are_other_pixels(pixel_features):
         assert_same(pixel_features, pixel_features.at(plane, asked).T, expected[:, *asked.T])
 
 
-def entry(cache: PlaneCache[str, str], plane: np.ndarray) -> str | None:
+def entry(cache: SlabCache[str, str], plane: np.ndarray) -> str | None:
     return cache.get(plane, "part")
 
 
 def test_the_oldest_go_when_there_is_too_much():
-    cache = PlaneCache[str, str](100)
+    cache = SlabCache[str, str](100)
     planes = [np.zeros((1, 2, 2)) for _ in range(4)]
     for number, plane in enumerate(planes[:3]):
         cache.put(plane, "part", str(number), 40)
@@ -164,7 +164,7 @@ def test_the_oldest_go_when_there_is_too_much():
 
 
 def test_one_entry_may_be_larger_than_the_limit():
-    cache = PlaneCache[str, str](100)
+    cache = SlabCache[str, str](100)
     small, large = np.zeros((1, 2, 2)), np.zeros((1, 2, 2))
     cache.put(small, "part", "small", 10)
     cache.put(large, "part", "large", 1000)
@@ -174,7 +174,7 @@ def test_one_entry_may_be_larger_than_the_limit():
 
 
 def test_an_entry_put_again_counts_once():
-    cache = PlaneCache[str, str](100)
+    cache = SlabCache[str, str](100)
     one, other = np.zeros((1, 2, 2)), np.zeros((1, 2, 2))
     cache.put(other, "part", "other", 40)
     for _ in range(5):
@@ -183,7 +183,7 @@ def test_an_entry_put_again_counts_once():
 
 
 def test_an_array_that_is_gone_is_forgotten_and_makes_room():
-    cache = PlaneCache[str, str](100)
+    cache = SlabCache[str, str](100)
     planes = [np.zeros((1, 2, 2)) for _ in range(2)]
     for plane in planes:
         cache.put(plane, "part", "x", 50)
@@ -196,7 +196,7 @@ def test_an_array_that_is_gone_is_forgotten_and_makes_room():
 
 
 def test_parts_of_one_plane_are_apart():
-    cache = PlaneCache[Box, str](100)
+    cache = SlabCache[Box, str](100)
     plane = np.zeros((1, 2, 2))
     cache.put(plane, Box(0, (0, 0), (1, 1)), "one", 10)
     cache.put(plane, Box(0, (0, 1), (1, 2)), "other", 10)
@@ -215,7 +215,7 @@ def test_features_of_many_planes_take_bounded_memory(monkeypatch):
     pixel_features.at(planes[0], pixels)  # whatever is made once
     tracemalloc.start()
     for plane in planes:
-        for tile in tiles_of_plane(plane, Box.whole(0, SHAPE)):
+        for tile in tiles_of_slab(plane, Box.whole(0, SHAPE)):
             pixel_features.tile(plane, tile)
         pixel_features.at(plane, pixels)
     kept = tracemalloc.get_traced_memory()[0]

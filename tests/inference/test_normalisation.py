@@ -18,7 +18,7 @@ def image(seed: int = 0, channels: int = 1) -> np.ndarray:
 
 
 def standardised(plane: np.ndarray) -> np.ndarray:
-    return EachPlane().for_plane(plane).apply(plane)
+    return EachPlane().for_slab(plane).apply(plane)
 
 
 def assert_about(found: Normalisation, expected: Normalisation, share: float = 0.05) -> None:
@@ -31,11 +31,11 @@ def assert_about(found: Normalisation, expected: Normalisation, share: float = 0
 def test_it_does_not_matter_which_plane_came_first():
     one, other = image(1), 7 * image(2) - 300
     forwards, backwards = EachPlane(), EachPlane()
-    first = [forwards.for_plane(one), forwards.for_plane(other)]
-    second = [backwards.for_plane(other), backwards.for_plane(one)][::-1]
+    first = [forwards.for_slab(one), forwards.for_slab(other)]
+    second = [backwards.for_slab(other), backwards.for_slab(one)][::-1]
     assert first == second
     assert first[0] != first[1]
-    assert forwards.for_plane(one) == first[0]
+    assert forwards.for_slab(one) == first[0]
 
 
 def test_median_and_spread():
@@ -179,9 +179,9 @@ def test_a_plane_is_measured_once(monkeypatch):
     monkeypatch.setattr(Normalisation, "robust", lambda plane: seen.append(plane) or robust(plane))
     each, plane = EachPlane(), image()
     for _ in range(3):
-        each.for_plane(plane)
+        each.for_slab(plane)
     assert len(seen) == 1
-    each.for_plane(plane.copy())
+    each.for_slab(plane.copy())
     assert len(seen) == 2
 
 
@@ -191,12 +191,12 @@ def test_an_array_in_the_place_of_another_is_measured_anew():
     for gain in range(1, 9):
         data = gain * image()
         plane = channels_first(data[0])
-        assert each.for_plane(plane) == Normalisation.robust(data)
+        assert each.for_slab(plane) == Normalisation.robust(data)
         del plane
 
 
 def test_planes_that_are_gone_are_forgotten():
     each = EachPlane()
     for _ in range(5):
-        each.for_plane(image())
+        each.for_slab(image())
     assert len(each._known) == 1

@@ -12,6 +12,7 @@ import torch
 from napari_msd.core.box import Box
 from napari_msd.core.errors import OutOfMemoryError
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import NetworkInput
 from napari_msd.inference.out_of_memory import TileLimit, is_out_of_memory
 from napari_msd.training import Trainer
 from napari_msd.training.batch_limit import BatchLimit
@@ -90,7 +91,9 @@ def trainer_with_strokes(**settings):
     pixels[:, 64:] += 1
     strokes = np.zeros(pixels.shape, np.uint8)
     strokes[10:80, 20:24], strokes[10:80, 100:104] = 1, 2
-    trainer = Trainer(Settings.from_preset(**{"depth": 3, "patch_size": 64, **settings}), 1)
+    trainer = Trainer(
+        Settings.from_preset(**{"depth": 3, "patch_size": 64, **settings}), NetworkInput()
+    )
     trainer.set_pixels(Box.whole(0, pixels.shape), pixels)
     trainer.paint(Box.whole(0, pixels.shape), strokes)
     return trainer
@@ -158,7 +161,7 @@ WITH_LITTLE_MEMORY = """
             patches_per_step=8,
             device=sys.argv[1],
         )
-        trainer = Trainer(settings, 1)
+        trainer = Trainer(settings, NetworkInput())
         trainer.set_pixels(Box.whole(0, pixels.shape), pixels)
         trainer.paint(Box.whole(0, pixels.shape), strokes)
         return trainer

@@ -8,7 +8,7 @@ import pytest
 from napari_msd.core.box import Box
 from napari_msd.core.errors import ModelFileError
 from napari_msd.core.settings import Settings
-from napari_msd.core.space import Slab
+from napari_msd.core.space import NetworkInput, Slab
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.inference import EachPlane, Normalisation, Predictor
 from napari_msd.inference.ensemble import FLOOR
@@ -51,7 +51,7 @@ def slice_of(index: int) -> Box:
 
 
 def trainer_for(*classes: int, settings: Settings = SMALL, start=None, seed: int = 0) -> Trainer:
-    trainer = Trainer(settings, 1, start)
+    trainer = Trainer(settings, NetworkInput(), start)
     trainer.set_pixels(EVERYTHING, image(seed))
     trainer.paint(EVERYTHING, strokes(*classes))
     return trainer
@@ -169,7 +169,7 @@ def test_trees_do_not_depend_on_the_order_of_planes_or_strokes():
     planes = {0: (image(0), strokes(1, 2)), 1: (image(1), strokes(3, 2))}
 
     def forest(keys: list, planes_first: bool):
-        trainer = Trainer(SMALL, 1)
+        trainer = Trainer(SMALL, NetworkInput())
         if planes_first:
             for key in keys:
                 trainer.set_pixels(slice_of(key), planes[key][0])
@@ -249,7 +249,7 @@ def test_a_models_trees_are_not_measured_where_they_were_grown():
     labels[:, ::3] = 0
 
     def made(start=None) -> Trainer:
-        trainer = Trainer(SMALL, 1, start)
+        trainer = Trainer(SMALL, NetworkInput(), start)
         trainer.set_pixels(EVERYTHING, noise)
         trainer.paint(EVERYTHING, labels)
         return learn(trainer, 1)
@@ -278,7 +278,7 @@ def test_a_model_opened_again_answers_the_same_bit_for_bit(normalise):
     trainer = learn(trainer_for(1, 2, 3, settings=settings), 12)
     record = reopened(trainer)
     assert record.normalise == ("plane" if normalise == "plane" else "fixed")
-    again = Trainer(SMALL, 1, record)
+    again = Trainer(SMALL, NetworkInput(), record)
     for plane in (image(), image(4) // 3):
         np.testing.assert_array_equal(
             probabilities_of(again, plane), probabilities_of(trainer, plane)
@@ -293,8 +293,10 @@ def test_how_planes_are_normalised_is_the_models_and_not_the_settings():
     first = Settings.from_preset(depth=3, patch_size=32, device="cpu", normalise="first")
     by_plane = reopened(learn(trainer_for(1, 2), 1))
     fixed = reopened(learn(trainer_for(1, 2, settings=first), 1))
-    assert isinstance(Trainer(first, 1, by_plane).normalisation, EachPlane)
-    assert Trainer(SMALL, 1, fixed).normalisation == Normalisation(fixed.mean, fixed.std)
+    assert isinstance(Trainer(first, NetworkInput(), by_plane).normalisation, EachPlane)
+    assert Trainer(SMALL, NetworkInput(), fixed).normalisation == Normalisation(
+        fixed.mean, fixed.std
+    )
 
 
 @pytest.mark.parametrize("normalise", ["plane", "first"])
@@ -302,7 +304,7 @@ def test_a_model_whose_normalisation_is_not_used_learns_on(normalise):
     """Its trees go on having a say: they ask for features of normalised grey values."""
     settings = Settings.from_preset(depth=3, patch_size=32, device="cpu", normalise=normalise)
     record = reopened(learn(trainer_for(1, 2, 3, settings=settings), 12))
-    again = Trainer(settings, 1, record, fit_normalisation=True)
+    again = Trainer(settings, NetworkInput(), record, fit_normalisation=True)
     other = 7.0 * image() + 1000
     again.set_pixels(EVERYTHING, other)
     again.paint(EVERYTHING, strokes(1, 2, 3))
@@ -342,7 +344,7 @@ def test_a_model_without_trees_gets_some_when_it_is_trained_on():
 def test_a_model_for_other_channels_is_refused():
     record = reopened(learn(trainer_for(1, 2), 1))
     with pytest.raises(ModelFileError, match=r"1 channel, this image has 3"):
-        Trainer(SMALL, 3, record)
+        Trainer(SMALL, NetworkInput(3), record)
 
 
 # --- devices ----------------------------------------------------------------------------
@@ -356,7 +358,7 @@ def test_plain_torch_gives_nearly_the_same_answers():
     assert other.backend[0] == "torch"
     bank = other._mixing.trees.features.bank
     assert bank.backend_in_use == "torch"
-    again = Trainer(plain, 1, reopened(other))
+    again = Trainer(plain, NetworkInput(), reopened(other))
     np.testing.assert_allclose(probabilities_of(again, image()), probabilities_of(other), atol=1e-5)
     assert again._mixing.trees.features.bank.backend_in_use == "torch"
 

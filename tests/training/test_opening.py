@@ -32,7 +32,7 @@ def opened(document: Document, model: ModelRecord | None = None) -> Trainer:
                 settings = request.settings
             case PaintBox():
                 painted.append(request)
-    trainer = Trainer(settings, spaces[0].n_channels, model)
+    trainer = Trainer(settings, spaces[0].network_input, model)
     for request in painted:
         trainer.paint(request.box, request.values)
     for slab in sorted(trainer.missing()):

@@ -70,7 +70,7 @@ def test_each_plane_is_normalised_as_a_whole():
     asked = []
 
     class Own(Normalisation):
-        def for_plane(self, plane):
+        def for_slab(self, plane):
             asked.append(plane.shape)
             return Normalisation((float(plane.mean()),), (1.0,))
 

@@ -10,7 +10,7 @@ import torch
 from napari_msd.core.box import Box
 from napari_msd.core.errors import ModelFileError, StrokesError
 from napari_msd.core.settings import Settings
-from napari_msd.core.space import Slab
+from napari_msd.core.space import NetworkInput, Slab
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.inference import Normalisation
 from napari_msd.training import Trainer
@@ -43,7 +43,7 @@ def strokes(*classes: int) -> np.ndarray:
 
 
 def trainer_for(*classes: int, settings: Settings = SMALL) -> Trainer:
-    trainer = Trainer(settings, n_channels=1)
+    trainer = Trainer(settings, NetworkInput())
     trainer.set_pixels(EVERYTHING, image())
     trainer.paint(EVERYTHING, strokes(*classes))
     return trainer
@@ -151,7 +151,7 @@ def test_newer_weights_are_kept_unless_clearly_worse_than_the_best(monkeypatch):
 def test_a_model_gone_on_from_is_measured_first_and_kept_while_it_is_best():
     trainer = trainer_for(1, 2, 3)
     learn(trainer, 100)
-    again = Trainer(SMALL, 1, trainer.record())
+    again = Trainer(SMALL, NetworkInput(), trainer.record())
     again.set_pixels(EVERYTHING, image())
     again.paint(EVERYTHING, strokes(1, 2, 3))
     again.step()
@@ -224,14 +224,14 @@ def test_weights_do_not_depend_on_held_out_strokes():
 
 def test_strokes_sent_again_to_a_trained_model_are_not_measured_where_it_was_trained():
     """Another device, an earlier checkpoint, a restart: all strokes come again, in one piece."""
-    trainer = Trainer(SMALL, n_channels=1)
+    trainer = Trainer(SMALL, NetworkInput())
     trainer.set_pixels(EVERYTHING, image())
     painted = strokes(1, 2, 3)
     for top in range(0, 96, 7):  # stroke by stroke
         region = Box(0, (top, 0), (min(top + 7, 96), 96))
         trainer.paint(region, painted[region.slices])
     learn(trainer, 10)
-    again = Trainer(SMALL, 1, trainer.record())
+    again = Trainer(SMALL, NetworkInput(), trainer.record())
     again.set_pixels(EVERYTHING, image())
     again.paint(EVERYTHING, painted)
 
@@ -263,7 +263,7 @@ def test_small_patches_are_measured_on_the_right_pixels(side):
 
 
 def test_a_speck_of_a_second_class_asks_for_a_little_more():
-    trainer = Trainer(SMALL, n_channels=1)
+    trainer = Trainer(SMALL, NetworkInput())
     trainer.set_pixels(EVERYTHING, image())
     row, column = next(
         (row, column)
@@ -300,7 +300,7 @@ def test_patches_are_balanced_over_classes():
 
 @pytest.mark.parametrize("shape", [(96, 20), (5, 96), (3, 2)])
 def test_planes_smaller_than_a_patch(shape):
-    trainer = Trainer(SMALL, n_channels=1)
+    trainer = Trainer(SMALL, NetworkInput())
     everything = Box.whole(0, shape)
     trainer.set_pixels(everything, np.random.default_rng(0).random(shape))
     labels = np.ones(shape, np.uint8)
@@ -314,7 +314,7 @@ def test_a_record_continues_where_it_stopped():
     trainer = trainer_for(1, 2, 3)
     learn(trainer, 60)
     record = ModelRecord.from_bytes(trainer.record().to_bytes())
-    second = Trainer(SMALL, 1, record)
+    second = Trainer(SMALL, NetworkInput(), record)
     second.set_pixels(EVERYTHING, image())
     assert second.learned
     assert np.array_equal(labels_of(second), labels_of(trainer))
@@ -327,7 +327,7 @@ def test_class_shares_are_put_into_a_model_once_however_often_it_is_continued():
     trainer = trainer_for(1, 2, settings=ALONE)  # two thirds of the image are of class 2
     learn(trainer, 60)
     record = ModelRecord.from_bytes(trainer.record().to_bytes())
-    second = Trainer(ALONE, 1, record)
+    second = Trainer(ALONE, NetworkInput(), record)
     second.set_pixels(EVERYTHING, image())
     second.paint(EVERYTHING, strokes(1, 2))
     second._begin_on_a_model()
@@ -341,7 +341,7 @@ def test_a_model_for_other_channels_is_refused():
     trainer = trainer_for(1, 2, 3)
     learn(trainer, 5)
     with pytest.raises(ModelFileError, match="channel"):
-        Trainer(SMALL, 3, trainer.record())
+        Trainer(SMALL, NetworkInput(3), trainer.record())
 
 
 def test_painted_slabs_that_are_not_here_are_asked_for():
@@ -354,7 +354,7 @@ def test_painted_slabs_that_are_not_here_are_asked_for():
 
 
 def test_pixels_of_another_shape_than_their_box_are_refused():
-    trainer = Trainer(SMALL, n_channels=1)
+    trainer = Trainer(SMALL, NetworkInput())
     with pytest.raises(ValueError, match="no slab"):
         trainer.set_pixels(Box.whole(0, (96, 95)), image())
     with pytest.raises(ValueError, match="no slab"):
@@ -363,7 +363,7 @@ def test_pixels_of_another_shape_than_their_box_are_refused():
 
 def test_several_sources_are_learned_together():
     """Each class is painted on one source only; both are answered right on either."""
-    trainer = Trainer(ALONE, n_channels=1)
+    trainer = Trainer(ALONE, NetworkInput())
     for source, value in ((0, 1), (1, 3)):
         box = Box.whole(source, SHAPE)
         trainer.set_pixels(box, image())

@@ -59,7 +59,7 @@ def test_patches_are_cut_where_their_labels_are(space):
 class _AsItIs:
     """Pixels are not changed."""
 
-    def for_plane(self, plane):
+    def for_slab(self, plane):
         return self
 
     def apply(self, plane):

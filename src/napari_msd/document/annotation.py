@@ -109,6 +109,11 @@ class Annotation:
                 box = self._box(slab, at)
                 yield box, values.reshape(box.shape).copy()
 
+    def chunk_boxes(self, slab: Slab) -> Iterator[Box]:
+        """Where chunks of a slab are painted, along the convolved axes; they may reach beyond."""
+        for at in self._slabs.get(slab, {}):
+            yield self._box(slab, at).last(self.convolved)
+
     # --- what there is -------------------------------------------------------------------
 
     @property

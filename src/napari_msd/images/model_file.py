@@ -21,7 +21,7 @@ import safetensors.numpy
 
 from napari_msd.core.checkpoint import ClassInfo, VersionFigures
 from napari_msd.core.errors import ModelFileError, shown
-from napari_msd.core.space import NetworkInput, Space
+from napari_msd.core.space import NetworkInput
 from napari_msd.images import model_header
 from napari_msd.images.atomic import explain, write_atomically
 from napari_msd.images.model_content import (
@@ -91,6 +91,8 @@ class ModelRecord:
         Names of the image's channels, in the network's order; empty if they have none.
     dilations_z
         In 3-D: dilations along Z, one for each of `dilations`; ``None`` if they are the same.
+    anisotropy
+        In 3-D: distance of the training images' slices in pixels of the slice, 1 or more.
     settings
         ``Settings.to_dict()`` of the training; in a file they always agree with the
         architecture and the seed.
@@ -128,6 +130,7 @@ class ModelRecord:
     context: int = 0
     channels: tuple[str, ...] = ()
     dilations_z: tuple[int, ...] | None = None
+    anisotropy: float = 1.0
     settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     steps: int = 0
@@ -147,15 +150,6 @@ class ModelRecord:
     def n_image_channels(self) -> int:
         """Channels of the images; the network gets them of every slice that it sees."""
         return self.in_channels // (2 * self.context + 1)
-
-    @property
-    def anisotropy(self) -> float:
-        """Distance of slices in pixels of the slice, 1 or more; 1 in 2-D, or if it is unknown."""
-        if self.ndim != 3 or self.pixel_size is None:
-            return 1.0
-        return Space(
-            "ZYX", (2, 1, 1), convolved=3, pixel_size=self.pixel_size, units=self.units
-        ).anisotropy
 
     @property
     def network_input(self) -> NetworkInput:

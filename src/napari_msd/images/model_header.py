@@ -42,6 +42,7 @@ MAX_CHANNELS = 1024
 MAX_DEPTH = 1000
 MAX_WIDTH = 100
 MAX_DILATION = 10_000
+MAX_ANISOTROPY = 1000.0
 MAX_CONTEXT = 10
 MAX_VERSIONS = 1000
 SEEDS = (-(2**63), 2**64 - 1)
@@ -61,6 +62,8 @@ def _version_of(content: dict[str, Any]) -> int:
     """The lowest version of the format that holds this content."""
     if content.get("context") or content.get("dilations_z") is not None:
         return 3
+    if content.get("anisotropy", 1.0) != 1.0:
+        return 3
     if content.get("trees") is not None or content.get("normalise", "fixed") != "fixed":
         return 2
     return 1
@@ -68,7 +71,7 @@ def _version_of(content: dict[str, Any]) -> int:
 
 def _said(content: dict[str, Any]) -> dict[str, Any]:
     """The content without what an older file does not say."""
-    unsaid = {"context": 0, "channels": (), "dilations_z": None}
+    unsaid = {"context": 0, "channels": (), "dilations_z": None, "anisotropy": 1.0}
     return {
         key: value for key, value in content.items() if key not in unsaid or value != unsaid[key]
     }
@@ -136,6 +139,7 @@ def check(data: dict[str, Any]) -> dict[str, Any]:
         "context": context,
         "channels": read.channels("channels", in_channels // (2 * context + 1)),
         "dilations_z": read.dilations_z("dilations_z", ndim, len(dilations)),
+        "anisotropy": read.anisotropy("anisotropy", ndim),
         "classes": classes,
         "normalise": read.choice("normalise", NORMALISATIONS) if "normalise" in data else "fixed",
         "trees": checked_header(data["trees"]) if data.get("trees") is not None else None,
@@ -170,6 +174,14 @@ class _Header(Values):
             raise wrong(key, "left out: this network has no axis Z")
         items = self.items(key, count, count)
         return tuple(checked_integer(item, 1, MAX_DILATION, key) for item in items)
+
+    def anisotropy(self, key: str, ndim: int) -> float:
+        """Read the distance of slices in pixels; 1 where the file does not say it."""
+        if key not in self.data:
+            return 1.0
+        if ndim != 3:
+            raise wrong(key, "left out: this network has no axis Z")
+        return self.number(key, 1.0, MAX_ANISOTROPY)
 
     def channels(self, key: str, count: int) -> tuple[str, ...]:
         """Read the names of an image's channels: all, or none."""

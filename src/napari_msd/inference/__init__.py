@@ -4,10 +4,10 @@ from napari_msd.inference.normalisation import (
     AnyNormalisation,
     EachPlane,
     Normalisation,
-    Plane,
     channels_first,
 )
 from napari_msd.inference.predictor import Predictor
+from napari_msd.inference.slab_pixels import Plane, SlabPixels
 from napari_msd.inference.tiles import tiles_of
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Normalisation",
     "Plane",
     "Predictor",
+    "SlabPixels",
     "channels_first",
     "tiles_of",
 ]

@@ -8,7 +8,8 @@ import numpy as np
 
 from napari_msd.core.axes import Stack
 from napari_msd.core.errors import ImageError, ImageWarning
-from napari_msd.inference.normalisation import MEASURED, Normalisation, Plane, channels_first
+from napari_msd.inference.normalisation import MEASURED, Normalisation, channels_first
+from napari_msd.inference.slab_pixels import Plane
 
 KNOWN_TO_PREDICT = "those the model was trained on; what it predicts may be wrong"
 KNOWN_TO_LEARN = "those the model was trained on; what it learns here may be wrong"

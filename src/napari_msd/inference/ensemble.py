@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_msd.core.box import Box
-from napari_msd.inference.features import PixelFeatures, PlaneCache, tiles_of_plane
-from napari_msd.inference.normalisation import Pixels, Plane
+from napari_msd.inference.features import PixelFeatures, SlabCache, tiles_of_slab
+from napari_msd.inference.normalisation import Pixels
+from napari_msd.inference.slab_pixels import SlabPixels
 from napari_msd.trees import Forest
 
 ANSWER_BYTES = 128 * 2**20
@@ -44,42 +45,42 @@ class Trees:
         self.forest = forest
         self.values = tuple(int(value) for value in values)
         self.features = features
-        self._cache = PlaneCache[Box, Pixels](ANSWER_BYTES)
+        self._cache = SlabCache[Box, Pixels](ANSWER_BYTES)
 
-    def probabilities(self, plane: Plane, box: Box) -> Pixels:
+    def probabilities(self, slab: SlabPixels, box: Box) -> Pixels:
         """Of each class of `values` in `box`: (k, rows, columns) float32.
 
         Parameters
         ----------
-        plane
-            The whole slab as it is in the image, (C, Y, X).
+        slab
+            Its pixels; those that `PixelFeatures.reads` names are here.
         box
             What to answer for, along the slab's axes; axes before these are not looked at.
         """
-        box = replace(box.last(plane.ndim - 1), source=0)  # the slab is the array, whosever it is
+        box = replace(box.last(slab.ndim - 1), source=0)  # whosever slab it is
         out = np.empty((len(self.values), *box.shape), np.float32)
-        for tile in tiles_of_plane(plane, box):
+        for tile in tiles_of_slab(slab.shape[1:], box):
             part = tile.intersect(box)
             there, inner = part.within(box).slices, part.within(tile).slices
-            out[(slice(None), *there)] = self._tile(plane, tile)[(slice(None), *inner)]
+            out[(slice(None), *there)] = self._tile(slab, tile)[(slice(None), *inner)]
         return out
 
-    def at(self, plane: Plane, pixels: npt.NDArray[np.int32]) -> Numbers:
+    def at(self, slab: SlabPixels, pixels: npt.NDArray[np.int32]) -> Numbers:
         """Of each class of `values` at single pixels (n, 2), (Y, X) in the slab: (k, n)."""
-        return self.forest.probabilities(self.features.at(plane, pixels).T)
+        return self.forest.probabilities(self.features.at(slab, pixels).T)
 
     def spare_memory(self) -> None:
-        """Forget what was computed for planes, and keep less from now on."""
+        """Forget what was computed for slabs, and keep less from now on."""
         self._cache.shrink()
         self.features.spare_memory()
 
-    def _tile(self, plane: Plane, tile: Box) -> Pixels:
-        known = self._cache.get(plane, tile)
+    def _tile(self, slab: SlabPixels, tile: Box) -> Pixels:
+        known = self._cache.get(slab, tile)
         if known is None:
-            features = self.features.tile(plane, tile)
+            features = self.features.tile(slab, tile)
             flat = self.forest.probabilities(features.reshape(len(features), -1))
             known = flat.reshape(-1, *tile.shape)
-            self._cache.put(plane, tile, known, known.nbytes)
+            self._cache.put(slab, tile, known, known.nbytes)
         return known
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
+from functools import reduce
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
@@ -13,9 +14,11 @@ import numpy.typing as npt
 import torch
 
 from napari_msd.core.box import Box
-from napari_msd.inference.normalisation import AnyNormalisation, Pixels, Plane
+from napari_msd.core.space import NetworkInput
+from napari_msd.inference.normalisation import AnyNormalisation, Pixels
 from napari_msd.inference.responses import REACH, filter_responses, n_responses
-from napari_msd.inference.tiles import tiles_of
+from napari_msd.inference.slab_pixels import SlabPixels
+from napari_msd.inference.tiles import tiles_touched
 from napari_msd.network import MSDNet
 
 TILE = 512
@@ -34,34 +37,34 @@ Key = TypeVar("Key", bound=Hashable)
 Entry = TypeVar("Entry")
 
 
-class PlaneCache(Generic[Key, Entry]):
-    """What was last computed for parts of planes, up to a number of bytes.
+class SlabCache(Generic[Key, Entry]):
+    """What was last computed for parts of slabs, up to a number of bytes.
 
-    Planes are told apart as arrays: another array is another plane, whatever is in it.
+    Slabs are told apart as objects: another object is another slab, whatever is in it.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._bytes = 0
-        self._entries: OrderedDict[tuple[int, Key], tuple[weakref.ref[Plane], Entry, int]] = (
+        self._entries: OrderedDict[tuple[int, Key], tuple[weakref.ref[SlabPixels], Entry, int]] = (
             OrderedDict()
         )
 
-    def get(self, plane: Plane, part: Key) -> Entry | None:
+    def get(self, slab: SlabPixels, part: Key) -> Entry | None:
         """What was put here for this part, if it is still there."""
-        known = self._entries.get((id(plane), part))
-        if known is None or known[0]() is not plane:
+        known = self._entries.get((id(slab), part))
+        if known is None or known[0]() is not slab:
             return None
-        self._entries.move_to_end((id(plane), part))
+        self._entries.move_to_end((id(slab), part))
         return known[1]
 
-    def put(self, plane: Plane, part: Key, entry: Entry, size: int) -> None:
-        """Keep an entry of `size` bytes; the oldest ones go, and those of planes that are gone."""
+    def put(self, slab: SlabPixels, part: Key, entry: Entry, size: int) -> None:
+        """Keep an entry of `size` bytes; the oldest ones go, and those of slabs that are gone."""
         for key in [key for key, value in self._entries.items() if value[0]() is None]:
             self._bytes -= self._entries.pop(key)[2]
-        replaced = self._entries.pop((id(plane), part), None)
+        replaced = self._entries.pop((id(slab), part), None)
         self._bytes += size - (replaced[2] if replaced is not None else 0)
-        self._entries[id(plane), part] = weakref.ref(plane), entry, size
+        self._entries[id(slab), part] = weakref.ref(slab), entry, size
         while self._bytes > self._limit and len(self._entries) > 1:
             self._bytes -= self._entries.popitem(last=False)[1][2]
 
@@ -81,17 +84,20 @@ class PixelFeatures:
         Network of one input channel whose outputs are its maps (see `with_read_out`). It sees
         the mean of an image's channels.
     normalisation
-        What is done to a plane first.
+        What is done to a slab first.
+    given
+        What a network is given of the images.
     """
 
-    def __init__(self, bank: MSDNet, normalisation: AnyNormalisation) -> None:
+    def __init__(self, bank: MSDNet, normalisation: AnyNormalisation, given: NetworkInput) -> None:
+        self.given = given
         self.bank = bank
         self.normalisation = normalisation
-        self._cache = PlaneCache[Box, Pixels](FEATURE_BYTES)
-        self._rows = PlaneCache[tuple[Box, bytes], npt.NDArray[np.float32]](ROW_BYTES)
+        self._cache = SlabCache[Box, Pixels](FEATURE_BYTES)
+        self._rows = SlabCache[tuple[Box, bytes], npt.NDArray[np.float32]](ROW_BYTES)
 
     def spare_memory(self) -> None:
-        """Forget what was computed for planes, and keep less from now on."""
+        """Forget what was computed for slabs, and keep less from now on."""
         self._cache.shrink()
         self._rows.shrink()
 
@@ -101,39 +107,48 @@ class PixelFeatures:
         raw = channels if channels > 1 else 0
         return n_responses(filtered) + raw + self.bank.n_classes
 
-    def tile(self, plane: Plane, tile: Box) -> Pixels:
-        """Features of one tile of `tiles_of_plane`: (count, rows, columns) float32.
+    def halo(self, n_axes: int) -> tuple[int, ...]:
+        """Pixels on each side that features depend on, along each of so many axes."""
+        return (max(self.bank.receptive_radius, REACH),) * n_axes
 
-        They equal those of the plane computed at once. Not to be written to.
+    def reads(self, shape: tuple[int, ...], box: Box) -> Box:
+        """What is read of a slab of `shape`, without channels, for the features of a box."""
+        tiles = tiles_of_slab(shape, box)
+        hull = reduce(Box.hull, tiles)
+        return hull.grow(self.halo(hull.ndim)).clip(shape)
+
+    def tile(self, slab: SlabPixels, tile: Box) -> Pixels:
+        """Features of one tile of `tiles_of_slab`: (count, rows, columns) float32.
+
+        They equal those of the slab computed at once. Not to be written to.
         """
-        known = self._cache.get(plane, tile)
+        known = self._cache.get(slab, tile)
         if known is None:
-            halo = (max(self.bank.receptive_radius, REACH),) * tile.ndim
-            read = tile.grow(halo).clip(plane.shape[1:])
-            pixels = self.normalisation.for_plane(plane).apply(plane[(slice(None), *read.slices)])
+            read = tile.grow(self.halo(tile.ndim)).clip(slab.shape[1:])
+            pixels = self.normalisation.for_slab(slab).apply(slab.read(read))
             inner = tile.within(read).slices
             known = np.ascontiguousarray(self.of(pixels)[(slice(None), *inner)])
-            self._cache.put(plane, tile, known, known.nbytes)
+            self._cache.put(slab, tile, known, known.nbytes)
         return known
 
-    def at(self, plane: Plane, pixels: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+    def at(self, slab: SlabPixels, pixels: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """Features of single pixels, (n, count) float32; `pixels` is (n, 2), (Y, X) in the slab.
 
         They are kept apart from whole tiles: painted pixels are asked for again and again,
-        on more planes than there is memory for tiles. Not to be written to.
+        on more slabs than there is memory for tiles. Not to be written to.
         """
         start, stop = pixels.min(axis=0).tolist(), (pixels.max(axis=0) + 1).tolist()
         box = Box(0, tuple(start), tuple(stop))
         key = box, blake2b(pixels.tobytes(), digest_size=16).digest()
-        known = self._rows.get(plane, key)
+        known = self._rows.get(slab, key)
         if known is None:
-            known = np.empty((len(pixels), self.count(len(plane))), np.float32)
-            for tile in tiles_of_plane(plane, box):
+            known = np.empty((len(pixels), self.count(len(slab))), np.float32)
+            for tile in tiles_of_slab(slab.shape[1:], box):
                 inside = ((pixels >= tile.start) & (pixels < tile.stop)).all(axis=1)
                 if inside.any():
                     there = (pixels[inside] - tile.start).T
-                    known[inside] = self.tile(plane, tile)[(slice(None), *there)].T
-            self._rows.put(plane, key, known, known.nbytes)
+                    known[inside] = self.tile(slab, tile)[(slice(None), *there)].T
+            self._rows.put(slab, key, known, known.nbytes)
         return known
 
     @torch.no_grad()
@@ -147,10 +162,9 @@ class PixelFeatures:
         return np.concatenate([filter_responses(filtered), *raw, maps])
 
 
-def tiles_of_plane(plane: Plane, box: Box) -> list[Box]:
+def tiles_of_slab(shape: tuple[int, ...], box: Box) -> list[Box]:
     """The tiles that features are computed for, as far as `box` touches them.
 
-    They depend on the slab's shape only, so that each is computed once.
+    They depend on the slab's shape (without channels) only, so that each is computed once.
     """
-    tiles = tiles_of(Box.whole(box.source, plane.shape[1:]), TILE)
-    return [tile for tile in tiles if not tile.intersect(box).empty]
+    return tiles_touched(Box.whole(box.source, shape), TILE, box)

@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_msd.core.errors import ImageError
+from napari_msd.inference.slab_pixels import Plane, SlabPixels
 
 Pixels = npt.NDArray[np.float32]
-Plane = npt.NDArray[np.generic]
-"""A slab's pixels as they are in the image: channels first, then the convolved axes, (C, Y, X)."""
 
 MEASURED = 2**20
 """About so many pixels of a plane are enough to know its mean and spread."""
@@ -50,15 +49,14 @@ def channels_first(pixels: npt.NDArray[np.generic], convolved: int = 2) -> Plane
     return pixels[None] if pixels.ndim == convolved else np.moveaxis(pixels, -1, 0)
 
 
-def require_channels(plane: Plane, channels: int) -> None:
-    """Refuse a plane, (C, Y, X), of another number of channels.
+def require_channels(found: int, channels: int) -> None:
+    """Refuse an image of another number of channels than the network was made for.
 
     Raises
     ------
     ImageError
         One sentence that names both numbers.
     """
-    found = len(plane)
     if found != channels:
         raise ImageError(
             f"The network was made for {_channels(channels)}, this image has {_channels(found)}."
@@ -123,8 +121,8 @@ class Normalisation:
         measured = [_median_and_spread(channel) for channel in _sample(plane, _SAMPLE)]
         return cls(tuple(m for m, _ in measured), tuple(s for _, s in measured), compressed=True)
 
-    def for_plane(self, plane: Plane) -> Normalisation:
-        """What is done to this plane, (C, Y, X): the same as to any other."""
+    def for_slab(self, plane: SlabPixels) -> Normalisation:
+        """What is done to this slab: the same as to any other."""
         return self
 
     def apply(self, plane: Plane) -> Pixels:
@@ -149,15 +147,21 @@ class EachPlane:
     """Every plane is standardised by its own median and spread, see `Normalisation.robust`."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[weakref.ref[Plane], Normalisation]] = {}
+        self._known: dict[int, tuple[weakref.ref[SlabPixels], Normalisation]] = {}
 
-    def for_plane(self, plane: Plane) -> Normalisation:
-        """What is done to this plane, (C, Y, X); measured once for each array."""
+    def for_slab(self, plane: SlabPixels) -> Normalisation:
+        """What is done to this slab; measured once, on the pixels that tell its grey values.
+
+        Raises
+        ------
+        LookupError
+            If these are not here yet.
+        """
         known = self._known.get(id(plane))
         if known is not None and known[0]() is plane:
             return known[1]
         self._known = {key: value for key, value in self._known.items() if value[0]() is not None}
-        measured = Normalisation.robust(plane)
+        measured = Normalisation.robust(plane.sample())
         self._known[id(plane)] = weakref.ref(plane), measured
         return measured
 

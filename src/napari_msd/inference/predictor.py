@@ -12,8 +12,9 @@ from torch import Tensor
 from napari_msd.core.box import Box
 from napari_msd.core.errors import OutOfMemoryError
 from napari_msd.inference.ensemble import Ensemble
-from napari_msd.inference.normalisation import AnyNormalisation, Normalisation, Plane
+from napari_msd.inference.normalisation import AnyNormalisation
 from napari_msd.inference.out_of_memory import TileLimit, is_out_of_memory
+from napari_msd.inference.slab_pixels import SlabPixels
 from napari_msd.inference.tiles import tiles_of
 from napari_msd.inference.uncertainty import uncertainty_of
 from napari_msd.network import MSDNet
@@ -59,14 +60,22 @@ class Predictor:
         """Values that may be predicted, in the order of the network's outputs."""
         self._silenced = torch.from_numpy(~allowed)
 
-    def probabilities(self, plane: Plane, box: Box) -> npt.NDArray[np.float32]:
-        """Softmax over the classes in `box`, float32 (k, rows, columns).
+    def reads(self, slab: SlabPixels, box: Box) -> Box:
+        """The part of a slab, along its axes, whose pixels are needed to predict `box`."""
+        box = box.last(slab.ndim - 1)
+        read = self._with_halo(slab, box)
+        if self._ensemble is not None:
+            read = read.hull(self._ensemble.trees.features.reads(slab.shape[1:], box))
+        return read
+
+    def probabilities(self, slab: SlabPixels, box: Box) -> npt.NDArray[np.float32]:
+        """Softmax over the classes in `box`, float32 (k, [planes,] rows, columns).
 
         Parameters
         ----------
-        plane
-            The whole slab as it is in the image, (C, Y, X); only what is needed
-            of it is normalised and moved to the network's device.
+        slab
+            Its pixels as they are in the image; those that `reads` names are here. Only what is
+            needed is normalised and moved to the network's device.
         box
             What to predict, along the slab's axes; leading axes of length 1, which say where the
             slab lies in its source, are not looked at. The result equals that of predicting the
@@ -77,54 +86,52 @@ class Predictor:
         OutOfMemoryError
             If even a small tile does not fit the device's memory.
         """
-        return torch.softmax(self._logits(plane, box), dim=0).cpu().numpy()
+        return torch.softmax(self._logits(slab, box), dim=0).cpu().numpy()
 
-    def labels(self, plane: Plane, box: Box) -> npt.NDArray[np.uint8]:
+    def labels(self, slab: SlabPixels, box: Box) -> npt.NDArray[np.uint8]:
         """The most probable class of each pixel of `box`, uint8 annotation values.
 
         Parameters and errors as in `probabilities`.
         """
-        winner = self._logits(plane, box).argmax(dim=0).cpu().numpy()
+        winner = self._logits(slab, box).argmax(dim=0).cpu().numpy()
         labels: npt.NDArray[np.uint8] = self.classes[winner]
         return labels
 
     def labels_and_uncertainty(
-        self, plane: Plane, box: Box, temperature: float
+        self, slab: SlabPixels, box: Box, temperature: float
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """The labels of `box`, and how unsure they are: uint8, 0 (sure) to 255 (a guess).
 
         `temperature` divides the logits (see `napari_msd.inference.calibration`). Other
         parameters and errors as in `probabilities`.
         """
-        logits = self._logits(plane, box)
+        logits = self._logits(slab, box)
         labels: npt.NDArray[np.uint8] = self.classes[logits.argmax(dim=0).cpu().numpy()]
         return labels, uncertainty_of(logits, temperature).cpu().numpy()
 
     @torch.no_grad()
     def logits_at(
-        self, plane: Plane, patch: Box, pixels: npt.NDArray[np.int32]
+        self, slab: SlabPixels, patch: Box, pixels: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.float32]:
         """Logits at single pixels, (k, n), at the price of a patch around them.
 
         Parameters
         ----------
-        plane
-            The whole slab as it is in the image, (C, Y, X).
+        slab
+            Its pixels; those of the patch are here, and what its trees read.
         patch
             The network sees this much of it, and its mirror image beyond; as `box` above.
         pixels
-            (n, 2), (Y, X) in the slab, all of them in the patch.
+            (n, 2 or 3), positions in the slab, all of them in the patch.
         """
-        patch = patch.last(plane.ndim - 1)
-        cut = plane[(slice(None), *patch.slices)]
-        normalisation = self._normalisation.for_plane(plane)
-        logits = self._network_logits(cut, Box.whole(patch.source, patch.shape), normalisation)
+        patch = patch.last(slab.ndim - 1)
+        logits = self._network_logits(slab, patch, patch)
         inside = (pixels - np.array(patch.start, np.int32)).T.astype(np.int64)
         at = logits[(slice(None), *inside)]
         if self._ensemble is None:
             return at.cpu().numpy()
         network = torch.softmax(at, dim=0).cpu().numpy()
-        answers = self._ensemble.trees.at(plane, pixels)
+        answers = self._ensemble.trees.at(slab, pixels)
         return self._ensemble.logits(network, answers, self.classes.tolist(), self.active.tolist())
 
     def spare_memory(self) -> None:
@@ -134,13 +141,13 @@ class Predictor:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _logits(self, plane: Plane, box: Box) -> Tensor:
-        """(k, rows, columns); on too little memory again in smaller tiles."""
-        box = box.last(plane.ndim - 1)
+    def _logits(self, slab: SlabPixels, box: Box) -> Tensor:
+        """(k, [planes,] rows, columns); on too little memory again in smaller tiles."""
+        box = box.last(slab.ndim - 1)
         side = max(box.shape)
         if self._tiles.side is None or side <= self._tiles.side:
             try:
-                return self._logits_at_once(plane, box)
+                return self._logits_at_once(slab, box)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -152,29 +159,28 @@ class Predictor:
             self.spare_memory()
         assert self._tiles.side is not None
         parts = tiles_of(box, self._tiles.side)
-        first = self._logits(plane, parts[0])
+        first = self._logits(slab, parts[0])
         out = first.new_empty((first.shape[0], *box.shape))
         for part in parts:
-            logits = first if part is parts[0] else self._logits(plane, part)
+            logits = first if part is parts[0] else self._logits(slab, part)
             out[(slice(None), *part.within(box).slices)] = logits
         return out
 
     @torch.no_grad()
-    def _logits_at_once(self, plane: Plane, box: Box) -> Tensor:
-        logits = self._network_logits(plane, box, self._normalisation.for_plane(plane))
+    def _logits_at_once(self, slab: SlabPixels, box: Box) -> Tensor:
+        logits = self._network_logits(slab, box, self._with_halo(slab, box))
         if self._ensemble is None:
             return logits
         network = torch.softmax(logits, dim=0).cpu().numpy()
-        answers = self._ensemble.trees.probabilities(plane, box)
+        answers = self._ensemble.trees.probabilities(slab, box)
         mixed = self._ensemble.logits(network, answers, self.classes.tolist(), self.active.tolist())
         return torch.from_numpy(mixed)
 
     @torch.no_grad()
-    def _network_logits(self, plane: Plane, box: Box, normalisation: Normalisation) -> Tensor:
-        halo = (self.network.receptive_radius,) * box.ndim
-        read = box.grow(halo).clip(plane.shape[1:])
-        device = next(self.network.parameters()).device
-        pixels = normalisation.apply(plane[(slice(None), *read.slices)])
+    def _network_logits(self, slab: SlabPixels, box: Box, read: Box) -> Tensor:
+        """Logits of `box` where the network sees no more than `read`, and its mirror image."""
+        device = self.network.weight.device
+        pixels = self._normalisation.for_slab(slab).apply(slab.read(read))
         image = torch.from_numpy(pixels).to(device)
         logits: Tensor = self.network(image[None])[0]
         logits = logits[(slice(None), *box.within(read).slices)]
@@ -182,3 +188,7 @@ class Predictor:
             silenced = self._silenced.to(device).reshape(-1, *(1,) * box.ndim)
             logits = logits.masked_fill(silenced, float("-inf"))
         return logits
+
+    def _with_halo(self, slab: SlabPixels, box: Box) -> Box:
+        """The box with all that its logits depend on, inside the slab."""
+        return box.grow(self.network.receptive_radii).clip(slab.shape[1:])

@@ -11,7 +11,7 @@ import torch
 from napari_msd.core.box import Box, SourceId
 from napari_msd.core.errors import BadInputError, ImageError, MSDError
 from napari_msd.core.settings import Settings
-from napari_msd.core.space import Slab, Space
+from napari_msd.core.space import Space
 from napari_msd.document import Painted
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.native import get_threads
@@ -24,7 +24,7 @@ from napari_msd.trainer.inference_scheduler import InferenceScheduler
 from napari_msd.trainer.learning import Learning
 from napari_msd.trainer.pixel_failure import PixelFailure
 from napari_msd.trainer.pixel_intake import PixelIntake
-from napari_msd.trainer.predict_all import WholeSlabPrediction
+from napari_msd.trainer.predict_all import BoxesPrediction
 from napari_msd.trainer.progress_reports import ProgressReporter
 from napari_msd.trainer.requests import (
     Cancel,
@@ -47,6 +47,9 @@ from napari_msd.trainer.requests import (
 from napari_msd.training import Trainer, describe_device
 from napari_msd.training.record import versions
 
+DROP_EVERY = 4
+"""Tiles of Predict all after which pixels that are not needed any more are dropped."""
+
 TOO_LARGE = "There is too little memory for this part of the image; close other programs."
 
 
@@ -68,10 +71,11 @@ class Engine:
         self._spaces: dict[SourceId, Space] = {}
         self._trainer: Trainer | None = None
         self._learning: Learning | None = None
-        self._all: WholeSlabPrediction | None = None
+        self._all: BoxesPrediction | None = None
         self._comparison: Comparison | None = None
         self._intake: PixelIntake | None = None
         self._refits = False
+        self._since_drop = 0
         self._obstacle = "Choose an image and paint a few strokes first."
 
     # --- requests ------------------------------------------------------------------------
@@ -101,7 +105,7 @@ class Engine:
             case PixelsPart():
                 self._add_part(request)
             case PixelsUnavailable(box, step, why):
-                self._fail(self._slab(box), PixelFailure(step, why))
+                self._fail(box, PixelFailure(step, why))
             case SetView(box):
                 self._scheduler.look_at(box)
                 self._drop_unneeded()
@@ -138,11 +142,13 @@ class Engine:
         refit = request.fit_normalisation
         try:
             start = ModelRecord.from_bytes(request.model) if request.model else None
-            n_channels = next(iter(self._spaces.values())).n_channels
-            trainer = Trainer(self._settings, n_channels, start, fit_normalisation=refit)
+            given = next(iter(self._spaces.values())).network_input
+            trainer = Trainer(self._settings, given, start, fit_normalisation=refit)
         except MSDError as error:
             self._obstacle = str(error)  # said again when work is asked for
             raise
+        for source, space in self._spaces.items():
+            trainer.add_source(source, space)
         self._trainer = trainer
         self._learning = Learning(
             trainer, self._scheduler, self._sender, self._reporter, self._report
@@ -163,24 +169,21 @@ class Engine:
             if not inside.empty:
                 self._trainer.paint(inside, block.values[inside.within(block.box).slices])
 
-    def _slab(self, box: Box) -> Slab:
-        return Slab.of(box, self._spaces[box.source].convolved)
-
     def _add_part(self, part: PixelsPart) -> None:
-        trainer, intake, slab = self._trainer, self._intake, self._slab(part.box)
+        trainer, intake = self._trainer, self._intake
         if trainer is None or intake is None:
             return
         try:
             pixels = intake.add(part)
         except MemoryError:
-            self._fail(slab, PixelFailure("used", TOO_LARGE))
+            self._fail(part.box, PixelFailure("used", TOO_LARGE))
             return
-        if pixels is None or not self._scheduler.arrived(slab):
+        if pixels is None or not self._scheduler.arrived(part.box):
             return
         try:
             notices = intake.take(part, pixels)
         except (ImageError, MemoryError) as error:
-            self._fail(slab, PixelFailure("used", str(error) or TOO_LARGE))
+            self._fail(part.box, PixelFailure("used", str(error) or TOO_LARGE))
             return
         if self._refits:  # another network now, and a restarted trainer has to go on with it
             self._refits = False
@@ -188,15 +191,15 @@ class Engine:
         for notice in notices:
             self._emit(notice)
 
-    def _fail(self, slab: Slab, failure: PixelFailure) -> None:
-        """A slab cannot come: whoever waits for it says so, or it is said here."""
-        self._scheduler.fail(slab, failure)
+    def _fail(self, box: Box, failure: PixelFailure) -> None:
+        """Pixels cannot come: whoever waits for them says so, or it is said here."""
+        self._scheduler.fail(box, failure)
         learning = self._learning
         if self._trainer is None or learning is None:
             return
-        if self._all is not None and slab in map(self._slab, self._all.upcoming):
+        if self._all is not None and self._all.tile is not None:
             return
-        if learning.on and slab in self._trainer.missing():
+        if learning.on and box in self._trainer.missing():
             return
         if self._comparison is None and (learning.updating or not learning.live):
             raise BadInputError(failure.sentence)
@@ -221,7 +224,7 @@ class Engine:
                 "There is no trained network yet: paint strokes and press Live, or load a model."
             )
         self._scheduler.ask_again()
-        self._all = WholeSlabPrediction(boxes, trainer, self._scheduler, self._emit)
+        self._all = BoxesPrediction(boxes, trainer, self._scheduler, self._emit)
 
     def _cancel(self) -> None:
         self._scheduler.stop()
@@ -271,10 +274,10 @@ class Engine:
 
     def _compare_next(self, comparison: Comparison) -> bool:
         """Measure one model, once the painted slabs are here."""
-        missing = self._trainer.missing() if self._trainer is not None else set()
-        missing -= self._scheduler.failed.keys()
-        for slab in missing:
-            self._scheduler.want(slab)
+        missing = self._trainer.missing() if self._trainer is not None else []
+        missing = [box for box in missing if box not in self._scheduler.failed]
+        for box in missing:
+            self._scheduler.want(box)
         if missing:
             return False
         comparison.work(self._trainer)
@@ -283,17 +286,18 @@ class Engine:
             self._emit(Measured(comparison.scores, comparison.request))
         return True
 
-    def _predict_next(self, work: WholeSlabPrediction) -> bool:
-        before = work.slab
+    def _predict_next(self, work: BoxesPrediction) -> bool:
         if not work.work():
             return False
-        if work.slab is None:
+        if work.tile is None:
             self._report()
             self._end_predict_all()
             self._emit(Finished("predict"))
         elif self._reporter.due:
             self._report()
-        if work.slab != before:
+        self._since_drop += 1
+        if self._since_drop >= DROP_EVERY:
+            self._since_drop = 0
             self._drop_unneeded()
         return True
 

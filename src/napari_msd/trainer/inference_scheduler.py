@@ -8,17 +8,20 @@ from collections.abc import Callable, Collection, Mapping
 
 from napari_msd.core.box import Box, SourceId
 from napari_msd.core.space import Slab, Space
-from napari_msd.inference import tiles_of
+from napari_msd.inference import Predictor, tiles_of
 from napari_msd.inference.suggestions import Suggestions
 from napari_msd.trainer.events import Event, LookHere, Notice, OverlayBlock, PixelsWanted
-from napari_msd.trainer.limits import TILE_SIDE
+from napari_msd.trainer.limits import TILE_SHAPE
 from napari_msd.trainer.overlay_credit import OverlayCredit
 from napari_msd.trainer.pixel_failure import PixelFailure
-from napari_msd.trainer.tile_order import ViewRefresh
+from napari_msd.trainer.tile_order import ViewRefresh, tiles_of_view
 from napari_msd.training import Trainer
 
 MOST_SURVEYED = 16
 """Tiles that Show me looks at, the nearest to the middle of the view first."""
+
+SURVEY_REACH = 8
+"""In tiles, from the middle of the view: a large slab has more tiles than could be listed."""
 
 
 class InferenceScheduler:
@@ -34,9 +37,9 @@ class InferenceScheduler:
         self.view = ViewRefresh()
         self._once = False
         self._uncertain = False
-        self._wanted: dict[Slab, bool] = {}  # asked for; whether ahead of their turn
-        self.failed: dict[Slab, PixelFailure] = {}
-        """Slabs that could not come; asked for again only after `ask_again`."""
+        self._wanted: dict[Box, bool] = {}  # asked for; whether ahead of their turn
+        self.failed: dict[Box, PixelFailure] = {}
+        """Slabs and blocks that could not come; asked for again only after `ask_again`."""
         self._given_up = False
         self._suggestions = Suggestions({})
         self._survey: deque[Box] | None = None
@@ -62,17 +65,27 @@ class InferenceScheduler:
         space = self._spaces.get(box.source)
         if space is None or box.ndim != space.ndim:
             return  # nothing is open
-        before = self.shown
-        if self.view.look_at(box.clip(space.shape)):
+        before = self._view_slabs
+        if self.view.look_at(box.clip(space.shape), space.convolved):
             self._given_up = False
-        if self.shown is not None and self.shown != before:
-            self.failed.pop(self.shown, None)
+        if (now := self._view_slabs) != before:
+            self.failed = {
+                block: failure
+                for block, failure in self.failed.items()
+                if self._slab(block) not in now
+            }
 
     @property
     def shown(self) -> Slab | None:
-        """The slab on screen."""
+        """The slab on screen; the first of them where the view cuts across."""
         box = self.view.box
         return self._slab(box) if box is not None else None
+
+    @property
+    def _view_slabs(self) -> set[Slab]:
+        """All slabs on screen."""
+        box = self.view.box
+        return set() if box is None else set(Slab.all_of(box, self._spaces[box.source].convolved))
 
     def _slab(self, box: Box) -> Slab:
         return Slab.of(box, self._spaces[box.source].convolved)
@@ -113,25 +126,34 @@ class InferenceScheduler:
                 )
             )
             return
-        whole = self._spaces[box.source].slab_of(box)
-        self._survey = deque(tiles_of(whole, TILE_SIDE, box.centre)[:MOST_SURVEYED])
+        self._survey = deque(self._around(box))
+
+    def _around(self, view: Box) -> list[Box]:
+        """The tiles of the slab on screen that Show me looks at."""
+        space = self._spaces[view.source]
+        whole = space.slab_of(view)
+        sides = (1,) * (space.ndim - space.convolved) + TILE_SHAPE[space.convolved]
+        middle = [int(at) for at in view.centre]
+        near = Box(view.source, tuple(middle), tuple(at + 1 for at in middle))
+        part = near.grow([SURVEY_REACH * side for side in sides]).intersect(whole)
+        return tiles_of(part, sides, view.centre)[:MOST_SURVEYED]
 
     def stop(self) -> None:
         """Drop what was asked for: the survey, and showing the view once."""
         self._survey = None
         self._once = False
 
-    def arrived(self, slab: Slab) -> bool:
-        """A slab's pixels came; returns whether anybody waits for them."""
-        if self._wanted.pop(slab, None) is None:
+    def arrived(self, box: Box) -> bool:
+        """The pixels of a slab or block came; returns whether anybody waits for them."""
+        if self._wanted.pop(box, None) is None:
             return False
-        self.failed.pop(slab, None)
+        self.failed.pop(box, None)
         return True
 
-    def fail(self, slab: Slab, failure: PixelFailure) -> None:
-        """A slab cannot come."""
-        self._wanted.pop(slab, None)
-        self.failed[slab] = failure
+    def fail(self, box: Box, failure: PixelFailure) -> None:
+        """A slab or block cannot come."""
+        self._wanted.pop(box, None)
+        self.failed[box] = failure
 
     # --- work: each does one tile at most, and says whether it did ----------------------------
 
@@ -141,7 +163,12 @@ class InferenceScheduler:
         `alone`: nothing is being learned, so no time has to be left for it.
         """
         tile = self.view.next(trainer.weights_shown, at_once=alone)
-        if tile is None or not self.can_send(trainer, tile):
+        if tile is None:
+            return False
+        if self.failure(trainer, tile):
+            self.view.done(0.0)  # the rest of the view can be shown
+            return True
+        if not self.can_send(trainer, tile):
             return False
         began = time.monotonic()
         self.send(trainer, tile)
@@ -168,15 +195,13 @@ class InferenceScheduler:
             self._suggest(trainer)
             return True
         tile = self._survey[0]
-        slab = self._slab(tile)
-        if slab in self.failed:
+        if self.failure(trainer, tile):
             self._survey = None
             return False
-        if slab not in trainer.slabs:
-            self.want(slab)
+        if not self.want_all(trainer, tile):
             return False
         _, uncertainty = trainer.predictor().labels_and_uncertainty(
-            trainer.slabs[slab], tile, trainer.temperature
+            trainer.slabs[self._slab(tile)], tile, trainer.temperature
         )
         self._suggestions.note(tile, uncertainty)
         self._surveyed[self._survey.popleft()] = trainer.weights_shown
@@ -196,12 +221,8 @@ class InferenceScheduler:
         )
 
     def can_send(self, trainer: Trainer, tile: Box) -> bool:
-        """Whether the tile's slab is here and the viewer keeps up; asks for the slab."""
-        slab = self._slab(tile)
-        if slab not in trainer.slabs:
-            self.want(slab)
-            return False
-        return self.credit.free
+        """Whether the tile's pixels are here and the viewer keeps up; asks for the pixels."""
+        return self.want_all(trainer, tile) and self.credit.free
 
     def send(self, trainer: Trainer, tile: Box) -> None:
         """Predict a tile with the kept weights and hand it over."""
@@ -221,23 +242,52 @@ class InferenceScheduler:
 
     # --- pixels --------------------------------------------------------------------------
 
-    def want(self, slab: Slab, *, ahead: bool = False) -> None:
-        """Ask the viewer for a slab's pixels, once; one that cannot come not at all.
+    def blocks_of(self, trainer: Trainer, tile: Box) -> list[Box]:
+        """Slabs or blocks that are needed to predict a tile, and are not here."""
+        slab = self._slab(tile)
+        pixels = trainer.data.slab(slab)
+        read = trainer.predictor().reads(pixels, tile)
+        blocks = dict.fromkeys([*pixels.missing(), *pixels.missing(read)])
+        return [slab.box(block.start, block.stop) for block in blocks]
+
+    def failure(self, trainer: Trainer, tile: Box) -> PixelFailure | None:
+        """Why a tile cannot be predicted, if pixels that it needs could not come."""
+        if not self.failed:
+            return None
+        blocks = self.blocks_of(trainer, tile)
+        return next((self.failed[block] for block in blocks if block in self.failed), None)
+
+    def want_all(self, trainer: Trainer, tile: Box, *, ahead: bool = False) -> bool:
+        """Whether all pixels for a tile are here; asks for those that are not."""
+        blocks = self.blocks_of(trainer, tile)
+        for block in blocks:
+            self.want(block, ahead=ahead)
+        return not blocks
+
+    def want(self, box: Box, *, ahead: bool = False) -> None:
+        """Ask the viewer for the pixels of a slab or block, once; what cannot come not at all.
 
         `ahead`: they are not needed yet, but soon.
         """
-        if slab not in self._wanted and slab not in self.failed:
-            self._wanted[slab] = ahead
-            self._emit(PixelsWanted(self._spaces[slab.source].slab(slab.source, slab.index), ahead))
+        if box not in self._wanted and box not in self.failed:
+            self._wanted[box] = ahead
+            self._emit(PixelsWanted(box, ahead))
 
     def want_none_ahead(self) -> None:
-        """Work on whole slabs has ended: what was asked for ahead is dropped when it comes."""
-        self._wanted = {slab: ahead for slab, ahead in self._wanted.items() if not ahead}
+        """Work on whole boxes has ended: what was asked for ahead is dropped when it comes."""
+        self._wanted = {box: ahead for box, ahead in self._wanted.items() if not ahead}
 
     def drop_unneeded(self, trainer: Trainer, upcoming: Collection[Box] = ()) -> None:
-        """Keep in memory what is painted, on screen, or `upcoming` in work on whole slabs."""
-        needed = trainer.annotation.slabs | {self._slab(box) for box in upcoming}
-        if self.shown is not None:
-            needed.add(self.shown)
-        for slab in set(trainer.slabs) - needed:
-            trainer.drop_pixels(slab)
+        """Keep in memory what is painted, on screen, or `upcoming` in work on whole boxes."""
+        boxes = [*upcoming]
+        if self.view.box is not None:
+            boxes += tiles_of_view(self.view.box, trainer.data.given.convolved)
+        if trainer.learned:
+            predictor = trainer.predictor()
+            boxes = [self._read_by(trainer, predictor, box) for box in boxes]
+        trainer.keep_only(boxes)
+
+    def _read_by(self, trainer: Trainer, predictor: Predictor, tile: Box) -> Box:
+        slab = self._slab(tile)
+        read = predictor.reads(trainer.data.slab(slab), tile)
+        return slab.box(read.start, read.stop)

@@ -123,7 +123,7 @@ class Learning:
         Raises
         ------
         BadInputError
-            If the pixels of a painted slab are not to be had.
+            If pixels that strokes need are not to be had.
         """
         if self._waits():
             return False
@@ -145,10 +145,10 @@ class Learning:
         if needs:
             return True
         missing = self._trainer.missing()
-        for slab in missing:
-            if failure := self._scheduler.failed.get(slab):
+        for box in missing:
+            if failure := self._scheduler.failed.get(box):
                 raise BadInputError(failure.sentence)
-            self._scheduler.want(slab)
+            self._scheduler.want(box)
         if missing and self.updating:
             self._update_ends = time.monotonic() + UPDATE_SECONDS
         return bool(missing)

@@ -1,18 +1,14 @@
 """Sizes that bound what is on its way between the two processes."""
 
-TILE_SIDE = 1024
-"""A block of the overlay has at most TILE_SIDE x TILE_SIDE pixels."""
+TILE_SHAPE = {2: (1024, 1024), 3: (48, 192, 192)}
+"""Largest block of the overlay, by the number of axes that the network convolves over: a tile and
+its halo fit the memory well, and a halo is a small part of the work."""
+
+THIN_SIDE = 384
+"""Side of a block of a single plane of a volume: the halo of more would fill the memory."""
 
 AHEAD_BYTES = 256 << 20
-"""Of the slabs that are asked for before their turn, at 4 bytes a value."""
+"""Of the pixels that are asked for before their turn, at 4 bytes a value."""
 
 MOST_AHEAD = 8
-"""Slabs that are asked for before their turn."""
-
-
-def slabs_ahead(size: int, n_channels: int) -> int:
-    """How many slabs of `size` pixels to ask for before their turn: at least one.
-
-    So reading overlaps with predicting.
-    """
-    return min(MOST_AHEAD, max(1, AHEAD_BYTES // max(4 * size * n_channels, 1)))
+"""Tiles that pixels are asked for before their turn."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from napari_msd.core.errors import ImageError
-from napari_msd.core.space import Slab
+from napari_msd.inference import channels_first
 from napari_msd.trainer.arrays import Pixels
 from napari_msd.trainer.events import Notice
 from napari_msd.trainer.pixel_checks import PixelChecks
@@ -34,7 +34,7 @@ class PixelIntake:
         return self._assembly.add(part)
 
     def take(self, part: PixelsPart, pixels: Pixels) -> Iterator[Notice]:
-        """Give the trainer the slab that `part` completed; what is remarkable about it.
+        """Give the trainer the slab or block that `part` completed; what is remarkable about it.
 
         Raises
         ------
@@ -42,10 +42,10 @@ class PixelIntake:
             If it cannot be used.
         """
         box, shape = part.box, pixels.shape
-        slab = Slab.of(box, self._trainer.annotation.convolved)
-        leading = len(slab.index)
+        leading = box.ndim - self._trainer.annotation.convolved
         if shape[: box.ndim] != box.shape:
             expected, found = (" x ".join(map(str, s[leading:])) for s in (box.shape, shape))
             raise ImageError(f"It is {found} pixels large, not {expected} as the image is.")
-        self._trainer.set_pixels(box, pixels.reshape(shape[leading:]))
-        return self._checks.remarks(self._trainer.slabs[slab])
+        pixels = pixels.reshape(shape[leading:])
+        self._trainer.set_pixels(box, pixels)
+        return self._checks.remarks(channels_first(pixels, box.ndim - leading))

@@ -1,7 +1,7 @@
-"""Predict all: whole slabs, tile by tile; a slab that cannot come is left out.
+"""Predict all: whole boxes, tile by tile; what cannot be read is named and left out.
 
-The next slabs are asked for before their turn, so that reading, sending, predicting and showing
-them go on at the same time.
+Pixels of the next tiles are asked for before their turn, so that reading, sending, predicting and
+showing them go on at the same time.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from napari_msd.core.box import Box
 from napari_msd.core.space import Slab
 from napari_msd.trainer.events import Event, Notice
 from napari_msd.trainer.inference_scheduler import InferenceScheduler
-from napari_msd.trainer.limits import slabs_ahead
-from napari_msd.trainer.tile_order import WholeSlabs
+from napari_msd.trainer.limits import AHEAD_BYTES, MOST_AHEAD
+from napari_msd.trainer.tile_order import BoxTiles
 from napari_msd.training import Trainer
 
 
-class WholeSlabPrediction:
-    """The work on some slabs.
+class BoxesPrediction:
+    """The work on some boxes.
 
     Parameters
     ----------
@@ -37,22 +37,31 @@ class WholeSlabPrediction:
         scheduler: InferenceScheduler,
         emit: Callable[[Event], None],
     ) -> None:
-        self._tiles = WholeSlabs(boxes)
-        largest = max((box.size for box in boxes), default=1)
-        self._ahead = slabs_ahead(largest, trainer.data.n_channels)
+        self._convolved = trainer.data.given.convolved
+        self._tiles = BoxTiles(boxes, self._convolved)
         self._trainer = trainer
         self._scheduler = scheduler
         self._emit = emit
+        self._skipped: Slab | None = None
+        """The last slab of which it was said that a part is left out."""
 
     @property
-    def slab(self) -> Box | None:
-        """The slab in hand; None when all are done."""
-        return self._tiles.slab
+    def tile(self) -> Box | None:
+        """The tile in hand; None when all are done."""
+        return self._tiles.next
 
     @property
-    def upcoming(self) -> Sequence[Box]:
-        """The slab in hand, and those that are asked for before their turn."""
-        return self._tiles.upcoming(self._ahead)
+    def upcoming(self) -> list[Box]:
+        """The tile in hand, and those whose pixels are asked for before their turn."""
+        values = self._trainer.data.given.values
+        tiles, room = [], float(AHEAD_BYTES)
+        for number, tile in enumerate(self._tiles.upcoming(MOST_AHEAD)):
+            blocks = self._scheduler.blocks_of(self._trainer, tile)
+            room -= 4 * values * sum(block.size for block in blocks)
+            if number > 1 and room < 0:
+                break
+            tiles.append(tile)
+        return tiles
 
     @property
     def remaining(self) -> tuple[float, float | None]:
@@ -60,23 +69,21 @@ class WholeSlabPrediction:
         return self._tiles.remaining
 
     def work(self) -> bool:
-        """Predict a tile; False while its slab is on its way, or the viewer takes the last."""
-        tile, slab = self._tiles.next, self._tiles.slab
-        if tile is None or slab is None:
+        """Predict a tile; False while its pixels are on their way, or the viewer takes the last."""
+        tile = self._tiles.next
+        if tile is None:
             return True
-        key = self._key(slab)
-        if failure := self._scheduler.failed.get(key):
-            self._emit(Notice("warning", failure.skipped(key)))
-            self._tiles.skip_slab()
+        if failure := self._scheduler.failure(self._trainer, tile):
+            slab = Slab.of(tile, self._convolved)
+            if slab != self._skipped:
+                self._emit(Notice("warning", failure.skipped(slab)))
+                self._skipped = slab
+            self._tiles.done()
             return True
-        for number, box in enumerate(self.upcoming):
-            if self._key(box) not in self._trainer.slabs:
-                self._scheduler.want(self._key(box), ahead=number > 0)
+        for number, upcoming in enumerate(self.upcoming):
+            self._scheduler.want_all(self._trainer, upcoming, ahead=number > 0)
         if not self._scheduler.can_send(self._trainer, tile):
             return False
         self._scheduler.send(self._trainer, tile)
         self._tiles.done()
         return True
-
-    def _key(self, box: Box) -> Slab:
-        return Slab.of(box, self._trainer.annotation.convolved)

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import NetworkInput
 from napari_msd.trainer.engine import Engine
 from napari_msd.trainer.envelopes import EventEnvelope, Gate
 from napari_msd.trainer.error_text import sentence_of
@@ -70,7 +71,7 @@ def serve(send: Callable[[EventEnvelope], None], inbox: Inbox, session: int) -> 
 def warm_up() -> None:
     """Learn two steps on noise: torch and the cores load what they need before it is urgent."""
     noise = np.random.default_rng(0).standard_normal((32, 32)).astype(np.float32)
-    trainer = Trainer(Settings.from_preset(depth=2, patch_size=16), n_channels=1)
+    trainer = Trainer(Settings.from_preset(depth=2, patch_size=16), NetworkInput())
     trainer.set_pixels(Box.whole(0, noise.shape), noise)
     trainer.paint(Box.whole(0, noise.shape), np.where(noise > 0, 2, 1).astype(np.uint8))
     for _ in range(2):

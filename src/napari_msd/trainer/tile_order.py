@@ -1,17 +1,42 @@
-"""Which tile is predicted next: of what is on screen, or of whole slabs."""
+"""Which tile is predicted next: of what is on screen, or of whole boxes."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from napari_msd.core.box import Box
+from napari_msd.core.space import Slab
 from napari_msd.inference import tiles_of
-from napari_msd.trainer.limits import TILE_SIDE
+from napari_msd.trainer.limits import THIN_SIDE, TILE_SHAPE
 
 REFRESH_EVERY = 0.1
 """Seconds from one refresh of the view to the next; more are not seen."""
+
+
+def tiles_of_view(view: Box, convolved: int) -> list[Box]:
+    """Tiles of what is on screen, the nearest to its middle first, each within one slab."""
+    middle = view.centre
+    tiles = [
+        tile
+        for slab in Slab.all_of(view, convolved)
+        for tile in _tiles_within(slab, view, convolved, middle)
+    ]
+    return sorted(
+        tiles,
+        key=lambda tile: sum((a - b) ** 2 for a, b in zip(tile.centre, middle, strict=True)),
+    )
+
+
+def _tiles_within(
+    slab: Slab, box: Box, convolved: int, middle: Sequence[float] | None = None
+) -> list[Box]:
+    """Tiles of the part of a box that is in one slab."""
+    part = slab.box(box.start[-convolved:], box.stop[-convolved:])
+    thin = convolved == 3 and 1 in part.shape[-3:]
+    sides = (THIN_SIDE,) * 3 if thin else TILE_SHAPE[convolved]
+    return tiles_of(part, (1,) * (part.ndim - convolved) + sides, middle)
 
 
 class ViewRefresh:
@@ -23,6 +48,7 @@ class ViewRefresh:
 
     def __init__(self) -> None:
         self._view: Box | None = None
+        self._convolved = 2
         self._tiles: deque[Box] = deque()
         self._shown: tuple[Box, int] | None = None
         self._last = 0.0
@@ -33,11 +59,14 @@ class ViewRefresh:
         """What is on screen."""
         return self._view
 
-    def look_at(self, view: Box | None) -> bool:
-        """What is on screen; if it is something else it comes next. Returns whether it is."""
+    def look_at(self, view: Box | None, convolved: int = 2) -> bool:
+        """What is on screen; if it is something else it comes next. Returns whether it is.
+
+        `convolved` is the number of axes that the network convolves over.
+        """
         if view == self._view:
             return False
-        self._view = view
+        self._view, self._convolved = view, convolved
         self.renew()
         return True
 
@@ -64,11 +93,11 @@ class ViewRefresh:
             return None
         if not self._tiles and self._shown != (self._view, weights):
             self._shown = (self._view, weights)
-            self._tiles.extend(tiles_of(self._view, TILE_SIDE))
+            self._tiles.extend(tiles_of_view(self._view, self._convolved))
         return self._tiles[0] if self._tiles else None
 
     def done(self, seconds: float) -> None:
-        """The tile that `next` gave was predicted in so many seconds."""
+        """The tile that `next` gave was predicted in so many seconds, or cannot be."""
         self._tiles.popleft()
         self._last = time.monotonic()
         self._cost = seconds
@@ -78,54 +107,52 @@ class ViewRefresh:
         return self._view is None or (self._shown == (self._view, weights) and not self._tiles)
 
 
-class WholeSlabs:
-    """Predict all: every tile of some slabs, in order.
+class BoxTiles:
+    """Predict all: every tile of some boxes, in order, slab by slab.
 
-    Tiles are made slab by slab: there may be very many slabs.
+    Tiles are made as they are needed: there may be very many of them.
+
+    Parameters
+    ----------
+    boxes
+        Slabs, parts of slabs, or several slabs at once.
+    convolved
+        Number of axes that the network convolves over.
     """
 
-    def __init__(self, boxes: Sequence[Box]) -> None:
-        self._boxes = boxes
-        self._number = 0
-        self._tiles = self._of_this()
+    def __init__(self, boxes: Sequence[Box], convolved: int) -> None:
+        self._tiles = _tiles_in_order(boxes, convolved)
+        self._ahead: deque[Box] = deque()
+        self._total = sum(box.size for box in boxes)
+        self._done = 0
         self._began = time.monotonic()
-
-    @property
-    def slab(self) -> Box | None:
-        """The slab in hand; None when all are done."""
-        return self._boxes[self._number] if self._number < len(self._boxes) else None
 
     @property
     def next(self) -> Box | None:
         """The tile to predict now; None when all are done."""
-        return self._tiles[0] if self._tiles else None
+        upcoming = self.upcoming(0)
+        return upcoming[0] if upcoming else None
 
-    def upcoming(self, n: int) -> Sequence[Box]:
-        """The slab in hand and up to `n` after it."""
-        return self._boxes[self._number : self._number + n + 1]
+    def upcoming(self, n: int) -> list[Box]:
+        """The tile to predict now and up to `n` after it."""
+        while len(self._ahead) <= n and (tile := next(self._tiles, None)) is not None:
+            self._ahead.append(tile)
+        return [tile for _, tile in zip(range(n + 1), self._ahead, strict=False)]
 
     def done(self) -> None:
-        """`next` was predicted."""
-        self._tiles.popleft()
-        if not self._tiles:
-            self.skip_slab()
-
-    def skip_slab(self) -> None:
-        """Leave out the rest of the slab of `next`."""
-        self._number += 1
-        self._tiles = self._of_this()
+        """`next` was predicted, or is left out."""
+        self._done += self._ahead.popleft().size
 
     @property
     def remaining(self) -> tuple[float, float | None]:
         """Fraction done (0..1), and about how many seconds are left."""
-        done = float(self._number)
-        if (slab := self.slab) is not None:
-            done += 1 - sum(tile.size for tile in self._tiles) / slab.size
-        if not done:
+        if not self._done:
             return 0.0, None
         elapsed = time.monotonic() - self._began
-        total = len(self._boxes)
-        return done / total, elapsed / done * (total - done)
+        return self._done / self._total, elapsed / self._done * (self._total - self._done)
 
-    def _of_this(self) -> deque[Box]:
-        return deque(tiles_of(self.slab, TILE_SIDE)) if self.slab is not None else deque()
+
+def _tiles_in_order(boxes: Sequence[Box], convolved: int) -> Iterator[Box]:
+    for box in boxes:
+        for slab in Slab.all_of(box, convolved):
+            yield from _tiles_within(slab, box, convolved)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from napari_msd.core.errors import ModelFileError
+from napari_msd.core.space import NetworkInput
 from napari_msd.images.model_file import TreesRecord
 from napari_msd.inference import AnyNormalisation
 from napari_msd.inference.ensemble import Ensemble, Trees
@@ -58,7 +59,7 @@ def layers_of(bank: MSDNet) -> dict[str, np.ndarray]:
 
 def ensemble_of(
     record: TreesRecord,
-    in_channels: int,
+    given: NetworkInput,
     normalisation: AnyNormalisation,
     device: torch.device,
     backend: str = "auto",
@@ -68,11 +69,11 @@ def ensemble_of(
     Raises
     ------
     ModelFileError
-        If they ask for other features than an image of so many channels has.
+        If they ask for other features than such images have.
     """
     bank = bank_of(record.layers, record.dilations, backend).to(device)
-    features = PixelFeatures(bank, normalisation)
-    if record.forest.n_features != features.count(in_channels):
+    features = PixelFeatures(bank, normalisation, given)
+    if record.forest.n_features != features.count(given.values):
         raise ModelFileError(
             "This model cannot be used: its trees ask for other features than its images have."
         )

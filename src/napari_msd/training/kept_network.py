@@ -138,6 +138,7 @@ class KeptNetwork:
             self.outputs,
             self._data.normalisation,
             settings,
+            self._data.given,
             steps=self.steps,
             scores=self.scores,
             ensemble=self._shown,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from napari_msd.core.space import Slab
 from napari_msd.document import Annotation, ValidationSplit
-from napari_msd.inference import Plane
+from napari_msd.inference import SlabPixels
 from napari_msd.inference.ensemble import FLOOR, Ensemble, Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.inference.normalisation import Pixels
@@ -50,7 +50,7 @@ class Mixing:
 
     def __init__(
         self,
-        slabs: Mapping[Slab, Plane],
+        slabs: Mapping[Slab, SlabPixels],
         annotation: Annotation,
         split: ValidationSplit,
         features: PixelFeatures,
@@ -85,7 +85,7 @@ class Mixing:
         trees = self.trees.measuring
         if answers is None or trees is None:
             return None
-        return np.concatenate([trees.at(plane, pixels) for plane, pixels in answers.places], axis=1)
+        return np.concatenate([trees.at(slab, pixels) for slab, pixels in answers.places], axis=1)
 
     def weigh(
         self,

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import NetworkInput
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.network import MSDNet
 
 
 def fresh_network(
     settings: Settings,
-    n_channels: int,
+    given: NetworkInput,
     n_classes: int,
     backend: Literal["auto", "torch"] = "auto",
 ) -> MSDNet:
-    """An untrained network as `settings` want it, its weights decided by their seed."""
+    """An untrained network as `settings` want it, its weights decided by their seed.
+
+    Where slices lie further apart than pixels, dilations along Z are so many times smaller.
+    """
     return MSDNet(
-        n_channels,
+        given.values,
         n_classes,
         depth=settings.depth,
         width=settings.width,
         dilations=settings.dilations,
         boundary=settings.boundary,
+        ndim=given.convolved,
+        dilations_z=dilations_along_z(settings.dilations, given.anisotropy),
         backend=backend,
         generator=torch.Generator().manual_seed(settings.seed),
     )
+
+
+def dilations_along_z(dilations: Sequence[int], anisotropy: float) -> tuple[int, ...] | None:
+    """Dilations in slices that reach as far as `dilations` in pixels; None if they are the same."""
+    if anisotropy == 1:
+        return None
+    return tuple(max(1, round(dilation / anisotropy)) for dilation in dilations)
 
 
 def network_of(record: ModelRecord, backend: Literal["auto", "torch"] = "auto") -> MSDNet:
@@ -41,6 +55,7 @@ def network_of(record: ModelRecord, backend: Literal["auto", "torch"] = "auto") 
         dilations=record.dilations,
         boundary=record.boundary,
         ndim=record.ndim,
+        dilations_z=record.dilations_z,
         backend=backend,
     )
     network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in record.weights.items()})
@@ -66,8 +81,8 @@ def with_read_out(network: MSDNet, weight: Tensor, bias: Tensor) -> MSDNet:
         dilations=network.dilations,
         boundary=network.boundary,
         ndim=network.ndim,
-        backend=network.backend,
         dilations_z=network.dilations_z,
+        backend=network.backend,
     ).to(network.weight.device)
     for mine, theirs in (
         (other.weight, network.weight),

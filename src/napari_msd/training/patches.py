@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,11 @@ import numpy.typing as npt
 from napari_msd.core.box import Box
 from napari_msd.core.space import Slab
 from napari_msd.document import Annotation, Piece, ValidationSplit
-from napari_msd.inference import AnyNormalisation, Plane
+from napari_msd.inference import AnyNormalisation, SlabPixels
 from napari_msd.inference.normalisation import Pixels
+
+LEAST_SLICES = 8
+"""Of a patch of a volume, however far apart slices are."""
 
 UNPAINTED = -1
 """Label of the pixels that the loss leaves out."""
@@ -30,8 +33,8 @@ quasirandom sequences*, 2018)."""
 class Batch:
     """Patches and what is painted on them.
 
-    `images` is float32 (n, C, rows, columns); `labels` int64 (n, rows, columns),
-    indices into the list of classes, `UNPAINTED` elsewhere.
+    `images` is float32 (n, C, [planes,] rows, columns); `labels` is int64 (n, ...), indices into
+    the list of classes, `UNPAINTED` elsewhere.
     """
 
     images: npt.NDArray[np.float32]
@@ -48,28 +51,32 @@ class PatchSampler:
     Parameters
     ----------
     slabs
-        Pixels (C, Y, X) of slabs, as they are in the image; only slabs in it are drawn from.
+        Pixels of slabs; only slabs in it are drawn from. What patches show of them is here.
     annotation, split
         What is painted, and what of it may be trained on.
     side
         Side of a patch in pixels; smaller slabs give smaller patches.
     random
         Source of chance.
+    anisotropy
+        Distance of a volume's slices in pixels: patches are so many times shorter along Z.
     """
 
     def __init__(
         self,
-        slabs: Mapping[Slab, Plane],
+        slabs: Mapping[Slab, SlabPixels],
         annotation: Annotation,
         split: ValidationSplit,
         side: int,
         random: np.random.Generator,
+        anisotropy: float = 1.0,
     ) -> None:
         self._slabs = slabs
         self._annotation = annotation
         self._split = split
         self.side = side
         self._random = random
+        self._anisotropy = anisotropy
         self._known: dict[int, tuple[tuple[int, frozenset[Slab]], list[Piece]]] = {}
 
     def draw(self, n: int, classes: list[int], normalisation: AnyNormalisation) -> Batch:
@@ -99,43 +106,43 @@ class PatchSampler:
         return Batch(np.stack(images), np.stack(labels))
 
     def everywhere(self, n: int, normalisation: AnyNormalisation) -> Pixels:
-        """`n` patches (C, rows, columns) spread evenly over the slabs, painted or not, stacked.
+        """`n` patches (C, ...) spread evenly over the slabs, painted or not, stacked.
 
         Painted slabs, that is, where there are some: what is found does not depend on which
         slab is being looked at. The patches are the same ones every time, as long as the slabs
         stay, so that it does not jump about either.
         """
         slabs = sorted(self._annotation.slabs & set(self._slabs)) or sorted(self._slabs)
-        shape = self.patch_shape()
-        images = []
-        for i in range(n):
-            slab = slabs[i % len(slabs)]
-            at = (0.5 + (i + 1) * EVEN_STEPS[len(shape)]) % 1
-            room = [n - side + 1 for n, side in zip(self._shape(slab), shape, strict=True)]
-            start = [int(share * places) for share, places in zip(at, room, strict=True)]
-            images.append(self._cut(slab, _patch(slab, start, shape), normalisation))
-        return np.stack(images)
+        shapes = {slab: self._shape(slab) for slab in slabs}
+        places = spread(n, shapes, self.patch_shape())
+        return np.stack([self._cut(slab, patch, normalisation) for slab, patch in places])
 
     def patch_shape(self) -> tuple[int, ...]:
-        """(rows, columns) of every patch: no larger than the smallest slab."""
-        smallest = np.min([self._shape(slab) for slab in self._slabs], axis=0)
-        return tuple(min(self.side, int(n)) for n in smallest)
+        """([planes,] rows, columns) of every patch: no larger than the smallest slab."""
+        return self.largest_patch(map(self._shape, self._slabs))
+
+    def largest_patch(self, shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+        """([planes,] rows, columns) of a patch that fits slabs of these shapes."""
+        smallest = np.min(list(shapes), axis=0)
+        sides = [self.side] * len(smallest)
+        if len(sides) == 3:
+            sides[0] = max(LEAST_SLICES, round(self.side / self._anisotropy))
+        return tuple(min(side, int(n)) for side, n in zip(sides, smallest, strict=True))
 
     def _shape(self, slab: Slab) -> tuple[int, ...]:
         return self._slabs[slab].shape[1:]
 
     def _cut(self, slab: Slab, patch: Box, normalisation: AnyNormalisation) -> Pixels:
-        """Normalised pixels (C, rows, columns) of a patch."""
+        """Normalised pixels (C, ...) of a patch."""
         pixels = self._slabs[slab]
-        inside = patch.last(pixels.ndim - 1).slices
-        return normalisation.for_plane(pixels).apply(pixels[(slice(None), *inside)])
+        return normalisation.for_slab(pixels).apply(pixels.read(patch))
 
     def _pieces(self, value: int) -> list[Piece]:
         """Training pieces of a class on the slabs at hand; listed anew after a change only."""
         state = (self._annotation.revision, frozenset(self._slabs))
         known = self._known.get(value)
         if known is None or known[0] != state:
-            pieces = [piece for piece in self._split.training(value) if piece.slab in self._slabs]
+            pieces = [piece for piece in self._split.training(value) if is_here(self._slabs, piece)]
             self._known[value] = known = (state, pieces)
         return known[1]
 
@@ -153,14 +160,48 @@ class PatchSampler:
     def _turn(
         self, image: Pixels, labels: npt.NDArray[np.int64]
     ) -> tuple[Pixels, npt.NDArray[np.int64]]:
-        """One of the eight rotations and flips in Y and X; of the four that keep an oblong."""
+        """One of the eight rotations and flips in Y and X; of the four that keep an oblong.
+
+        A volume is also flipped along Z. It is not turned out of the plane: slices and pixels
+        rarely lie equally far apart, and an instrument blurs along its axis.
+        """
         square = labels.shape[-2] == labels.shape[-1]
         quarter = int(self._random.integers(4)) if square else 2 * int(self._random.integers(2))
         image = np.rot90(image, quarter, axes=(-2, -1))
         labels = np.rot90(labels, quarter, axes=(-2, -1))
         if self._random.integers(2):
             image, labels = image[..., ::-1], labels[..., ::-1]
+        if labels.ndim == 3 and self._random.integers(2):
+            image, labels = image[:, ::-1], labels[::-1]
         return image, labels
+
+
+def spread(
+    n: int, shapes: Mapping[Slab, tuple[int, ...]], shape: tuple[int, ...]
+) -> Iterator[tuple[Slab, Box]]:
+    """Where `n` patches of `shape` lie that are spread evenly over slabs.
+
+    Parameters
+    ----------
+    n
+        How many.
+    shapes
+        Lengths of the convolved axes of each slab, in the order in which they take turns.
+    shape
+        Of a patch; no larger than any slab.
+    """
+    slabs = list(shapes)
+    for i in range(n):
+        slab = slabs[i % len(slabs)]
+        at = (0.5 + (i + 1) * EVEN_STEPS[len(shape)]) % 1
+        room = [n - side + 1 for n, side in zip(shapes[slab], shape, strict=True)]
+        start = [int(share * places) for share, places in zip(at, room, strict=True)]
+        yield slab, _patch(slab, start, shape)
+
+
+def is_here(slabs: Mapping[Slab, SlabPixels], piece: Piece) -> bool:
+    """Whether the pixels are at hand that are read because of a painted piece."""
+    return piece.slab in slabs and slabs[piece.slab].serves(piece.pixels)
 
 
 def _patch(slab: Slab, start: Sequence[int], shape: Sequence[int]) -> Box:

@@ -11,6 +11,7 @@ import torch
 from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.palette import class_color
 from napari_msd.core.settings import Settings
+from napari_msd.core.space import NetworkInput
 from napari_msd.core.version import VERSION
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.inference import AnyNormalisation, Normalisation
@@ -35,6 +36,7 @@ def record_of(
     outputs: Sequence[int],
     normalisation: AnyNormalisation,
     settings: Settings,
+    given: NetworkInput,
     *,
     steps: int,
     scores: Scores,
@@ -53,6 +55,9 @@ def record_of(
         dilations=tuple(network.dilations),
         boundary=network.boundary,
         ndim=network.ndim,
+        context=given.context,
+        dilations_z=network.dilations_z,
+        anisotropy=given.anisotropy,
         classes=tuple(ClassInfo(value, f"class {value}", class_color(value)) for value in outputs),
         mean=normalisation.mean if isinstance(normalisation, Normalisation) else (0.0,) * channels,
         std=normalisation.std if isinstance(normalisation, Normalisation) else (1.0,) * channels,

@@ -23,7 +23,7 @@ START_DILATIONS = (1, 2, 3, 4, 1, 2, 4, 8)
 
 
 @torch.no_grad()
-def start_from_shipped(network: MSDNet) -> int:
+def start_from_shipped(network: MSDNet, context: int = 0) -> int:
     """Give a fresh network the shipped hidden layers, as far as it has the same ones.
 
     The shipped layers see one channel; a network of more sees their mean through them, and the

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from napari_msd.core.space import Slab
 from napari_msd.document import Annotation, Piece, ValidationSplit
-from napari_msd.inference import Plane
+from napari_msd.inference import SlabPixels
 from napari_msd.inference.ensemble import Trees
 from napari_msd.inference.features import PixelFeatures
+from napari_msd.training.patches import is_here
 from napari_msd.trees import Forest, grow, out_of_fold
 from napari_msd.trees.growing import WEIGHT_RANGE
 
@@ -74,7 +75,7 @@ class StrokeTrees:
     Parameters
     ----------
     slabs
-        Pixels (C, Y, X) of the slabs at hand; only strokes on these are learned.
+        Pixels of the slabs at hand; only strokes on these are learned.
     annotation, split
         What is painted, and what of it is held out.
     features
@@ -87,7 +88,7 @@ class StrokeTrees:
 
     def __init__(
         self,
-        slabs: Mapping[Slab, Plane],
+        slabs: Mapping[Slab, SlabPixels],
         annotation: Annotation,
         split: ValidationSplit,
         features: PixelFeatures,
@@ -104,7 +105,7 @@ class StrokeTrees:
         self._seed = seed % 2**64
         self._earlier = earlier
         self._grown_from: tuple[int, list[int]] | None = None
-        self._grown_on: dict[Slab, weakref.ref[Plane]] = {}
+        self._grown_on: dict[Slab, weakref.ref[SlabPixels]] = {}
 
     @property
     def due(self) -> bool:
@@ -140,12 +141,12 @@ class StrokeTrees:
             and all(self._grown_on[slab]() is pixels for slab, pixels in painted.items())
         )
 
-    def _painted(self) -> dict[Slab, Plane]:
+    def _painted(self) -> dict[Slab, SlabPixels]:
         """Painted slabs at hand."""
         return {s: self._slabs[s] for s in self._annotation.slabs if s in self._slabs}
 
     def _here(self, pieces: Iterable[Piece]) -> list[Piece]:
-        return [piece for piece in pieces if piece.slab in self._slabs]
+        return [piece for piece in pieces if is_here(self._slabs, piece)]
 
     def _trees(self, samples: _Samples, n_trees: int) -> Trees:
         return Trees(self._forest(samples, n_trees), samples.values, self.features)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_msd.core.box import Box
-from napari_msd.core.errors import StrokesError
+from napari_msd.core.box import Box, SourceId
+from napari_msd.core.errors import ModelFileError, StrokesError
 from napari_msd.core.settings import Settings
-from napari_msd.core.space import Slab
+from napari_msd.core.space import Mode, NetworkInput, Space
 from napari_msd.document import Amount
 from napari_msd.images.model_file import ModelRecord, TreesRecord
 from napari_msd.inference import AnyNormalisation, EachPlane, Normalisation, Predictor
@@ -42,9 +44,6 @@ REGROW_EVERY = 4
 READOUT_PATCHES = 32
 """Patches that the first read-out is fitted to, before any step."""
 
-SHARE_PATCHES = 12
-"""Patches spread over the slabs that tell how common each class is."""
-
 
 class Trainer:
     """Learns from the strokes it is given, and keeps weights that are as good as any seen.
@@ -56,8 +55,8 @@ class Trainer:
     ----------
     settings
         Network, training and device.
-    n_channels
-        Channels of every source.
+    given
+        What the network is given of every source.
     start
         A model to continue from; an untrained network if not given. Its network
         and normalisation are kept, whatever `settings` say of the network.
@@ -69,19 +68,22 @@ class Trainer:
     SettingsError
         If the device asked for is not there.
     ModelFileError
-        If `start` was made for another number of channels.
+        If `start` was made for another number of channels, or another mode.
     """
 
     def __init__(
         self,
         settings: Settings,
-        n_channels: int,
+        given: NetworkInput,
         start: ModelRecord | None = None,
         *,
         fit_normalisation: bool = False,
     ) -> None:
+        if start is not None:
+            require_input(start, given)
+            given = given._replace(anisotropy=start.anisotropy)  # its filters are made for that
         self.settings = settings
-        self.data = TrainingData(settings, n_channels)
+        self.data = TrainingData(settings, given)
         self.kept = KeptNetwork(self.data)
         self.annotation = self.data.annotation
         self.slabs = self.data.slabs
@@ -101,19 +103,24 @@ class Trainer:
         self._baked_damping = 0.0
         """Of the class shares that are still in the outputs of a model that was started from."""
         if start is not None:
-            start.require_channels(n_channels)
             self._start_from(start, fit_normalisation)
+        elif settings.trees:
+            self.data.reads = self._new_features(EachPlane()).reads
 
     # --- what there is to learn from ---------------------------------------------------
 
+    def add_source(self, source: SourceId, space: Space) -> None:
+        """A source has these axes; the pixels of its slabs may come in blocks."""
+        self.data.add_source(source, space)
+
     def set_pixels(self, box: Box, pixels: npt.NDArray[np.generic]) -> None:
-        """Take in the pixels of a slab; parameters and errors as `TrainingData.set_pixels`."""
+        """Take in pixels; parameters and errors as `TrainingData.set_pixels`."""
         self.data.set_pixels(box, pixels)
         self._open_trees()
 
-    def drop_pixels(self, slab: Slab) -> None:
-        """Forget a slab's pixels; its annotation stays."""
-        self.data.drop_pixels(slab)
+    def keep_only(self, boxes: Iterable[Box]) -> None:
+        """Forget the pixels that neither strokes nor these boxes need; the annotation stays."""
+        self.data.keep_only(boxes)
 
     def paint(self, box: Box, values: npt.NDArray[np.uint8]) -> None:
         """Painted values of `box` are now `values`: uint8 of its shape, 0 = unpainted."""
@@ -123,8 +130,8 @@ class Trainer:
         """Forget all pixels and all annotation; what was learned stays."""
         self.data.forget()
 
-    def missing(self) -> set[Slab]:
-        """Painted slabs whose pixels are not here yet."""
+    def missing(self) -> list[Box]:
+        """Slabs and blocks that strokes need and whose pixels are not here yet."""
         return self.data.missing()
 
     @property
@@ -169,8 +176,7 @@ class Trainer:
         fresh = self._learner is None
         if self._mixing is None and self.settings.trees:
             assert self.normalisation is not None
-            bank = shipped_bank(self._backend).to(self._device)
-            self._mix_trees(PixelFeatures(bank, self.normalisation), None)
+            self._mix_trees(self._new_features(self.normalisation), None)
         learner = self._with_room_for_classes()
         if fresh and self.settings.pretrained:
             self.measure()  # trees and read-out are worth showing at once
@@ -201,7 +207,7 @@ class Trainer:
         """The newest weights with the class shares in their outputs, and their scores."""
         assert self._learner is not None
         assert self.normalisation is not None
-        images = self.data.everywhere(SHARE_PATCHES)
+        images = self.data.everywhere()
         answer = self._learner.answer(self._share_offsets(images, share_offsets))
         predictor = Predictor(answer, self.normalisation, self.outputs, self.classes)
         return answer, None, measure(predictor, self.data.question)
@@ -218,7 +224,7 @@ class Trainer:
         answers = answers_of(alone, self.data.question)
         unseen = self._mixing.unseen(answers)
         self._mixing.weigh(answers, unseen, alone.classes)
-        images = self.data.everywhere(SHARE_PATCHES)
+        images = self.data.everywhere()
         offsets = self._share_offsets(images, self._mixing.rule(images, classes))
         mix = self._mixing.ensembles(dict(zip(self.outputs, offsets.tolist(), strict=True)))
         scores = self._mixing.scores(answers, unseen, mix[1], classes, alone.classes)
@@ -287,10 +293,10 @@ class Trainer:
         Raises
         ------
         ModelFileError
-            If it was made for another number of channels.
+            If it was made for another number of channels, or another mode.
         """
-        n_channels = self.data.n_channels
-        model.require_channels(n_channels)
+        given = self.data.given._replace(anisotropy=model.anisotropy)
+        require_input(model, given)
         network = network_of(model, self._backend).to(self._device)
         classes = [info.value for info in model.classes]
         active = [value for value in classes if value in self.classes]
@@ -299,7 +305,7 @@ class Trainer:
         normalisation = _normalisation_of(model)
         mix = None
         if model.trees is not None:
-            mix = ensemble_of(model.trees, n_channels, normalisation, self._device, self._backend)
+            mix = ensemble_of(model.trees, given, normalisation, self._device, self._backend)
             if self._mixing is not None and not self.needs() and not self.missing():
                 self._mixing.trees.update(self.classes)
                 assert self._mixing.trees.measuring is not None
@@ -343,10 +349,10 @@ class Trainer:
             return learner
         self.kept.grow(self.outputs + new)
         if learner is None:
-            n_channels, n_outputs = self.data.n_channels, len(self.outputs)
-            fresh = fresh_network(self.settings, n_channels, n_outputs, self._backend)
+            given = self.data.given
+            fresh = fresh_network(self.settings, given, len(self.outputs), self._backend)
             if self.settings.pretrained:
-                start_from_shipped(fresh)
+                start_from_shipped(fresh, given.context)
             learner = self._adopt(fresh.to(self._device))
         else:
             learner.grow(len(self.outputs))
@@ -377,7 +383,7 @@ class Trainer:
         """
         assert self._learner is not None
         if self._baked_damping > 0:
-            images = self.data.everywhere(SHARE_PATCHES)
+            images = self.data.everywhere()
             everything = list(range(len(self.outputs)))
             baked = self._learner.offsets(images, everything, self._baked_damping, damped_offsets)
             self._learner.shift_outputs(-baked)
@@ -402,13 +408,18 @@ class Trainer:
         if self._unopened is None or self.normalisation is None:
             return
         mix = ensemble_of(
-            self._unopened, self.data.n_channels, self.normalisation, self._device, self._backend
+            self._unopened, self.data.given, self.normalisation, self._device, self._backend
         )
         self.kept.mix, self._unopened = (mix, mix), None
         self._mix_trees(mix.trees.features, mix.trees)
 
+    def _new_features(self, normalisation: AnyNormalisation) -> PixelFeatures:
+        bank = shipped_bank(self._backend).to(self._device)
+        return PixelFeatures(bank, normalisation, self.data.given)
+
     def _mix_trees(self, features: PixelFeatures, earlier: Trees | None) -> None:
         data = self.data
+        data.reads = features.reads
         self._mixing = Mixing(
             data.slabs, data.annotation, data.split, features, self.settings.seed, earlier
         )
@@ -421,6 +432,26 @@ class Trainer:
         self._learner = Learner(network, self.settings)
         self.kept.network = with_outputs(network, network.n_classes)
         return self._learner
+
+
+def require_input(model: ModelRecord, given: NetworkInput) -> None:
+    """Refuse a model that is made for other images than these.
+
+    Raises
+    ------
+    ModelFileError
+        If it was made for another number of channels, or another mode.
+    """
+    model.require_channels(given.channels)
+    wanted = model.network_input
+    if (wanted.convolved, wanted.context) != (given.convolved, given.context):
+        raise ModelFileError(
+            f"This model was trained in {_MODE_NAMES[wanted.mode]}, not in "
+            f"{_MODE_NAMES[given.mode]}; choose {_MODE_NAMES[wanted.mode]} to use it."
+        )
+
+
+_MODE_NAMES: dict[Mode, str] = {"2d": "2-D", "2.5d": "2.5-D", "3d": "3-D"}
 
 
 def _normalisation_of(model: ModelRecord) -> AnyNormalisation:

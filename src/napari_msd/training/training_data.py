@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.box import Box
+from napari_msd.core.box import Box, SourceId
 from napari_msd.core.settings import Settings
-from napari_msd.core.space import Slab
+from napari_msd.core.space import NetworkInput, Slab, Space
 from napari_msd.document import Annotation, ValidationSplit
 from napari_msd.document.annotation_checks import MORE_OF_EACH, TWO_CLASSES
-from napari_msd.inference import AnyNormalisation, EachPlane, Normalisation, Plane, channels_first
+from napari_msd.inference import (
+    AnyNormalisation,
+    EachPlane,
+    Normalisation,
+    SlabPixels,
+    channels_first,
+)
 from napari_msd.inference.normalisation import Pixels, require_channels
-from napari_msd.training.patches import Batch, PatchSampler
+from napari_msd.training.patches import Batch, PatchSampler, spread
 from napari_msd.training.validation import Question
+
+SHARE_PATCHES = 12
+"""Patches spread over the slabs that tell how common each class is."""
 
 
 class TrainingData:
@@ -23,76 +34,169 @@ class TrainingData:
     ----------
     settings
         Of the training: the seed, the size of patches, the share that is held out.
-    n_channels
-        Channels of every source.
-    convolved
-        How many of a source's last axes the network convolves over.
+    given
+        What the network is given of every source.
     """
 
-    def __init__(self, settings: Settings, n_channels: int, convolved: int = 2) -> None:
-        self.n_channels = n_channels
+    def __init__(self, settings: Settings, given: NetworkInput) -> None:
+        self.given = given
         self.normalisation: AnyNormalisation | None = (
             EachPlane() if settings.normalise == "plane" else None
         )
         """What is done to pixels first; None while the first slab, which decides, is not here."""
-        self.annotation = Annotation(convolved)
+        self.reads: Callable[[tuple[int, ...], Box], Box] | None = None
+        """What else than patches is read of a slab of some shape because of a painted box."""
+        self.annotation = Annotation(given.convolved)
         self.split = ValidationSplit(self.annotation, settings.held_out_fraction, settings.seed)
-        self.slabs: dict[Slab, Plane] = {}
-        """Pixels at hand, (C, Y, X)."""
+        self.slabs: dict[Slab, SlabPixels] = {}
+        """Pixels at hand."""
+        self._shapes: dict[SourceId, tuple[int, ...]] = {}
+        self._complete: tuple[int, int] | None = None
+        """Of which state of annotation and patches it is known that no pixels are missing."""
         self.sampler = PatchSampler(
             self.slabs,
             self.annotation,
             self.split,
             settings.patch_size,
             np.random.default_rng(settings.seed),
+            given.anisotropy,
         )
 
     # --- changes -------------------------------------------------------------------------
 
+    def add_source(self, source: SourceId, space: Space) -> None:
+        """A source has these axes; the pixels of its slabs may come in blocks."""
+        self._shapes[source] = space.spatial
+
     def set_pixels(self, box: Box, pixels: npt.NDArray[np.generic]) -> None:
-        """Take in the pixels of a slab.
+        """Take in the pixels of a slab, or of a block of it that `missing` named.
 
         With ``normalise="first"`` the first slab sets the normalisation for the whole session.
 
         Parameters
         ----------
         box
-            A slab: all of the convolved axes of a source, at one index of the others.
+            A slab: all of the convolved axes of a source, at one index of the others; or a block.
         pixels
-            (Y, X) or (Y, X, C).
+            Of the shape of `box`, without axes before the convolved ones, and with the channels
+            behind if there are several.
 
         Raises
         ------
         ValueError
-            If `box` and `pixels` are of different shapes.
+            If `box` and `pixels` are of different shapes, or `box` is no block.
         ImageError
-            If it is empty, constant or of another number of channels.
+            If a whole slab is empty or constant, or there is another number of channels.
         """
-        convolved = self.annotation.convolved
+        convolved = self.given.convolved
         plane = channels_first(pixels, convolved)
         if plane.shape[1:] != box.shape[-convolved:] or plane[0].size != box.size:
             raise ValueError(f"pixels of shape {pixels.shape} are no slab of {box}")
-        require_channels(plane, self.n_channels)
-        first = Normalisation.of(plane)  # refuses what is empty or constant
-        if self.normalisation is None:
-            self.normalisation = first
-        self.slabs[Slab.of(box, convolved)] = plane
+        self._require_channels(len(plane))
+        slab = Slab.of(box, convolved)
+        shape = self._shapes.setdefault(box.source, plane.shape[1:])
+        if plane.shape[1:] == shape:
+            first = Normalisation.of(plane)  # refuses what is empty or constant
+            if self.normalisation is None:
+                self.normalisation = first
+            self.slabs[slab] = SlabPixels.whole(plane)
+            return
+        found = self.slab(slab)
+        found.put(box, plane)
+        if self.normalisation is None and not found.missing():
+            self.normalisation = Normalisation.of(found.sample())
+
+    def _require_channels(self, values: int) -> None:
+        slices = 2 * self.given.context + 1
+        require_channels(values // slices, self.given.channels)
+        if values != self.given.values:  # a reader that does not give whole slices
+            raise ValueError(f"{values} values per pixel are not {self.given.values}")
+
+    def keep_only(self, boxes: Iterable[Box]) -> None:
+        """Forget the pixels that neither strokes nor these boxes need; the annotation stays."""
+        kept: dict[Slab, list[Box]] = {slab: [] for slab in self.annotation.slabs}
+        for box in boxes:
+            for slab in Slab.all_of(box, self.given.convolved):
+                kept.setdefault(slab, []).append(box)
+        needed = self._needed()
+        for slab in set(self.slabs) - set(kept):
+            del self.slabs[slab]
+        for slab, pixels in self.slabs.items():
+            if not pixels.in_one_block:
+                pixels.keep([*kept[slab], *needed.get(slab, ())])
 
     def drop_pixels(self, slab: Slab) -> None:
         """Forget a slab's pixels; its annotation stays."""
         self.slabs.pop(slab, None)
+        self._complete = None
 
     def forget(self) -> None:
         """Forget all pixels and all annotation."""
         self.slabs.clear()
+        self._shapes.clear()
+        self._complete = None
         for box, values in list(self.annotation.chunks()):
             self.annotation.write(box, np.zeros_like(values))
 
     # --- what there is -------------------------------------------------------------------
 
-    def missing(self) -> set[Slab]:
-        """Painted slabs whose pixels are not here yet."""
-        return self.annotation.slabs - set(self.slabs)
+    def slab(self, slab: Slab) -> SlabPixels:
+        """The pixels of a slab, as far as they are here; its source is known.
+
+        Raises
+        ------
+        KeyError
+            If it is not.
+        """
+        if slab not in self.slabs:
+            shape = self._shapes[slab.source]
+            self.slabs[slab] = SlabPixels(
+                self.given.values, shape, around=lambda box: self._around(shape, box)
+            )
+        return self.slabs[slab]
+
+    def missing(self) -> list[Box]:
+        """What has to be given to `set_pixels` before learning: blocks that strokes need."""
+        state = self.annotation.revision, self.sampler.side
+        if self._complete == state:
+            return []
+        found = [
+            slab.box(block.start, block.stop)
+            for slab, regions in self._needed().items()
+            for block in self._missing_of(slab, regions)
+        ]
+        if not found:
+            self._complete = state
+        return found
+
+    def _missing_of(self, slab: Slab, regions: Iterable[Box]) -> list[Box]:
+        pixels = self.slab(slab)
+        blocks = dict.fromkeys(pixels.missing())
+        for region in regions:
+            blocks.update(dict.fromkeys(pixels.missing(region)))
+        return list(blocks)
+
+    def _needed(self) -> dict[Slab, list[Box]]:
+        """What strokes need of each painted slab, along its axes."""
+        needed: dict[Slab, list[Box]] = {}
+        for slab in sorted(self.annotation.slabs):
+            pixels = self.slab(slab)
+            if pixels.in_one_block:
+                needed[slab] = [Box.whole(slab.source, pixels.shape[1:])]
+            else:
+                boxes = self.annotation.chunk_boxes(slab)
+                needed[slab] = [pixels.around(box.clip(pixels.shape[1:])) for box in boxes]
+        large = {slab: self.slabs[slab].shape[1:] for slab in needed}
+        if any(not self.slabs[slab].in_one_block for slab in large):
+            shape = self.sampler.largest_patch(large.values())
+            for slab, patch in spread(SHARE_PATCHES, large, shape):
+                needed[slab].append(patch)
+        return needed
+
+    def _around(self, shape: tuple[int, ...], box: Box) -> Box:
+        """All that is read of a slab because of pixels painted in a box."""
+        read = box.grow(self.sampler.largest_patch([shape])).clip(shape)
+        return read if self.reads is None else read.hull(self.reads(shape, box))
 
     @property
     def classes(self) -> list[int]:
@@ -110,10 +214,10 @@ class TrainingData:
         assert self.normalisation is not None
         return self.sampler.draw(n, self.classes, self.normalisation)
 
-    def everywhere(self, n: int) -> Pixels:
-        """`n` normalised patches (C, rows, columns) spread evenly over the slabs, stacked."""
+    def everywhere(self) -> Pixels:
+        """`SHARE_PATCHES` normalised patches (C, ...) spread evenly over the slabs, stacked."""
         assert self.normalisation is not None
-        return self.sampler.everywhere(n, self.normalisation)
+        return self.sampler.everywhere(SHARE_PATCHES, self.normalisation)
 
     @property
     def question(self) -> Question:

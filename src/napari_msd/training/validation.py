@@ -11,8 +11,9 @@ import numpy.typing as npt
 from napari_msd.core.box import Box
 from napari_msd.core.space import Slab
 from napari_msd.document import Piece, ValidationSplit
-from napari_msd.inference import Plane, Predictor
+from napari_msd.inference import Predictor, SlabPixels
 from napari_msd.inference.calibration import fit_temperature
+from napari_msd.training.patches import is_here
 from napari_msd.training.scores import Scores
 
 PIECES_PER_CLASS = 8
@@ -27,16 +28,16 @@ class Question:
     ones are looked at every time, as long as the strokes stay the same.
     """
 
-    slabs: Mapping[Slab, Plane]
+    slabs: Mapping[Slab, SlabPixels]
     classes: Sequence[int]
     split: ValidationSplit
     side: int
 
-    def patches(self) -> Iterator[tuple[int, Plane, Box, npt.NDArray[np.int32]]]:
-        """(class value, slab (C, Y, X), patch, pixels (n, 2) in the slab) of every piece."""
+    def patches(self) -> Iterator[tuple[int, SlabPixels, Box, npt.NDArray[np.int32]]]:
+        """(class value, slab, patch, pixels (n, 2 or 3) in the slab) of every piece."""
         for value in self.classes:
             pieces = self.split.measured(value)
-            here = [piece for piece in pieces if piece.slab in self.slabs]
+            here = [piece for piece in pieces if is_here(self.slabs, piece)]
             chosen = np.linspace(0, len(here) - 1, min(PIECES_PER_CLASS, len(here)))
             for piece in (here[round(i)] for i in chosen):
                 yield value, self.slabs[piece.slab], self._patch(piece), piece.pixels
@@ -55,13 +56,13 @@ class Answers:
     """What a network says of held-out pieces.
 
     `truth` (n,) is the class value of each pixel, `piece` (n,) the number of its piece;
-    `logits` is (k, n); `places` tells the slab and the pixels (m, 2) of each piece.
+    `logits` is (k, n); `places` tells the slab and the pixels (m, 2 or 3) of each piece.
     """
 
     truth: npt.NDArray[np.uint8]
     piece: npt.NDArray[np.integer]
     logits: npt.NDArray[np.float32]
-    places: list[tuple[Plane, npt.NDArray[np.int32]]]
+    places: list[tuple[SlabPixels, npt.NDArray[np.int32]]]
 
     def scores(self, classes: npt.NDArray[np.uint8], logits: npt.NDArray[np.float32]) -> Scores:
         """IoU per class of other logits for the same pixels, whose row k is ``classes[k]``."""
@@ -71,11 +72,11 @@ class Answers:
 def answers_of(predictor: Predictor, question: Question) -> Answers | None:
     """What `predictor` says of the held-out pieces; None if there are none."""
     truth, piece, logits, places = [], [], [], []
-    for i, (value, plane, patch, pixels) in enumerate(question.patches()):
-        logits.append(predictor.logits_at(plane, patch, pixels))
+    for i, (value, slab, patch, pixels) in enumerate(question.patches()):
+        logits.append(predictor.logits_at(slab, patch, pixels))
         truth.append(np.full(len(pixels), value, np.uint8))
         piece.append(np.full(len(pixels), i))
-        places.append((plane, pixels))
+        places.append((slab, pixels))
     if not truth:
         return None
     return Answers(
@@ -96,10 +97,10 @@ def temperature_of(predictor: Predictor, question: Question) -> float:
     """
     order = {int(value): i for i, value in enumerate(predictor.active)}  # of its outputs
     truth, logarithms = [], []
-    for value, plane, patch, pixels in question.patches():
+    for value, slab, patch, pixels in question.patches():
         if value not in order:
             continue  # a class the network does not know yet
-        logits = predictor.logits_at(plane, patch, pixels)
+        logits = predictor.logits_at(slab, patch, pixels)
         logarithms.append(logits[np.isin(predictor.classes, predictor.active)])
         truth.append(np.full(len(pixels), order[value]))
     if not truth:
