@@ -179,9 +179,7 @@ class _Header(Values):
         """Read the distance of slices in pixels; 1 where the file does not say it."""
         if key not in self.data:
             return 1.0
-        if ndim != 3:
-            raise wrong(key, "left out: this network has no axis Z")
-        return self.number(key, 1.0, MAX_ANISOTROPY)
+        return self.number(key, 1.0, MAX_ANISOTROPY if ndim == 3 else 1.0)
 
     def channels(self, key: str, count: int) -> tuple[str, ...]:
         """Read the names of an image's channels: all, or none."""
