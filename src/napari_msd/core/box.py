@@ -137,6 +137,11 @@ class Box:
         starts[axis], stops[axis] = start, stop
         return Box(self.source, tuple(starts), tuple(stops))
 
+    def reduced_shape(self, scale: int) -> tuple[int, ...]:
+        """Its shape where `scale` x `scale` pixels of the last two axes are one."""
+        *before, rows, columns = self.shape
+        return (*before, -(-rows // scale), -(-columns // scale))
+
     def tiles(self, size: Sequence[int]) -> Iterator[Box]:
         """The box in pieces of at most `size`, in order of their index."""
         ranges = [range(a, b, n) for a, b, n in zip(self.start, self.stop, size, strict=True)]

@@ -5,7 +5,7 @@ Nothing reads a whole image: every reader and writer is asked for boxes.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,21 @@ class Source(Protocol):
         """Pixels of a box: of its shape, with the channels behind if there are several.
 
         Any error of the format's own may be raised: files can be damaged, drives disappear.
+        """
+
+
+@runtime_checkable
+class ReducedReader(Protocol):
+    """A reader of an image that is stored at several resolutions, or can be read thinned."""
+
+    def __call__(self, box: Box, /) -> npt.NDArray[np.generic]:
+        """Pixels of a box, see `Source.read`."""
+
+    def reduced(self, box: Box, scale: int, /) -> npt.NDArray[np.generic]:
+        """Pixels of a box where `scale` x `scale` pixels of the last two axes are one.
+
+        `scale` is a power of two. The array has the shape `Box.reduced_shape`, and the channels
+        behind if there are several.
         """
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_msd.core.box import Box
+from napari_msd.core.source import ReducedReader
 from napari_msd.core.space import Mode, Space
 
 Pixels = npt.NDArray[np.generic]
@@ -34,6 +35,47 @@ class ArraySource:
     def read(self, box: Box) -> Pixels:
         """Pixels of a box, see `napari_msd.core.source.Source`."""
         return np.asarray(self.array[box.slices])
+
+
+BAND_PIXELS = 2**22
+"""Read at once by `read_reduced`, so that a large image is never in memory as a whole."""
+
+
+def read_reduced(read: Callable[[Box], Pixels], box: Box, scale: int) -> Pixels:
+    """Pixels of a box where `scale` x `scale` pixels of the last two axes are one: their mean.
+
+    Parameters
+    ----------
+    read
+        Reads boxes. If it can read thinned (`ReducedReader`), that is what it is asked for.
+    box, scale
+        See `ReducedReader.reduced`.
+    """
+    if scale == 1:
+        return read(box)
+    if isinstance(read, ReducedReader):
+        return read.reduced(box, scale)
+    axis = box.ndim - 2
+    rows = max(scale, BAND_PIXELS // max(1, box.size // box.shape[axis]) // scale * scale)
+    bands = [
+        _means(read(box.along(axis, top, min(top + rows, box.stop[axis]))), axis, scale)
+        for top in range(box.start[axis], box.stop[axis], rows)
+    ]
+    return np.concatenate(bands, axis=axis)
+
+
+def _means(pixels: Pixels, axis: int, scale: int) -> Pixels:
+    """Means of `scale` x `scale` pixels along `axis` and the next, float32."""
+    out: npt.NDArray[np.float32] = pixels.astype(np.float32)
+    for along in (axis, axis + 1):
+        n = out.shape[along]
+        cuts = np.arange(0, n, scale)
+        sizes = np.minimum(cuts + scale, n) - cuts
+        sums = np.add.reduceat(out, cuts, axis=along)
+        shape = [1] * out.ndim
+        shape[along] = len(sizes)
+        out = np.divide(sums, sizes.reshape(shape), dtype=np.float32)
+    return out
 
 
 def with_context(

@@ -24,6 +24,9 @@ from napari_msd.network import MSDNet
 TILE = 512
 """Features are computed for tiles of at most this side, which bounds their memory."""
 
+SMALL_TILE = 128
+"""The same for the painted pixels of a large slab: most of a tile would be computed in vain."""
+
 FEATURE_BYTES = 512 * 2**20
 """Features that are kept, so that they are computed once for a tile and not at every look."""
 
@@ -113,7 +116,13 @@ class PixelFeatures:
 
     def reads(self, shape: tuple[int, ...], box: Box) -> Box:
         """What is read of a slab of `shape`, without channels, for the features of a box."""
-        tiles = tiles_of_slab(shape, box)
+        return self._around(shape, tiles_of_slab(shape, box))
+
+    def reads_at(self, shape: tuple[int, ...], box: Box) -> Box:
+        """What is read of a large slab of `shape` for single pixels in a box."""
+        return self._around(shape, small_tiles_of_slab(shape, box))
+
+    def _around(self, shape: tuple[int, ...], tiles: list[Box]) -> Box:
         hull = reduce(Box.hull, tiles)
         return hull.grow(self.halo(hull.ndim)).clip(shape)
 
@@ -143,7 +152,8 @@ class PixelFeatures:
         known = self._rows.get(slab, key)
         if known is None:
             known = np.empty((len(pixels), self.count(len(slab))), np.float32)
-            for tile in tiles_of_slab(slab.shape[1:], box):
+            tiles_at = tiles_of_slab if slab.in_one_block else small_tiles_of_slab
+            for tile in tiles_at(slab.shape[1:], box):
                 inside = ((pixels >= tile.start) & (pixels < tile.stop)).all(axis=1)
                 if inside.any():
                     there = (pixels[inside] - tile.start).T
@@ -168,3 +178,8 @@ def tiles_of_slab(shape: tuple[int, ...], box: Box) -> list[Box]:
     They depend on the slab's shape (without channels) only, so that each is computed once.
     """
     return tiles_touched(Box.whole(box.source, shape), TILE, box)
+
+
+def small_tiles_of_slab(shape: tuple[int, ...], box: Box) -> list[Box]:
+    """Tiles for single pixels of a large slab, where strokes lie far apart."""
+    return tiles_touched(Box.whole(box.source, shape), SMALL_TILE, box)

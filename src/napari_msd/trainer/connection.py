@@ -103,17 +103,17 @@ class Connection:
         if wanted.epoch is not self.state:
             return
         if read.pixels is None:
-            self.request(PixelsUnavailable(wanted.box, "read", read.why))
+            self.request(PixelsUnavailable(wanted.box, "read", read.why, wanted.scale))
             return
         try:
-            for part in parts_of(wanted.box, read.pixels):
+            for part in parts_of(wanted.box, read.pixels, wanted.scale):
                 if wanted.epoch is not self.state or session != self.trainer.session:
                     return
                 self.request(part)
                 yield
         except Exception as error:  # whatever it is, the trainer waits for an answer
             why = str(error) or "there is too little memory"
-            self.request(PixelsUnavailable(wanted.box, "sent", why))
+            self.request(PixelsUnavailable(wanted.box, "sent", why, wanted.scale))
 
     def _acknowledge(self, stamp: Stamp) -> None:
         """The trainer may send another block, if it is still the one that sent this."""
@@ -133,9 +133,9 @@ class Connection:
         match event:
             case Ready(pid=pid):
                 self.trainer.pid = pid
-            case PixelsWanted(box, ahead):
+            case PixelsWanted(box, ahead, scale):
                 if state is not None:
-                    self._reader.read(PixelsRequest(state, box, ahead))
+                    self._reader.read(PixelsRequest(state, box, ahead, scale))
                 return
             case ModelKept(model):
                 if state is not None:

@@ -17,6 +17,7 @@ from napari_msd.images.model_file import ModelRecord
 from napari_msd.native import get_threads
 from napari_msd.native.device import choose_device
 from napari_msd.trainer.checkpoint_sender import CheckpointSender
+from napari_msd.trainer.coarse_view import Area
 from napari_msd.trainer.comparison import Comparison
 from napari_msd.trainer.error_text import sentence_of
 from napari_msd.trainer.events import Event, Finished, Measured, Notice, Ready
@@ -104,6 +105,8 @@ class Engine:
                 self._paint(blocks)
             case PixelsPart():
                 self._add_part(request)
+            case PixelsUnavailable(scale=scale) if scale > 1:
+                pass  # the view is answered at full resolution only
             case PixelsUnavailable(box, step, why):
                 self._fail(box, PixelFailure(step, why))
             case SetView(box):
@@ -177,6 +180,9 @@ class Engine:
             pixels = intake.add(part)
         except MemoryError:
             self._fail(part.box, PixelFailure("used", TOO_LARGE))
+            return
+        if pixels is not None and part.scale > 1:
+            self._scheduler.arrived_coarsely(Area(part.box, part.scale), pixels)
             return
         if pixels is None or not self._scheduler.arrived(part.box):
             return

@@ -79,8 +79,9 @@ def stroke_requests(blocks: Iterable[Painted]) -> Iterator[SetStrokes]:
 
 @dataclass(frozen=True)
 class PixelsRequest:
-    """A slab that the trainer wants in an epoch; `ahead`: not yet, but soon."""
+    """Pixels that the trainer wants in an epoch; `ahead`: not yet, but soon."""
 
     epoch: EpochState
     box: Box
     ahead: bool = False
+    scale: int = 1

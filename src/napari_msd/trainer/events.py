@@ -68,7 +68,9 @@ class OverlayBlock(_Event, frozen=True, eq=False):
 
     `labels` are uint8 of `box.shape`, values of the annotation; `uncertainty`, if it was asked
     for, is uint8 of the same shape, 0 (sure) to 255 (a guess). `network` is the id of the network
-    that predicted them after training step `step`, see `ModelKept`.
+    that predicted them after training step `step`, see `ModelKept`. With a `scale` above 1 it is a
+    first answer at a fraction of the resolution: one value for `scale` x `scale` pixels.
+    `confidence` (0..1) is the mean probability of what was predicted.
 
     Raises
     ------
@@ -81,10 +83,13 @@ class OverlayBlock(_Event, frozen=True, eq=False):
     labels: Labels
     uncertainty: Labels | None = None
     network: str = ""
+    scale: int = 1
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
+        shape = self.box.reduced_shape(max(1, self.scale))
         for values in (self.labels, self.uncertainty):
-            if values is not None and values.shape != self.box.shape:
+            if values is not None and values.shape != shape:
                 raise ValueError(f"{values.shape} values for a box of {self.box.shape}")
 
 
@@ -96,13 +101,15 @@ class LookHere(_Event, frozen=True):
 
 
 class PixelsWanted(_Event, frozen=True):
-    """The trainer needs the pixels of a slab; answered by the client itself.
+    """The trainer needs pixels; answered by the client itself.
 
-    `ahead`: not yet, but soon; all that is needed now comes first.
+    `box` is a slab, or a part of one. `ahead`: not yet, but soon; all that is needed now comes
+    first. With a `scale` above 1, means of `scale` x `scale` pixels are wanted.
     """
 
     box: Box
     ahead: bool = False
+    scale: int = 1
 
 
 class ModelKept(_Event, frozen=True):

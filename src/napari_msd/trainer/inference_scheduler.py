@@ -10,6 +10,8 @@ from napari_msd.core.box import Box, SourceId
 from napari_msd.core.space import Slab, Space
 from napari_msd.inference import Predictor, tiles_of
 from napari_msd.inference.suggestions import Suggestions
+from napari_msd.trainer.arrays import Pixels
+from napari_msd.trainer.coarse_view import Area, CoarseView
 from napari_msd.trainer.events import Event, LookHere, Notice, OverlayBlock, PixelsWanted
 from napari_msd.trainer.limits import TILE_SHAPE
 from napari_msd.trainer.overlay_credit import OverlayCredit
@@ -44,6 +46,9 @@ class InferenceScheduler:
         self._suggestions = Suggestions({})
         self._survey: deque[Box] | None = None
         self._surveyed: dict[Box, int] = {}
+        self._coarse = CoarseView()
+        self.coarsely_wanted: Area | None = None
+        """A large view whose thinned pixels are on their way; asked for once."""
 
     # --- requests ------------------------------------------------------------------------
 
@@ -53,6 +58,8 @@ class InferenceScheduler:
         self._spaces = dict(spaces)
         self.view.look_at(None)
         self.view.renew()
+        self._coarse.clear()
+        self.coarsely_wanted = None
         self._once = self._uncertain = False
         self._wanted.clear()
         self.ask_again()
@@ -162,6 +169,8 @@ class InferenceScheduler:
 
         `alone`: nothing is being learned, so no time has to be left for it.
         """
+        if self._refresh_coarsely(trainer):
+            return True
         tile = self.view.next(trainer.weights_shown, at_once=alone)
         if tile is None:
             return False
@@ -174,6 +183,32 @@ class InferenceScheduler:
         self.send(trainer, tile)
         self.view.done(time.monotonic() - began)
         return True
+
+    def _refresh_coarsely(self, trainer: Trainer) -> bool:
+        """Give the first answer for a large view, if its thinned pixels are here."""
+        view = self.view.box
+        area = self._coarse.area(view, trainer) if view is not None else None
+        if area is None:
+            return False
+        if self._coarse.pixels(area) is None:
+            if self.coarsely_wanted != area:
+                self.coarsely_wanted = area
+                self._emit(PixelsWanted(area.box, scale=area.scale))
+            return False
+        if not self.credit.free:
+            return False
+        labels = self._coarse.labels(area, trainer)
+        if labels is not None:
+            self.credit.sent()
+            network, step = trainer.network_id, trainer.kept_steps
+            self._emit(OverlayBlock(area.box, step, labels, None, network, area.scale))
+        return True
+
+    def arrived_coarsely(self, area: Area, pixels: Pixels) -> None:
+        """Thinned pixels came."""
+        if area == self.coarsely_wanted:
+            self.coarsely_wanted = None
+            self._coarse.take(area, pixels)
 
     def refresh_at_rest(self, trainer: Trainer) -> bool:
         """The same while neither Live nor other work is on: only what was asked for."""

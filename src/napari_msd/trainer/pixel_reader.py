@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_msd.images.sources import read_reduced
 from napari_msd.trainer.arrays import Pixels
 from napari_msd.trainer.epoch_state import EpochState, PixelsRequest
 from napari_msd.trainer.lanes import Lanes
@@ -57,7 +58,7 @@ class PixelReader:
 
 def _read(wanted: PixelsRequest) -> PixelRead:
     try:
-        pixels = np.asarray(wanted.epoch.read(wanted.box))
+        pixels = np.asarray(read_reduced(wanted.epoch.read, wanted.box, wanted.scale))
         if pixels.size == 0:
             return PixelRead(wanted, None, "it has no pixels")
         return PixelRead(wanted, pixels)

@@ -44,7 +44,8 @@ class PixelsPart(_Request, frozen=True, eq=False):
     """Part of the pixels of a slab, `box`; parts come in order and cover it.
 
     `values` are those of the flat array from index `offset` on, `shape` is the whole array's: that
-    of the box, and the channels behind, if there are some.
+    of the box, and the channels behind, if there are some. With a `scale` above 1 one value stands
+    for `scale` x `scale` pixels.
 
     Raises
     ------
@@ -56,6 +57,7 @@ class PixelsPart(_Request, frozen=True, eq=False):
     shape: tuple[int, ...]
     offset: int
     values: Pixels
+    scale: int = 1
 
     def __post_init__(self) -> None:
         values, size = self.values, prod(self.shape)
@@ -72,6 +74,7 @@ class PixelsUnavailable(_Request, frozen=True):
     box: Box
     step: FailedStep
     why: str
+    scale: int = 1
 
 
 class SetView(_Request, frozen=True):

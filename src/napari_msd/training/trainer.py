@@ -105,7 +105,7 @@ class Trainer:
         if start is not None:
             self._start_from(start, fit_normalisation)
         elif settings.trees:
-            self.data.reads = self._new_features(EachPlane()).reads
+            self.data.reads = self._new_features(EachPlane()).reads_at
 
     # --- what there is to learn from ---------------------------------------------------
 
@@ -419,7 +419,7 @@ class Trainer:
 
     def _mix_trees(self, features: PixelFeatures, earlier: Trees | None) -> None:
         data = self.data
-        data.reads = features.reads
+        data.reads = features.reads_at
         self._mixing = Mixing(
             data.slabs, data.annotation, data.split, features, self.settings.seed, earlier
         )
