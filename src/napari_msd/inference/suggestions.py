@@ -48,8 +48,9 @@ class _Known:
 
     @property
     def window(self) -> tuple[int, ...]:
-        """Lengths of a box to show, in blocks."""
-        return tuple(min(WINDOW, n) for n in self.means.shape)
+        """Lengths of a box to show, in blocks: one along Z, since a person looks at a slice."""
+        *_, rows, columns = self.means.shape
+        return (1,) * (self.means.ndim - 2) + (min(WINDOW, rows), min(WINDOW, columns))
 
 
 class Suggestions:

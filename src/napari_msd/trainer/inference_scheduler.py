@@ -262,7 +262,7 @@ class InferenceScheduler:
     def send(self, trainer: Trainer, tile: Box) -> None:
         """Predict a tile with the kept weights and hand it over."""
         predictor, pixels = trainer.predictor(), trainer.slabs[self._slab(tile)]
-        uncertainty = None
+        uncertainty = confidence = None
         if self._uncertain:
             labels, uncertainty = predictor.labels_and_uncertainty(
                 pixels, tile, trainer.temperature
@@ -270,10 +270,19 @@ class InferenceScheduler:
             self._suggestions.note(tile, uncertainty)
             uncertainty = uncertainty.reshape(tile.shape)
         else:
-            labels = predictor.labels(pixels, tile)
+            labels, confidence = predictor.labels_and_confidence(pixels, tile)
         self.credit.sent()
         labels = labels.reshape(tile.shape)
-        self._emit(OverlayBlock(tile, trainer.kept_steps, labels, uncertainty, trainer.network_id))
+        self._emit(
+            OverlayBlock(
+                tile,
+                trainer.kept_steps,
+                labels,
+                uncertainty,
+                trainer.network_id,
+                confidence=confidence,
+            )
+        )
 
     # --- pixels --------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ TILE_SHAPE = {2: (1024, 1024), 3: (48, 192, 192)}
 """Largest block of the overlay, by the number of axes that the network convolves over: a tile and
 its halo fit the memory well, and a halo is a small part of the work."""
 
-THIN_SIDE = 384
+THIN_SIDE = 256
 """Side of a block of a single plane of a volume: the halo of more would fill the memory."""
 
 AHEAD_BYTES = 256 << 20

@@ -28,8 +28,9 @@ class PixelFailure:
             return self.why
         return f"This part of the image {_WHAT[self.step]}: {self.why}"
 
-    def skipped(self, slab: Slab) -> str:
-        """For the person who asked for many slabs."""
+    def skipped(self, slab: Slab, convolved: int = 2) -> str:
+        """For the person who asked for many slabs; `convolved` axes make one of them."""
+        what = "volume" if convolved == 3 else "plane"
         number = slab.index[0] if len(slab.index) == 1 else slab.index
-        name = f"Plane {number}" if slab.index else "The plane"
+        name = f"{what.capitalize()} {number}" if slab.index else f"A part of the {what}"
         return f"{name} {_WHAT[self.step]} and was skipped: {self.why}"

@@ -76,7 +76,7 @@ class BoxesPrediction:
         if failure := self._scheduler.failure(self._trainer, tile):
             slab = Slab.of(tile, self._convolved)
             if slab != self._skipped:
-                self._emit(Notice("warning", failure.skipped(slab)))
+                self._emit(Notice("warning", failure.skipped(slab, self._convolved)))
                 self._skipped = slab
             self._tiles.done()
             return True
