@@ -63,7 +63,10 @@ class CoarseView:
         if self._answered == (area, trainer.annotation.revision):
             return None
         found = _painted_in(trainer.annotation, area)
-        return area if set(np.unique(found)) - {0} == set(trainer.classes) else None
+        if set(np.unique(found)) - {0} == set(trainer.classes):
+            return area
+        self._answered = area, trainer.annotation.revision
+        return None
 
     def pixels(self, area: Area) -> Pixels | None:
         """Its thinned pixels, if they came."""

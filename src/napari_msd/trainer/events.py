@@ -86,6 +86,15 @@ class OverlayBlock(_Event, frozen=True, eq=False):
     scale: int = 1
     confidence: float | None = None
 
+    @property
+    def labels_of_all_pixels(self) -> Labels:
+        """Labels of the shape of the box, those of a first answer repeated."""
+        if self.scale == 1:
+            return self.labels
+        rows, columns = self.box.shape[-2:]
+        wide = self.labels.repeat(self.scale, axis=-2).repeat(self.scale, axis=-1)
+        return wide[..., :rows, :columns]
+
     def __post_init__(self) -> None:
         shape = self.box.reduced_shape(max(1, self.scale))
         for values in (self.labels, self.uncertainty):

@@ -240,10 +240,14 @@ class Overlay(ShownLayer):
         for box, block in pending.items():
             if not fits(data.shape, box):
                 continue  # of the previous image
-            data[box.slices] = block.labels
-            self.coverage.write(box, block.network)
+            labels = block.labels_of_all_pixels
+            if block.scale > 1:  # a first answer: what was predicted in full stays
+                labels = np.where(data[box.slices] == 0, labels, data[box.slices])
+            else:
+                self.coverage.write(box, block.network)
+            data[box.slices] = labels
             if self._screen.shows(box):
-                shown.append((box, block.labels))
+                shown.append((box, labels))
         note_remark(self.layer, self.coverage.completeness.sentence)
         first, self.has_content = not self.has_content, True
         self._show(shown)
