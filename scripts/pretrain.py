@@ -87,10 +87,19 @@ class Question:
 class Learner:
     """A network whose outputs are its maps, and a read-out fitted anew for every question."""
 
-    def __init__(self, seed: int, dilations: tuple[int, ...] = START_DILATIONS) -> None:
-        n_maps = DEPTH + 1
+    def __init__(
+        self,
+        seed: int,
+        dilations: tuple[int, ...] = START_DILATIONS,
+        depth: int = DEPTH,
+        ndim: int = 2,
+    ) -> None:
+        n_maps = depth + 1
+        self._ndim, self._taps = ndim, 3**ndim
         self.chance = torch.Generator().manual_seed(seed)
-        self.network = MSDNet(1, n_maps, depth=DEPTH, dilations=dilations, generator=self.chance)
+        self.network = MSDNet(
+            1, n_maps, depth=depth, dilations=dilations, ndim=ndim, generator=self.chance
+        )
         with torch.no_grad():
             self.network.output_weight.copy_(torch.eye(n_maps))
         self.network.output_weight.requires_grad_(False)
@@ -110,18 +119,19 @@ class Learner:
         if HEADS[head] == "maps" and random.random() < 0.4:
             question = _on_another_image(random, question)
         maps = self.network(question.images).movedim(1, -1)
-        spread = maps[:, ::3, ::3].flatten(0, 2).std(0)
+        some = (slice(None), *(slice(None, None, 3),) * self._ndim)
+        spread = maps[some].flatten(0, self._ndim).std(0)
         self.activity.lerp_(spread.detach(), 0.03)
         seen = maps
         if HEADS[head] != "maps":
             seen = torch.cat([maps, question.responses.movedim(1, -1)], dim=-1)
         strokes = question.strokes
-        if random.random() < 0.5:
+        if self._ndim == 2 and random.random() < 0.5:
             strokes = self._corrected(random, head, seen.detach(), question)
         painted, asked = strokes >= 0, question.truth >= 0
         places = asked.flatten().nonzero()[:, 0]
         places = places[torch.from_numpy(random.integers(len(places), size=JUDGED))]
-        known, unknown = seen[painted], seen.flatten(0, 2)[places]
+        known, unknown = seen[painted], seen.flatten(0, self._ndim)[places]
         if HEADS[head] == "waves":
             known, unknown = _waves(random, known, unknown)
         truth = question.truth.flatten()[places]
@@ -159,8 +169,8 @@ class Learner:
         for number in silent:  # map i + 1 is that of layer i, which sees the maps before it
             scale = self.activity[:number].clamp(min=SILENT)
             alive = self.activity[:number] >= SILENT
-            drawn = torch.randn(number, 9, generator=self.chance) * (alive / scale)[:, None]
-            drawn *= math.sqrt(2 / (9 * int(alive.sum())))
+            drawn = torch.randn(number, self._taps, generator=self.chance)
+            drawn *= (alive / scale)[:, None] * math.sqrt(2 / (self._taps * int(alive.sum())))
             self._filters(self.network.weight, number).copy_(drawn)
             self.network.bias[number - 1] = 0
             self.activity[number] = 1
@@ -171,11 +181,10 @@ class Learner:
                 optimiser.state[self.network.bias][name][number - 1] = 0
         return len(silent)
 
-    @staticmethod
-    def _filters(packed: Tensor, number: int) -> Tensor:
-        """(maps, 9), a view: the filters that make a map from all maps before it."""
-        start = 9 * number * (number - 1) // 2
-        return packed[start : start + 9 * number].view(number, 9)
+    def _filters(self, packed: Tensor, number: int) -> Tensor:
+        """(maps, 9 or 27), a view: the filters that make a map from all maps before it."""
+        start = self._taps * number * (number - 1) // 2
+        return packed[start : start + self._taps * number].view(number, self._taps)
 
     def _read_out(self, head: int, seen: Tensor, truth: Tensor) -> Tensor:
         """As `training.ridge_head`, but differentiable, and with filters a learned ridge."""
@@ -196,7 +205,7 @@ def _on_another_image(random: Random, question: Question) -> Question:
 
     As it was where the other half lacks strokes of a class.
     """
-    half = PATCHES // 2
+    half = len(question.strokes) // 2
     strokes = question.strokes.clone()
     strokes[half:] = -1
     if len(strokes.unique()) < len(question.strokes.unique()):
