@@ -18,7 +18,9 @@ from napari_msd.core.settings import Settings
 from napari_msd.core.space import NetworkInput
 from napari_msd.images import model_file
 from napari_msd.images.model_file import ModelRecord, TreesRecord, parameter_shapes
-from napari_msd.inference import EachPlane, Normalisation, Predictor
+from napari_msd.inference import EachPlane, Normalisation, Predictor, SlabPixels
+from napari_msd.inference.ensemble import Ensemble, Trees
+from napari_msd.inference.features import PixelFeatures
 from napari_msd.network import MSDNet
 from napari_msd.training import Trainer
 from napari_msd.training.bank import bank_of, ensemble_of, trees_record
@@ -158,6 +160,25 @@ def test_trees_of_a_file_answer_as_those_that_were_written():
         assert_same_trees(trees_record(mix), record.trees)
     np.testing.assert_array_equal(answers[0], answers[1])
     assert np.ptp(answers[0]) > 0.3
+
+
+def test_trees_of_a_volume_have_no_layers():
+    rng = np.random.default_rng(4)
+    given = NetworkInput(1, convolved=3, anisotropy=2.0)
+    slab = SlabPixels.whole(rng.normal(size=(1, 5, 30, 20)).astype(np.float32))
+    features = PixelFeatures(None, EachPlane(), given)
+    samples = rng.normal(size=(120, features.count(1))).astype(np.float32)
+    forest = grow(samples, (samples[:, 0] > 0).astype(np.int64), 2, trees=5)
+    mix = Ensemble(Trees(forest, (1, 4), features), 0.5, (0.0, 0.0))
+    record = ModelRecord.from_bytes(make_record(trees_record(mix)).to_bytes()).trees
+    assert (record.layers, record.dilations) == ({}, ())
+    again = ensemble_of(record, given, EachPlane(), CPU)
+    box = Box.whole(0, (5, 30, 20))
+    expected = mix.trees.probabilities(slab, box)
+    assert np.ptp(expected) > 0.3
+    np.testing.assert_array_equal(again.trees.probabilities(slab, box), expected)
+    with pytest.raises(ModelFileError, match="other features"):
+        ensemble_of(record, NetworkInput(1), EachPlane(), CPU)
 
 
 def test_the_bank_is_the_layers_and_nothing_else():

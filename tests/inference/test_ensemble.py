@@ -155,7 +155,7 @@ def test_answers_of_any_rectangle_equal_those_of_the_whole(trees, plane, monkeyp
     np.testing.assert_allclose(at_once.sum(axis=0), 1, atol=1e-5)
     assert at_once[0, :, :20].mean() > 0.9
     assert at_once[1, :, 70:].mean() > 0.9
-    monkeypatch.setattr(features, "TILE", 32)
+    monkeypatch.setattr(features, "TILE", {2: (32, 32)})
     again = Trees(trees.forest, trees.values, PixelFeatures(trees.features.bank, EachPlane()))
     for region in (
         Box(0, (0, 0), (1, 1)),
@@ -187,7 +187,7 @@ def test_trees_are_asked_once_for_each_tile(trees, plane, monkeypatch):
 
 
 def test_answers_that_are_kept_are_bounded(trees, plane, monkeypatch):
-    monkeypatch.setattr(features, "TILE", 16)
+    monkeypatch.setattr(features, "TILE", {2: (16, 16)})
     monkeypatch.setattr(ensemble, "ANSWER_BYTES", 3 * 2 * 16 * 16 * 4)
     again = Trees(trees.forest, trees.values, PixelFeatures(trees.features.bank, EachPlane()))
     expected = again.probabilities(plane, EVERYTHING)

@@ -9,7 +9,8 @@ import torch
 
 from napari_msd.core.box import Box
 from napari_msd.inference import EachPlane, Normalisation, features
-from napari_msd.inference.features import MANY_CHANNELS, PixelFeatures, SlabCache, tiles_of_slab
+from napari_msd.inference.features import PixelFeatures, SlabCache, tiles_of_slab
+from napari_msd.inference.plane_features import MANY_CHANNELS
 from napari_msd.inference.responses import PER_SCALE, SCALES, n_responses
 from napari_msd.network import MSDNet
 
@@ -38,7 +39,7 @@ def pixel_features() -> PixelFeatures:
 
 @pytest.fixture
 def small_tiles(monkeypatch) -> None:
-    monkeypatch.setattr(features, "TILE", 32)
+    monkeypatch.setattr(features, "TILE", {2: (32, 32)})
 
 
 def at_once(pixel_features: PixelFeatures, plane: np.ndarray) -> np.ndarray:

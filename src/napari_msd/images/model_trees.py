@@ -42,7 +42,7 @@ class TreesRecord:
         Added to the logarithm of each class's mixed probability.
     layers
         Hidden layers whose maps are features, by `state_dict` names ``layers.0.weight`` ...: those
-        of an MS-D network with one channel and width 1.
+        of an MS-D network with one channel and width 1. None for volumes.
     dilations
         One per layer, in pixels.
     """
@@ -91,7 +91,7 @@ def checked_header(data: object) -> dict[str, Any]:
     if len(set(values)) != len(values):
         raise wrong("values", "different class values")
     offsets = read.items("offsets", len(values), len(values))
-    dilations = read.items("dilations", 1, _MAX_LAYERS)
+    dilations = read.items("dilations", 0, _MAX_LAYERS)
     return {
         "values": values,
         "weight": read.number("weight", 0.0, 1.0),

@@ -1,4 +1,4 @@
-"""What decision trees are told of a pixel: filter responses, and maps of the shipped layers."""
+"""What decision trees are told of a pixel, computed tile by tile and kept."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from napari_msd.core.box import Box
 from napari_msd.core.space import NetworkInput
 from napari_msd.inference.normalisation import AnyNormalisation, Pixels
-from napari_msd.inference.responses import REACH, filter_responses, n_responses
+from napari_msd.inference.plane_features import PlaneFeatures
 from napari_msd.inference.slab_pixels import SlabPixels
 from napari_msd.inference.tiles import tiles_touched
+from napari_msd.inference.volume_features import VolumeFeatures
 from napari_msd.network import MSDNet
 
-TILE = 512
-"""Features are computed for tiles of at most this side, which bounds their memory."""
+TILE = {2: (512, 512), 3: (8, 256, 256)}
+"""Features are computed for tiles of at most this shape, by the number of axes, which bounds their
+memory. Few slices: strokes and the view lie in planes."""
 
-SMALL_TILE = 128
+SMALL_TILE = {2: (128, 128), 3: (8, 64, 64)}
 """The same for the painted pixels of a large slab: most of a tile would be computed in vain."""
 
 FEATURE_BYTES = 512 * 2**20
@@ -32,9 +33,6 @@ FEATURE_BYTES = 512 * 2**20
 
 ROW_BYTES = 256 * 2**20
 """Features of painted pixels that are kept."""
-
-MANY_CHANNELS = 8
-"""An image of more channels is filtered in their mean only."""
 
 Key = TypeVar("Key", bound=Hashable)
 Entry = TypeVar("Entry")
@@ -84,18 +82,25 @@ class PixelFeatures:
     Parameters
     ----------
     bank
-        Network of one input channel whose outputs are its maps (see `with_read_out`). It sees
-        the mean of an image's channels.
+        Network of one input channel whose outputs are its maps (see `with_read_out`), for planes:
+        see `PlaneFeatures`. Trees do without in volumes (docs/learning.md).
     normalisation
         What is done to a slab first.
     given
         What a network is given of the images.
     """
 
-    def __init__(self, bank: MSDNet, normalisation: AnyNormalisation, given: NetworkInput) -> None:
+    def __init__(
+        self, bank: MSDNet | None, normalisation: AnyNormalisation, given: NetworkInput
+    ) -> None:
         self.given = given
-        self.bank = bank
+        self.bank = bank if given.convolved == 2 else None
         self.normalisation = normalisation
+        self._computed: PlaneFeatures | VolumeFeatures = (
+            PlaneFeatures(self.bank, given.context)
+            if given.convolved == 2
+            else VolumeFeatures(given.anisotropy)
+        )
         self._cache = SlabCache[Box, Pixels](FEATURE_BYTES)
         self._rows = SlabCache[tuple[Box, bytes], npt.NDArray[np.float32]](ROW_BYTES)
 
@@ -104,15 +109,9 @@ class PixelFeatures:
         self._cache.shrink()
         self._rows.shrink()
 
-    def count(self, channels: int) -> int:
-        """Features of each pixel of an image of so many channels."""
-        filtered = channels if channels <= MANY_CHANNELS else 1
-        raw = channels if channels > 1 else 0
-        return n_responses(filtered) + raw + self.bank.n_classes
-
-    def halo(self, n_axes: int) -> tuple[int, ...]:
-        """Pixels on each side that features depend on, along each of so many axes."""
-        return (max(self.bank.receptive_radius, REACH),) * n_axes
+    def count(self, values: int) -> int:
+        """Features of each pixel, of images with so many values per pixel."""
+        return self._computed.count(values)
 
     def reads(self, shape: tuple[int, ...], box: Box) -> Box:
         """What is read of a slab of `shape`, without channels, for the features of a box."""
@@ -124,24 +123,23 @@ class PixelFeatures:
 
     def _around(self, shape: tuple[int, ...], tiles: list[Box]) -> Box:
         hull = reduce(Box.hull, tiles)
-        return hull.grow(self.halo(hull.ndim)).clip(shape)
+        return hull.grow(self._computed.reach).clip(shape)
 
     def tile(self, slab: SlabPixels, tile: Box) -> Pixels:
-        """Features of one tile of `tiles_of_slab`: (count, rows, columns) float32.
+        """Features of one tile of `tiles_of_slab`: (count, [planes,] rows, columns) float32.
 
         They equal those of the slab computed at once. Not to be written to.
         """
         known = self._cache.get(slab, tile)
         if known is None:
-            read = tile.grow(self.halo(tile.ndim)).clip(slab.shape[1:])
+            read = tile.grow(self._computed.reach).clip(slab.shape[1:])
             pixels = self.normalisation.for_slab(slab).apply(slab.read(read))
-            inner = tile.within(read).slices
-            known = np.ascontiguousarray(self.of(pixels)[(slice(None), *inner)])
+            known = self._computed.of(pixels, tile.within(read).slices)
             self._cache.put(slab, tile, known, known.nbytes)
         return known
 
     def at(self, slab: SlabPixels, pixels: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """Features of single pixels, (n, count) float32; `pixels` is (n, 2), (Y, X) in the slab.
+        """Features of single pixels, (n, count) float32; `pixels` is (n, axes), places in the slab.
 
         They are kept apart from whole tiles: painted pixels are asked for again and again,
         on more slabs than there is memory for tiles. Not to be written to.
@@ -161,15 +159,9 @@ class PixelFeatures:
             self._rows.put(slab, key, known, known.nbytes)
         return known
 
-    @torch.no_grad()
     def of(self, pixels: Pixels) -> Pixels:
-        """Features of normalised pixels (C, rows, columns), mirrored at the edges."""
-        mean = pixels.mean(axis=0, keepdims=True)
-        filtered = pixels if len(pixels) <= MANY_CHANNELS else mean
-        image = torch.from_numpy(np.ascontiguousarray(mean)).to(self.bank.weight.device)
-        maps = self.bank(image[None])[0].cpu().numpy()
-        raw = [pixels] if len(pixels) > 1 else []
-        return np.concatenate([filter_responses(filtered), *raw, maps])
+        """Features of all normalised pixels (values, [Z,] Y, X), mirrored at the edges."""
+        return self._computed.of(pixels, Box.whole(0, pixels.shape[1:]).slices)
 
 
 def tiles_of_slab(shape: tuple[int, ...], box: Box) -> list[Box]:
@@ -177,9 +169,9 @@ def tiles_of_slab(shape: tuple[int, ...], box: Box) -> list[Box]:
 
     They depend on the slab's shape (without channels) only, so that each is computed once.
     """
-    return tiles_touched(Box.whole(box.source, shape), TILE, box)
+    return tiles_touched(Box.whole(box.source, shape), TILE[len(shape)], box)
 
 
 def small_tiles_of_slab(shape: tuple[int, ...], box: Box) -> list[Box]:
     """Tiles for single pixels of a large slab, where strokes lie far apart."""
-    return tiles_touched(Box.whole(box.source, shape), SMALL_TILE, box)
+    return tiles_touched(Box.whole(box.source, shape), SMALL_TILE[len(shape)], box)

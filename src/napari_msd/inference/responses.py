@@ -60,6 +60,19 @@ def filter_responses(image: Pixels) -> Pixels:
     return out
 
 
+def smoothed(image: Pixels) -> Pixels:
+    """An image (C, Y, X) smoothed at each scale: (C * scales, Y, X), channel after channel."""
+    out = np.empty((len(image) * len(SCALES), *image.shape[1:]), np.float32)
+
+    def fill(number: int) -> None:
+        channel, scale = divmod(number, len(SCALES))
+        gaussian_filter(image[channel], SCALES[scale], output=out[number], truncate=_TRUNCATE)
+
+    with ThreadPoolExecutor(get_threads()) as pool:
+        list(pool.map(fill, reversed(range(len(out)))))
+    return out
+
+
 def _responses(channel: Pixels, scale: float, out: Pixels) -> None:
     """Smoothed, gradient, larger and smaller eigenvalue, deviation: (`PER_SCALE`, Y, X)."""
     smooth = gaussian_filter(channel, scale, truncate=_TRUNCATE)

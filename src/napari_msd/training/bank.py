@@ -71,7 +71,9 @@ def ensemble_of(
     ModelFileError
         If they ask for other features than such images have.
     """
-    bank = bank_of(record.layers, record.dilations, backend).to(device)
+    bank = None
+    if record.dilations:
+        bank = bank_of(record.layers, record.dilations, backend).to(device)
     features = PixelFeatures(bank, normalisation, given)
     if record.forest.n_features != features.count(given.values):
         raise ModelFileError(
@@ -90,6 +92,6 @@ def trees_record(ensemble: Ensemble) -> TreesRecord:
         trees.values,
         ensemble.weight,
         ensemble.offsets,
-        layers_of(bank),
-        tuple(bank.dilations),
+        {} if bank is None else layers_of(bank),
+        () if bank is None else bank.dilations,
     )

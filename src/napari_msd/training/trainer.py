@@ -414,8 +414,9 @@ class Trainer:
         self._mix_trees(mix.trees.features, mix.trees)
 
     def _new_features(self, normalisation: AnyNormalisation) -> PixelFeatures:
-        bank = shipped_bank(self._backend).to(self._device)
-        return PixelFeatures(bank, normalisation, self.data.given)
+        given = self.data.given
+        bank = shipped_bank(self._backend).to(self._device) if given.convolved == 2 else None
+        return PixelFeatures(bank, normalisation, given)
 
     def _mix_trees(self, features: PixelFeatures, earlier: Trees | None) -> None:
         data = self.data
