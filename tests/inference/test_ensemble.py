@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from napari_msd.core.box import Box
-from napari_msd.inference import EachPlane, Predictor, ensemble, features
+from napari_msd.core.space import NetworkInput
+from napari_msd.inference import EachPlane, Predictor, SlabPixels, ensemble, features
 from napari_msd.inference.ensemble import FLOOR, Ensemble, Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.inference.tiles import tiles_of
@@ -28,21 +29,26 @@ def network_of(channels: int, outputs: int, seed: int = 0, scale: float = 0.4) -
 
 
 @pytest.fixture
-def plane() -> np.ndarray:
+def plane() -> SlabPixels:
     grey = np.random.default_rng(1).normal(100, 10, (1, *SHAPE))
     grey[:, :, 30:60] += 40
     grey[:, :, 60:] += 90
-    return grey.astype(np.uint16)
+    return SlabPixels.whole(grey.astype(np.uint16))
 
 
 @pytest.fixture
 def trees(plane) -> Trees:
     """They know classes 2 and 5: left and right."""
-    pixel_features = PixelFeatures(network_of(1, 4, seed=1), EachPlane())
+    pixel_features = PixelFeatures(network_of(1, 4, seed=1), EachPlane(), NetworkInput())
     rows, columns = np.mgrid[4:70:6, 2:90:4].reshape(2, -1)
     pixels = np.stack([rows, columns], axis=1).astype(np.int32)
     labels = (columns >= 45).astype(np.int64)
     return Trees(grow(pixel_features.at(plane, pixels), labels, 2, trees=8), [2, 5], pixel_features)
+
+
+def features_like(trees: Trees) -> PixelFeatures:
+    """The same, without what was computed."""
+    return PixelFeatures(trees.features.bank, EachPlane(), NetworkInput())
 
 
 def one_leaf(*shares: float) -> Forest:
@@ -58,7 +64,7 @@ def one_leaf(*shares: float) -> Forest:
 
 
 def mix_of(values, weight: float = 0.5, offsets=None) -> Ensemble:
-    pixel_features = PixelFeatures(network_of(1, 4, seed=1), EachPlane())
+    pixel_features = PixelFeatures(network_of(1, 4, seed=1), EachPlane(), NetworkInput())
     shares = (1 / len(values),) * len(values)
     own = (0.0,) * len(values) if offsets is None else offsets
     return Ensemble(Trees(one_leaf(*shares), values, pixel_features), weight, own)
@@ -156,7 +162,7 @@ def test_answers_of_any_rectangle_equal_those_of_the_whole(trees, plane, monkeyp
     assert at_once[0, :, :20].mean() > 0.9
     assert at_once[1, :, 70:].mean() > 0.9
     monkeypatch.setattr(features, "TILE", {2: (32, 32)})
-    again = Trees(trees.forest, trees.values, PixelFeatures(trees.features.bank, EachPlane()))
+    again = Trees(trees.forest, trees.values, features_like(trees))
     for region in (
         Box(0, (0, 0), (1, 1)),
         Box(0, (20, 25), (51, 66)),
@@ -182,14 +188,15 @@ def test_trees_are_asked_once_for_each_tile(trees, plane, monkeypatch):
     for region in (EVERYTHING, Box(0, (3, 3), (40, 40)), EVERYTHING):
         trees.probabilities(plane, region)
     assert len(asked) == 1
-    trees.probabilities(plane.copy(), Box(0, (3, 3), (40, 40)))
+    copy = SlabPixels.whole(plane.read(EVERYTHING).copy())
+    trees.probabilities(copy, Box(0, (3, 3), (40, 40)))
     assert len(asked) == 2
 
 
 def test_answers_that_are_kept_are_bounded(trees, plane, monkeypatch):
     monkeypatch.setattr(features, "TILE", {2: (16, 16)})
     monkeypatch.setattr(ensemble, "ANSWER_BYTES", 3 * 2 * 16 * 16 * 4)
-    again = Trees(trees.forest, trees.values, PixelFeatures(trees.features.bank, EachPlane()))
+    again = Trees(trees.forest, trees.values, features_like(trees))
     expected = again.probabilities(plane, EVERYTHING)
     assert len(again._cache._entries) <= 4
     np.testing.assert_array_equal(again.probabilities(plane, EVERYTHING), expected)
@@ -234,10 +241,10 @@ def test_tiles_on_too_little_memory_equal_the_whole(predictor, plane, monkeypatc
     expected = predictor.labels(plane, EVERYTHING)
     real = Predictor._network_logits
 
-    def small_only(self, plane, region, normalisation):
+    def small_only(self, plane, region, read):
         if max(region.shape) > 50:
             raise torch.cuda.OutOfMemoryError
-        return real(self, plane, region, normalisation)
+        return real(self, plane, region, read)
 
     monkeypatch.setattr(Predictor, "_network_logits", small_only)
     np.testing.assert_array_equal(predictor.labels(plane, EVERYTHING), expected)
@@ -284,7 +291,7 @@ def test_logits_at_pixels_see_the_patch_and_no_more(predictor, plane, with_trees
     patch = Box(0, (20, 24), (52, 56))
     pixels = np.array([[20, 24], [51, 55], [30, 40]], np.int32)
     normalised = EachPlane().for_slab(plane)
-    cut = plane[(slice(None), *patch.slices)]
+    cut = SlabPixels.whole(plane.read(patch))
     alone = Predictor(predictor.network, normalised, [5, 1, 2]).probabilities(
         cut, Box.whole(0, (32, 32))
     )

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from napari_msd.core.box import Box
-from napari_msd.inference import EachPlane, Normalisation, features
+from napari_msd.core.space import NetworkInput
+from napari_msd.inference import EachPlane, Normalisation, SlabPixels, features
 from napari_msd.inference.features import PixelFeatures, SlabCache, tiles_of_slab
 from napari_msd.inference.plane_features import MANY_CHANNELS
 from napari_msd.inference.responses import PER_SCALE, SCALES, n_responses
@@ -27,14 +28,22 @@ def small_bank() -> MSDNet:
     return bank
 
 
-def plane_of(channels: int = 1, seed: int = 1, shape: tuple[int, int] = SHAPE) -> np.ndarray:
-    noise = np.random.default_rng(seed).normal(100, 20, (channels, *shape))
+def grey_values(channels: int = 1, seed: int = 1) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(100, 20, (channels, *SHAPE))
     return noise.astype(np.uint16)
+
+
+def plane_of(channels: int = 1, seed: int = 1) -> SlabPixels:
+    return SlabPixels.whole(grey_values(channels, seed))
+
+
+def some_slab() -> SlabPixels:
+    return SlabPixels(1, (2, 2))
 
 
 @pytest.fixture
 def pixel_features() -> PixelFeatures:
-    return PixelFeatures(small_bank(), EachPlane())
+    return PixelFeatures(small_bank(), EachPlane(), NetworkInput())
 
 
 @pytest.fixture
@@ -42,8 +51,9 @@ def small_tiles(monkeypatch) -> None:
     monkeypatch.setattr(features, "TILE", {2: (32, 32)})
 
 
-def at_once(pixel_features: PixelFeatures, plane: np.ndarray) -> np.ndarray:
-    return pixel_features.of(pixel_features.normalisation.for_slab(plane).apply(plane))
+def at_once(pixel_features: PixelFeatures, plane: SlabPixels) -> np.ndarray:
+    pixels = plane.read(Box.whole(0, SHAPE))
+    return pixel_features.of(pixel_features.normalisation.for_slab(plane).apply(pixels))
 
 
 def assert_same(pixel_features: PixelFeatures, found: np.ndarray, expected: np.ndarray) -> None:
@@ -59,7 +69,7 @@ def assert_same(pixel_features: PixelFeatures, found: np.ndarray, expected: np.n
 def test_tiles_equal_the_whole_plane(pixel_features, channels):
     plane = plane_of(channels)
     expected = at_once(pixel_features, plane)
-    tiles = tiles_of_slab(plane, Box.whole(0, SHAPE))
+    tiles = tiles_of_slab(SHAPE, Box.whole(0, SHAPE))
     assert len(tiles) == 12
     for tile in tiles:
         found = pixel_features.tile(plane, tile)
@@ -110,12 +120,12 @@ def test_many_channels_are_filtered_in_their_mean(pixel_features):
 
 def test_planes_are_normalised_first(pixel_features):
     plane = plane_of()
-    darker = plane.astype(np.float32) / 4 - 7
+    darker = SlabPixels.whole(grey_values().astype(np.float32) / 4 - 7)
     tile = Box.whole(0, SHAPE)
     np.testing.assert_allclose(
         pixel_features.tile(darker, tile), pixel_features.tile(plane, tile), atol=2e-4
     )
-    fixed = PixelFeatures(pixel_features.bank, Normalisation((100.0,), (20.0,)))
+    fixed = PixelFeatures(pixel_features.bank, Normalisation((100.0,), (20.0,)), NetworkInput())
     assert np.abs(fixed.tile(darker, tile) - fixed.tile(plane, tile)).max() > 1
 
 
@@ -127,14 +137,14 @@ def test_a_plane_of_the_same_content_is_another_plane(pixel_features):
     tile = Box.whole(0, SHAPE)
     first = pixel_features.tile(plane, tile)
     assert pixel_features.tile(plane, tile) is first
-    assert pixel_features.tile(plane.copy(), tile) is not first
+    assert pixel_features.tile(plane_of(), tile) is not first
 
 
-def test_an_array_in_the_place_of_another_is_another(monkeypatch):
-    """Python gives a new array the address, and so the id, of one that has just gone."""
+def test_a_slab_in_the_place_of_another_is_another(monkeypatch):
+    """Python gives a new object the address, and so the id, of one that has just gone."""
     monkeypatch.setattr(features, "id", lambda plane: 1, raising=False)
     cache = SlabCache[str, str](100)
-    one, other = np.zeros((1, 2, 2)), np.zeros((1, 2, 2))
+    one, other = some_slab(), some_slab()
     cache.put(one, "part", "one", 10)
     assert entry(cache, one) == "one"
     assert entry(cache, other) is None
@@ -149,13 +159,13 @@ def test_other_pixels_of_the_same_box_are_other_pixels(pixel_features):
         assert_same(pixel_features, pixel_features.at(plane, asked).T, expected[:, *asked.T])
 
 
-def entry(cache: SlabCache[str, str], plane: np.ndarray) -> str | None:
+def entry(cache: SlabCache[str, str], plane: SlabPixels) -> str | None:
     return cache.get(plane, "part")
 
 
 def test_the_oldest_go_when_there_is_too_much():
     cache = SlabCache[str, str](100)
-    planes = [np.zeros((1, 2, 2)) for _ in range(4)]
+    planes = [some_slab() for _ in range(4)]
     for number, plane in enumerate(planes[:3]):
         cache.put(plane, "part", str(number), 40)
     assert [entry(cache, plane) for plane in planes[:3]] == [None, "1", "2"]
@@ -166,7 +176,7 @@ def test_the_oldest_go_when_there_is_too_much():
 
 def test_one_entry_may_be_larger_than_the_limit():
     cache = SlabCache[str, str](100)
-    small, large = np.zeros((1, 2, 2)), np.zeros((1, 2, 2))
+    small, large = some_slab(), some_slab()
     cache.put(small, "part", "small", 10)
     cache.put(large, "part", "large", 1000)
     assert (entry(cache, small), entry(cache, large)) == (None, "large")
@@ -176,21 +186,21 @@ def test_one_entry_may_be_larger_than_the_limit():
 
 def test_an_entry_put_again_counts_once():
     cache = SlabCache[str, str](100)
-    one, other = np.zeros((1, 2, 2)), np.zeros((1, 2, 2))
+    one, other = some_slab(), some_slab()
     cache.put(other, "part", "other", 40)
     for _ in range(5):
         cache.put(one, "part", "one", 40)
     assert entry(cache, other) == "other"
 
 
-def test_an_array_that_is_gone_is_forgotten_and_makes_room():
+def test_a_slab_that_is_gone_is_forgotten_and_makes_room():
     cache = SlabCache[str, str](100)
-    planes = [np.zeros((1, 2, 2)) for _ in range(2)]
+    planes = [some_slab() for _ in range(2)]
     for plane in planes:
         cache.put(plane, "part", "x", 50)
     del plane, planes[1]  # the younger one: by age the other would go
     gc.collect()
-    new = np.zeros((1, 2, 2))
+    new = some_slab()
     cache.put(new, "part", "new", 50)
     assert entry(cache, planes[0]) == "x"
     assert entry(cache, new) == "new"
@@ -198,7 +208,7 @@ def test_an_array_that_is_gone_is_forgotten_and_makes_room():
 
 def test_parts_of_one_plane_are_apart():
     cache = SlabCache[Box, str](100)
-    plane = np.zeros((1, 2, 2))
+    plane = some_slab()
     cache.put(plane, Box(0, (0, 0), (1, 1)), "one", 10)
     cache.put(plane, Box(0, (0, 1), (1, 2)), "other", 10)
     assert cache.get(plane, Box(0, (0, 0), (1, 1))) == "one"
@@ -210,13 +220,13 @@ def test_features_of_many_planes_take_bounded_memory(monkeypatch):
     one_tile = 4 * 32 * 32 * 40
     monkeypatch.setattr(features, "FEATURE_BYTES", 4 * one_tile)
     monkeypatch.setattr(features, "ROW_BYTES", 1000)
-    pixel_features = PixelFeatures(small_bank(), EachPlane())
+    pixel_features = PixelFeatures(small_bank(), EachPlane(), NetworkInput())
     planes = [plane_of(seed=seed) for seed in range(6)]
     pixels = np.argwhere(np.ones((20, 20), bool)).astype(np.int32)
     pixel_features.at(planes[0], pixels)  # whatever is made once
     tracemalloc.start()
     for plane in planes:
-        for tile in tiles_of_slab(plane, Box.whole(0, SHAPE)):
+        for tile in tiles_of_slab(SHAPE, Box.whole(0, SHAPE)):
             pixel_features.tile(plane, tile)
         pixel_features.at(plane, pixels)
     kept = tracemalloc.get_traced_memory()[0]

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_msd.inference import EachPlane, Normalisation
-from napari_msd.inference.normalisation import channels_first
+from napari_msd.inference import EachPlane, Normalisation, SlabPixels
 
 SHAPE = (128, 120)
 
@@ -18,7 +17,7 @@ def image(seed: int = 0, channels: int = 1) -> np.ndarray:
 
 
 def standardised(plane: np.ndarray) -> np.ndarray:
-    return EachPlane().for_slab(plane).apply(plane)
+    return EachPlane().for_slab(SlabPixels.whole(plane)).apply(plane)
 
 
 def assert_about(found: Normalisation, expected: Normalisation, share: float = 0.05) -> None:
@@ -29,7 +28,7 @@ def assert_about(found: Normalisation, expected: Normalisation, share: float = 0
 
 
 def test_it_does_not_matter_which_plane_came_first():
-    one, other = image(1), 7 * image(2) - 300
+    one, other = SlabPixels.whole(image(1)), SlabPixels.whole(7 * image(2) - 300)
     forwards, backwards = EachPlane(), EachPlane()
     first = [forwards.for_slab(one), forwards.for_slab(other)]
     second = [backwards.for_slab(other), backwards.for_slab(one)][::-1]
@@ -177,20 +176,20 @@ def test_a_plane_is_measured_once(monkeypatch):
     seen = []
     robust = Normalisation.robust
     monkeypatch.setattr(Normalisation, "robust", lambda plane: seen.append(plane) or robust(plane))
-    each, plane = EachPlane(), image()
+    each, plane = EachPlane(), SlabPixels.whole(image())
     for _ in range(3):
         each.for_slab(plane)
     assert len(seen) == 1
-    each.for_slab(plane.copy())
+    each.for_slab(SlabPixels.whole(image()))
     assert len(seen) == 2
 
 
-def test_an_array_in_the_place_of_another_is_measured_anew():
-    """Python gives a new array the address, and so the id, of one that has just gone."""
+def test_a_slab_in_the_place_of_another_is_measured_anew():
+    """Python gives a new object the address, and so the id, of one that has just gone."""
     each = EachPlane()
     for gain in range(1, 9):
         data = gain * image()
-        plane = channels_first(data[0])
+        plane = SlabPixels.whole(data)
         assert each.for_slab(plane) == Normalisation.robust(data)
         del plane
 
@@ -198,5 +197,5 @@ def test_an_array_in_the_place_of_another_is_measured_anew():
 def test_planes_that_are_gone_are_forgotten():
     each = EachPlane()
     for _ in range(5):
-        each.for_slab(image())
+        each.for_slab(SlabPixels.whole(image()))
     assert len(each._known) == 1

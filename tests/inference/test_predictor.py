@@ -7,7 +7,7 @@ import torch
 from napari_msd import MSDNet
 from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError, OutOfMemoryError
-from napari_msd.inference import Normalisation, Predictor, tiles_of
+from napari_msd.inference import Normalisation, Predictor, SlabPixels, tiles_of
 from napari_msd.inference.normalisation import require_channels
 
 SHAPE = (61, 83)
@@ -27,7 +27,8 @@ def network():
 @pytest.fixture
 def plane():
     noise = np.random.default_rng(1).standard_normal((2, *SHAPE))
-    return (noise * [[[10]], [[20]]] + [[[100]], [[200]]]).astype(np.uint16)
+    grey = (noise * [[[10]], [[20]]] + [[[100]], [[200]]]).astype(np.uint16)
+    return SlabPixels.whole(grey)
 
 
 def test_tiles_equal_the_whole(network, plane):
@@ -47,7 +48,8 @@ def test_volumes_are_predicted_in_tiles_too():
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.3)
-    volume = np.random.default_rng(1).standard_normal((1, 14, 17, 21)).astype(np.float32)
+    noise = np.random.default_rng(1).standard_normal((1, 14, 17, 21)).astype(np.float32)
+    volume = SlabPixels.whole(noise)
     predictor = Predictor(network, Normalisation((0.0,), (1.0,)), [1, 2], [2])
     assert (predictor.labels(volume, Box(0, (0, 0, 0), (14, 17, 21))) == 2).all()
     predictor = Predictor(network, Normalisation((0.0,), (1.0,)), [1, 2])
@@ -141,4 +143,4 @@ def test_of_a_large_plane_a_sample_is_measured_unless_it_misses_all():
 
 def test_another_number_of_channels_is_refused():
     with pytest.raises(ImageError, match="made for one channel, this image has 3 channels"):
-        require_channels(np.zeros((3, 4, 4)), 1)
+        require_channels(3, 1)

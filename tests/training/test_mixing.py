@@ -16,7 +16,7 @@ from napari_msd.training import Trainer
 from napari_msd.training.mixing import WEIGHT, WEIGHT_WHERE_AHEAD
 from napari_msd.training.prior_correction import EVERY, bearable_offsets, log_probabilities
 from napari_msd.training.stroke_trees import EARLIER_TREES, N_TREES, thinned
-from napari_msd.training.trainer import MEASURE_EVERY, REGROW_EVERY, SHARE_PATCHES
+from napari_msd.training.trainer import MEASURE_EVERY, REGROW_EVERY
 from napari_msd.training.validation import answers_of
 
 SHAPE = (96, 96)
@@ -185,7 +185,7 @@ def test_trees_do_not_depend_on_the_order_of_planes_or_strokes():
 
 
 def share_offsets_of(trainer: Trainer) -> np.ndarray:
-    images = trainer.data.everywhere(SHARE_PATCHES)
+    images = trainer.data.everywhere()
     return trainer._share_offsets(images, trainer._mixing.rule(images, trainer.classes))
 
 
@@ -197,13 +197,14 @@ def test_class_shares_do_not_depend_on_the_plane_that_is_looked_at():
     trainer.set_pixels(slice_of(5), np.random.default_rng(5).integers(0, 4000, SHAPE))
     np.testing.assert_array_equal(share_offsets_of(trainer), before)
     assert trainer.network_id == name
-    trainer.drop_pixels(Slab(0, (5,)))
+    trainer.keep_only([])
+    assert set(trainer.slabs) == {Slab(0, ())}
     np.testing.assert_array_equal(share_offsets_of(trainer), before)
 
 
 def test_class_shares_are_those_of_the_mixed_answer():
     trainer = learn(trainer_for(1, 2, 3), 10)
-    images = trainer.data.everywhere(SHARE_PATCHES)
+    images = trainer.data.everywhere()
     network = np.exp(log_probabilities(trainer._learner._average, images, [0, 1, 2]))
     trees = trainer._mixing.trees.shown
     features = np.concatenate(

@@ -35,8 +35,9 @@ def opened(document: Document, model: ModelRecord | None = None) -> Trainer:
     trainer = Trainer(settings, spaces[0].network_input, model)
     for request in painted:
         trainer.paint(request.box, request.values)
-    for slab in sorted(trainer.missing()):
-        box = spaces[slab.source].slab(slab.source, slab.index)
+    for source, space in spaces.items():
+        trainer.add_source(source, space)
+    for box in trainer.missing():
         trainer.set_pixels(box, IMAGE[box.slices].reshape(box.last(2).shape))
     return trainer
 

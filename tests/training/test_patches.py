@@ -4,7 +4,7 @@ import numpy as np
 
 from napari_msd.core.space import Slab
 from napari_msd.document import Annotation, ValidationSplit
-from napari_msd.inference import Normalisation
+from napari_msd.inference import Normalisation, SlabPixels
 from napari_msd.training.patches import PatchSampler
 
 SHAPE = (64, 64)
@@ -22,8 +22,8 @@ def sampler_of(planes: dict, *painted: Slab) -> PatchSampler:
     return PatchSampler(planes, store, split, 16, np.random.default_rng(0))
 
 
-def plane_of(value: float) -> np.ndarray:
-    return np.full((1, *SHAPE), value, np.float32)
+def plane_of(value: float) -> SlabPixels:
+    return SlabPixels.whole(np.full((1, *SHAPE), value, np.float32))
 
 
 def seen(sampler: PatchSampler) -> set[float]:
@@ -65,14 +65,15 @@ def test_everywhere_is_all_planes_where_none_is_painted():
 
 def test_each_plane_is_normalised_as_a_whole():
     """Not by what a patch of it looks like."""
-    plane = np.zeros((1, *SHAPE), np.float32)
-    plane[0, :32] = 100
+    grey = np.zeros((1, *SHAPE), np.float32)
+    grey[0, :32] = 100
+    plane = SlabPixels.whole(grey)
     asked = []
 
     class Own(Normalisation):
         def for_slab(self, plane):
             asked.append(plane.shape)
-            return Normalisation((float(plane.mean()),), (1.0,))
+            return Normalisation((float(plane.sample().mean()),), (1.0,))
 
     sampler = sampler_of({Slab(0, (0,)): plane}, Slab(0, (0,)))
     images = sampler.everywhere(12, Own((0.0,), (1.0,)))

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from napari_msd.core.box import Box
-from napari_msd.core.space import Slab
+from napari_msd.core.space import NetworkInput, Slab
 from napari_msd.document import Annotation, ValidationSplit
-from napari_msd.inference import EachPlane, channels_first
+from napari_msd.inference import EachPlane, SlabPixels
 from napari_msd.inference.ensemble import Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.network import MSDNet
@@ -24,6 +24,7 @@ from napari_msd.trees import Forest, grow
 
 SHAPE = (96, 96)
 SLAB = Slab(0, ())
+EVERYTHING = Box.whole(0, SHAPE)
 FIELDS = ("feature", "threshold", "child", "answers", "roots")
 
 
@@ -40,11 +41,11 @@ def small_bank() -> MSDNet:
 BANK = small_bank()
 
 
-def image(seed: int = 0) -> np.ndarray:
-    """Dark, middle and bright thirds with noise, (1, Y, X)."""
+def image(seed: int = 0) -> SlabPixels:
+    """Dark, middle and bright thirds with noise."""
     rng = np.random.default_rng(seed)
     grey = np.repeat([100, 200, 300], 32)[None, :] + rng.normal(0, 15, SHAPE)
-    return grey.astype(np.uint16)[None]
+    return SlabPixels.whole(grey.astype(np.uint16)[None])
 
 
 def strokes(*classes: int) -> np.ndarray:
@@ -62,9 +63,9 @@ class World:
         self.planes = {Slab(0, index): pixels for index, pixels in planes.items()}
         self.store = Annotation()
         for index, values in (labels or {}).items():
-            self.write(index, Box.whole(0, SHAPE), values)
+            self.write(index, EVERYTHING, values)
         self.split = ValidationSplit(self.store, fraction, seed)
-        features = PixelFeatures(BANK, EachPlane())
+        features = PixelFeatures(BANK, EachPlane(), NetworkInput())
         self.trees = StrokeTrees(self.planes, self.store, self.split, features, seed, earlier)
 
     def write(self, index, box: Box, values: np.ndarray):
@@ -210,7 +211,7 @@ def test_a_plane_that_nobody_painted_on_changes_nothing():
 
 def test_strokes_on_a_plane_that_is_not_here_wait_for_it():
     painted = world(1, 2)
-    painted.write((1,), Box.whole(0, SHAPE), strokes(3, 2))
+    painted.write((1,), EVERYTHING, strokes(3, 2))
     before = painted.trees.update([1, 2]) and painted.trees.shown.forest
     assert_equal(before, world(1, 2).shown.forest)
     painted.planes[Slab(0, (1,))] = image(1)
@@ -220,13 +221,13 @@ def test_strokes_on_a_plane_that_is_not_here_wait_for_it():
 
 @pytest.mark.parametrize("drop_first", [False, True])
 def test_other_pixels_in_a_planes_place_are_learned(drop_first):
-    """Python gives a new array the address, and so the id, of one that has just gone."""
-    first, second = image(1)[0], image(2)[0]
-    painted = World({(): channels_first(first)}, {(): strokes(1, 2)})
+    """Python gives a new object the address, and so the id, of one that has just gone."""
+    first, second = image(1).read(EVERYTHING), image(2).read(EVERYTHING)
+    painted = World({(): SlabPixels.whole(first)}, {(): strokes(1, 2)})
     before = painted.shown.forest
     if drop_first:
         del painted.planes[SLAB]
-    painted.planes[SLAB] = channels_first(second)
+    painted.planes[SLAB] = SlabPixels.whole(second)
     assert painted.trees.due
     assert differ(painted.shown.forest, before)
     expected = World({(): image(2)}, {(): strokes(1, 2)}).shown.forest
@@ -235,7 +236,8 @@ def test_other_pixels_in_a_planes_place_are_learned(drop_first):
 
 def test_planes_that_change_places_are_learned_anew():
     labels = {(0,): strokes(1, 2), (1,): strokes(2, 3)}
-    one, other = image(1), image(2)[:, :, ::-1].copy()
+    one = image(1)
+    other = SlabPixels.whole(image(2).read(EVERYTHING)[:, :, ::-1].copy())
     painted = World({(0,): one, (1,): other}, labels)
     painted.update()
     painted.planes[Slab(0, (0,))], painted.planes[Slab(0, (1,))] = other, one
@@ -257,7 +259,7 @@ def test_the_order_of_strokes_and_planes_does_not_matter():
             by_bits.write(key, region, labels[key][region.slices])
             if len(by_bits.split.classes) > 1:
                 by_bits.update()
-        by_bits.write(key, Box.whole(0, SHAPE), labels[key])
+        by_bits.write(key, EVERYTHING, labels[key])
     assert_equal(by_bits.shown.forest, at_once.shown.forest)
     assert_equal(by_bits.measuring.forest, at_once.measuring.forest)
 
@@ -468,7 +470,7 @@ def test_thinned_shares_answers_that_leaves_share(samples):
 
 @pytest.mark.parametrize("n_earlier", [4, EARLIER_TREES, EARLIER_TREES + 20])
 def test_joined_answers_as_the_mean_of_all_trees(samples, n_earlier):
-    features = PixelFeatures(BANK, EachPlane())
+    features = PixelFeatures(BANK, EachPlane(), NetworkInput())
     earlier = Trees(forest_of(samples, 3, n_earlier, seed=1), [5, 1, 9], features)
     new = Trees(forest_of(samples, 2, 6, seed=2), [2, 9], features)
     both = joined(earlier, new)

@@ -16,7 +16,6 @@ from napari_msd.inference import Normalisation
 from napari_msd.training import Trainer
 from napari_msd.training.prior_correction import share_offsets
 from napari_msd.training.scores import Scores
-from napari_msd.training.trainer import SHARE_PATCHES
 
 SHAPE = (96, 96)
 EVERYTHING = Box.whole(0, SHAPE)
@@ -331,7 +330,7 @@ def test_class_shares_are_put_into_a_model_once_however_often_it_is_continued():
     second.set_pixels(EVERYTHING, image())
     second.paint(EVERYTHING, strokes(1, 2))
     second._begin_on_a_model()
-    offsets = second._share_offsets(second.data.everywhere(SHARE_PATCHES), share_offsets)
+    offsets = second._share_offsets(second.data.everywhere(), share_offsets)
     assert offsets[1] - offsets[0] > 0.15
     answer = second._learner.answer(offsets)
     np.testing.assert_allclose(answer.output_bias, record.weights["output.bias"], atol=0.03)
