@@ -10,6 +10,7 @@ from napari_msd.core.errors import ModelFileError, OutOfMemoryError
 from napari_msd.core.space import Slab, Space
 from napari_msd.document import Painted
 from napari_msd.images.model_file import ModelRecord
+from napari_msd.trainer import predict_all
 from napari_msd.trainer.engine import Engine
 from napari_msd.trainer.limits import MOST_AHEAD
 from napari_msd.trainer.messages import (
@@ -657,8 +658,9 @@ def test_what_was_asked_for_ahead_is_not_kept_after_a_cancel(trained):
     assert wanted(session)[-1] == ((3,), False)  # now it is needed
 
 
-def test_a_large_plane_is_asked_for_one_ahead(trained):
-    space = Space("ZYX", (30, 20_000, 20_000))
+def test_large_planes_are_asked_for_one_ahead(trained, monkeypatch):
+    monkeypatch.setattr(predict_all, "AHEAD_BYTES", 10 << 20)  # at 4 bytes, two planes and a half
+    space = Space("ZYX", (30, 1024, 1024))
     session = Session(model=model_of(trained), spaces={0: space})
     session.ask(PredictAll(tuple(space.slabs(0))))
     session.engine.work()

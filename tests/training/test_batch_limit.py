@@ -144,6 +144,7 @@ WITH_LITTLE_MEMORY = """
     import numpy as np
     from napari_msd.core.box import Box
     from napari_msd.core.settings import Settings
+    from napari_msd.core.space import NetworkInput
     from napari_msd.training import Trainer
 
     def trainer(side):

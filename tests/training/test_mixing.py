@@ -10,7 +10,7 @@ from napari_msd.core.errors import ModelFileError
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import NetworkInput, Slab
 from napari_msd.images.model_file import ModelRecord
-from napari_msd.inference import EachPlane, Normalisation, Predictor
+from napari_msd.inference import EachPlane, Normalisation, Predictor, SlabPixels
 from napari_msd.inference.ensemble import FLOOR
 from napari_msd.training import Trainer
 from napari_msd.training.mixing import WEIGHT, WEIGHT_WHERE_AHEAD
@@ -64,12 +64,12 @@ def learn(trainer: Trainer, steps: int) -> Trainer:
 
 
 def probabilities_of(trainer: Trainer, plane: np.ndarray | None = None) -> np.ndarray:
-    pixels = trainer.slabs[SLAB] if plane is None else plane[None]
+    pixels = trainer.slabs[SLAB] if plane is None else SlabPixels.whole(plane[None])
     return trainer.predictor().probabilities(pixels, EVERYTHING)
 
 
 def labels_of(trainer: Trainer, plane: np.ndarray | None = None) -> np.ndarray:
-    pixels = trainer.slabs[SLAB] if plane is None else plane[None]
+    pixels = trainer.slabs[SLAB] if plane is None else SlabPixels.whole(plane[None])
     return trainer.predictor().labels(pixels, EVERYTHING)
 
 

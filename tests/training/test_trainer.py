@@ -10,9 +10,9 @@ import torch
 from napari_msd.core.box import Box
 from napari_msd.core.errors import ModelFileError, StrokesError
 from napari_msd.core.settings import Settings
-from napari_msd.core.space import NetworkInput, Slab
+from napari_msd.core.space import NetworkInput, Slab, Space
 from napari_msd.images.model_file import ModelRecord
-from napari_msd.inference import Normalisation
+from napari_msd.inference import Normalisation, SlabPixels
 from napari_msd.training import Trainer
 from napari_msd.training.prior_correction import share_offsets
 from napari_msd.training.scores import Scores
@@ -193,10 +193,10 @@ def test_held_out_strokes_reach_no_batch():
         for y, x in piece.pixels
     }
     assert measured
-    marked = trainer.slabs[SLAB]
-    marked[...] = 0
+    marked = np.zeros((1, *SHAPE))
     for y, x in measured:
         marked[0, y, x] = 1
+    trainer.slabs[SLAB] = SlabPixels.whole(marked)
     for _ in range(30):
         batch = trainer.data.sampler.draw(4, [1, 2, 3], AS_IT_IS)
         assert not batch.images[:, 0][batch.labels >= 0].any()
@@ -247,16 +247,14 @@ def test_strokes_sent_again_to_a_trained_model_are_not_measured_where_it_was_tra
 @pytest.mark.parametrize("side", [8, 16, 32])
 def test_small_patches_are_measured_on_the_right_pixels(side):
     trainer = trainer_for(1, 2, settings=Settings.from_preset(depth=3, patch_size=side))
-    plane = trainer.slabs[SLAB]
-    plane[0] = np.arange(96 * 96).reshape(SHAPE)  # each pixel tells where it is
     for value, seen, patch, pixels in trainer.data.question.patches():
         rows, columns = pixels.T
-        assert seen is plane
+        assert seen is trainer.slabs[SLAB]
         assert (rows >= patch.start[0]).all()
         assert (rows < patch.stop[0]).all()
         assert (columns >= patch.start[1]).all()
         assert (columns < patch.stop[1]).all()
-        assert (strokes(1, 2).ravel()[plane[0, rows, columns]] == value).all()
+        assert (strokes(1, 2)[rows, columns] == value).all()
     trainer.step()
     assert trainer.measure().mean is not None
 
@@ -279,7 +277,7 @@ def test_a_speck_of_a_second_class_asks_for_a_little_more():
 
 def test_patches_everywhere_are_the_same_every_time_and_leave_no_part_out():
     trainer = trainer_for(1, 2)
-    trainer.slabs[SLAB] = np.arange(96 * 96).reshape(1, *SHAPE)
+    trainer.slabs[SLAB] = SlabPixels.whole(np.arange(96 * 96).reshape(1, *SHAPE))
     patches = trainer.data.sampler.everywhere(24, AS_IT_IS)
     np.testing.assert_array_equal(patches, trainer.data.sampler.everywhere(24, AS_IT_IS))
     corners = patches[:, 0, 0, 0].astype(int)
@@ -345,10 +343,11 @@ def test_a_model_for_other_channels_is_refused():
 
 def test_painted_slabs_that_are_not_here_are_asked_for():
     trainer = trainer_for(1, 2)
+    trainer.add_source(1, Space("ZYX", (9, *SHAPE)))
     trainer.paint(Box(1, (4, 0, 0), (5, 2, 2)), np.ones((1, 2, 2), np.uint8))
-    assert trainer.missing() == {Slab(1, (4,))}
+    assert trainer.missing() == [Box(1, (4, 0, 0), (5, *SHAPE))]
     trainer.forget()
-    assert trainer.missing() == set()
+    assert trainer.missing() == []
     assert not trainer.slabs
 
 

@@ -68,7 +68,7 @@ class _AsItIs:
 
 def test_what_is_forgotten_is_gone_and_what_is_dropped_is_asked_for():
     data, _ = data_of(Space("YX", (40, 50)))
-    data.drop_pixels(Slab(1, ()))
+    del data.slabs[Slab(1, ())]
     assert data.missing() == [Box(1, (0, 0), (40, 50))]
     data.forget()
     assert not data.missing()

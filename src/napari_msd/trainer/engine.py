@@ -49,7 +49,7 @@ from napari_msd.training import Trainer, describe_device
 from napari_msd.training.record import versions
 
 DROP_EVERY = 4
-"""Tiles of Predict all after which pixels that are not needed any more are dropped."""
+"""Tiles of a slab after which pixels that Predict all needs no more are dropped."""
 
 TOO_LARGE = "There is too little memory for this part of the image; close other programs."
 
@@ -293,6 +293,7 @@ class Engine:
         return True
 
     def _predict_next(self, work: BoxesPrediction) -> bool:
+        before = work.slab
         if not work.work():
             return False
         if work.tile is None:
@@ -302,7 +303,7 @@ class Engine:
         elif self._reporter.due:
             self._report()
         self._since_drop += 1
-        if self._since_drop >= DROP_EVERY:
+        if self._since_drop >= DROP_EVERY or work.slab != before:
             self._since_drop = 0
             self._drop_unneeded()
         return True

@@ -290,8 +290,9 @@ class InferenceScheduler:
         """Slabs or blocks that are needed to predict a tile, and are not here."""
         slab = self._slab(tile)
         pixels = trainer.data.slab(slab)
-        read = trainer.predictor().reads(pixels, tile)
-        blocks = dict.fromkeys([*pixels.missing(), *pixels.missing(read)])
+        blocks = dict.fromkeys(pixels.missing())
+        if trainer.normalisation is not None:  # else the first slab has to come to decide on it
+            blocks |= dict.fromkeys(pixels.missing(trainer.predictor().reads(pixels, tile)))
         return [slab.box(block.start, block.stop) for block in blocks]
 
     def failure(self, trainer: Trainer, tile: Box) -> PixelFailure | None:
@@ -326,7 +327,7 @@ class InferenceScheduler:
         boxes = [*upcoming]
         if self.view.box is not None:
             boxes += tiles_of_view(self.view.box, trainer.data.given.convolved)
-        if trainer.learned:
+        if trainer.learned and trainer.normalisation is not None:
             predictor = trainer.predictor()
             boxes = [self._read_by(trainer, predictor, box) for box in boxes]
         trainer.keep_only(boxes)

@@ -51,14 +51,21 @@ class BoxesPrediction:
         return self._tiles.next
 
     @property
+    def slab(self) -> Slab | None:
+        """Where the tile in hand lies."""
+        tile = self.tile
+        return Slab.of(tile, self._convolved) if tile is not None else None
+
+    @property
     def upcoming(self) -> list[Box]:
         """The tile in hand, and those whose pixels are asked for before their turn."""
         values = self._trainer.data.given.values
-        tiles, room = [], float(AHEAD_BYTES)
-        for number, tile in enumerate(self._tiles.upcoming(MOST_AHEAD)):
-            blocks = self._scheduler.blocks_of(self._trainer, tile)
-            room -= 4 * values * sum(block.size for block in blocks)
-            if number > 1 and room < 0:
+        tiles: list[Box] = []
+        wanted: set[Box] = set()  # tiles side by side need the same blocks
+        for tile in self._tiles.upcoming(MOST_AHEAD):
+            wanted.update(self._scheduler.blocks_of(self._trainer, tile))
+            size = 4 * values * sum(block.size for block in wanted)
+            if len(tiles) > 1 and size > AHEAD_BYTES:
                 break
             tiles.append(tile)
         return tiles

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_msd.core.box import Box, SourceId
+from napari_msd.core.errors import ImageError
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import NetworkInput, Slab, Space
 from napari_msd.document import Annotation, ValidationSplit
@@ -103,8 +104,17 @@ class TrainingData:
             return
         found = self.slab(slab)
         found.put(box, plane)
+        self.slabs[slab] = found
         if self.normalisation is None and not found.missing():
-            self.normalisation = Normalisation.of(found.sample())
+            self._measure(slab)
+
+    def _measure(self, slab: Slab) -> None:
+        """Let a large slab set the normalisation for the whole session."""
+        try:
+            self.normalisation = Normalisation.of(self.slabs[slab].sample())
+        except ImageError:
+            del self.slabs[slab]  # it cannot be used, and so is missing
+            raise
 
     def _require_channels(self, values: int) -> None:
         slices = 2 * self.given.context + 1
@@ -125,11 +135,6 @@ class TrainingData:
             if not pixels.in_one_block:
                 pixels.keep([*kept[slab], *needed.get(slab, ())])
 
-    def drop_pixels(self, slab: Slab) -> None:
-        """Forget a slab's pixels; its annotation stays."""
-        self.slabs.pop(slab, None)
-        self._complete = None
-
     def forget(self) -> None:
         """Forget all pixels and all annotation."""
         self.slabs.clear()
@@ -141,24 +146,25 @@ class TrainingData:
     # --- what there is -------------------------------------------------------------------
 
     def slab(self, slab: Slab) -> SlabPixels:
-        """The pixels of a slab, as far as they are here; its source is known.
+        """The pixels of a slab, as far as they are here; its source has been added.
 
         Raises
         ------
         KeyError
             If it is not.
         """
-        if slab not in self.slabs:
+        found = self.slabs.get(slab)
+        if found is None:
             shape = self._shapes[slab.source]
-            self.slabs[slab] = SlabPixels(
+            found = SlabPixels(
                 self.given.values, shape, around=lambda box: self._around(shape, box)
             )
-        return self.slabs[slab]
+        return found
 
     def missing(self) -> list[Box]:
         """What has to be given to `set_pixels` before learning: blocks that strokes need."""
         state = self.annotation.revision, self.sampler.side
-        if self._complete == state:
+        if self._complete == state and self.annotation.slabs <= self.slabs.keys():
             return []
         found = [
             slab.box(block.start, block.stop)
@@ -186,10 +192,11 @@ class TrainingData:
             else:
                 boxes = self.annotation.chunk_boxes(slab)
                 needed[slab] = [pixels.around(box.clip(pixels.shape[1:])) for box in boxes]
-        large = {slab: self.slabs[slab].shape[1:] for slab in needed}
-        if any(not self.slabs[slab].in_one_block for slab in large):
-            shape = self.sampler.largest_patch(large.values())
-            for slab, patch in spread(SHARE_PATCHES, large, shape):
+        painted = {slab: self.slab(slab) for slab in needed}
+        if any(not pixels.in_one_block for pixels in painted.values()):
+            shapes = {slab: pixels.shape[1:] for slab, pixels in painted.items()}
+            shape = self.sampler.largest_patch(shapes.values())
+            for slab, patch in spread(SHARE_PATCHES, shapes, shape):
                 needed[slab].append(patch)
         return needed
 
