@@ -7,8 +7,8 @@ checked before memory is allocated.
 
 from __future__ import annotations
 
-import math
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,24 +17,39 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from napari_msd.core.class_names import clean_class_name
 from napari_msd.core.errors import ImageError
 from napari_msd.images.atomic import explain
 from napari_msd.images.free_memory import require_room
 from napari_msd.images.label_metadata import METADATA_KEY, LabelMetadata
 from napari_msd.images.npy_text import read_npy_text
-from napari_msd.images.tiff_texts import described, first_element, ome_image
+from napari_msd.images.tiff_series import (
+    PixelSize,
+    axis_letters,
+    pixel_sizes,
+    require_complete,
+    series_of,
+)
+from napari_msd.images.tiff_texts import described
+from napari_msd.images.zarr_files import is_zarr, open_zarr
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
 
-_TIFF = (".tif", ".tiff", ".lsm", ".stk")
-IMAGE_SUFFIXES = (*_TIFF, ".npy", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
+TIFF_SUFFIXES = (".tif", ".tiff", ".lsm", ".stk")
+IMAGE_SUFFIXES = (
+    *TIFF_SUFFIXES,
+    ".npy",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".pgm",
+    ".ppm",
+)
 """Lower-case suffixes of the files in a folder that are read as images."""
-
-_MANY_TILES = 10_000
-_IMAGEJ_UNITS = {"micron": "micrometer", "um": "micrometer", "µm": "micrometer"}
-_NO_UNITS = ("", "pixel", "pixels", "none")
 
 
 @dataclass(frozen=True)
@@ -74,17 +89,37 @@ def read_image(path: str | os.PathLike[str]) -> ImageFile:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    try:
-        if path.is_dir():
+    with reading(path):
+        if is_zarr(path):
+            image = _read_zarr(path)
+        elif path.is_dir():
             raise ImageError(f"{str(path)!r} is a folder; name the image files in it.")
-        if suffix in _TIFF:
+        elif suffix in TIFF_SUFFIXES:
             image = _read_tiff(path)
         elif suffix == ".npy":
             image = _read_npy(path)
         else:
             image = _read_other(path)
-    except ImageError:
-        raise
+    _require_numbers(image, path)
+    return image
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What goes wrong while an image is read, in one sentence.
+
+    Raises
+    ------
+    ImageError
+        Whatever a reader raised.
+    """
+    try:
+        yield
+    except ImageError as error:
+        sentence = str(error)
+        if sentence.endswith("."):
+            raise
+        raise ImageError(f"{str(path)!r} cannot be read as an image: {sentence}.") from error
     except FileNotFoundError as error:
         raise ImageError(f"There is no image {str(path)!r}.") from error
     except PermissionError as error:
@@ -93,8 +128,6 @@ def read_image(path: str | os.PathLike[str]) -> ImageFile:
         raise ImageError(f"The image {str(path)!r} does not fit into memory.") from error
     except Exception as error:  # readers raise all kinds of errors for damaged files
         raise ImageError(f"{str(path)!r} cannot be read as an image: {_reason(error)}.") from error
-    _require_numbers(image, path)
-    return image
 
 
 def read_labels(path: str | os.PathLike[str]) -> ImageFile:
@@ -130,75 +163,40 @@ def _read_npy(path: Path) -> ImageFile:
     return _of_array(data) if described is None else _of_metadata(data, described)
 
 
+def _read_zarr(path: Path) -> ImageFile:
+    array, described = open_zarr(path)
+    require_room(repr(str(path)), array.shape, array.dtype.itemsize)
+    data = np.asarray(array[...])
+    if described.classes is None:
+        return ImageFile(data, described.axes, described.scale, described.units)
+    about = LabelMetadata.normalise(
+        data.ndim,
+        {value: name for value, (name, _) in described.classes.items() if name},
+        described.scale,
+        described.units,
+        described.axes,
+        {value: color for value, (_, color) in described.classes.items() if color},
+    )
+    return _of_metadata(data, about)
+
+
 def _read_tiff(path: Path) -> ImageFile:
     with tifffile.TiffFile(path) as tif:
-        try:
-            series = tif.series[0]
-        except (KeyError, ValueError, TypeError, AttributeError):
-            if not tif.is_ome:
-                raise
-            tif.is_ome = False  # its OME metadata are invalid; the pixels are usable
-            series = tif.series[0]
-        _require_tiff(series, path)
+        series = series_of(tif)
+        name, itemsize = repr(str(path)), series.dtype.itemsize
+        require_room(name, series.shape, itemsize)
+        require_room(name, series.keyframe.chunks, itemsize)  # one tile may exceed the image
+        require_complete(series, path)
         data, letters = series.asarray(), series.axes
-        axes = _letters(letters, data.shape)
+        axes = axis_letters(letters, data.shape)
         about = described(tif, data.ndim)
         if about is not None:
             return _of_metadata(data, about)
-        sizes = _pixel_sizes(tif)
+        sizes = pixel_sizes(tif)
     if not sizes:
         return ImageFile(data, axes)
-    scale = tuple(sizes.get(letter, (1.0, "pixel"))[0] for letter in axes)
-    units = tuple(sizes.get(letter, (1.0, "pixel"))[1] for letter in axes)
-    return ImageFile(data, axes, scale, units)
-
-
-def _require_tiff(series: tifffile.TiffPageSeries, path: Path) -> None:
-    """Refuse a TIFF that is too large, or smaller than it states."""
-    name, itemsize = repr(str(path)), series.dtype.itemsize
-    require_room(name, series.shape, itemsize)
-    require_room(name, series.keyframe.chunks, itemsize)  # one tile may exceed the image
-    tiles = math.prod(series.keyframe.chunked)
-    if tiles > max(_MANY_TILES, len(series.keyframe.dataoffsets)):  # reading would search each
-        raise ImageError(f"{name} cannot be read as an image: most of its pixels are missing.")
-    start = series.dataoffset  # known if the pixels are contiguous and not compressed
-    if start is not None and start + series.nbytes > path.stat().st_size:
-        raise ImageError(f"{name} cannot be read as an image: it was cut short.")
-
-
-def _pixel_sizes(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
-    """(size, unit) by axis letter, from OME or ImageJ metadata."""
-    if tif.ome_metadata:
-        pixels = first_element(ome_image(tif.ome_metadata).get("Pixels"))
-        found = {}
-        for letter in "XYZ":
-            size = _size(pixels.get(f"PhysicalSize{letter}"))
-            if size is not None:
-                found[letter] = size, _unit(pixels.get(f"PhysicalSize{letter}Unit", "µm"))
-        return found
-    about = tif.imagej_metadata
-    unit = _unit((about or {}).get("unit", ""))
-    if about is None or unit == "pixel":
-        return {}
-    x, y = (_size(value) for value in tif.pages[0].resolution)
-    sizes = {"X": x and _size(1 / x), "Y": y and _size(1 / y), "Z": _size(about.get("spacing"))}
-    return {letter: (size, unit) for letter, size in sizes.items() if size is not None}
-
-
-def _size(value: object) -> float | None:
-    """`value` as a pixel size, if it is valid."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        size = float(value)
-    except OverflowError:
-        return None
-    return size if math.isfinite(size) and size > 0 else None
-
-
-def _unit(name: object) -> str:
-    text = clean_class_name(str(name).replace("\\u00B5", "µ"))
-    return "pixel" if text.lower() in _NO_UNITS else _IMAGEJ_UNITS.get(text.lower(), text)
+    known = [sizes.get(letter, PixelSize(1.0, "pixel")) for letter in axes]
+    return ImageFile(data, axes, tuple(k.size for k in known), tuple(k.unit for k in known))
 
 
 def _read_other(path: Path) -> ImageFile:
@@ -232,18 +230,7 @@ def _of_metadata(data: np.ndarray, about: LabelMetadata) -> ImageFile:
 
 
 def _of_array(data: np.ndarray) -> ImageFile:
-    return ImageFile(data, _letters("Q" * data.ndim, data.shape))
-
-
-def _letters(letters: str, shape: tuple[int, ...]) -> str:
-    """Convert axes to letters of T C Z Y X: samples become C; unnamed axes Z, T or a last C."""
-    letters = letters.upper().replace("S", "C")
-    if set(letters) <= set("TCZYX") and len(set(letters)) == len(letters):
-        return letters
-    ndim = len(shape)
-    if ndim > 2 and shape[-1] in (3, 4):
-        return "TZ"[5 - ndim :] * (ndim < 6) + "YXC"
-    return "TCZYX"[5 - ndim :] if ndim in (2, 5) else {3: "ZYX", 4: "TZYX"}.get(ndim, "")
+    return ImageFile(data, axis_letters("Q" * data.ndim, data.shape))
 
 
 def _require_numbers(image: ImageFile, path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_msd.core.axes import AxisOrder, as_array
 from napari_msd.core.box import Box
 from napari_msd.core.source import ReducedReader
 from napari_msd.core.space import Mode, Space
@@ -35,6 +36,90 @@ class ArraySource:
     def read(self, box: Box) -> Pixels:
         """Pixels of a box, see `napari_msd.core.source.Source`."""
         return np.asarray(self.array[box.slices])
+
+
+@dataclass(frozen=True)
+class AxesSource:
+    """An array whose axes are in any order, with or without channels; create it with `of`.
+
+    Parameters
+    ----------
+    array
+        As of `ArraySource`; nothing is read before it is asked for.
+    order
+        Its axes as they are.
+    space
+        The axes in the order of boxes.
+    """
+
+    array: Any
+    order: AxisOrder
+    space: Space
+
+    @classmethod
+    def of(
+        cls,
+        array: Any,
+        axes: str | None = None,
+        *,
+        pixel_size: Sequence[float] | None = None,
+        units: Sequence[str] | None = None,
+        channel_names: Sequence[str] | None = None,
+    ) -> AxesSource:
+        """Name the axes of an array.
+
+        Parameters
+        ----------
+        array
+            Anything with `shape`, `dtype` and slices, or that NumPy can make an array of.
+        axes
+            One letter per axis, see `napari_msd.core.axes.AxisOrder.of`.
+        pixel_size, units
+            Of each axis, in the array's order; ``None`` if unknown.
+        channel_names
+            Of each channel; ``None`` if they have none.
+
+        Raises
+        ------
+        ImageError
+            If the letters do not fit the array, or it is not an image.
+        """
+        if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
+            array = as_array(array, "image")
+        order = AxisOrder.of(array.shape, np.dtype(array.dtype), axes)
+        return cls(array, order, order.space(pixel_size, units, channel_names))
+
+    def read(self, box: Box) -> Pixels:
+        """Pixels of a box, see `napari_msd.core.source.Source`."""
+        return self.order.in_space(np.asarray(self.array[self.order.slices(box)]))
+
+    def choose_channels(self, numbers: Sequence[int]) -> AxesSource:
+        """The same image with some of its channels, in the order given, from 0 on."""
+        space = _with_channels(self.space, numbers)
+        return _ChosenChannels(self.array, self.order, space, tuple(numbers))
+
+
+@dataclass(frozen=True)
+class _ChosenChannels(AxesSource):
+    chosen: tuple[int, ...]
+
+    def choose_channels(self, numbers: Sequence[int]) -> AxesSource:
+        """Some of the channels that were chosen."""
+        space = _with_channels(self.space, numbers)
+        return replace(self, space=space, chosen=tuple(self.chosen[k] for k in numbers))
+
+    def read(self, box: Box) -> Pixels:
+        pixels = super().read(box)
+        if pixels.ndim == box.ndim:  # one channel only
+            pixels = pixels[..., None]
+        chosen = pixels[..., list(self.chosen)]
+        return chosen[..., 0] if len(self.chosen) == 1 else chosen
+
+
+def _with_channels(space: Space, numbers: Sequence[int]) -> Space:
+    names = space.channel_names
+    chosen = None if names is None else tuple(names[k] for k in numbers)
+    return replace(space, n_channels=len(numbers), channel_names=chosen)
 
 
 BAND_PIXELS = 2**22

@@ -30,9 +30,12 @@ def texts_of(tif: tifffile.TiffFile) -> list[str]:
     return texts
 
 
-def ome_image(text: str) -> dict[str, Any]:
-    """The first image of an OME-XML; empty if there is none."""
-    return first_element(first_element(tifffile.xml2dict(text).get("OME")).get("Image"))
+def ome_image(text: str, number: int = 0) -> dict[str, Any]:
+    """One image of an OME-XML; empty if there is none."""
+    images = first_element(tifffile.xml2dict(text).get("OME")).get("Image")
+    if isinstance(images, list):
+        images = images[number] if number < len(images) else None
+    return first_element(images)
 
 
 def first_element(element: object) -> dict[str, Any]:
