@@ -242,7 +242,7 @@ def test_an_old_file_answers_as_it_always_did():
 
 
 def test_a_later_format_is_not_guessed_at():
-    ours = ours_of(GOOD) | {"format": 3}
+    ours = ours_of(GOOD) | {"format": 4}
     assert "newer napari-msd" in refused(rebuilt(ours, safetensors.numpy.load(GOOD)))
 
 

@@ -133,6 +133,14 @@ class AxisOrder:
         moved = np.transpose(part, [self.axes.index(letter) for letter in order])
         return moved[..., 0] if "C" in self.axes and self.n_channels == 1 else moved
 
+    def from_space(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """The reverse of `in_space`: values of a box in the space's order, as a view."""
+        order = self.space_axes
+        if "C" in self.axes:
+            order += "C"
+            values = values[..., None] if values.ndim < len(order) else values
+        return np.transpose(values, [order.index(letter) for letter in self.axes])
+
 
 @dataclass(frozen=True)
 class Stack:

@@ -47,7 +47,7 @@ class Sink(Protocol):
     """Where values of boxes are written; on one thread at a time."""
 
     def write(self, box: Box, values: npt.NDArray[np.generic]) -> None:
-        """Write the values of a box, of its shape.
+        """Write the values of a box: of its shape, with the channels behind if there are several.
 
         Raises
         ------
@@ -56,4 +56,13 @@ class Sink(Protocol):
         """
 
     def close(self) -> None:
-        """Finish: what can be read only when it is complete is readable now."""
+        """Finish: what can be read only when it is complete is readable now.
+
+        Raises
+        ------
+        ExportError
+            As `write`; nothing that was there before is lost.
+        """
+
+    def discard(self) -> None:
+        """Give up instead of `close`; a file that was there before stays."""

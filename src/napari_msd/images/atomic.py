@@ -61,28 +61,74 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], N
         If the file cannot be written; nothing is left beside it, and an existing
         file at `path` is unchanged.
     """
-    target = _resolved(path)
-    beside = unfinished(target)
+    pending = PendingFile(path)
     try:
-        before = _existing_status(target)
-        with open_new(beside, _PRIVATE_MODE if before else _DEFAULT_MODE) as file:
-            sweep(beside)
-            if before is not None:
-                _copy_rights(file.fileno, before)
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)  # noqa: PTH105 - Path.replace would hide that this is the point
+        write(pending.file)
+        pending.publish()
     except OSError as error:
-        _remove(beside)
+        pending.discard()
         if isinstance(error, ExportError):
             raise
         raise ExportError(f"Cannot write {str(path)!r}: {explain(error)}.") from error
     except BaseException:
-        _remove(beside)
+        pending.discard()
         raise
-    _sync_folder(target.parent)
-    return target
+    return pending.target
+
+
+class PendingFile:
+    """A new file under a hidden name, which takes the name of its target when it is complete.
+
+    Parameters
+    ----------
+    path
+        Target; its folder must exist. A link is followed.
+
+    Attributes
+    ----------
+    file
+        Binary, seekable, open for writing.
+    target
+        The file that it will be.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be written; nothing is left beside it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.target = _resolved(path)
+        self._beside = unfinished(self.target)
+        try:
+            before = _existing_status(self.target)
+            self.file = open_new(self._beside, _PRIVATE_MODE if before else _DEFAULT_MODE)
+        except OSError as error:
+            _remove(self._beside)
+            raise ExportError(f"Cannot write {str(path)!r}: {explain(error)}.") from error
+        sweep(self._beside)
+        if before is not None:
+            _copy_rights(self.file.fileno, before)
+
+    def publish(self) -> None:
+        """Give it its name, after it has reached the disk; whatever had the name is replaced.
+
+        Raises
+        ------
+        OSError
+            If the system refuses; it is still pending then.
+        """
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        os.replace(self._beside, self.target)  # noqa: PTH105 - Path.replace would hide the point
+        _sync_folder(self.target.parent)
+
+    def discard(self) -> None:
+        """Remove it; what is there under the target's name stays."""
+        with contextlib.suppress(OSError):
+            self.file.close()
+        _remove(self._beside)
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:

@@ -1,11 +1,8 @@
 """Export labels as TIFF with pixel size and class names, PNG or NPY, atomically.
 
-TIFF is an ImageJ hyperstack if ImageJ's format can hold the labels. Fiji opens it natively with
-axes, pixel size, unit and a display range in which classes are visible, and other programs
-(napari, Bio-Formats, tifffile, QuPath) read it too; Fiji's own reader ignores the axes and pixel
-sizes of an OME-TIFF. Labels that ImageJ's format cannot hold (more than 4 GB, values outside 0 to
-65535, axes out of TZCYX order), and every name that ends in ``.ome.tif``, become an OME-TIFF. PNG
-is for single images. All of them hold this package's own metadata, too (`label_metadata`).
+`tiff_flavour` says which kind of TIFF is written. PNG is for single images. All of them hold this
+package's own metadata, too (`label_metadata`). `open_sink` writes results that are larger than
+memory.
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ from napari_msd.core.errors import BadInputError
 from napari_msd.images.atomic import write_atomically
 from napari_msd.images.label_metadata import METADATA_KEY, LabelMetadata
 from napari_msd.images.npy_text import write_npy
+from napari_msd.images.tiff_flavour import TiffFlavour, tiff_flavour
 
 if TYPE_CHECKING:
     import os
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".tif", ".tiff", ".png", ".npy")
 """File suffixes that `export_labels` supports, in the order to offer them."""
-
-_IMAGEJ_MAX_BYTES = 2**32 - 2**25
-_IMAGEJ_AXES = "TZCYX"
 
 
 def export_labels(
@@ -94,9 +89,8 @@ def _writer(path: Path, array: np.ndarray, about: LabelMetadata) -> Callable[[Bi
         return lambda file: _write_png(file, array, about)
     if array.dtype.itemsize > 4:
         raise BadInputError("TIFF holds values of 32 bits; save these labels as NPY.")
-    if path.name.lower().endswith((".ome.tif", ".ome.tiff")) or not _fits_imagej(array, about):
-        return lambda file: _write_ome(file, array, about)
-    return lambda file: _write_imagej(file, array, about)
+    flavour = tiff_flavour(path, array.shape, array.dtype, about, highest=float(array.max()))
+    return lambda file: _write_tiff(file, array, flavour)
 
 
 def _as_labels(labels: Any) -> np.ndarray:
@@ -141,68 +135,6 @@ def _write_png(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
 # --- TIFF -----------------------------------------------------------------------------
 
 
-def _fits_imagej(array: np.ndarray, about: LabelMetadata) -> bool:
-    in_order = "".join(letter for letter in _IMAGEJ_AXES if letter in about.axes) == about.axes
-    small = array.dtype in (np.uint8, np.uint16) and array.nbytes < _IMAGEJ_MAX_BYTES
-    return small and in_order
-
-
-def _write_imagej(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
-    sizes, unit = _common_unit(about)
-    if not all(2**-31 < size < 2**31 for size in sizes.values()):  # the range of TIFF's fractions
-        sizes, unit = dict.fromkeys(sizes, 1.0), "pixel"
-    lines = [f"class {value}: {name}" for value, name in sorted(about.class_names.items())]
-    metadata: dict[str, Any] = {
-        "axes": about.axes,
-        "unit": unit,
-        "min": 0.0,
-        "max": float(max(array.max(), 1)),
-        "Info": "\n".join([*lines, f"{METADATA_KEY}={about.to_json()}"]),
-    }
-    if "Z" in sizes:
-        metadata["spacing"] = sizes["Z"]
-    if "T" in about.axes:
-        metadata["finterval"] = about.scale[about.axes.index("T")]
-    tifffile.imwrite(
-        file,
-        array,
-        imagej=True,
-        photometric="minisblack",  # not colours, even if 3 pixels wide
-        resolution=(1 / sizes.get("X", 1.0), 1 / sizes.get("Y", 1.0)),
-        resolutionunit="NONE",
-        metadata=metadata,
-    )
-
-
-def _write_ome(file: BinaryIO, array: np.ndarray, about: LabelMetadata) -> None:
-    metadata: dict[str, Any] = {
-        "axes": about.axes,
-        "Description": f"{METADATA_KEY}={about.to_json()}",
-        "MapAnnotation": {
-            "Namespace": "napari-msd/classes",
-            **{f"class {value}": name for value, name in sorted(about.class_names.items())},
-        },
-    }
-    sizes, unit = _common_unit(about)
-    for letter, size in sizes.items():
-        metadata[f"PhysicalSize{letter}"] = size
-        metadata[f"PhysicalSize{letter}Unit"] = "µm" if unit == "micron" else "pixel"
-    tifffile.imwrite(
-        file,
-        array,
-        ome=True,
-        photometric="minisblack",
-        bigtiff=array.nbytes >= _IMAGEJ_MAX_BYTES,
-        compression="zlib",
-        metadata=metadata,
-    )
-
-
-def _common_unit(about: LabelMetadata) -> tuple[dict[str, float], str]:
-    """Sizes along X, Y and Z in one unit: ``"micron"`` (ImageJ's own word) or ``"pixel"``."""
-    letters = [letter for letter in "XYZ" if letter in about.axes]
-    known = {letter: about.size_in_micrometres(letter) for letter in letters}
-    sizes = {letter: size for letter, size in known.items() if size is not None}
-    if len(sizes) == len(letters):
-        return sizes, "micron"
-    return {k: about.scale[about.axes.index(k)] for k in letters}, "pixel"
+def _write_tiff(file: BinaryIO, array: np.ndarray, flavour: TiffFlavour) -> None:
+    compression = None if flavour.imagej else "zlib"  # ImageJ's own reader knows no other
+    tifffile.imwrite(file, array, compression=compression, **flavour.options)

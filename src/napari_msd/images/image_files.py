@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
+    from napari_msd.images.ome_zarr import Multiscale
+
 TIFF_SUFFIXES = (".tif", ".tiff", ".lsm", ".stk")
 IMAGE_SUFFIXES = (
     *TIFF_SUFFIXES,
@@ -167,17 +169,34 @@ def _read_zarr(path: Path) -> ImageFile:
     array, described = open_zarr(path)
     require_room(repr(str(path)), array.shape, array.dtype.itemsize)
     data = np.asarray(array[...])
-    if described.classes is None:
+    about = _labels_of(described)
+    if about is None:
         return ImageFile(data, described.axes, described.scale, described.units)
-    about = LabelMetadata.normalise(
-        data.ndim,
+    return _of_metadata(data, about)
+
+
+def zarr_metadata(path: Path) -> LabelMetadata | None:
+    """What an OME-Zarr says of its labels; ``None`` if it holds none.
+
+    Raises
+    ------
+    ImageError
+        Half a sentence.
+    """
+    return _labels_of(open_zarr(path)[1])
+
+
+def _labels_of(described: Multiscale) -> LabelMetadata | None:
+    if described.classes is None:
+        return None
+    return LabelMetadata.normalise(
+        len(described.axes),
         {value: name for value, (name, _) in described.classes.items() if name},
         described.scale,
         described.units,
         described.axes,
         {value: color for value, (_, color) in described.classes.items() if color},
     )
-    return _of_metadata(data, about)
 
 
 def _read_tiff(path: Path) -> ImageFile:

@@ -10,6 +10,7 @@ It returns napari's layer tuples and does not import napari.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,15 +18,24 @@ import numpy as np
 from napari_msd.core.errors import ImageError, shown
 from napari_msd.core.palette import class_color
 from napari_msd.core.settings import MAX_CLASSES
-from napari_msd.images.image_files import read_image
+from napari_msd.images.image_files import read_image, reading, zarr_metadata
 from napari_msd.images.napari_writer import class_table
 from napari_msd.images.our_labels import holds_our_labels
+from napari_msd.images.zarr_files import is_zarr, open_levels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LayerTuple = tuple[np.ndarray, dict[str, Any], str]
-"""An array, the layer's attributes, and its type."""
+    from napari_msd.images.label_metadata import LabelMetadata
+
+Data = np.ndarray | list[Any]
+"""An array, or the levels of a pyramid on disk."""
+
+LayerTuple = tuple[Data, dict[str, Any], str]
+"""The layer's data and attributes, and its type."""
+
+_IN_MEMORY = 2**29
+"""Bytes of the largest zarr that is read into memory; napari cannot change one on disk."""
 
 _OTHER = "#808080"
 """Colour of values that no class can have."""
@@ -68,7 +78,8 @@ def read_layers(path: str) -> list[LayerTuple]:
     Returns
     -------
     list of tuple
-        One Labels layer. Its ``metadata`` have the class table that the panel reads, see
+        One Labels layer; of an OME-Zarr larger than 512 MiB, a pyramid on disk. Its ``metadata``
+        have the class table that the panel reads, see
         `napari_msd.images.napari_writer.CLASSES_KEY`.
 
     Raises
@@ -76,13 +87,7 @@ def read_layers(path: str) -> list[LayerTuple]:
     ImageError
         One sentence: damaged, not whole numbers, or larger than memory.
     """
-    image = read_image(path)
-    data = image.data
-    if data.dtype.kind not in "biu":
-        raise ImageError(f"The labels in {path!r} must be whole numbers, not {data.dtype}.")
-    if data.dtype.kind == "b":
-        data = data.view(np.uint8)
-    about = image.about
+    data, about, largest = _content(Path(path))
     if about is None:
         raise ImageError(
             f"The names and sizes in {shown(path)} are damaged; open it with napari's own reader."
@@ -93,8 +98,24 @@ def read_layers(path: str) -> list[LayerTuple]:
         "axis_labels": tuple(about.axes.lower()),
     }
     if about.class_names:
-        used = range(1, min(max(int(data.max()), *about.class_names), MAX_CLASSES) + 1)
+        used = range(1, min(max(largest, *about.class_names), MAX_CLASSES) + 1)
         colors = {value: about.class_colors.get(value) or class_color(value) for value in used}
         attributes["metadata"] = class_table(about.class_names, colors)
         attributes["colormap"] = {None: _OTHER, 0: "#00000000", **colors}
     return [(data, attributes, "labels")]
+
+
+def _content(path: Path) -> tuple[Data, LabelMetadata | None, int]:
+    """The labels, what the file says of them, and their largest value."""
+    if is_zarr(path):
+        with reading(path):
+            levels = open_levels(path)
+            if levels[0].nbytes > _IN_MEMORY:
+                return levels, zarr_metadata(path), 0
+    image = read_image(path)
+    data = image.data
+    if data.dtype.kind not in "biu":
+        raise ImageError(f"The labels in {str(path)!r} must be whole numbers, not {data.dtype}.")
+    if data.dtype.kind == "b":
+        data = data.view(np.uint8)
+    return data, image.about, int(data.max())

@@ -23,7 +23,12 @@ _END = b"\n"
 def write_npy(file: BinaryIO, array: np.ndarray, text: str) -> None:
     """Write an array, and behind it a text of ASCII characters."""
     np.save(file, array, allow_pickle=False)
-    file.write(_START + text.encode("ascii") + _END)
+    file.write(npy_text(text))
+
+
+def npy_text(text: str) -> bytes:
+    """What stands behind the numbers of a file for `read_npy_text` to find."""
+    return _START + text.encode("ascii") + _END
 
 
 def read_npy_text(path: Path) -> str | None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import tifffile
 from PIL import Image
 
-from napari_msd.images.label_metadata import METADATA_KEY
+from napari_msd.images.checked_json import parse_json
+from napari_msd.images.label_metadata import MAX_TEXT, METADATA_KEY
 from napari_msd.images.npy_text import read_npy_text
 from napari_msd.images.tiff_texts import METADATA_LINE, texts_of
+from napari_msd.images.zarr_files import is_zarr
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +27,9 @@ def holds_our_labels(path: str | os.PathLike[str]) -> bool:
     path = Path(path)
     suffix = path.suffix.lower()
     try:
+        if is_zarr(path):
+            about = parse_json((path / "zarr.json").read_bytes()[:MAX_TEXT])
+            return bool(about["attributes"]["napari-msd"]["what"] == "labels")
         if suffix in (".tif", ".tiff"):
             with tifffile.TiffFile(path) as tif:
                 return any(METADATA_LINE in text for text in texts_of(tif))

@@ -70,6 +70,25 @@ def open_zarr(path: Path, series: int = 0) -> tuple[zarr.Array[Any], Multiscale]
     return found, about
 
 
+def open_levels(path: Path) -> list[zarr.Array[Any]]:
+    """The levels of an OME-Zarr that this package wrote, the largest first.
+
+    Raises
+    ------
+    ImageError
+        Half a sentence.
+    """
+    import zarr
+
+    first, about = open_zarr(path)
+    group = zarr.open_group(str(path), mode="r")
+    levels = [first]
+    while isinstance(level := group.get(str(len(levels))), zarr.Array) and about.path == "0":
+        _require_harmless(level)
+        levels.append(level)
+    return levels
+
+
 def _of_group(group: zarr.Group, path: Path, series: int) -> tuple[zarr.Array[Any], Multiscale]:
     import zarr
 
