@@ -97,3 +97,32 @@ def test_a_slab_that_is_followed_counts_although_its_parts_are_a_moment_apart():
     assert coverage.up_to_date().complete_slabs == 0
     assert coverage.up_to_date(Slab(0, (0,))).complete_slabs == 1
     assert coverage.up_to_date(Slab(0, (1,))).complete_slabs == 0
+
+
+def test_a_box_of_several_planes_counts_in_each():
+    coverage = Coverage(5, SHAPE)
+    coverage.write(Box(0, (1, 0, 0), (4, *SHAPE)), "a")
+    now = coverage.completeness
+    assert (now.planes, now.empty, now.partial, now.networks) == (5, 2, 0, 1)
+    coverage.write(Box(0, (2, 0, 0), (3, 20, 60)), "b")
+    assert coverage.completeness.networks == 2
+    assert coverage.up_to_date().share == pytest.approx(0.1)
+
+
+def test_planes_larger_than_a_cell_are_counted_as_an_array_would():
+    shape = (1400, 1300)
+    random = np.random.default_rng(2)
+    coverage, painted = Coverage(1, shape), np.full(shape, -1, np.int8)
+    for _ in range(60):
+        top, left = random.integers(0, (1399, 1299))
+        size = random.integers(1, 900, 2)
+        region = Box(0, (int(top), int(left)), (int(top + size[0]), int(left + size[1]))).clip(
+            shape
+        )
+        network = int(random.integers(3))
+        coverage.write(region, str(network))
+        painted[region.slices] = network
+    now = coverage.completeness
+    assert np.isclose(now.missing, (painted < 0).mean())
+    assert now.networks == len(set(painted.ravel()) - {-1})
+    assert np.isclose(coverage.up_to_date().share, (painted == network).mean())

@@ -5,11 +5,17 @@ Boxes never overlap, so that sizes simply add up.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 
 from napari_msd.core.box import Box
 from napari_msd.core.space import Slab
+
+_CELL = 512
+"""Side of a cell, in pixels: about that of a predicted tile."""
 
 
 @dataclass(frozen=True)
@@ -86,24 +92,32 @@ class Coverage:
     Parameters
     ----------
     n_slabs
-        Slabs (planes, or volumes) of the image.
+        Planes of the image.
     slab_shape
-        Lengths of the axes that the network convolves over, of each.
+        Lengths of the last axes, of each.
+
+    Notes
+    -----
+    Sums are kept with every write: an image of many planes has hundreds of thousands of boxes, too
+    many to be looked at again for each new one.
     """
 
     def __init__(self, n_slabs: int, slab_shape: tuple[int, ...]) -> None:
         self._n_slabs, self._slab_shape = n_slabs, slab_shape
-        self._slabs: dict[Slab, list[tuple[Box, str]]] = {}
+        self._slabs: dict[Slab, _Parts] = {}
+        self._boxes_of = Counter[str]()
+        """Number of boxes of each network."""
         self._newest = ""
 
     def write(self, box: Box, network: str) -> None:
-        """`network` has predicted `box`, which lies inside one slab."""
+        """`network` has predicted `box`, a part of one plane or of several."""
         self._newest = network
-        slab = Slab.of(box, len(self._slab_shape))
-        kept = [
-            (part, other) for old, other in self._slabs.get(slab, []) for part in old.without(box)
-        ]
-        self._slabs[slab] = [*kept, (box, network)]
+        n = len(self._slab_shape)
+        for slab in Slab.all_of(box, n):
+            parts = self._slabs.get(slab)
+            if parts is None:
+                parts = self._slabs[slab] = _Parts(self._boxes_of)
+            parts.write(box.last(n), network)
 
     def fresh(self) -> Coverage:
         """One for the same image, of which nothing is segmented."""
@@ -117,7 +131,7 @@ class Coverage:
     @property
     def completeness(self) -> Completeness:
         """How much is segmented now."""
-        sizes = [sum(part.size for part, _ in parts) for parts in self._slabs.values()]
+        sizes = [parts.size for parts in self._slabs.values()]
         slab_size = prod(self._slab_shape)
         full, total = sizes.count(slab_size), self._n_slabs * slab_size
         return Completeness(
@@ -125,7 +139,7 @@ class Coverage:
             self._n_slabs - len(sizes),
             len(sizes) - full,
             1 - sum(sizes) / total if total else 0.0,
-            len({network for parts in self._slabs.values() for _, network in parts}),
+            len(self._boxes_of),
         )
 
     def up_to_date(self, following: Slab | None = None) -> UpToDate:
@@ -136,13 +150,65 @@ class Coverage:
         """
         slab_size = prod(self._slab_shape)
         sizes = [
-            sum(
-                part.size for part, network in parts if network == self._newest or slab == following
-            )
+            parts.size if slab == following else parts.size_of[self._newest]
             for slab, parts in self._slabs.items()
         ]
         total = self._n_slabs * slab_size
         return UpToDate(self._n_slabs, sizes.count(slab_size), sum(sizes) / total if total else 0.0)
+
+
+class _Parts:
+    """The boxes of one slab; those near a place are found without looking at the others."""
+
+    def __init__(self, boxes_of: Counter[str]) -> None:
+        self._boxes_of = boxes_of
+        self._network: dict[Box, str] = {}
+        self._near: dict[tuple[int, int], set[Box]] = {}
+        self.size = 0
+        """Pixels in all boxes together."""
+        self.size_of = Counter[str]()
+        """Pixels of each network."""
+
+    def write(self, box: Box, network: str) -> None:
+        if box in self._network:  # a tile that is predicted again
+            self._remove(box)
+        else:
+            cells = (self._near.get(cell, ()) for cell in _cells(box))
+            for old in set().union(*cells):
+                if not old.intersect(box).empty:
+                    before = self._remove(old)
+                    for part in old.without(box):
+                        self._add(part, before)
+        self._add(box, network)
+
+    def _add(self, box: Box, network: str) -> None:
+        self._network[box] = network
+        for cell in _cells(box):
+            self._near.setdefault(cell, set()).add(box)
+        self.size += box.size
+        self.size_of[network] += box.size
+        self._boxes_of[network] += 1
+
+    def _remove(self, box: Box) -> str:
+        network = self._network.pop(box)
+        for cell in _cells(box):
+            self._near[cell].discard(box)
+        self.size -= box.size
+        self.size_of[network] -= box.size
+        self._boxes_of[network] -= 1
+        for counter in (self.size_of, self._boxes_of):
+            if not counter[network]:
+                del counter[network]
+        return network
+
+
+def _cells(box: Box) -> Iterator[tuple[int, int]]:
+    """The cells of a coarse grid that a box touches along its last two axes."""
+    rows, columns = (
+        range(a // _CELL, (b - 1) // _CELL + 1)
+        for a, b in zip(box.start[-2:], box.stop[-2:], strict=True)
+    )
+    return product(rows, columns)
 
 
 def _percent(share: float) -> str:
