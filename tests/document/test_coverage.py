@@ -126,3 +126,14 @@ def test_planes_larger_than_a_cell_are_counted_as_an_array_would():
     assert np.isclose(now.missing, (painted < 0).mean())
     assert now.networks == len(set(painted.ravel()) - {-1})
     assert np.isclose(coverage.up_to_date().share, (painted == network).mean())
+
+
+def test_missing_is_what_nothing_has_predicted():
+    coverage = Coverage(2, (10, 10))
+    coverage.write(Box(0, (1, 2, 0), (2, 5, 4)), "a")
+    coverage.write(Box(0, (1, 2, 4), (2, 5, 10)), "b")
+    whole = Box(0, (0, 0, 0), (2, 10, 10))
+    missing = coverage.missing(whole)
+    assert sum(box.size for box in missing) == 200 - 30
+    assert Box(0, (0, 0, 0), (1, 10, 10)) in missing
+    assert not coverage.missing(Box(0, (1, 3, 1), (2, 4, 9)))

@@ -119,6 +119,17 @@ class Coverage:
                 parts = self._slabs[slab] = _Parts(self._boxes_of)
             parts.write(box.last(n), network)
 
+    def missing(self, box: Box) -> list[Box]:
+        """The parts of a box, of one plane or of several, that nothing has predicted."""
+        n = len(self._slab_shape)
+        found = []
+        for slab in Slab.all_of(box, n):
+            rest, parts = [box.last(n)], self._slabs.get(slab)
+            for known in parts.near(box.last(n)) if parts is not None else ():
+                rest = [piece for part in rest for piece in part.without(known)]
+            found += [slab.box(part.start, part.stop) for part in rest]
+        return found
+
     def fresh(self) -> Coverage:
         """One for the same image, of which nothing is segmented."""
         return Coverage(self._n_slabs, self._slab_shape)
@@ -173,13 +184,17 @@ class _Parts:
         if box in self._network:  # a tile that is predicted again
             self._remove(box)
         else:
-            cells = (self._near.get(cell, ()) for cell in _cells(box))
-            for old in set().union(*cells):
+            for old in self.near(box):
                 if not old.intersect(box).empty:
                     before = self._remove(old)
                     for part in old.without(box):
                         self._add(part, before)
         self._add(box, network)
+
+    def near(self, box: Box) -> set[Box]:
+        """Boxes that may overlap with this one."""
+        cells = (self._near.get(cell, ()) for cell in _cells(box))
+        return set[Box]().union(*cells)
 
     def _add(self, box: Box, network: str) -> None:
         self._network[box] = network

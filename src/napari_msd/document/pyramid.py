@@ -62,15 +62,7 @@ class LabelPyramid:
 
     def write(self, box: Box, values: npt.NDArray[np.uint8]) -> None:
         """Write the values of a box inside the shape, to every level."""
-        for number, level in enumerate(self.levels):
-            step = 1 << number
-            start = tuple(-(-a // step) for a in box.start[-2:])
-            stop = tuple(-(-b // step) for b in box.stop[-2:])
-            there = Box(box.source, (*box.start[:-2], *start), (*box.stop[:-2], *stop))
-            if there.empty:
-                return  # the box is smaller than a pixel of this level
-            first = [s * step - a for s, a in zip(start, box.start[-2:], strict=True)]
-            level.write(there, values[..., first[0] :: step, first[1] :: step])
+        write_levels(self.levels, box, values)
 
     def read(self, box: Box) -> npt.NDArray[np.uint8]:
         """Values of a box of level 0."""
@@ -79,3 +71,16 @@ class LabelPyramid:
     def flush(self) -> None:
         """Wait until nothing is on its way to disk."""
         self._pool.flush()
+
+
+def write_levels(levels: Sequence[ChunkedLabels], box: Box, values: npt.NDArray[np.uint8]) -> None:
+    """Write the values of a box of level 0 to all levels of a `LabelPyramid`."""
+    for number, level in enumerate(levels):
+        step = 1 << number
+        start = tuple(-(-a // step) for a in box.start[-2:])
+        stop = tuple(-(-b // step) for b in box.stop[-2:])
+        there = Box(box.source, (*box.start[:-2], *start), (*box.stop[:-2], *stop))
+        if there.empty:
+            return  # no pixel of this level, nor of coarser ones, lies in the box
+        first = [s * step - a for s, a in zip(start, box.start[-2:], strict=True)]
+        level.write(there, values[..., first[0] :: step, first[1] :: step])

@@ -26,6 +26,7 @@ from napari_msd.viewer import layers
 from napari_msd.viewer.connect import connect_viewer
 from napari_msd.viewer.key_bindings import bind_viewer_keys
 from napari_msd.viewer.lasso import Lasso
+from napari_msd.viewer.new_annotation import new_annotation
 from napari_msd.viewer.place_marker import PlaceMarker
 from napari_msd.viewer.preferences import plugin_settings, read_preferences
 from napari_msd.viewer.result_layers import selection_kept
@@ -175,7 +176,7 @@ class SessionWindow(QWidget):
             zoom = float(self.viewer.scene.camera.zoom) * float(min(abs(image.scale[-2:])))
             brush = layers.small_brush(image, zoom, self.preferences.brush_size)
             name = layers.free_name("strokes", {layer.name for layer in present})
-            layer = layers.new_annotation(image, name, brush)
+            layer = new_annotation(image, name, brush)
         except MSDError as error:
             self.panel.status_label.notify("error", str(error))
             return

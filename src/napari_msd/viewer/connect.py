@@ -50,6 +50,7 @@ def connect_viewer(viewer: Any, classes: ClassTable, parent: QObject) -> Connect
     overlay = Overlay(viewer, screen, lambda: strokes.brush_moving, parent)
     uncertainty = UncertaintyLayer(viewer, screen)
     overlay.flushing.connect(uncertainty.flush)
+    overlay.volume_due.connect(uncertainty.show_volume)
     return ConnectedViewer(
         ChosenLayers(viewer, parent),
         strokes,

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 _AXES = {"T": "time", "C": "channel", "Z": "slice"}
 """Names of planes along an axis; planes along an unnamed axis are slices."""
 
-MAX_PIXELS_IN_MEMORY = 1 << 36
-"""Largest overlay or new annotation, in pixels; memory could not hold more."""
-
 
 def pixels(layer: Any) -> Any:
     """The layer's array at full resolution (level 0 of a pyramid)."""
@@ -167,22 +164,6 @@ def fits(image: Any, annotation: Any) -> bool:
     except StrokesError:
         return False
     return True
-
-
-def new_annotation(image: Any, name: str, brush_size: int, data: Any = None) -> Labels:
-    """A Labels layer over `image`, empty unless `data` is given."""
-    if data is None:
-        if prod(spatial_shape(image)) > MAX_PIXELS_IN_MEMORY:
-            raise ImageError(
-                f"“{image.name}” is too large for an annotation in memory; "
-                "add a Labels layer backed by zarr instead."
-            )
-        # uint8 holds every class value and takes an eighth of the memory of napari's default int64
-        data = np.zeros(spatial_shape(image), np.uint8)
-    layer = Labels(data, name=name, **placement(image))
-    layer.brush_size = brush_size
-    layer.selected_label = 1
-    return layer
 
 
 def small_brush(image: Any, screen_pixels_per_pixel: float, wanted: int) -> int:

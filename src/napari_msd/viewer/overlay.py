@@ -18,17 +18,11 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
-from napari_msd.core.errors import ImageError
 from napari_msd.document import Coverage
 from napari_msd.session.view_progress import ViewProgress
+from napari_msd.viewer import label_data
 from napari_msd.viewer.colors import label_colormap
-from napari_msd.viewer.layers import (
-    MAX_PIXELS_IN_MEMORY,
-    free_name,
-    pixels,
-    placement,
-    spatial_shape,
-)
+from napari_msd.viewer.layers import free_name, pixels, placement, spatial_shape
 from napari_msd.viewer.result_layers import fits, mark, note_remark, place_between, selection_kept
 from napari_msd.viewer.shown_layer import ShownLayer
 
@@ -45,6 +39,8 @@ _BRUSH_SLOWDOWN = 3
 """Factor by which refreshes are slower while a brush is moving."""
 _PAUSE_FACTOR = 5
 """Least time between refreshes, as a multiple of the time that the last refresh took."""
+_VOLUME_MS = 1000
+"""Pause before napari's view of a volume is drawn again."""
 _overlay_of: WeakKeyDictionary[Any, tuple[ref[Any], Coverage, int]] = WeakKeyDictionary()
 """By image: its segmentation layer, which part is predicted, and `id` of the array of pixels."""
 
@@ -70,6 +66,10 @@ class Overlay(ShownLayer):
     """The user deleted the layer."""
     flushed = Signal()
     """Blocks were shown."""
+    volume_due = Signal()
+    """A view of volumes has to be drawn again, at most once a second."""
+    lost = Signal(str)
+    """A part that was not on screen could not be kept; carries a sentence."""
     _copied = Signal(int)
 
     def __init__(
@@ -85,6 +85,10 @@ class Overlay(ShownLayer):
         self._pending: dict[Box, OverlayBlock] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
+        self._volume_timer = QTimer(self)
+        self._volume_timer.setSingleShot(True)
+        self._volume_timer.setInterval(_VOLUME_MS)
+        self._volume_timer.timeout.connect(self._show_volume)
         self._interval = 0.1
         self._began = 0.0
         self.cost = 0.0
@@ -116,7 +120,7 @@ class Overlay(ShownLayer):
         layer = reference()
         if layer is None or layer not in self._viewer.layers:
             return False
-        if not isinstance(layer.data, np.ndarray) or layer.data.shape != spatial_shape(image):
+        if not label_data.is_ours(layer.data) or layer.data.shape != spatial_shape(image):
             return False
         if layer is not self.layer:
             self.detach()
@@ -135,14 +139,11 @@ class Overlay(ShownLayer):
             return
         self.detach()
         shape = spatial_shape(image)
-        if prod(shape) > MAX_PIXELS_IN_MEMORY:
-            raise ImageError(
-                f"“{image.name}” is too large for a segmentation in memory; "
-                "crop it or choose a coarser level."
-            )
+        data = label_data.new_result(shape, self._on_lost)
         taken = {layer.name for layer in self._viewer.layers}
         layer = Labels(
-            np.zeros(shape, np.uint8),
+            data,
+            multiscale=isinstance(data, list),
             name=free_name(f"{image.name} segmentation", taken),
             opacity=self.opacity,
             colormap=label_colormap(colors),
@@ -166,6 +167,7 @@ class Overlay(ShownLayer):
     def detach(self) -> None:
         """Release the layer; it stays in the viewer, for the user to keep or delete."""
         self._timer.stop()
+        self._volume_timer.stop()
         self._pending.clear()
         self._being_copied.clear()
         self._drop()
@@ -186,7 +188,7 @@ class Overlay(ShownLayer):
         self.has_content = False
         if before is not None:
             # a new array costs nothing until it is written; zeroing a stack is slow
-            self.layer.data = np.zeros(before[0].shape, np.uint8)
+            self.layer.data = label_data.new_result(before[0].shape, self._on_lost)
             self._cover(before[1].fresh())
         return before
 
@@ -216,7 +218,8 @@ class Overlay(ShownLayer):
     def put(self, block: OverlayBlock) -> None:
         """Queue a predicted block; the next flush shows it."""
         self._pending[block.box] = block
-        self.progress.note(block.box)
+        if self._screen.shows(block.box):
+            self.progress.note(block.box)
         if not self._timer.isActive():
             pause = self._interval * (_BRUSH_SLOWDOWN if self._brush_moving() else 1)
             due = self._began + max(pause, _PAUSE_FACTOR * self.cost)
@@ -240,14 +243,13 @@ class Overlay(ShownLayer):
         for box, block in pending.items():
             if not fits(data.shape, box):
                 continue  # of the previous image
-            labels = block.labels_of_all_pixels
-            if block.scale > 1:  # a first answer: what was predicted in full stays
-                labels = np.where(data[box.slices] == 0, labels, data[box.slices])
+            if block.scale > 1:
+                parts = label_data.write_first_answer(data, block, self.coverage.missing(box))
             else:
+                parts = [(box, block.labels)]
+                label_data.write(data, box, block.labels)
                 self.coverage.write(box, block.network)
-            data[box.slices] = labels
-            if self._screen.shows(box):
-                shown.append((box, labels))
+            shown += [(part, labels) for part, labels in parts if self._screen.shows(part)]
         note_remark(self.layer, self.coverage.completeness.sentence)
         first, self.has_content = not self.has_content, True
         self._show(shown)
@@ -275,7 +277,7 @@ class Overlay(ShownLayer):
 
         def copy() -> NDArray[np.uint8]:
             try:
-                return np.array(data, np.uint8)
+                return np.array(label_data.finest(data), np.uint8)
             finally:
                 with suppress(RuntimeError):  # the window was closed
                     copied.emit(number)
@@ -290,20 +292,34 @@ class Overlay(ShownLayer):
         """Show everything at the end of work, also in the layer list's thumbnail."""
         self.flush()
         if self.present and self.has_content:
+            self._volume_timer.stop()
             self.layer.refresh(extent=False, highlight=False)
 
     def _show(self, blocks: list[tuple[Box, Any]]) -> None:
         layer, n = self.layer, self.layer.ndim
-        volume = self._viewer.dims.ndisplay == 3
-        if not (blocks or volume) or not layer.visible:
+        if self._viewer.dims.ndisplay == 3:
+            # napari draws all of a volume again: not for each block
+            if not self._volume_timer.isActive():
+                self._volume_timer.start()
             return
-        if volume or layer.contour or self._screen.displayed_axes() != (n - 2, n - 1):
+        if not blocks or not layer.visible:
+            return
+        if layer.multiscale or layer.contour or self._screen.displayed_axes() != (n - 2, n - 1):
             layer.refresh(extent=False, thumbnail=False, highlight=False)
-            return
-        for box, labels in blocks:
-            layer.events.labels_update(
-                data=labels.reshape(box.shape[-2:]), offset=list(box.start[-2:])
-            )
+        else:
+            for box, labels in blocks:
+                layer.events.labels_update(
+                    data=labels.reshape(box.shape[-2:]), offset=list(box.start[-2:])
+                )
+
+    def _show_volume(self) -> None:
+        if self.present and self._viewer.dims.ndisplay == 3:
+            self.volume_due.emit()
+            self.layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+    def _on_lost(self, sentence: str) -> None:
+        with suppress(RuntimeError):  # the window was closed
+            self.lost.emit(sentence)
 
     def _on_shown(self) -> None:
         self.cost = perf_counter() - self._began

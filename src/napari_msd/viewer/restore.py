@@ -16,6 +16,8 @@ from napari_msd.session.ports import SOURCE
 from napari_msd.storage import SUFFIX
 from napari_msd.viewer import layers
 from napari_msd.viewer.colors import SPARE_COLORS, label_colormap
+from napari_msd.viewer.label_data import is_large, new_strokes
+from napari_msd.viewer.new_annotation import new_annotation
 from napari_msd.viewer.references import matching
 from napari_msd.viewer.result_layers import is_result
 
@@ -60,7 +62,8 @@ def require_possible(content: SessionContent) -> None:
             "`napari-msd sessions export` writes them as files."
         )
     documents = [annotation.document for annotation in content.annotations]
-    pixels = sum(prod(d.sources[SOURCE].space.shape) for d in documents if SOURCE in d.sources)
+    shapes = [d.sources[SOURCE].space.shape for d in documents if SOURCE in d.sources]
+    pixels = sum(prod(shape) for shape in shapes if not is_large(shape))
     require_room("The session", (pixels,), 1)
 
 
@@ -151,16 +154,17 @@ def add_annotation(viewer: Any, image: Any, saved: SavedAnnotation, hidden: JSON
     shape = bound.space.shape
     if image is not None and layers.spatial_shape(image) != shape:
         image = None
-    require_room(f"“{saved.name}”", shape, 1)
-    values = np.zeros(shape, np.uint8)
+    values = new_strokes(shape)
+    if isinstance(values, np.ndarray):
+        require_room(f"“{saved.name}”", shape, 1)
     for chunk, painted in saved.document.annotation.chunks():
         box = chunk.clip(shape)
         values[box.slices] = painted[box.within(chunk).slices]
     name = layers.free_name(saved.name, {layer.name for layer in viewer.layers})
     if image is not None:
-        layer = layers.new_annotation(image, name, 1, values)
+        layer = new_annotation(image, name, 1, values)
     else:
-        layer = Labels(values, name=name, axis_labels=tuple(bound.space.axes))
+        layer = Labels(values, name=name, multiscale=False, axis_labels=tuple(bound.space.axes))
     layer.metadata[CLASSES_KEY] = {
         str(info.value): {"name": info.name, "color": info.color} | _visibility(info.value, hidden)
         for info in saved.document.classes.values()

@@ -4,12 +4,14 @@ napari reports the modified rectangle of a brush step (``labels_update``) but no
 a redo or a script's ``layer.data[...] = x``. After those, recently edited boxes are compared
 with the snapshot first, then the shown plane, then the rest in the background. Comparison
 runs in small pieces and takes a few milliseconds per turn of the event loop.
+
+An annotation of chunks (`document.chunked`) reports every write itself, so nothing is searched.
+Arrays that are read from disk or computed are read by another thread, chunk by chunk.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from itertools import chain, product
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,12 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_msd.core.box import Box
 from napari_msd.document import AnnotationSnapshot
+from napari_msd.document.chunked import ChunkedLabels
 from napari_msd.session.ports import SOURCE
-from napari_msd.viewer.layers import pixels, plane_box, spatial_shape
+from napari_msd.viewer import stroke_boxes
+from napari_msd.viewer.background_reader import BackgroundReader
+from napari_msd.viewer.layers import pixels, spatial_shape
+from napari_msd.viewer.stroke_boxes import PIECE_SIZE, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +41,9 @@ _FINISH_BUDGET_S = 0.03
 """Seconds that comparison may take once, when the user starts work."""
 _SETTLE_BUDGET_S = 0.3
 """Seconds that comparison may take once, when the layer is let go."""
-_PIECE_SIZE = 1 << 17
-"""Pixels compared at once, in well under a millisecond."""
 _MAX_RECENT = 64
+_MOST_PIECES = 64
+"""What is larger than this many pieces is compared by the chunks in it."""
 
 
 class StrokeWatcher(QObject):
@@ -61,11 +67,14 @@ class StrokeWatcher(QObject):
         """Where an undo may have changed something: compared after the known edits."""
         self._recent: deque[Box] = deque(maxlen=_MAX_RECENT)
         self._sweep: Iterator[Box] = iter(())
+        self._reader: BackgroundReader | None = None
+        """Takes the place of `_sweep` for arrays that are slow to read."""
+        self._chunked: ChunkedLabels | None = None
         self._sweep_again = False
         self._stroke_ended = self._stroke_found = False
         self._initial_reported = False
         """Whether the layer's initial content was reported."""
-        self._step: tuple[int, ...] = ()
+        self._plane: Box | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(8)
         self._timer.timeout.connect(self._work)
@@ -91,7 +100,7 @@ class StrokeWatcher(QObject):
         self.layer = layer
         self._shape = spatial_shape(layer)
         self.snapshot = AnnotationSnapshot(self._shape)
-        self._step = self._view.shown_index()
+        self._plane = self._view.plane()
         self._initial_reported = False
         events = layer.events
         events.labels_update.connect(self._on_brush)
@@ -107,18 +116,46 @@ class StrokeWatcher(QObject):
             events.labels_update.disconnect(self._on_brush)
             events.paint.disconnect(self._on_stroke_end)
             events.set_data.disconnect(self._on_refresh)
+        self._follow(None)
         self.layer = None
         self.snapshot = AnnotationSnapshot((0, 0))
         self._touched.clear()
         self._suspected.clear()
         self._recent.clear()
-        self._sweep = iter(())
+        self._search(None)
 
     def rescan(self) -> None:
         """Compare everything, in the background, the shown plane first."""
         if self.layer is not None:
-            self._sweep = self._all_boxes()
+            data = pixels(self.layer)
+            self._follow(data if isinstance(data, ChunkedLabels) else None)
+            self._search(data)
             self._timer.start()
+
+    def _follow(self, data: ChunkedLabels | None) -> None:
+        """Hear of the writes to an array of chunks, and of no other."""
+        if data is not self._chunked:
+            if self._chunked is not None:
+                self._chunked.unfollow(self._on_written)
+            if data is not None:
+                data.follow(self._on_written)
+            self._chunked = data
+
+    def _search(self, data: Any) -> None:
+        """Begin to compare all of an array; of none if ``None``."""
+        if self._reader is not None:
+            self._reader.stop()
+        self._sweep, self._reader = iter(()), None
+        if data is None or spatial_shape(self.layer) != self._shape:
+            return
+        known, shown = self.snapshot.annotation, self._view.plane()
+        if isinstance(data, ChunkedLabels):
+            self._sweep = stroke_boxes.of_chunks(data, shown, known)
+        elif isinstance(data, np.ndarray):
+            self._sweep = stroke_boxes.whole_planes(self._shape, shown, known)
+        else:
+            boxes = stroke_boxes.lazy_chunks(data, self._shape, shown)
+            self._reader = BackgroundReader(data, boxes)
 
     def finish(self) -> None:
         """Compare touched parts now, so that work that starts does not miss the last stroke.
@@ -145,6 +182,8 @@ class StrokeWatcher(QObject):
     def _on_brush(self, event: Any) -> None:
         """Handle a brush step, fill or polygon that changed this part of the displayed plane."""
         self._brushed = perf_counter()
+        if self._chunked is not None:
+            return  # it has told so itself
         axes, index = self._view.displayed_axes(), self._view.shown_index()
         box = Box(SOURCE, index, tuple(i + 1 for i in index))
         for axis, start, length in zip(axes, event.offset, event.data.shape, strict=False):
@@ -153,6 +192,8 @@ class StrokeWatcher(QObject):
 
     def _on_stroke_end(self, event: Any) -> None:
         # a brush may reach into neighbouring planes; napari reports the displayed one only
+        if self._chunked is not None:
+            return
         if self.layer.n_edit_dimensions > 2:
             self.rescan()
         else:
@@ -161,19 +202,29 @@ class StrokeWatcher(QObject):
 
     def _on_refresh(self, event: Any) -> None:
         """Handle undo, redo, a script's refresh or new data; also a mere move of a slider."""
-        step = self._view.shown_index()
-        moved, self._step = step[:-2] != self._step[:-2], step
+        plane = self._view.plane()
+        moved, self._plane = plane != self._plane, plane
         if spatial_shape(self.layer) != self._shape:
             return  # data of another shape: the owner of the layer checks it again
+        if self._chunked is not None:
+            return  # it tells of every write
         if moved:  # while the layer is hidden, napari reports an undo only when the slider moves
             self._suspected.extend(box for box in self._recent if box not in self._suspected)
             self._timer.start()
             return
-        shown = _pieces(plane_box(self.layer, self._view.shown_index()[:-2]))
+        in_memory = isinstance(pixels(self.layer), np.ndarray)
+        shown = pieces(plane if in_memory else self._view.view())
         waiting = set(self._suspected)  # a held undo key is faster than comparison
         self._suspected.extend(box for box in [*self._recent, *shown] if box not in waiting)
-        self._sweep_again = True
+        self._sweep_again = in_memory  # others are slow to search
         self._timer.start()
+
+    def _on_written(self, box: Box) -> None:
+        """Handle a write to an array of chunks, by the brush, an undo or a script."""
+        if box.size <= _MOST_PIECES * PIECE_SIZE:
+            self._queue(box)
+        else:
+            self.rescan()
 
     def _queue(self, box: Box) -> None:
         """Queue a touched part for comparison, together with what was touched just before."""
@@ -185,7 +236,7 @@ class StrokeWatcher(QObject):
         self._touched.append(box)
         if self._recent:
             merged = self._recent[-1].hull(box)
-            if merged.size <= _PIECE_SIZE:
+            if merged.size <= PIECE_SIZE:
                 self._recent.pop()
                 box = merged
         self._recent.append(box)
@@ -217,24 +268,26 @@ class StrokeWatcher(QObject):
         while data is not None:
             box = self._next()
             if box is None:
-                return blocks, True
-            values = np.asarray(data[box.slices])
-            if values.shape != box.shape:
-                continue  # the new data have fewer planes: the layer is checked again
-            block = self.snapshot.compare(box, values)
-            if block is not None:
-                self._stroke_found = True
-                blocks.append(block)
+                return blocks, self._take_read(blocks, deadline)
+            self._compare(box, np.asarray(data[box.slices]), blocks)
             if perf_counter() > deadline:
                 return blocks, False
         return blocks, True
+
+    def _compare(self, box: Box, values: Any, blocks: list[Painted]) -> None:
+        if values.shape != box.shape:
+            return  # the new data have fewer planes: the layer is checked again
+        block = self.snapshot.compare(box, values)
+        if block is not None:
+            self._stroke_found = True
+            blocks.append(block)
 
     def _next(self) -> Box | None:
         for boxes in (self._touched, self._suspected):
             if boxes:
                 box = boxes.popleft().clip(self._shape)
-                if box.size > 2 * _PIECE_SIZE:
-                    box, *rest = _pieces(box)
+                if box.size > 2 * PIECE_SIZE:
+                    box, *rest = pieces(box)
                     boxes.extendleft(reversed(rest))
                 return box
         if self._stroke_ended:
@@ -243,28 +296,22 @@ class StrokeWatcher(QObject):
             self._stroke_ended = self._stroke_found = False
         following = next(self._sweep, None)
         if following is None and self._sweep_again:
-            # a script may have written anywhere; only arrays in memory are cheap to search
-            self._sweep_again = False
-            if isinstance(pixels(self.layer), np.ndarray):
-                self._sweep = self._all_boxes()
+            self._sweep_again = False  # a script may have written anywhere
+            data = pixels(self.layer)
+            if isinstance(data, np.ndarray):
+                self._search(data)
                 following = next(self._sweep, None)
         return following
 
-    def _all_boxes(self) -> Iterator[Box]:
-        """All of the layer: the visible part first, then parts with strokes, then the rest."""
-        shown = self._view.shown_index()[:-2]
-        painted = sorted(slab.index for slab in self.snapshot.annotation.slabs)
-        first = [shown, *(index for index in painted if index != shown)]
-        seen = set(first)
-        rest = (i for i in product(*map(range, self._shape[:-2])) if i not in seen)
-        for index in chain(first, rest):
-            yield from _pieces(plane_box(self.layer, index))
-
-
-def _pieces(box: Box) -> list[Box]:
-    """Split a box into pieces that are quick to compare: whole rows, as many as fit."""
-    size, room = [], _PIECE_SIZE
-    for n in reversed(box.shape):
-        size.append(max(1, min(n, room)))
-        room //= max(1, n)
-    return list(box.tiles(size[::-1]))
+    def _take_read(self, blocks: list[Painted], deadline: float) -> bool:
+        """Compare what another thread has read; whether all was."""
+        reader = self._reader
+        while reader is not None and not reader.done:
+            read = reader.take()
+            if read is None:
+                return False
+            self._compare(*read, blocks)
+            if perf_counter() > deadline:
+                return False
+        self._reader = None
+        return True

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image
 from napari.utils.colormaps import Colormap
 from psygnal import Signal
 
-from napari_msd.core.errors import ImageError
-from napari_msd.viewer.layers import MAX_PIXELS_IN_MEMORY, free_name, placement, spatial_shape
+from napari_msd.viewer import label_data
+from napari_msd.viewer.layers import free_name, placement, spatial_shape
 from napari_msd.viewer.result_layers import fits, mark, place_between, selection_kept
 
 if TYPE_CHECKING:
@@ -62,25 +60,20 @@ class UncertaintyLayer:
         return self.layer is not None and self.layer in self._viewer.layers
 
     def attach(self, image: Any, annotation: Any) -> None:
-        """Make sure that a layer for `image` exists, below `annotation` if any.
-
-        Raises
-        ------
-        ImageError
-            If the image is too large for such a layer.
-        """
+        """Make sure that a layer for `image` exists, below `annotation` if any."""
         shape = spatial_shape(image)
         if self.present and self._image is image and self.layer.data.shape == shape:
             if not self.layer.visible:
-                self.layer.data = np.zeros(shape, np.uint8)  # what it held may be outdated
+                self.layer.data = label_data.new_result(shape)  # what it held may be outdated
                 self.layer.visible = True
             return
         self.remove()
-        if prod(shape) > MAX_PIXELS_IN_MEMORY:
-            raise ImageError(f"“{image.name}” is too large to show its uncertainty.")
+        data = label_data.new_result(shape)
         taken = {layer.name for layer in self._viewer.layers}
         layer = Image(
-            np.zeros(shape, np.uint8),
+            data,
+            multiscale=isinstance(data, list),
+            rgb=False,
             name=free_name(f"{image.name} uncertainty", taken),
             colormap=_HUE,
             contrast_limits=(0, 255),
@@ -149,7 +142,12 @@ class UncertaintyLayer:
         seen = False
         for box, values in pending.items():
             if fits(data.shape, box):  # else it belongs to the previous image
-                data[box.slices] = values
+                label_data.write(data, box, values)
                 seen = seen or self._screen.shows(box)
-        if seen or not self._screen.planes_lie_flat():
+        if seen and self._viewer.dims.ndisplay == 2:  # see `show_volume`
+            self.layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+    def show_volume(self) -> None:
+        """Draw napari's view of the volume again, which takes long."""
+        if self.present and self.layer.visible:
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)

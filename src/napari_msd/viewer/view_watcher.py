@@ -6,13 +6,18 @@ is read only a few times a second, and sent only when it changed.
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_msd.core.box import Box
-from napari_msd.viewer.layers import plane_box, spatial_shape
+from napari_msd.session.ports import SOURCE
+from napari_msd.viewer.layers import spatial_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _INTERVAL_MS = 100
 _MIN_SHARE = 0.25
@@ -95,8 +100,29 @@ class ViewWatcher(QObject):
         )
 
     def shows(self, box: Box) -> bool:
-        """Whether a box is on the plane that is on screen."""
-        return box.start[:-2] == self.shown_index()[:-2]
+        """Whether any of a box is on the plane that is on screen, at whatever place."""
+        axes, index = self._plane_axes(), self.shown_index()
+        return len(index) == box.ndim and all(
+            axis in axes or box.start[axis] <= at < box.stop[axis] for axis, at in enumerate(index)
+        )
+
+    def plane(self) -> Box:
+        """All of the plane that is on screen: one pixel thick along the axis that it cuts."""
+        return self._along_plane((0,) * self._layer.ndim, spatial_shape(self._layer))
+
+    def _along_plane(self, start: Sequence[int], stop: Sequence[int]) -> Box:
+        """The part of the plane on screen that lies between `start` and `stop`."""
+        index = self.shown_index()
+        box = Box(SOURCE, index, tuple(i + 1 for i in index))
+        for axis in self._plane_axes():
+            box = box.along(axis, int(start[axis]), int(stop[axis]))
+        return box
+
+    def _plane_axes(self) -> tuple[int, ...]:
+        """The layer's axes along the plane on screen: Y and X in a view of volumes."""
+        axes = self.displayed_axes()
+        n = self._layer.ndim if self._layer is not None else 2
+        return axes if self._viewer.dims.ndisplay == 2 and len(axes) == 2 else (n - 2, n - 1)
 
     def displayed_axes(self) -> tuple[int, ...]:
         """The displayed axes, as axes of the layer."""
@@ -133,19 +159,41 @@ class ViewWatcher(QObject):
         return True
 
     def _zoom(self, box: Box) -> None:
-        seen = self.view().shape[-2:]
-        share = max(n / max(all_of, 1) for n, all_of in zip(box.shape[-2:], seen, strict=True))
-        if share < _MIN_SHARE and self.planes_lie_flat():
+        seen = self.view().shape
+        share = max(box.shape[axis] / max(seen[axis], 1) for axis in self._plane_axes())
+        if share < _MIN_SHARE and self._viewer.dims.ndisplay == 2:
             self._viewer.scene.camera.zoom *= _MIN_SHARE / share
 
     def view(self) -> Box:
         """The visible part of the shown plane; the whole plane if nothing is drawn yet."""
-        plane = plane_box(self._layer, self.shown_index()[:-2])
-        if not self.planes_lie_flat() or self._layer.multiscale:
-            return plane  # corners are not in pixels of the plane
-        # inclusive corners, in the layer's own pixels
-        corners = np.asarray(self._layer.corner_pixels)[:, -2:]
-        (top, left), (last_row, last_column) = corners.astype(int).tolist()
-        seen = plane.along(-2, top, last_row + 1).along(-1, left, last_column + 1)
-        seen = seen.intersect(plane)
-        return plane if seen.empty or seen.shape[-2:] == (1, 1) else seen
+        plane = self.plane()
+        if self._viewer.dims.ndisplay != 2 or len(self.displayed_axes()) != 2:
+            return plane  # a view of a volume has no visible rectangle
+        if self._layer.multiscale:
+            start, stop = self._seen_by_camera()
+        else:
+            # inclusive corners, in the layer's own pixels
+            start, last = np.asarray(self._layer.corner_pixels).astype(int).tolist()
+            stop = [i + 1 for i in last]
+        seen = self._along_plane(start, stop).intersect(plane)
+        return plane if seen.size <= 1 else seen
+
+    def _seen_by_camera(self) -> tuple[list[int], list[int]]:
+        """Start and stop, by axis, of what the canvas shows, in pixels of the finest level.
+
+        The corners that napari keeps of a layer with levels are those of whole chunks, and in
+        pixels of the level that is shown.
+        """
+        viewer, axes = self._viewer, list(self._viewer.dims.displayed)
+        half = np.asarray(viewer.canvas.size, float) / 2 / viewer.scene.camera.zoom
+        centre = np.asarray(viewer.scene.camera.center, float)[-2:]
+        corners = []
+        for signs in product((-1, 1), repeat=2):  # all four: the layer may be rotated
+            point = np.array(viewer.dims.point, float)
+            point[axes] = centre + half * signs
+            corners.append(self._layer.world_to_data(point))
+        # pixel centres are whole numbers
+        low, high = np.floor(np.min(corners, axis=0) + 0.5), np.floor(np.max(corners, axis=0) + 0.5)
+        shape = np.asarray(spatial_shape(self._layer))  # far outside, numbers can be huge
+        start, stop = np.clip(low, 0, shape), np.clip(high + 1, 0, shape)
+        return start.astype(int).tolist(), stop.astype(int).tolist()
