@@ -30,13 +30,42 @@ def test_several_channels_see_what_their_mean_would():
     torch.testing.assert_close(hidden_colour, hidden_grey, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("context", [1, 2])
+def test_of_neighbouring_slices_only_the_slice_itself_is_seen(channels, context):
+    alone = MSDNet(channels, 2, depth=6, dilations=START_DILATIONS)
+    among = MSDNet(channels * (2 * context + 1), 2, depth=6, dilations=START_DILATIONS)
+    start_from_shipped(alone)
+    assert start_from_shipped(among, context) == 6
+    slices = torch.randn(1, channels * (2 * context + 1), 20, 24)
+    own = slices[:, context * channels : (context + 1) * channels]
+    expected, found = (
+        maps_of(alone, own)[:, channels:],
+        maps_of(among, slices)[:, slices.shape[1] :],
+    )
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dilations_z", [None, (1,), (2, 1)])
+def test_every_slice_of_a_volume_has_the_maps_of_its_plane(dilations_z):
+    plane = MSDNet(2, 2, depth=8, dilations=START_DILATIONS)
+    volume = MSDNet(2, 2, depth=8, dilations=START_DILATIONS, ndim=3, dilations_z=dilations_z)
+    start_from_shipped(plane)
+    assert start_from_shipped(volume) == 8
+    slices = torch.randn(1, 2, 5, 20, 24)
+    expected = torch.stack([maps_of(plane, image) for image in slices.unbind(2)], dim=2)
+    found = maps_of(volume, slices)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("keywords", "taken"),
     [
         ({"depth": 40, "dilations": START_DILATIONS}, 30),
         ({"depth": 10, "dilations": (1, 2, 3, 5)}, 3),
         ({"depth": 10, "dilations": START_DILATIONS, "width": 2}, 0),
-        ({"depth": 4, "dilations": START_DILATIONS, "ndim": 3}, 0),
+        ({"depth": 4, "dilations": START_DILATIONS, "ndim": 3}, 4),
+        ({"depth": 12, "dilations": (1, 2, 3, 4), "ndim": 3}, 6),
     ],
 )
 def test_only_layers_that_agree_are_taken(keywords, taken):

@@ -27,28 +27,50 @@ def start_from_shipped(network: MSDNet, context: int = 0) -> int:
     """Give a fresh network the shipped hidden layers, as far as it has the same ones.
 
     The shipped layers see one channel; a network of more sees their mean through them, and the
-    channels themselves as maps. Layers of a deeper network that have no counterpart keep what
-    they have.
+    channels themselves as maps. At first they do not see neighbouring slices: in 2.5-D their
+    weights are 0, in 3-D those of the outer planes of each filter. Layers of a deeper network that
+    have no counterpart keep what they have.
+
+    Parameters
+    ----------
+    network
+        Changed in place.
+    context
+        Neighbouring slices on each side among its channels.
 
     Returns
     -------
     int
         How many layers were taken over: those before the first one of another dilation, 0 for
-        layers of several channels, and in 3-D.
+        layers of several channels.
     """
-    if network.width != 1 or network.ndim != 2:
+    if network.width != 1:
         return 0
-    shipped, state, channels = _shipped(), network.state_dict(), network.in_channels
+    shipped, state = _shipped(), network.state_dict()
+    slices = 2 * context + 1
+    channels = network.in_channels // slices
     taken = 0
     for i, (weight, bias, dilation) in enumerate(shipped):
         if i == network.depth or network.dilations[i] != dilation:
             break
-        image = (weight[:, :1] / channels).expand(-1, channels, -1, -1)
-        state[f"layers.{i}.weight"] = torch.cat([image, weight[:, 1:]], dim=1)
+        image = weight.new_zeros((1, slices, channels, 3, 3))
+        image[:, context] = weight[:, :1] / channels
+        planar = torch.cat([image.flatten(1, 2), weight[:, 1:]], dim=1)
+        state[f"layers.{i}.weight"] = planar if network.ndim == 2 else _inflated(planar)
         state[f"layers.{i}.bias"] = bias
         taken = i + 1
     network.load_state_dict(state)
     return taken
+
+
+def _inflated(filters: Tensor) -> Tensor:
+    """Filters (..., 3, 3) of planes as filters (..., 3, 3, 3) of volumes, in the middle plane.
+
+    Spread over all three planes they learn more slowly (docs/learning.md).
+    """
+    volumes = filters.new_zeros((*filters.shape[:-2], 3, 3, 3))
+    volumes[..., 1, :, :] = filters
+    return volumes
 
 
 def shipped_layers() -> dict[str, Tensor]:
