@@ -15,7 +15,7 @@ from _cases import Array, Case, Labels
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import NetworkInput
-from napari_msd.inference import channels_first
+from napari_msd.inference import SlabPixels, channels_first
 from napari_msd.training import Trainer
 
 Measure = Literal["s", "steps"]
@@ -85,4 +85,5 @@ class Network:
 
     def _predict(self, half: tuple[Array, Labels]) -> Labels:
         image, truth = half
-        return self._trainer.predictor().labels(channels_first(image), Box.whole(0, truth.shape))
+        pixels = SlabPixels.whole(channels_first(image))
+        return self._trainer.predictor().labels(pixels, Box.whole(0, truth.shape))

@@ -151,10 +151,11 @@ def test_read_arrays_are_writable_and_own_their_memory():
 
 def test_trees_of_a_file_answer_as_those_that_were_written():
     record = make_record(make_trees())
-    plane = np.random.default_rng(2).normal(size=(CHANNELS, 40, 50)).astype(np.float32)
+    grey = np.random.default_rng(2).normal(size=(CHANNELS, 40, 50)).astype(np.float32)
+    plane = SlabPixels.whole(grey)
     answers = []
     for trees in (record.trees, ModelRecord.from_bytes(GOOD).trees):
-        mix = ensemble_of(trees, CHANNELS, EachPlane(), CPU)
+        mix = ensemble_of(trees, NetworkInput(CHANNELS), EachPlane(), CPU)
         assert mix.trees.values == (4, 1, 9)
         answers.append(mix.trees.probabilities(plane, Box.whole(0, (40, 50))))
         assert_same_trees(trees_record(mix), record.trees)
@@ -232,7 +233,8 @@ def test_an_old_file_answers_as_it_always_did():
         {name: torch.from_numpy(array) for name, array in record.weights.items()}
     )
     fixed = Normalisation((100.0, 7.0), (20.0, 3.0))
-    plane = np.random.default_rng(2).normal([[[90]], [[9]]], 10, (CHANNELS, 40, 50))
+    grey = np.random.default_rng(2).normal([[[90]], [[9]]], 10, (CHANNELS, 40, 50))
+    plane = SlabPixels.whole(grey)
     expected = Predictor(network, fixed, [1, 4, 7]).probabilities(plane, Box.whole(0, (40, 50)))
     trainer = Trainer(Settings.from_preset(device="cpu"), NetworkInput(CHANNELS), record)
     found = trainer.predictor().probabilities(plane, Box.whole(0, (40, 50)))
@@ -457,7 +459,7 @@ def test_trees_for_other_images_are_refused_when_they_are_to_be_used():
     with pytest.raises(
         ModelFileError, match=r"cannot be used: its trees ask for other features.*\.$"
     ):
-        ensemble_of(make_trees(), CHANNELS + 1, EachPlane(), CPU)
+        ensemble_of(make_trees(), NetworkInput(CHANNELS + 1), EachPlane(), CPU)
     other = ModelRecord.from_bytes(with_values(features=N_FEATURES + 1))
     with pytest.raises(ModelFileError, match="other features"):
         Trainer(Settings.from_preset(device="cpu"), NetworkInput(CHANNELS), other)

@@ -45,12 +45,13 @@ def paints(draw):
 def bindings(draw):
     axes = draw(st.sampled_from(["YX", "ZYX", "TZYX"]))
     n = len(axes)
+    convolved = draw(st.integers(2, min(n, 3)))
     space = Space(
         axes,
         draw(st.tuples(*[st.integers(1, 2**15)] * n)),
-        draw(st.integers(2, min(n, 3))),
+        convolved,
         draw(st.integers(1, 5)),
-        draw(st.integers(0, 3)),
+        draw(st.integers(0, 3)) if convolved == 2 and n > 2 else 0,
         draw(st.none() | st.tuples(*[st.floats(1e-9, 1e9)] * n)),
         draw(st.none() | st.tuples(*[NAMES] * n)),
     )

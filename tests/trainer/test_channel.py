@@ -57,7 +57,16 @@ from napari_msd.trainer.pixel_parts import PART_BYTES, PixelAssembly, parts_of
 
 STAMP = Stamp(1, 2, 3)
 IMAGE = Space("YX", (10, 20))
-VOLUME = Space("TZYX", (4, 5, 10, 20), 3, 3, 2, (1.0, 0.5, 0.25, 0.25), ("s", "µm", "µm", "µm"))
+VOLUME = Space(
+    "TZYX",
+    (4, 5, 10, 20),
+    convolved=3,
+    n_channels=2,
+    pixel_size=(1.0, 0.5, 0.25, 0.25),
+    units=("s", "µm", "µm", "µm"),
+    channel_names=("DAPI", "GFP"),
+)
+NEIGHBOURS = Space("ZYX", (5, 10, 20), n_channels=3, context=2)
 
 EVENTS = [
     Ready("CPU", "Because.", "cpu", 17, {"torch": "2"}),
@@ -76,6 +85,7 @@ EVENTS = [
 ]
 REQUESTS = [
     Open(Settings(seed=2**64 - 1), {0: VOLUME, 7: VOLUME}, b"\x00model", fit_normalisation=True),
+    Open(Settings(mode="2.5d", context=2), {0: NEIGHBOURS}),
     *(Open(preset, {0: IMAGE}) for preset in PRESETS.values()),
     PixelsUnavailable(Box(0, (3, 0, 0), (4, 10, 20)), "read", "the disk is gone"),
     SetView(Box(2, (1, 2, 0, 1), (2, 3, 2, 3))),
@@ -118,6 +128,7 @@ def request_back(request_):
 def test_the_space_of_a_source_arrives_with_its_pixel_sizes():
     back = request_back(Open(Settings(), {3: VOLUME})).spaces[3]  # sizes do not count for equality
     assert (back.pixel_size, back.units) == (VOLUME.pixel_size, VOLUME.units)
+    assert back.channel_names == VOLUME.channel_names
 
 
 def test_strokes_arrive_as_they_were_sent():
