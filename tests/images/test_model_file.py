@@ -131,18 +131,10 @@ def test_what_a_network_sees_is_read_back():
     assert (read.n_image_channels, read.network_input) == (2, NetworkInput(2, context=2))
     assert (read.settings["mode"], read.settings["context"]) == ("2.5d", 2)
 
-    record = make_record(ndim=3, dilations_z=(1, 1, 2), pixel_size=(1.0, 0.25, 0.25))
+    record = make_record(ndim=3, dilations_z=(1, 1, 2), anisotropy=4.0)
     read = ModelRecord.from_bytes(record.to_bytes())
     assert_equal(read, record)
     assert read.network_input == NetworkInput(2, convolved=3, anisotropy=4.0)
-
-
-def test_distance_of_slices_is_only_believed_where_it_can_be():
-    record = make_record(ndim=3, pixel_size=(1.0, 0.25, 0.25))
-    assert record.anisotropy == 4.0
-    assert replace(record, units=("pixel", "micrometer", "micrometer")).anisotropy == 1.0
-    assert replace(record, pixel_size=None, units=None).anisotropy == 1.0
-    assert make_record().anisotropy == 1.0
 
 
 @pytest.mark.parametrize(
@@ -449,7 +441,7 @@ def test_future_version_says_to_update():
         ModelRecord.from_bytes(data)
 
 
-LATER = {"history", "normalise", "trees", "context", "channels", "dilations_z"}
+LATER = {"history", "normalise", "trees", "context", "channels", "dilations_z", "anisotropy"}
 """Values that files of earlier versions lack."""
 
 
