@@ -69,6 +69,8 @@ class StrokeWatcher(QObject):
         self._sweep: Iterator[Box] = iter(())
         self._reader: BackgroundReader | None = None
         """Takes the place of `_sweep` for arrays that are slow to read."""
+        self._edited: list[Box] = []
+        """What may have changed since `_reader` began: it may have read that before."""
         self._chunked: ChunkedLabels | None = None
         self._sweep_again = False
         self._stroke_ended = self._stroke_found = False
@@ -146,6 +148,7 @@ class StrokeWatcher(QObject):
         if self._reader is not None:
             self._reader.stop()
         self._sweep, self._reader = iter(()), None
+        self._edited.clear()
         if data is None or spatial_shape(self.layer) != self._shape:
             return
         known, shown = self.snapshot.annotation, self._view.plane()
@@ -214,6 +217,8 @@ class StrokeWatcher(QObject):
             return
         in_memory = isinstance(pixels(self.layer), np.ndarray)
         shown = pieces(plane if in_memory else self._view.view())
+        if self._reader is not None:
+            self._edited.extend(self._recent)
         waiting = set(self._suspected)  # a held undo key is faster than comparison
         self._suspected.extend(box for box in [*self._recent, *shown] if box not in waiting)
         self._sweep_again = in_memory  # others are slow to search
@@ -228,6 +233,8 @@ class StrokeWatcher(QObject):
 
     def _queue(self, box: Box) -> None:
         """Queue a touched part for comparison, together with what was touched just before."""
+        if self._reader is not None:
+            self._edited.append(box)
         if self._touched:
             merged = self._touched[-1].hull(box)
             if merged.size <= 2 * (self._touched[-1].size + box.size):
@@ -310,8 +317,17 @@ class StrokeWatcher(QObject):
             read = reader.take()
             if read is None:
                 return False
-            self._compare(*read, blocks)
+            self._compare(*self._as_it_is_now(*read), blocks)
             if perf_counter() > deadline:
                 return False
         self._reader = None
         return True
+
+    def _as_it_is_now(self, box: Box, values: Any) -> tuple[Box, Any]:
+        """What another thread has read of a box, with what was edited since then."""
+        parts = [part for part in (box.intersect(edit) for edit in self._edited) if not part.empty]
+        if parts and values.shape == box.shape:
+            values, data = np.array(values), pixels(self.layer)
+            for part in dict.fromkeys(parts):
+                values[part.within(box).slices] = np.asarray(data[part.slices])
+        return box, values
