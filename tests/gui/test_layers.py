@@ -17,12 +17,33 @@ from napari_msd.widgets.texts import bar, mean_text, speed_text, time_left
 @pytest.mark.parametrize(
     ("image", "text"),
     [
-        (Image(np.zeros((4, 5))), "4 × 5, one channel, 2-D"),
-        (Image(np.zeros((40, 50, 3), np.uint8)), "40 × 50, 3 channels (colour), 2-D"),
-        (Image(np.zeros((4, 5, 3)), rgb=False), "5 × 3, one channel, 4 slices"),
+        (Image(np.zeros((4, 5))), "Plane · 4 × 5"),
+        (Image(np.zeros((40, 50, 3), np.uint8)), "Plane · 40 × 50 · in colour"),
+        (Image(np.zeros((4, 5, 3)), rgb=False), "Stack of 4 slices? · 5 × 3"),
+        (
+            Image(np.zeros((48, 4, 5)), axis_labels=("t", "y", "x")),
+            "Time series of 48 frames · 4 × 5",
+        ),
+        (
+            Image(np.zeros((7, 4, 5)), axis_labels=("other", "-2", "-1")),
+            "Series of 7 planes · 4 × 5",
+        ),
+        (
+            Image(np.zeros((1, 4, 5)), axis_labels=("Z", "Y", "X")),
+            "Stack of 1 slice · 4 × 5",
+        ),
         (
             Image(np.zeros((2, 3, 4, 5)), axis_labels=("t", "z", "y", "x")),
-            "4 × 5, one channel, 2 times × 3 slices",
+            "2 frames × 3 slices · 4 × 5",
+        ),
+        (
+            Image(
+                np.zeros((20, 4, 5)),
+                axis_labels=("z", "y", "x"),
+                scale=(0.5, 0.2, 0.2),
+                units=("um",) * 3,
+            ),
+            "Stack of 20 slices · 4 × 5 · 0.2 × 0.2 × 0.5 µm",
         ),
     ],
 )

@@ -118,8 +118,8 @@ def test_what_was_understood_is_said_in_words(viewer, open_widget):
         msd.panel.image_combo.setCurrentIndex(index)
         texts[msd.panel.image_combo.currentText()] = msd.panel.image_text.text()
     assert texts == {
-        "photo": "40 × 50, 3 channels (colour), 2-D",
-        "stack": "40 × 50, one channel, 30 slices",
+        "photo": "Plane · 40 × 50 · in colour",
+        "stack": "Stack of 30 slices? · 40 × 50",
     }
 
 
@@ -148,10 +148,10 @@ def test_pyramid_is_learned_at_its_finest_level(viewer, open_widget):
 @pytest.mark.parametrize(
     ("labels", "letters", "words"),
     [
-        (None, "TZYX", "3 times × 4 slices"),
-        (("z", "t", "y", "x"), "ZTYX", "3 slices × 4 times"),
-        (("time", "channel", "y", "x"), "TCYX", "3 times × 4 channels"),
-        (("row", "column", "y", "x"), "TZYX", "3 times × 4 slices"),
+        (None, "TZYX", "3 frames × 4 slices? · 20 × 30"),
+        (("z", "t", "y", "x"), "ZTYX", "3 slices × 4 frames · 20 × 30"),
+        (("time", "channel", "y", "x"), "TCYX", "3 frames × 4 channels · 20 × 30"),
+        (("row", "column", "y", "x"), "TZYX", "3 frames × 4 slices? · 20 × 30"),
     ],
 )
 def test_what_is_said_of_axes_is_what_is_exported(viewer, open_widget, labels, letters, words):

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from napari_msd.core.errors import MSDError
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.plugin import texts
-from napari_msd.viewer import layers
+from napari_msd.viewer.axes import axes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,10 +124,9 @@ def write_labels(
 
 def calibration(image: Any) -> Calibration:
     """Pixel size, units and axes of an image layer."""
-    n = image.ndim
-    scale = tuple(abs(float(s)) for s in image.scale)[-n:]
-    units = tuple(str(unit) for unit in image.units)[-n:]
-    return scale, units, layers.axis_letters(image)
+    axes = axes_of(image)
+    scale = axes.pixel_size or (1.0,) * image.ndim
+    return scale, axes.units or ("pixel",) * image.ndim, axes.letters
 
 
 def model_for_saving(

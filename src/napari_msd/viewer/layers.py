@@ -15,16 +15,17 @@ from napari.layers import Image, Labels
 from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError, StrokesError
 from napari_msd.core.space import Space
-from napari_msd.images import label_metadata
 from napari_msd.session.ports import SOURCE
+from napari_msd.viewer import axes_text
+from napari_msd.viewer.axes import axes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-_AXES = {"T": "time", "C": "channel", "Z": "slice"}
-"""Names of planes along an axis; planes along an unnamed axis are slices."""
+COLOURS = ("red", "green", "blue", "alpha")
+"""Names of the channels of an image in colour."""
 
 
 def pixels(layer: Any) -> Any:
@@ -45,12 +46,25 @@ def plane_shape(layer: Any) -> tuple[int, int]:
 
 def space_of(layer: Any) -> Space:
     """The layer's axes and channels; the network convolves over the last two."""
-    return Space(axis_letters(layer), spatial_shape(layer), n_channels=n_channels(layer))
+    axes = axes_of(layer)
+    return Space(
+        axes.letters,
+        spatial_shape(layer),
+        n_channels=n_channels(layer),
+        pixel_size=axes.pixel_size,
+        units=axes.units,
+        channel_names=COLOURS[: n_channels(layer)] if is_colour(layer) else None,
+    )
 
 
 def n_channels(layer: Any) -> int:
     """Channels of the network's input: those of an RGB image, else one."""
-    return int(pixels(layer).shape[-1]) if getattr(layer, "rgb", False) else 1
+    return int(pixels(layer).shape[-1]) if is_colour(layer) else 1
+
+
+def is_colour(layer: Any) -> bool:
+    """Whether the layer is an image in colour, whose channels are always used together."""
+    return bool(getattr(layer, "rgb", False))
 
 
 def box_reader(layer: Any) -> Callable[[Box], NDArray[Any]]:
@@ -87,32 +101,19 @@ def same_placement(a: Any, b: Any) -> bool:
 
 
 def axis_letters(layer: Any) -> str:
-    """One letter per axis, from the first letters of its names, else the usual ones."""
-    unusual = int(layer.ndim) - 5
-    if unusual > 0:
-        return "Q" * unusual + "TZCYX"
-    names = [str(name).strip()[:1] for name in layer.axis_labels]
-    return label_metadata.axis_letters(names, layer.ndim)
+    """One letter per axis, as they are said or guessed (`napari_msd.viewer.axes`)."""
+    return axes_of(layer).letters
 
 
-def describe(image: Any) -> str:
-    """A short description of an image: "512 x 512, one channel, 2-D"."""
-    height, width = plane_shape(image)
-    channels = n_channels(image)
-    kind = "one channel" if channels == 1 else f"{channels} channels (colour)"
-    text = f"{height} × {width}, {kind}, "
-    leading = spatial_shape(image)[:-2]
-    if not leading:
-        text += "2-D"
-    else:
-        letters = axis_letters(image)
-        text += " × ".join(
-            f"{n} {_AXES.get(letter, 'slice')}{'' if n == 1 else 's'}"
-            for n, letter in zip(leading, letters, strict=False)
-        )
-    if image.multiscale:
-        text += ", finest level of a pyramid"
-    return text
+def describe(image: Any, channels: int = 0) -> str:
+    """A short description of an image, and of how many channels are used (0: of its own)."""
+    text = axes_text.describe(
+        axes_of(image),
+        spatial_shape(image),
+        channels or n_channels(image),
+        rgb=is_colour(image),
+    )
+    return f"{text} · finest level of a pyramid" if image.multiscale else text
 
 
 def check_image(image: Any) -> None:
