@@ -14,7 +14,7 @@ from napari_msd.document import Document, History
 from napari_msd.document.operations import BindSource, DefineClass, PaintBox
 from napari_msd.images import free_memory, model_file
 from napari_msd.images.image_files import read_labels
-from napari_msd.storage import ImageReference, SessionFile
+from napari_msd.storage import ImageReference, NetworkKey, SessionFile
 from napari_msd.storage.elsewhere import VARIABLE
 
 from ..images.test_model_file import make_record
@@ -70,7 +70,7 @@ def made(folder):
         for preset, model, created in models:
             history = History()
             history.begin(model, figures(created), "cells")
-            session.keep_versions(number, preset, history)
+            session.keep_versions(number, NetworkKey(preset), history)
         assert session.close(10)
         return session.id
 
@@ -241,7 +241,7 @@ def test_an_image_that_does_not_fit_into_memory_is_refused(run, made, tmp_path, 
 def test_nothing_to_export(run, folder, tmp_path, made):
     identity = made(models=[("quick", b"", "2026-01-01T00:00:00+00:00")])
     session, _ = SessionFile.open(folder / "made.msdsession")
-    session.keep_versions(1, "quick", History())
+    session.keep_versions(1, NetworkKey("quick"), History())
     session.add_annotation(1, "empty")
     session.flush()
     code, _, err = run("export", identity, "-o", tmp_path / "out")

@@ -14,7 +14,7 @@ from napari_msd.core.space import Space
 from napari_msd.document import Document, History
 from napari_msd.document.operations import BindSource, DefineClass, PaintBox
 from napari_msd.plugin import session_texts
-from napari_msd.storage import ImageReference, SessionFile, read, summaries
+from napari_msd.storage import ImageReference, NetworkKey, SessionFile, read, summaries
 from napari_msd.viewer import restore, view_state
 
 from .fake_client import FakeClient
@@ -40,7 +40,7 @@ def session(path, references, view=None, painted=True):
         history = History()
         figures = VersionFigures(steps, 0.9, steps, steps, 0, "2026-11-25T10:00:00+00:00")
         history.add(record(steps=steps).to_bytes(), figures, reference.name)
-        file.keep_versions(number, "quick", history)
+        file.keep_versions(number, NetworkKey("quick"), history)
     if view is not None:
         file.keep_view(view)
     assert file.close(10)
@@ -204,7 +204,8 @@ def test_networks_of_missing_images_are_not_exchanged(msd, viewer, qtbot, tmp_pa
         history = msd.controller.network.history
         assert [version.figures.steps for version in history.versions] == [steps]
     assert msd.controller.memory.saving.file.flush(10)
-    found = [i.histories["quick"].versions[0].figures.steps for i in read(path).images[:2]]
+    saved = [image.histories[NetworkKey("quick")] for image in read(path).images[:2]]
+    found = [history.versions[0].figures.steps for history in saved]
     assert found == [100, 101]
 
 

@@ -16,6 +16,7 @@ from napari_msd.document import Document, History
 from napari_msd.document.operations import BindSource, DefineClass, PaintBox
 from napari_msd.storage import (
     ImageReference,
+    NetworkKey,
     SessionFile,
     fingerprint,
     interrupted,
@@ -96,7 +97,7 @@ def ended(cells, tmp_path):
     for steps, score in ((100, 0.9), (300, 0.8)):
         figures = VersionFigures(steps, score, steps, steps, 0, "2026-11-25T10:00:00+00:00")
         history.add(record(steps=steps).to_bytes(), figures, "cells")
-    file.keep_versions(image, "quick", history)
+    file.keep_versions(image, NetworkKey("quick"), history)
     file.choose(1)
     file.keep_view({"image": {"contrast_limits": [100.0, 3000.0]}, "hidden": [1]})
     assert file.close(10)

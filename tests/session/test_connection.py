@@ -9,7 +9,7 @@ from napari_msd.session.connection import TrainerConnection
 from napari_msd.session.ports import ImageData
 from napari_msd.trainer.messages import Finished, Notice
 
-IMAGE = ImageData(object(), Space("YX", (4, 5)), lambda box: np.zeros(box.shape))
+IMAGE = ImageData((object(),), Space("YX", (4, 5)), lambda box: np.zeros(box.shape))
 
 
 class Trainer:
@@ -63,7 +63,7 @@ def heard(connection):
 
 def open_it(connection, **changes):
     settings = Settings.from_preset("quick", **changes)
-    return connection.open(settings, 1, IMAGE, None, None)
+    return connection.open(settings, (1,), IMAGE, None, None)
 
 
 def test_events_wait_for_the_session_s_thread_and_come_in_one_turn(connection, loop, heard):

@@ -14,16 +14,17 @@ from napari_msd.document import (
     Annotation,
     AnnotationSnapshot,
     History,
+    Kind,
     Painted,
     document_of,
 )
 from napari_msd.session import recorder as module
 from napari_msd.session.classes import NEW_CLASSES, ClassTable
 from napari_msd.session.memory import SessionMemory
-from napari_msd.session.ports import ImageData
+from napari_msd.session.ports import Channel, ImageData
 from napari_msd.session.recorder import Recorder
 from napari_msd.session.saving import Saving
-from napari_msd.storage import ImageReference, SessionFile, read
+from napari_msd.storage import ImageReference, NetworkKey, SessionFile, read
 
 SPACE = Space("YX", (40, 50))
 
@@ -38,11 +39,17 @@ class Chosen:
 
     def __init__(self, name="cells"):
         self.image = Layer(name)
-        self.data = ImageData(object(), SPACE, lambda box: np.zeros(box.shape, np.uint8))
+        self.data = ImageData((object(),), SPACE, lambda box: np.zeros(box.shape, np.uint8))
 
     @property
-    def reference(self):
-        return ImageReference(self.image.name, "YX", SPACE.shape, 1, "uint8", path="/cells.tif")
+    def layers(self):
+        return (self.image,)
+
+    @property
+    def channels(self):
+        name = self.image.name
+        reference = ImageReference(name, "YX", SPACE.shape, 1, "uint8", path="/cells.tif")
+        return (Channel(self.image, reference, self.data),)
 
 
 def unwritable(name):
@@ -270,7 +277,7 @@ def test_the_fingerprint_of_the_image_is_saved_and_compared(saved):
     saved.begin(layer=layer)
     measured()
     assert not told  # the same pixels
-    saved.chosen.data = ImageData(object(), SPACE, lambda box: np.ones(box.shape, np.uint8))
+    saved.chosen.data = ImageData((object(),), SPACE, lambda box: np.ones(box.shape, np.uint8))
     saving._measured.clear()
     saved.begin(layer=layer)
     measured()
@@ -301,8 +308,8 @@ def test_weights_that_improve_are_saved_now_and_then(saved, monkeypatch):
     def keep(model, pieces=1):
         figures = VersionFigures(1, 0.5, pieces, 1, 0, "2026-11-25T10:00:00+00:00")
         history.add(model, figures, "")
-        saving.keep_versions(image, "quick", history)
-        (found,) = [content_of(saved).images[0].histories["quick"]]
+        saving.keep_versions([image], Kind((1,), "quick"), history)
+        (found,) = [content_of(saved).images[0].histories[NetworkKey("quick")]]
         return [version.model for version in found.versions]
 
     saved.paint([dab(1, 0, 0)])
@@ -317,7 +324,7 @@ def test_weights_that_improve_are_saved_now_and_then(saved, monkeypatch):
     keep(b"the last", pieces=2)
     path = saving.file.path
     saving.close()
-    assert read(path).images[0].histories["quick"].versions[-1].model == b"the last"
+    assert read(path).images[0].histories[NetworkKey("quick")].versions[-1].model == b"the last"
 
 
 def test_axes_of_other_names_keep_the_strokes(saved):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_msd.core.errors import SessionDamaged, SessionError
-from napari_msd.storage import SessionFile, read, summaries
+from napari_msd.storage import NetworkKey, SessionFile, read, summaries
 
 from .conftest import annotated, dab, history_of
 
@@ -30,7 +30,7 @@ def whole(tmp_path_factory):
             number, document = annotated(session, name)
             for _ in range(300):
                 document.do(dab(*map(int, rng.integers(0, 190, 2)), int(rng.integers(1, 9))))
-            session.keep_versions(number, "quick", history_of(*range(10, 60, 10)))
+            session.keep_versions(number, NetworkKey("quick"), history_of(*range(10, 60, 10)))
         session.keep_view({"zoom": 2})
         assert session.close(10)
     return path, read(path)
@@ -163,7 +163,7 @@ def test_networks_that_are_lost_do_not_cost_the_others(whole, path):
     connection.close()
     found = open_and_close(path)
     assert any("kept networks" in problem for problem in found.problems)
-    lengths = [len(image.histories["quick"].versions) for image in found.images]
+    lengths = [len(image.histories[NetworkKey("quick")].versions) for image in found.images]
     assert sorted(lengths) == [4, 5, 5]
 
 

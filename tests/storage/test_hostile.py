@@ -28,7 +28,7 @@ from napari_msd.document.operations import (
     RemoveClass,
     RenameClass,
 )
-from napari_msd.storage import SessionFile, discard, limits, read, summaries
+from napari_msd.storage import NetworkKey, SessionFile, discard, limits, read, summaries
 from napari_msd.storage.elsewhere import VARIABLE
 from napari_msd.storage.folding import place_of
 from napari_msd.storage.operation_codec import BIND, PAINT
@@ -61,7 +61,7 @@ def whole(tmp_path_factory):
             RemoveClass(4),
         ):
             document.do(operation)
-        session.keep_versions(1, "quick", history_of(10, 20))
+        session.keep_versions(1, NetworkKey("quick"), history_of(10, 20))
         session.keep_view({"zoom": 1})
         session.choose(number)
         assert session.close(10)
@@ -305,8 +305,8 @@ def test_histories_may_contradict_themselves(whole, path):
     content = survives(path)
     assert any("kept networks" in problem for problem in content.problems)
     (image,) = content.images
-    assert [v.figures.steps for v in image.histories["balanced"].versions] == [20, 10]
-    assert image.histories["balanced"].present is None
+    assert [v.figures.steps for v in image.histories[NetworkKey("balanced")].versions] == [20, 10]
+    assert image.histories[NetworkKey("balanced")].present is None
 
 
 def test_rows_with_numbers_that_are_none(whole, path):

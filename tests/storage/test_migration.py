@@ -2,10 +2,12 @@
 
 import sqlite3
 
+import msgspec
 import pytest
 
 from napari_msd.core.errors import SessionError
 from napari_msd.storage import SessionFile, read, schema, summaries
+from napari_msd.storage.rows import AnnotationRow, HistoryRow
 
 from .conftest import annotated, dab
 
@@ -92,6 +94,33 @@ def test_a_newer_file_is_refused(session):
     assert session.path.read_bytes() == before
     (summary,) = summaries()
     assert "newer" in summary.problem
+
+
+@pytest.mark.parametrize(
+    ("row", "more"),
+    [
+        (HistoryRow(1, "quick", (3, 4), 4), 3),
+        (AnnotationRow(1, "strokes"), 1),
+    ],
+)
+def test_rows_of_version_1_lack_the_last_values(row, more):
+    values = list(msgspec.structs.astuple(row))
+    older = msgspec.msgpack.encode(values[: len(values) - more])
+    assert msgspec.msgpack.decode(older, type=type(row)) == row
+
+
+def test_a_file_of_version_1_is_brought_up_to_date(session):
+    _, document = annotated(session)
+    document.do(dab(0, 0))
+    assert session.close(10)
+    connection = sqlite3.connect(session.path)
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    again, content = SessionFile.open(session.path)
+    assert content.problems == []
+    assert content.annotations[0].document == document
+    assert again.close(10)
+    assert version_of(session.path) == schema.VERSION
 
 
 def test_every_version_has_a_step():

@@ -14,7 +14,7 @@ from napari_msd.core.box import Box
 from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.errors import SessionError
 from napari_msd.core.settings import PRESETS, Settings
-from napari_msd.core.space import Space
+from napari_msd.core.space import MODES, Space
 from napari_msd.document.operations import (
     BindSource,
     ChooseSettings,
@@ -71,12 +71,14 @@ operations = st.one_of(
     st.builds(MergeClasses, st.integers(1, 127), st.integers(128, 255)),
     st.builds(RemoveClass, VALUES),
     st.builds(
-        lambda preset, seed, dilations: ChooseSettings(
-            Settings.from_preset(preset, seed=seed, dilations=dilations)
+        lambda preset, seed, dilations, mode, context: ChooseSettings(
+            Settings.from_preset(preset, seed=seed, dilations=dilations, mode=mode, context=context)
         ),
         st.sampled_from(sorted(PRESETS)),
         st.integers(0, 2**64 - 1),
         st.lists(st.integers(1, 100), min_size=1, max_size=9),
+        st.sampled_from(MODES),
+        st.integers(1, 10),
     ),
 )
 

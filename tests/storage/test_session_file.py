@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,13 @@ from hypothesis import strategies as st
 from napari_msd.core.box import Box
 from napari_msd.core.errors import SessionError
 from napari_msd.document import Document, requests_of
-from napari_msd.document.operations import DefineClass, PaintBox
-from napari_msd.storage import ImageReference, SessionFile, new_path, read, writer
+from napari_msd.document.operations import BindSource, DefineClass, PaintBox
+from napari_msd.storage import ImageReference, NetworkKey, SessionFile, new_path, read, writer
 from napari_msd.storage.compaction import compact
 from napari_msd.storage.elsewhere import elsewhere
 
 from ..document.test_document import bound, operations
-from .conftest import REFERENCE, annotated, dab, history_of
+from .conftest import REFERENCE, SPACE, annotated, dab, history_of
 
 
 def reopened(session, sessions):
@@ -37,7 +38,7 @@ def test_everything_comes_back(session, sessions):
         document.do(dab(20 * value, 30, value))
     history = history_of(10, 20, 30)
     history.go_back(history.versions[1])
-    session.keep_versions(1, "quick", history)
+    session.keep_versions(1, NetworkKey("quick"), history)
     session.keep_view({"zoom": 2.5, "layers": [{"name": "cells", "visible": False}]})
     session.choose(number)
     identity = session.id
@@ -46,7 +47,7 @@ def test_everything_comes_back(session, sessions):
     assert again.id == content.id == identity
     (image,), (annotation,) = content.images, content.annotations
     assert image.reference == REFERENCE
-    assert image.histories == {"quick": history}
+    assert image.histories == {NetworkKey("quick"): history}
     assert (annotation.number, annotation.image, annotation.name) == (number, 1, "membrane")
     assert annotation.document == document
     assert annotation.document.number == document.number
@@ -233,18 +234,18 @@ def test_a_listener_that_fails_stops_nothing(session):
 def test_only_versions_that_changed_are_written(session, sessions):
     annotated(session)
     history = history_of(10, 20)
-    session.keep_versions(1, "quick", history)
+    session.keep_versions(1, NetworkKey("quick"), history)
     session.flush()
     rows = version_rows(session.path)
     history.add(b"better", history.present.figures, "cells")
-    session.keep_versions(1, "quick", history)
+    session.keep_versions(1, NetworkKey("quick"), history)
     session.flush()
     now = version_rows(session.path)
     assert now[0] == rows[0]
     assert len(now) == 2
     assert now[1][0] > rows[1][0]
     _, content = reopened(session, sessions)
-    assert content.images[0].histories["quick"] == history
+    assert content.images[0].histories[NetworkKey("quick")] == history
 
 
 def version_rows(path):
@@ -257,13 +258,13 @@ def version_rows(path):
 
 def test_a_history_goes_on_after_reopening(session, sessions):
     annotated(session)
-    session.keep_versions(1, "quick", history_of(10, 20))
+    session.keep_versions(1, NetworkKey("quick"), history_of(10, 20))
     again, content = reopened(session, sessions)
-    history = content.images[0].histories["quick"]
+    history = content.images[0].histories[NetworkKey("quick")]
     history.add(b"newer", history.present.figures, "cells")
-    again.keep_versions(1, "quick", history)
+    again.keep_versions(1, NetworkKey("quick"), history)
     _, content = reopened(again, sessions)
-    assert content.images[0].histories["quick"] == history
+    assert content.images[0].histories[NetworkKey("quick")] == history
     assert len(history.versions) == 3
 
 
@@ -284,9 +285,32 @@ def test_a_session_with_nothing_in_it_leaves_no_file(path):
 
 def test_networks_without_strokes_are_kept(session):
     annotated(session)
-    session.keep_versions(1, "quick", history_of(10))
+    session.keep_versions(1, NetworkKey("quick"), history_of(10))
     assert session.close(10)
     assert session.path.exists()
+
+
+def test_channels_modes_and_parts_of_arrays_come_back(session):
+    first = session.add_image(REFERENCE)
+    part = replace(REFERENCE, name="green", part=(1, 2))
+    second = session.add_image(part)
+    number = session.add_annotation(first, "strokes", (first, second))
+    kept = {
+        NetworkKey("quick"): history_of(10),
+        NetworkKey("quick", "2.5d", 2): history_of(20),
+        NetworkKey("quick", channels=(second, first)): history_of(30),
+        NetworkKey("quick", "3d", channels=(first, second)): history_of(40),
+    }
+    for network, history in kept.items():
+        session.keep_versions(first, network, history)
+    document = Document(session.journal(number))
+    document.do(BindSource(0, SPACE, "cells"))
+    assert session.close(10)
+    content = read(session.path)
+    assert content.problems == []
+    assert content.annotations[0].channels == (first, second)
+    assert content.images[0].histories == kept
+    assert content.images[1].reference == part
 
 
 def test_a_closed_session_is_one_file(session):
@@ -408,7 +432,7 @@ def test_a_session_is_closed_with_the_process(path):
         "import sys, pathlib\n"
         "sys.path.insert(0, sys.argv[2])\n"
         "from tests.storage.conftest import annotated, dab\n"
-        "from napari_msd.storage import SessionFile\n"
+        "from napari_msd.storage import NetworkKey, SessionFile\n"
         "session = SessionFile.create(pathlib.Path(sys.argv[1]))\n"
         "annotated(session)[1].do(dab(0, 0))\n"
     )

@@ -12,18 +12,40 @@ from typing import TYPE_CHECKING, NamedTuple
 from napari_msd.document.checkpoints import History
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from napari_msd.core.settings import Settings
+    from napari_msd.core.space import Mode
 
 NO_IMAGE = 0
 """Stands for the image of a model that was loaded while there was none."""
 
 
 class Kind(NamedTuple):
-    """What weights are kept for: an image's number, a preset, and the image's channels."""
+    """What weights are kept for.
 
-    image: int
+    Parameters
+    ----------
+    images
+        Numbers of the image layers that are its channels, in the network's order.
+    preset
+        Name of the preset.
+    n_channels
+        Channels of all of them together.
+    mode, context
+        What the network sees as one image; `context` is 0 unless the mode is 2.5-D.
+    """
+
+    images: tuple[int, ...]
     preset: str
-    n_channels: int
+    n_channels: int = 1
+    mode: Mode = "2d"
+    context: int = 0
+
+    @property
+    def network(self) -> tuple[str, int, Mode, int]:
+        """What two kinds have in common if networks of one can go on as the other."""
+        return self.preset, self.n_channels, self.mode, self.context
 
 
 @dataclass(frozen=True)
@@ -40,12 +62,15 @@ class KeptModel:
         Where the weights come from, in words for the person ("membrane", "mito.safetensors").
     fit_normalisation
         The weights are of another image: grey values have to be measured anew on this one.
+    channels
+        Names of the channels, in the network's order; empty if there is one, or they have none.
     """
 
     model: bytes
     settings: Settings
     source: str
     fit_normalisation: bool = False
+    channels: tuple[str, ...] = ()
 
 
 class KeptModels:
@@ -59,21 +84,52 @@ class KeptModels:
         """Weights to start from."""
         return self._models.get(kind)
 
-    def adopt_loaded(self, image: int, n_channels: int) -> None:
-        """Models that were loaded while there was no image are of this one from now on.
+    def adopt_loaded(
+        self, images: tuple[int, ...], n_channels: int, modes: Collection[Mode]
+    ) -> list[Kind]:
+        """Models that were loaded while there was no image are of these images from now on.
 
-        With their histories, unless it has a network of the same preset already.
+        With their histories, unless these have a network of the same kind already.
+
+        Parameters
+        ----------
+        images, n_channels
+            Numbers of the image's layers, and its channels.
+        modes
+            Those that are possible on it.
+
+        Returns
+        -------
+        list of Kind
+            Of the models that were adopted.
         """
-        for kind in [k for k in self._models if k.image == NO_IMAGE and k.n_channels == n_channels]:
-            target = kind._replace(image=image)
-            if target not in self._models:
-                self._models[target] = self._models.pop(kind)
-                self._histories[target] = self._histories.pop(kind, History())
+        adopted = []
+        for other in [k for k in self._models if k.images == (NO_IMAGE,)]:
+            target = other._replace(images=images)
+            if other.n_channels != n_channels or other.mode not in modes or target in self._models:
+                continue
+            self._models[target] = self._models.pop(other)
+            self._histories[target] = self._histories.pop(other, History())
+            adopted.append(target)
+        return adopted
 
-    def of_another_image(self, kind: Kind) -> KeptModel | None:
-        """The newest weights of another image that this one could continue from."""
+    def of_another_image(self, kind: Kind, channels: tuple[str, ...] = ()) -> KeptModel | None:
+        """The newest weights of another image that this one could continue from.
+
+        Those of the same channels in another order are left out: the network would take one for
+        the other.
+
+        Parameters
+        ----------
+        kind
+            Of the network that is wanted.
+        channels
+            Names of this image's channels.
+        """
         for other, kept in reversed(self._models.items()):
-            if other.image not in (kind.image, NO_IMAGE) and other[1:] == kind[1:]:
+            if other.images in (kind.images, (NO_IMAGE,)) or other.network != kind.network:
+                continue
+            if kept.channels == channels or not set(kept.channels) & set(channels):
                 return replace(kept, fit_normalisation=True)
         return None
 
@@ -81,9 +137,9 @@ class KeptModels:
         """All versions worth keeping there were of a kind; it outlives `forget`."""
         return self._histories.setdefault(kind, History())
 
-    def histories_of(self, image: int) -> dict[str, History]:
-        """The versions of an image's networks, by preset."""
-        return {kind.preset: h for kind, h in self._histories.items() if kind.image == image}
+    def histories_of(self, images: tuple[int, ...]) -> dict[Kind, History]:
+        """The versions of the networks of these images together, by kind."""
+        return {kind: h for kind, h in self._histories.items() if kind.images == images}
 
     def restore(self, kind: Kind, history: History, kept: KeptModel | None) -> None:
         """Bring back the versions of a kind, and the weights to start from."""

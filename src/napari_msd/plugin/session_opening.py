@@ -123,7 +123,7 @@ class SessionOpening(QObject):
                 layer.visible = shown
             controller.memory.saving.adopt(file, content, images, annotations)
             problems += restore_networks(controller.memory, content, images)
-            restore_choices(controller.memory, content)
+            restore_choices(controller.memory, content, images)
         current = next((a for a in content.annotations if a.number == content.current), None)
         image = None if current is None else images.get(current.image)
         annotation = None if current is None else annotations.get(current.number)

@@ -114,7 +114,7 @@ class SessionActions(QObject):
         if image is not None and annotation is not None:
             view = view_state.view_state(self._viewer, image, annotation)
             view["hidden"] = sorted(self._controller.classes.hidden)
-            saving.show(image, chosen.reference, annotation, view)
+            saving.show(image, chosen.channels, annotation, view)
         text = failure or texts.saved(file.last_saved, file.pending, time())
         self._panel.set_saved(text, warning=bool(failure))
         self._panel.saved_label.setToolTip(plain_tooltip(texts.saved_tooltip(file.path)))

@@ -51,6 +51,29 @@ def lasso_copied(pixels: int) -> str:
     return f"{grouped(pixels)} pixels became strokes as they are segmented. Undo takes them back."
 
 
+def became_channels(image: str, number: int) -> str:
+    """An axis of the image became layers, which are channels of one image."""
+    return (
+        f"“{image}” became {number} layers, one per channel, that share its memory. "
+        "The network sees them together; untick some under Channels."
+    )
+
+
+def holds_channels(image: str, number: int) -> str:
+    """Offer to use an axis of channels as channels."""
+    return f"“{image}” holds {number} channels. The network can see them together."
+
+
+def channel_lost(layer: str) -> str:
+    """A layer that was a channel was deleted."""
+    return f"The channel “{layer}” was deleted: the network begins anew without it."
+
+
+def another_proposed(mode: str, reason: str) -> str:
+    """Another mode than the chosen one is proposed."""
+    return f"{mode} proposed: {reason}"
+
+
 def not_opened(reason: str) -> str:
     """A file could not be opened by napari, for this reason."""
     return f"napari could not open it: {reason}"

@@ -8,10 +8,13 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_msd.core.errors import MSDError
+from napari_msd.plugin import texts
+from napari_msd.plugin.channel_picker import ChannelPicker
 from napari_msd.plugin.class_actions import ClassActions
 from napari_msd.plugin.display import Display
 from napari_msd.plugin.event_queue import EventQueue
 from napari_msd.plugin.first_steps import FirstSteps
+from napari_msd.plugin.image_choices import ImageChoices
 from napari_msd.plugin.layer_picker import LayerPicker
 from napari_msd.plugin.painting import Painting
 from napari_msd.plugin.report import report_problem
@@ -70,6 +73,10 @@ class SessionWindow(QWidget):
         self.versions = Versions(controller, self)
         self.class_actions = ClassActions(controller, self.layers.annotation_tools, panel, self)
         self.picker = LayerPicker(viewer, panel.image_combo, panel.annotation_combo, self)
+        self.channel_picker = ChannelPicker(viewer, memory, panel.head, self)
+        self.image_choices = ImageChoices(
+            viewer, controller, self.picker, self.channel_picker, panel, self
+        )
         image, annotation = controller.memory.chosen
         self.picker.choose(image=image, annotation=annotation)
         self.view_switch = ViewSwitch(controller, self.layers, panel, self)
@@ -122,6 +129,8 @@ class SessionWindow(QWidget):
         panel, controller, results = self.panel, self.controller, self.results
         self.picker.chosen.connect(self._on_layers)
         self.picker.annotation_picked.connect(self._on_annotation_picked)
+        self.channel_picker.chosen.connect(self._on_layers)
+        controller.network_changed.connect(self.image_choices.refresh)
         panel.new_annotation_button.clicked.connect(self.new_annotation)
         panel.next_button.clicked.connect(self._on_next)
         panel.preset_combo.currentTextChanged.connect(controller.set_preset)
@@ -151,13 +160,11 @@ class SessionWindow(QWidget):
     # --- layers --------------------------------------------------------------------------
 
     def _on_layers(self) -> None:
-        self.layers.chosen.choose(self.picker.image, self.picker.annotation)
         image = self.picker.image
-        try:
-            text = "" if image is None else layers.describe(image)
-        except (IndexError, ValueError):
-            text = ""
-        self.panel.head.set_image_text(text)
+        channels = self.channel_picker.update(image)
+        self.layers.chosen.choose(image, self.picker.annotation, channels)
+        if lost := self.channel_picker.lost:
+            self.controller.notices.warn(texts.channel_lost(lost))
         problem = self.controller.chosen.problem()
         if image is not None and self.picker.annotation is not None and problem is not None:
             self.panel.status_label.notify("error", str(problem))
@@ -191,6 +198,7 @@ class SessionWindow(QWidget):
 
     def _refresh(self) -> None:
         """Show everything anew."""
+        self.image_choices.refresh()
         self.display.refresh()
 
     def _on_next(self) -> None:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_msd.images.sources import in_mode
 from napari_msd.session.ports import SOURCE
 from napari_msd.trainer.events import Event, Finished
 from napari_msd.trainer.protocol import OnEvent, Trainer
 
 if TYPE_CHECKING:
     from napari_msd.core.settings import Settings
+    from napari_msd.core.space import Space
     from napari_msd.session.ports import ImageData, Layer
 
 
@@ -41,22 +43,27 @@ def child_process_trainer(on_event: OnEvent) -> Trainer:
 class Opened:
     """What the trainer's session was opened with. Arrays are large, so they compare by identity.
 
-    `image` is the number of the image layer (see `SessionMemory.number`).
+    `images` are the numbers of the layers of the image (see `SessionMemory.number`).
     """
 
     settings: Settings
-    image: int
+    images: tuple[int, ...]
     data: ImageData
     annotation: Layer | None
+
+    @property
+    def seen(self) -> Space:
+        """The image's axes as the network sees them."""
+        return self.data.space.in_mode(self.settings.mode, self.settings.context)
 
     def same(self, other: Opened | None) -> bool:
         """Whether an open session can be used as it is."""
         return (
             other is not None
-            and self.data.array is other.data.array
+            and self.data.same(other.data)
             and self.annotation is other.annotation
-            and (self.settings, self.image, self.data.space)
-            == (other.settings, other.image, other.data.space)
+            and (self.settings, self.images) == (other.settings, other.images)
+            and self.seen.network_input == other.seen.network_input
         )
 
 
@@ -133,7 +140,7 @@ class TrainerConnection:
     def open(
         self,
         settings: Settings,
-        number: int,
+        images: tuple[int, ...],
         data: ImageData,
         annotation: Layer | None,
         model: bytes | None,
@@ -146,10 +153,10 @@ class TrainerConnection:
         ----------
         settings
             Network and training.
-        number
-            Number of the image layer.
+        images
+            Numbers of the layers of the image.
         data
-            Its pixels.
+            Their pixels.
         annotation
             The annotation layer.
         model
@@ -157,13 +164,14 @@ class TrainerConnection:
         fit_normalisation
             Whether to fit the normalisation again, because the weights are from another image.
         """
-        wanted = Opened(settings, number, data, annotation)
+        wanted = Opened(settings, images, data, annotation)
         if wanted.same(self.opened):
             return False
+        read, space = in_mode(data.read, data.space, settings.mode, settings.context)
         self._epoch = self.client.open(
             settings,
-            {SOURCE: data.space},
-            data.read,
+            {SOURCE: space},
+            read,
             model,
             fit_normalisation=fit_normalisation,
         )

@@ -25,6 +25,7 @@ from napari_msd.session.work_state import WorkState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_msd.core.space import Mode
     from napari_msd.session.classes import ClassTable
     from napari_msd.session.connection import CallSoon, MakeTrainer
     from napari_msd.session.memory import SessionMemory
@@ -174,6 +175,22 @@ class Controller(WorkState):
         if before is not None and self.network.kept is None:
             self.notices.info(texts.new_network(preset, name))
 
+    def set_mode(self, mode: Mode) -> None:
+        """See planes, planes with their neighbours, or volumes; each has a network of its own."""
+        before, name = self.network.kept, self.network.mode
+        if not self.network.choose_mode(mode):
+            return
+        self._settings_changed()
+        self.network_changed.emit()
+        if before is not None and self.network.kept is None:
+            self.notices.info(texts.new_network(texts.MODES[mode], texts.MODES[name]))
+
+    def set_context(self, context: int) -> None:
+        """See so many slices on each side, in 2.5-D."""
+        if self.network.choose_context(context):
+            self._settings_changed()
+            self.network_changed.emit()
+
     def set_device(self, device: str) -> None:
         """Train on another device, from the same weights."""
         if self.network.choose_device(device):
@@ -234,7 +251,7 @@ class Controller(WorkState):
         if self.network.kept is None:
             raise MSDError(texts.PREDICT_ALL_NEEDS_NETWORK)
         self.attach_overlay()
-        space = self.chosen.data.space
+        space = self.network.seen(self.chosen.data.space)
         shown = space.slab_of(self.screen.view())
         slabs = sorted(space.slabs(SOURCE), key=lambda slab: slab != shown)  # what is seen first
         self.begin_work("predict")
@@ -288,9 +305,8 @@ class Controller(WorkState):
         self.work_changed.emit()
 
     def _save_versions(self) -> None:
-        if (image := self.chosen.image) is not None:
-            network = self.network
-            self.memory.saving.keep_versions(image, network.preset, network.history)
+        network = self.network
+        self.memory.saving.keep_versions(self.chosen.layers, network.kind, network.history)
 
     def _on_unusable(self) -> None:
         self.notices.warn(texts.VALUES_ARE_NO_CLASSES)

@@ -6,7 +6,7 @@ objects; it reads their names and keeps class names in their metadata.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -47,30 +47,57 @@ class Event(Protocol):
 
 @dataclass(frozen=True)
 class ImageData:
-    """Pixels of the chosen image.
+    """Pixels of the chosen image: of all layers that are its channels.
 
     Parameters
     ----------
-    array
-        Compared by identity only: another array is another image.
+    arrays
+        Of each layer. Compared by identity only: another array is another image.
     space
-        Its axes and channels.
+        Axes and channels of the image, in 2-D.
     read
-        Reads a box, with the channels of a colour image behind; safe on any thread, also after
-        the layer is gone.
+        Reads a box, with the channels behind if there are several; safe on any thread, also after
+        the layers are gone.
     """
 
-    array: object
+    arrays: tuple[object, ...]
     space: Space
     read: Callable[[Box], npt.NDArray[np.generic]]
 
+    def same(self, other: ImageData) -> bool:
+        """Whether these are the pixels of the same arrays, seen as the same axes."""
+        return (
+            self.space == other.space
+            and len(self.arrays) == len(other.arrays)
+            and all(a is b for a, b in zip(self.arrays, other.arrays, strict=True))
+        )
+
+
+@dataclass(frozen=True)
+class Channel:
+    """An image layer that the network sees, alone or with others.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    reference
+        Where it came from.
+    data
+        Its own pixels.
+    """
+
+    layer: Layer
+    reference: ImageReference
+    data: ImageData
+
 
 class ChosenLayers(Protocol):
-    """The chosen image and annotation."""
+    """The chosen image, the layers that are its channels, and the annotation."""
 
     @property
     def changed(self) -> Event:
-        """A layer changed, check both again; carries a sentence if one was deleted, else ""."""
+        """A layer changed, check all of them again; carries a sentence if one is gone, else ""."""
 
     @property
     def repainted(self) -> Event:
@@ -78,14 +105,20 @@ class ChosenLayers(Protocol):
 
     @property
     def pixels_replaced(self) -> Event:
-        """The image's array was replaced; `changed` follows."""
+        """An array of the image was replaced; `changed` follows."""
 
-    def choose(self, image: Layer | None, annotation: Layer | None) -> None:
-        """Use these layers from now on."""
+    def choose(
+        self, image: Layer | None, annotation: Layer | None, channels: Sequence[Layer] = ()
+    ) -> None:
+        """Use these layers from now on; `channels` are in the network's order, or the image."""
 
     @property
     def image(self) -> Layer | None:
         """The image layer."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers that are channels of the image, itself among them, in the network's order."""
 
     @property
     def annotation(self) -> Layer | None:
@@ -96,22 +129,26 @@ class ChosenLayers(Protocol):
         """The annotation if it fits the image."""
 
     @property
-    def n_channels(self) -> int:
-        """Channels of the image; one while there is none."""
-
-    @property
     def data(self) -> ImageData:
         """Pixels of the image; call it only if an image is chosen."""
 
     @property
-    def reference(self) -> ImageReference:
-        """Where the image came from; call it only if an image is chosen."""
+    def space(self) -> Space | None:
+        """Axes and channels of the image, in 2-D; ``None`` if none is chosen."""
+
+    @property
+    def axes_said(self) -> bool:
+        """Whether the axes of the image are said somewhere; else they are a guess."""
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The same as `layers`, with where they came from."""
 
     def problem(self, *, need_annotation: bool = True) -> MSDError | None:
         """Why these layers cannot be used, as an error with a sentence for the user."""
 
     def release(self) -> None:
-        """Release both layers."""
+        """Release the layers."""
 
 
 class Strokes(Protocol):

@@ -160,12 +160,9 @@ class Recorder:
         if image is not self._image:
             return  # another one is chosen by now: the strokes are not painted on that
         memory = self._memory
+        images = tuple(map(memory.number, self._chosen.layers))
         memory.saving.save(
-            image,
-            self._chosen.reference,
-            self._chosen.data,
-            annotation,
-            memory.models.histories_of(memory.number(image)),
+            image, self._chosen.channels, annotation, memory.models.histories_of(images)
         )
 
     def save_first(self) -> None:

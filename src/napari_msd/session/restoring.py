@@ -37,23 +37,43 @@ def restore_networks(
     list of str
         A sentence for each network that cannot be used.
     """
+    numbers = {number: memory.number(layer) for number, layer in images.items()}
     remarks = []
     for image in content.images:
-        layer = images.get(image.number)
-        number = NO_IMAGE if layer is None else memory.number(layer)
-        for preset, history in image.histories.items():
-            if preset in PRESETS and history.versions:
-                lost = _restore(memory, Kind(number, preset, image.reference.n_channels), history)
-                if lost:
-                    remarks.append(_damaged(lost, image))
+        for key, history in image.histories.items():
+            channels = key.channels or (image.number,)
+            if key.preset not in PRESETS or not history.versions:
+                continue
+            found = [numbers.get(number) for number in channels]
+            known = tuple(number for number in found if number is not None)
+            if len(known) < len(channels):
+                if len(channels) > 1:
+                    continue  # the network of several layers goes on when all of them are there
+                known = (NO_IMAGE,)
+            n_channels = image.reference.n_channels if len(channels) == 1 else len(channels)
+            kind = Kind(known, key.preset, n_channels, key.mode, key.context)
+            if lost := _restore(memory, kind, history):
+                remarks.append(_damaged(lost, image))
     return remarks
 
 
-def restore_choices(memory: SessionMemory, content: SessionContent) -> None:
-    """Choose the preset and device of the annotation that was worked on last."""
-    for annotation in content.annotations:
+def restore_choices(
+    memory: SessionMemory, content: SessionContent, images: Mapping[int, Layer]
+) -> None:
+    """Choose what was chosen: channels and mode of each annotation's image, and the preset.
+
+    Preset and device are those of the annotation that was worked on last.
+    """
+    last = content.current
+    for annotation in sorted(content.annotations, key=lambda one: one.number == last):
+        settings = annotation.document.settings
+        channels = annotation.channels or (annotation.image,)
+        together = [images[number] for number in channels if number in images]
+        if len(together) == len(channels):
+            memory.choose_channels(together)
+            memory.choose_mode(together, settings.mode)
+            memory.choose_context(together, settings.context)
         if annotation.number == content.current:
-            settings = annotation.document.settings
             memory.device = settings.device
             if settings.preset in PRESETS:
                 memory.preset = settings.preset
@@ -64,12 +84,13 @@ def _restore(memory: SessionMemory, kind: Kind, history: History) -> int:
     lost, kept = 0, None
     for version in history.versions:
         try:
-            settings = settings_of(ModelRecord.from_bytes(version.model), memory.device)
+            record = ModelRecord.from_bytes(version.model)
+            settings = settings_of(record, memory.device)
         except ModelFileError:
             lost += 1  # it stays in the history: a newer napari-msd may read it
             continue
         if version is history.present:
-            kept = KeptModel(version.model, settings, version.source)
+            kept = KeptModel(version.model, settings, version.source, channels=record.channels)
     present = history.present if kept is not None else None
     memory.models.restore(kind, History.restored(history.versions, present), kept)
     return lost

@@ -16,14 +16,14 @@ from psygnal import Signal
 
 from napari_msd.core.errors import MSDError
 from napari_msd.document import MemoryJournal, requests_of
-from napari_msd.storage import SessionFile, fingerprint, new_path
+from napari_msd.storage import NetworkKey, SessionFile, fingerprint, new_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from napari_msd.document import Document, History
-    from napari_msd.session.ports import ImageData, Layer
+    from napari_msd.document import Document, History, Kind
+    from napari_msd.session.ports import Channel, ImageData, Layer
     from napari_msd.storage import JSON, ImageReference, SessionContent
 
 _NETWORK_EVERY_S = 5.0
@@ -61,9 +61,9 @@ class Saving:
         self._references: dict[int, ImageReference] = {}
         self._measured: dict[int, ImageReference] = {}
         """References whose fingerprint is known or being computed."""
-        self._networks: dict[tuple[int, str], tuple[tuple[int, int], float]] = {}
-        """By image and preset: outline of the history that was saved, and when."""
-        self._waiting: dict[tuple[int, str], History] = {}
+        self._networks: dict[tuple[int, NetworkKey], tuple[tuple[int, int], float]] = {}
+        """By image and network: outline of the history that was saved, and when."""
+        self._waiting: dict[tuple[int, NetworkKey], History] = {}
         self.failure = ""
         """Why saving fails at present, in a sentence; empty while it works."""
         self._elsewhere: Path | None = None
@@ -82,21 +82,22 @@ class Saving:
     def save(
         self,
         image: Layer,
-        reference: ImageReference,
-        data: ImageData,
+        channels: Sequence[Channel],
         annotation: Layer,
-        histories: Mapping[str, History],
+        histories: Mapping[Kind, History],
     ) -> bool:
         """Save the document of an annotation, and go on saving it with every operation.
 
         Parameters
         ----------
-        image, reference, data
+        image
             What it is painted on.
+        channels
+            The layers that the network sees, `image` among them.
         annotation
             A remembered layer.
         histories
-            The networks of the image, by preset.
+            The networks of these channels.
 
         Returns
         -------
@@ -107,17 +108,19 @@ class Saving:
         file = self._file_for(image.name)
         if file is None:
             return False
-        number = self._image(file, image, reference)
+        number, together = self._numbers(file, image, channels)
         if annotation not in self._annotations:
-            self._annotations[annotation] = file.add_annotation(number, annotation.name)
+            self._annotations[annotation] = file.add_annotation(number, annotation.name, together)
         if not self.is_saved(annotation):
             journal = file.journal(self._annotations[annotation])
             journal.rewrite(requests_of(document))
             document.replace_journal(journal)
         file.choose(self._annotations[annotation])
-        for preset, history in histories.items():
-            self.keep_versions(image, preset, history)
-        self._measure(file, number, data)
+        layers = [channel.layer for channel in channels]
+        for kind, history in histories.items():
+            self.keep_versions(layers, kind, history)
+        for channel in channels:
+            self._measure(file, self._images[channel.layer], channel.data)
         return True
 
     def is_saved(self, annotation: Layer) -> bool:
@@ -125,43 +128,52 @@ class Saving:
         document = self._documents.get(annotation)
         return document is not None and not isinstance(document.journal, MemoryJournal)
 
-    def keep_versions(self, image: Layer, preset: str, history: History) -> None:
-        """Save the networks of an image, if it is in the file.
+    def keep_versions(self, layers: Sequence[Layer], kind: Kind, history: History) -> None:
+        """Save the networks of the image that these layers are, if they are in the file.
 
         Newer weights of the same version may wait some seconds, for `write_networks`.
         """
-        if self.file is None or image not in self._images:
+        if self.file is None or not layers or any(layer not in self._images for layer in layers):
             return
-        number = self._images[image]
+        numbers = tuple(self._images[layer] for layer in layers)
+        network = NetworkKey(
+            kind.preset, kind.mode, kind.context, numbers if len(numbers) > 1 else ()
+        )
         kept = _outline(history)
-        before, when = self._networks.get((number, preset), ((0, -1), float("-inf")))
+        before, when = self._networks.get((numbers[0], network), ((0, -1), float("-inf")))
         if kept == before and monotonic() - when < _NETWORK_EVERY_S:
-            self._waiting[number, preset] = history
+            self._waiting[numbers[0], network] = history
             return
-        self._write_network(number, preset, history)
+        self._write_network(numbers[0], network, history)
 
     def write_networks(self, *, now: bool = False) -> None:
         """Save the newest weights that have waited long enough, or all of them."""
-        for (number, preset), history in list(self._waiting.items()):
-            _, when = self._networks[number, preset]
+        for (number, network), history in list(self._waiting.items()):
+            _, when = self._networks[number, network]
             if now or monotonic() - when >= _NETWORK_EVERY_S:
-                self._write_network(number, preset, history)
+                self._write_network(number, network, history)
 
-    def _write_network(self, number: int, preset: str, history: History) -> None:
+    def _write_network(self, number: int, network: NetworkKey, history: History) -> None:
         if self.file is not None:
-            self._waiting.pop((number, preset), None)
-            self._networks[number, preset] = _outline(history), monotonic()
-            self.file.keep_versions(number, preset, history)
+            self._waiting.pop((number, network), None)
+            self._networks[number, network] = _outline(history), monotonic()
+            self.file.keep_versions(number, network, history)
 
     def show(
-        self, image: Layer, reference: ImageReference, annotation: Layer, view: Mapping[str, JSON]
+        self,
+        image: Layer,
+        channels: Sequence[Channel],
+        annotation: Layer,
+        view: Mapping[str, JSON],
     ) -> None:
         """Save which layers are shown, their names and how they are displayed."""
         if self.file is None or annotation not in self._annotations:
             return
-        number = self._image(self.file, image, reference)
+        number, together = self._numbers(self.file, image, channels)
         self.write_networks()
-        self.file.update_annotation(self._annotations[annotation], number, annotation.name)
+        self.file.update_annotation(
+            self._annotations[annotation], number, annotation.name, together
+        )
         self.file.keep_view(view)
 
     # --- the file ------------------------------------------------------------------------
@@ -242,6 +254,16 @@ class Saving:
         if self.failure:
             self.failure = ""
             self.recovered.emit()
+
+    def _numbers(
+        self, file: SessionFile, image: Layer, channels: Sequence[Channel]
+    ) -> tuple[int, tuple[int, ...]]:
+        """Numbers of the image and of all its channels (none for one) in the file."""
+        numbers = {
+            channel.layer: self._image(file, channel.layer, channel.reference)
+            for channel in channels
+        }
+        return numbers[image], tuple(numbers.values()) if len(numbers) > 1 else ()
 
     def _image(self, file: SessionFile, image: Layer, reference: ImageReference) -> int:
         """The number of an image in the file; its reference is up to date there."""

@@ -76,7 +76,7 @@ class TrainerSync:
         self._recorder.choose(network.settings)
         opened = self._connection.open(
             network.settings,
-            network.image_number,
+            network.images,
             self._chosen.data,
             self._chosen.fitting,
             kept.model if kept is not None else None,

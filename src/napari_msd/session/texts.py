@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from napari_msd.session.keys import NEXT_KEY
+
+if TYPE_CHECKING:
+    from napari_msd.core.space import Mode
 
 LOOKING = "Looking for the place where a stroke helps most …"
 COMPUTING = "Computing the uncertainty of the visible part …"
@@ -17,6 +22,9 @@ SEGMENTATION_DELETED = (
     "You deleted the segmentation, so all work has stopped. "
     "Live, Update once or Predict all bring it back."
 )
+
+MODES: dict[Mode, str] = {"2d": "2-D", "2.5d": "2.5-D", "3d": "3-D"}
+"""What modes are called."""
 
 
 def live_is_off(reason: str) -> str:

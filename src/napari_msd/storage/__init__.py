@@ -16,6 +16,7 @@ from napari_msd.storage.catalogue import (
 from napari_msd.storage.content import (
     JSON,
     ImageReference,
+    NetworkKey,
     SavedAnnotation,
     SavedImage,
     SessionContent,
@@ -31,6 +32,7 @@ __all__ = [
     "JSON",
     "SUFFIX",
     "ImageReference",
+    "NetworkKey",
     "SavedAnnotation",
     "SavedImage",
     "SessionContent",

@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from napari_msd.core.space import Mode
 from napari_msd.document import Document, History
 
+MAX_CONTEXT = 10
+"""Neighbouring slices on each side, at most."""
+
 JSON = None | bool | int | float | str | list[Any] | dict[str, Any]
+
+
+class NetworkKey(NamedTuple):
+    """Which network of an image.
+
+    Parameters
+    ----------
+    preset
+        Name of the preset.
+    mode, context
+        What it sees as one image, and how many neighbouring slices on each side (2.5-D).
+    channels
+        Numbers of the images that are its channels, in its order; empty for the image alone.
+    """
+
+    preset: str
+    mode: Mode = "2d"
+    context: int = 0
+    channels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,6 +56,8 @@ class ImageReference:
         Plugin and key of a napari sample; two empty texts if it is none.
     fingerprint
         See `napari_msd.storage.fingerprint`; empty if not computed.
+    part
+        Axis and index, if it is one channel of the array that `path` holds; else ``None``.
     """
 
     name: str
@@ -44,25 +69,30 @@ class ImageReference:
     reader: str = ""
     sample: tuple[str, str] = ("", "")
     fingerprint: str = ""
+    part: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class SavedImage:
-    """An image that strokes were painted on; `histories` by the name of a preset."""
+    """An image that strokes were painted on, or a channel of one; `histories` of its networks."""
 
     number: int
     reference: ImageReference
-    histories: dict[str, History] = field(default_factory=dict)
+    histories: dict[NetworkKey, History] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SavedAnnotation:
-    """An annotation layer: its name, the number of its image, and what was done to it."""
+    """An annotation layer: its name, the number of its image, and what was done to it.
+
+    `channels` are the numbers of the images that the network saw; empty for its image alone.
+    """
 
     number: int
     image: int
     name: str
     document: Document
+    channels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

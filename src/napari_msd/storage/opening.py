@@ -315,7 +315,7 @@ def _write_parts(connection: sqlite3.Connection, parts: Parts) -> None:
         )
     for kept in parts.histories:
         history = kept.history
-        PutVersions(kept.image, kept.preset, tuple(history.versions), history.present).write(
+        PutVersions(kept.image, kept.network, tuple(history.versions), history.present).write(
             connection, ledger
         )
     if parts.view:

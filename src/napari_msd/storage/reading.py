@@ -12,7 +12,13 @@ from napari_msd.core.errors import shown
 from napari_msd.core.space import Space
 from napari_msd.document import History, Version
 from napari_msd.storage import walking
-from napari_msd.storage.content import ImageReference, SavedAnnotation, SavedImage, SessionContent
+from napari_msd.storage.content import (
+    ImageReference,
+    NetworkKey,
+    SavedAnnotation,
+    SavedImage,
+    SessionContent,
+)
 from napari_msd.storage.database import is_damage
 from napari_msd.storage.folding import Fold
 from napari_msd.storage.limits import MAX_BODY, MAX_VIEW, MemoryGuard, UnreadableError
@@ -48,7 +54,7 @@ class KeptHistory:
 
     number: int
     image: int
-    preset: str
+    network: NetworkKey
     history: History
     rows: list[tuple[Version, int]]
 
@@ -88,11 +94,19 @@ class Parts:
         for number, row in self.annotations.items():
             fold = self.folds[number]
             fold.document.replace_journal(journal(number, fold))
-            annotations.append(SavedAnnotation(number, row.image, row.name, fold.document))
+            annotations.append(
+                SavedAnnotation(
+                    number,
+                    row.image,
+                    row.name,
+                    fold.document,
+                    tuple(n for n in row.channels if n in self.images),
+                )
+            )
         images = {number: SavedImage(number, ref) for number, ref in self.images.items()}
         for kept in self.histories:
             if kept.image in images:
-                images[kept.image].histories[kept.preset] = kept.history
+                images[kept.image].histories[kept.network] = kept.history
         current = self.state.current if self.state.current in self.annotations else None
         return SessionContent(
             self.state.id,
@@ -232,7 +246,7 @@ def _adopt(connection: sqlite3.Connection, parts: Parts, guard: MemoryGuard) -> 
             continue
         image = _image_for(parts, number)
         if image is not None:
-            parts.annotations[number] = AnnotationRow(image, row.name)
+            parts.annotations[number] = AnnotationRow(image, row.name, row.channels)
         else:
             del parts.annotations[number], parts.folds[number]
         parts.lost[_NAMES] += 1
@@ -287,4 +301,4 @@ def _read_histories(connection: sqlite3.Connection, parts: Parts, guard: MemoryG
             count()
         present = versions.get(row.present) if row.present in row.versions else None
         history = History.restored([version for version, _ in rows], present)
-        parts.histories.append(KeptHistory(number, row.image, row.preset, history, rows))
+        parts.histories.append(KeptHistory(number, row.image, row.key, history, rows))

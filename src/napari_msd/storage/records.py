@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from napari_msd.document import Version
 from napari_msd.document.operations import Operation, PaintBox
-from napari_msd.storage.content import ImageReference
+from napari_msd.storage.content import ImageReference, NetworkKey
 from napari_msd.storage.folding import place_of
 from napari_msd.storage.limits import MAX_MODEL
 from napari_msd.storage.operation_codec import encode
@@ -42,10 +42,10 @@ class Ledger:
     """By annotation: how often something was painted; it outlives compaction."""
     entries: dict[int, int] = field(default_factory=dict)
     """By annotation: rows of operations."""
-    histories: dict[tuple[int, str], tuple[int, list[tuple[Version, int]]]] = field(
+    histories: dict[tuple[int, NetworkKey], tuple[int, list[tuple[Version, int]]]] = field(
         default_factory=dict
     )
-    """By image and preset: number of the history's row; versions with their rows' numbers."""
+    """By image and network: number of the history's row; versions with their rows' numbers."""
     last_version: int = 0
     last_history: int = 0
     touched: set[int] = field(default_factory=set)
@@ -59,7 +59,7 @@ class Ledger:
             ledger.entries[number] = fold.entries
             ledger.strokes[number] = max(parts.strokes.get(number, 0), fold.strokes)
         for kept in parts.histories:
-            ledger.histories[kept.image, kept.preset] = kept.number, kept.rows
+            ledger.histories[kept.image, kept.network] = kept.number, kept.rows
             ledger.last_history = max(ledger.last_history, kept.number)
         return ledger
 
@@ -188,24 +188,24 @@ class PutAnnotation:
 
 @dataclass(frozen=True)
 class PutVersions:
-    """The versions of an image's networks of one preset, and the present one."""
+    """The versions of one of an image's networks, and the present one."""
 
     image: int
-    preset: str
+    network: NetworkKey
     versions: tuple[Version, ...]
     present: Version | None
 
     @property
     def key(self) -> Hashable:
         """The newest counts."""
-        return "versions", self.image, self.preset
+        return "versions", self.image, self.network
 
     def prepare(self) -> None:
         """Nothing to do."""
 
     def write(self, connection: sqlite3.Connection, ledger: Ledger) -> None:
         """Add and remove the rows of versions that came and went."""
-        number, before = ledger.histories.get((self.image, self.preset), (0, []))
+        number, before = ledger.histories.get((self.image, self.network), (0, []))
         if not number:
             number = ledger.last_history = ledger.last_history + 1
         known = {id(version): row for version, row in before}
@@ -226,10 +226,18 @@ class PutVersions:
         present = next((row for version, row in rows if version is self.present), None)
         body = seal(
             f"history {number}",
-            HistoryRow(self.image, self.preset, tuple(row for _, row in rows), present),
+            HistoryRow(
+                self.image,
+                self.network.preset,
+                tuple(row for _, row in rows),
+                present,
+                self.network.mode,
+                self.network.context,
+                self.network.channels,
+            ),
         )
         connection.execute("INSERT OR REPLACE INTO history VALUES (?, ?)", (number, body))
-        ledger.histories[self.image, self.preset] = number, rows
+        ledger.histories[self.image, self.network] = number, rows
 
 
 @dataclass(frozen=True)

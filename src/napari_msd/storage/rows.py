@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import msgspec
 
 from napari_msd.core.checkpoint import VersionFigures
+from napari_msd.core.space import Mode
 from napari_msd.document import Version
-from napari_msd.storage.content import JSON, ImageReference
+from napari_msd.storage.content import JSON, MAX_CONTEXT, ImageReference, NetworkKey
 from napari_msd.storage.limits import MAX_AXIS, MAX_TEXT, MAX_VIEW, UnreadableError
 from napari_msd.storage.operation_codec import Body, Text, Whole, clean
 from napari_msd.storage.sealed import opened, sealed
@@ -24,6 +25,7 @@ _Row = TypeVar("_Row", bound=msgspec.Struct)
 
 
 Time = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
+Channels = Annotated[tuple[Whole, ...], msgspec.Meta(max_length=1000)]
 
 
 class State(Body, frozen=True):
@@ -41,19 +43,31 @@ class State(Body, frozen=True):
 
 
 class AnnotationRow(Body, frozen=True):
-    """An annotation layer's name and the number of its image."""
+    """An annotation layer's name, the number of its image, and of all that are its channels."""
 
     image: Whole
     name: Text
+    channels: Channels = ()
 
 
 class HistoryRow(Body, frozen=True):
-    """Numbers of the versions of an image's networks of one preset, oldest first."""
+    """Numbers of the versions of one of an image's networks, oldest first.
+
+    What comes after `present` is missing in files of version 1.
+    """
 
     image: Whole
     preset: Text
     versions: Annotated[tuple[Whole, ...], msgspec.Meta(max_length=1000)]
     present: Whole | None
+    mode: Mode = "2d"
+    context: Annotated[int, msgspec.Meta(ge=0, le=MAX_CONTEXT)] = 0
+    channels: Channels = ()
+
+    @property
+    def key(self) -> NetworkKey:
+        """Which network it is."""
+        return NetworkKey(self.preset, self.mode, self.context, self.channels)
 
 
 class _Image(Body, frozen=True):
@@ -68,6 +82,7 @@ class _Image(Body, frozen=True):
     reader: Text
     sample: tuple[Text, Text]
     fingerprint: Text
+    part: tuple[Annotated[int, msgspec.Meta(ge=0, le=15)], Whole] | None = None
 
 
 class _About(Body, frozen=True):
@@ -113,6 +128,7 @@ def image_body(place: str, reference: ImageReference) -> bytes:
         clean(reference.reader),
         (clean(reference.sample[0]), clean(reference.sample[1])),
         clean(reference.fingerprint),
+        reference.part,
     )
     return seal(place, row)
 

@@ -19,31 +19,32 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x4D534453
 """Tells a session from other SQLite files ("MSDS")."""
 
-VERSION = 1
-"""Raise it with every change of `TABLES`, and add the step from the version before."""
+VERSION = 2
+"""Raise it with every change of `TABLES` or of what rows hold, and add the step from the version
+before. Version 2 knows modes, channels and parts of arrays; rows of version 1 are read as they are.
+"""
 
-TABLES: dict[int, tuple[str, ...]] = {
-    1: (
-        # state, owner and view
-        "CREATE TABLE session (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
-        "CREATE TABLE image (number INTEGER PRIMARY KEY, body BLOB NOT NULL)",
-        "CREATE TABLE annotation (number INTEGER PRIMARY KEY, body BLOB NOT NULL)",
-        # how much is painted, for lists of sessions
-        "CREATE TABLE amount (annotation INTEGER PRIMARY KEY, painted INTEGER NOT NULL, "
-        "strokes INTEGER NOT NULL)",
-        # the operations of each annotation
-        "CREATE TABLE entry (annotation INTEGER NOT NULL, number INTEGER NOT NULL, "
-        "kind INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (annotation, number)) "
-        "WITHOUT ROWID",
-        # networks: each version once, and the order of those of an image and preset
-        "CREATE TABLE version (number INTEGER PRIMARY KEY, about BLOB NOT NULL, "
-        "model BLOB NOT NULL)",
-        "CREATE TABLE history (number INTEGER PRIMARY KEY, body BLOB NOT NULL)",
-    ),
-}
+_FIRST = (
+    # state, owner and view
+    "CREATE TABLE session (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE image (number INTEGER PRIMARY KEY, body BLOB NOT NULL)",
+    "CREATE TABLE annotation (number INTEGER PRIMARY KEY, body BLOB NOT NULL)",
+    # how much is painted, for lists of sessions
+    "CREATE TABLE amount (annotation INTEGER PRIMARY KEY, painted INTEGER NOT NULL, "
+    "strokes INTEGER NOT NULL)",
+    # the operations of each annotation
+    "CREATE TABLE entry (annotation INTEGER NOT NULL, number INTEGER NOT NULL, "
+    "kind INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (annotation, number)) "
+    "WITHOUT ROWID",
+    # networks: each version once, and the order of those of an image and preset
+    "CREATE TABLE version (number INTEGER PRIMARY KEY, about BLOB NOT NULL, model BLOB NOT NULL)",
+    "CREATE TABLE history (number INTEGER PRIMARY KEY, body BLOB NOT NULL)",
+)
+
+TABLES: dict[int, tuple[str, ...]] = {1: _FIRST, 2: _FIRST}
 """How the tables of each version are made; also what a file's own tables are compared with."""
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: lambda connection: None}
 """By version: what makes the next version's tables of it. Old tables must be gone after it."""
 
 _OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 100"

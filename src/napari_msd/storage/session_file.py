@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_msd.document import Annotation, History
-    from napari_msd.storage.content import JSON, ImageReference, SessionContent
+    from napari_msd.storage.content import JSON, ImageReference, NetworkKey, SessionContent
 
 
 class SessionFile:
@@ -123,16 +123,18 @@ class SessionFile:
         """More is known of an image, or it was renamed."""
         self._writer.put(PutImage(image, reference))
 
-    def add_annotation(self, image: int, name: str) -> int:
+    def add_annotation(self, image: int, name: str, channels: tuple[int, ...] = ()) -> int:
         """Take down an annotation layer of an image; its number."""
         number = max(self._lasts, default=0) + 1
         self._lasts[number] = 0
-        self._writer.put(PutAnnotation(number, AnnotationRow(image, name)))
+        self._writer.put(PutAnnotation(number, AnnotationRow(image, name, channels)))
         return number
 
-    def update_annotation(self, annotation: int, image: int, name: str) -> None:
-        """An annotation layer was renamed, or belongs to another image."""
-        self._writer.put(PutAnnotation(annotation, AnnotationRow(image, name)))
+    def update_annotation(
+        self, annotation: int, image: int, name: str, channels: tuple[int, ...] = ()
+    ) -> None:
+        """An annotation layer was renamed, or belongs to another image or to other channels."""
+        self._writer.put(PutAnnotation(annotation, AnnotationRow(image, name, channels)))
 
     def journal(self, annotation: int) -> SessionJournal:
         """The journal of an annotation, the same one each time.
@@ -149,10 +151,10 @@ class SessionFile:
             self._journals[annotation] = journal
         return journal
 
-    def keep_versions(self, image: int, preset: str, history: History) -> None:
-        """Keep the versions of an image's networks of a preset, as they are now."""
+    def keep_versions(self, image: int, network: NetworkKey, history: History) -> None:
+        """Keep the versions of one of an image's networks, as they are now."""
         versions = tuple(history.versions)
-        self._writer.put(PutVersions(image, preset, versions, history.present))
+        self._writer.put(PutVersions(image, network, versions, history.present))
 
     def keep_view(self, view: Mapping[str, JSON]) -> None:
         """Keep display settings: a small JSON object; the newest wins.

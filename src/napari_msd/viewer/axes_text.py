@@ -57,14 +57,14 @@ def pixel_size(axes: Axes) -> str:
     if axes.pixel_size is None or axes.units is None:
         return ""
     spatial = [i for i, letter in enumerate(axes.letters) if letter in "ZYX"][::-1]
-    units = [_UNITS.get(axes.units[i].lower(), axes.units[i]) for i in spatial]
-    sizes = [f"{axes.pixel_size[i]:.3g}" for i in spatial]
-    if set(units) == {"pixel"}:
+    known = [i for i in spatial if axes.units[i] != "pixel"]
+    if not known:
         return ""
+    units = [_UNITS.get(axes.units[i].lower(), axes.units[i]) for i in known]
+    sizes = [f"{axes.pixel_size[i]:.3g}" for i in known]
     if len(set(units)) == 1:
         return f"{' × '.join(sizes)} {units[0]}"
-    named = zip(sizes, units, strict=True)
-    return " × ".join(size if unit == "pixel" else f"{size} {unit}" for size, unit in named)
+    return " × ".join(f"{size} {unit}" for size, unit in zip(sizes, units, strict=True))
 
 
 def _leading(axes: Axes, lengths: tuple[int, ...]) -> str:

@@ -1,73 +1,95 @@
-"""The chosen image and annotation layers, and whether they can be used for training."""
+"""The chosen image, its channels and the annotation, and whether they can be used for training."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_msd.core.errors import ImageError, MSDError, StrokesError
-from napari_msd.session.ports import ImageData
-from napari_msd.viewer import layers
-from napari_msd.viewer.references import reference_of
+from napari_msd.viewer import channels, layers
+from napari_msd.viewer.axes import axes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from napari_msd.storage import ImageReference
+    from napari_msd.core.space import Space
+    from napari_msd.session.ports import Channel, ImageData
+
+_PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+"""Events of a layer after which it may no longer fit the others."""
 
 
 class ChosenLayers(QObject):
-    """The chosen image and annotation; emits signals when they or their pixels change."""
+    """The chosen layers; emits signals when they, their pixels or their places change."""
 
     changed = Signal(str)
-    """A layer changed, check both again; carries a sentence if one was deleted."""
+    """A layer changed, check all of them again; carries a sentence if one was deleted."""
     repainted = Signal()
     """The annotation's array was replaced by another of the same shape."""
     pixels_replaced = Signal()
-    """The image's array was replaced; `changed` follows."""
+    """An array of the image was replaced; `changed` follows."""
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self.image: Any = None
+        self.layers: tuple[Any, ...] = ()
+        """The image and the layers that are channels with it, in the network's order."""
         self.annotation: Any = None
         self._shape: tuple[int, ...] = ()
+        self._seen: object = None
+        """What the last check of the places has found."""
+        # layers that are moved together, one after the other, do not fit in between
+        self._check_places = QTimer(self)
+        self._check_places.setSingleShot(True)
+        self._check_places.setInterval(0)
+        self._check_places.timeout.connect(self._on_places)
 
-    def choose(self, image: Any, annotation: Any) -> None:
-        """Use these layers from now on; either may be ``None``."""
-        if image is self.image and annotation is self.annotation:
+    def choose(self, image: Any, annotation: Any, channels: Sequence[Any] = ()) -> None:
+        """Use these layers from now on; `image` and `annotation` may be ``None``."""
+        chosen = tuple(channels) or (() if image is None else (image,))
+        same = len(chosen) == len(self.layers) and all(
+            a is b for a, b in zip(chosen, self.layers, strict=True)
+        )
+        if image is self.image and annotation is self.annotation and same:
             return
-        lost = self._lost_sentence(image, annotation)
+        lost = self._lost_sentence(image, annotation, chosen)
         self._listen("disconnect")
-        self.image, self.annotation = image, annotation
+        self.image, self.annotation, self.layers = image, annotation, chosen
         self._shape = () if annotation is None else layers.spatial_shape(annotation)
         self._listen("connect")
+        self._seen = self._outlook()
         self.changed.emit(lost)
 
     def release(self) -> None:
-        """Release both layers."""
+        """Release all layers."""
+        self._check_places.stop()
         self._listen("disconnect")
         self.image = self.annotation = None
-
-    @property
-    def n_channels(self) -> int:
-        """Channels of the image; one while there is none."""
-        return 1 if self.image is None else layers.n_channels(self.image)
+        self.layers = ()
 
     @property
     def data(self) -> ImageData:
         """Pixels of the image; call it only if an image is chosen."""
-        return ImageData(
-            layers.pixels(self.image),
-            layers.space_of(self.image),
-            layers.box_reader(self.image),
-        )
+        return channels.data_of(self.layers)
 
     @property
-    def reference(self) -> ImageReference:
-        """Where the image came from; call it only if an image is chosen."""
-        return reference_of(self.image)
+    def space(self) -> Space | None:
+        """Axes and channels of the image, in 2-D; ``None`` if none is chosen, or it has no rows."""
+        if self.image is None or len(layers.spatial_shape(self.image)) < 2:
+            return None
+        return self.data.space
+
+    @property
+    def axes_said(self) -> bool:
+        """Whether the axes of the image are said somewhere; else they are a guess."""
+        return self.image is not None and axes_of(self.image).said
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The layers of the image, with where they came from."""
+        return tuple(channels.channel(layer) for layer in self.layers)
 
     @property
     def fitting(self) -> Any:
@@ -80,6 +102,7 @@ class ChosenLayers(QObject):
             if self.image is None:
                 raise ImageError("Open an image first, or choose one above.")
             layers.check_image(self.image)
+            channels.check_together(self.image, self.layers)
             if need_annotation and self.annotation is None:
                 raise StrokesError("Press New to make a layer for strokes, then paint on it.")
             if need_annotation:
@@ -90,7 +113,7 @@ class ChosenLayers(QObject):
 
     # --- napari's events -----------------------------------------------------------------
 
-    def _lost_sentence(self, image: Any, annotation: Any) -> str:
+    def _lost_sentence(self, image: Any, annotation: Any, chosen: Sequence[Any]) -> str:
         present = list(self._viewer.layers)
         pairs = (
             ("image", self.image, image, "choose another one above, or open one"),
@@ -102,13 +125,30 @@ class ChosenLayers(QObject):
         return ""
 
     def _listen(self, how: str) -> None:
-        handlers: tuple[tuple[Any, Callable[..., None]], ...] = (
-            (self.image, self._on_image_data),
-            (self.annotation, self._on_annotation_data),
-        )
+        handlers: list[tuple[Any, Callable[..., None]]] = [
+            (layer, self._on_image_data) for layer in self.layers
+        ]
+        handlers.append((self.annotation, self._on_annotation_data))
         for layer, handler in handlers:
             if layer is not None:
                 getattr(layer.events.data, how)(handler)
+                for name in _PLACEMENT:
+                    getattr(getattr(layer.events, name), how)(self._on_placement)
+
+    def _outlook(self) -> object:
+        """What changes of a place may change: the problem, and what the network is told."""
+        space = self.space
+        size = None if space is None else space.pixel_size
+        return str(self.problem() or ""), space, size, self.axes_said
+
+    def _on_placement(self, event: Any = None) -> None:
+        self._check_places.start()
+
+    def _on_places(self) -> None:
+        seen = self._outlook()
+        if seen != self._seen:
+            self._seen = seen
+            self.changed.emit("")
 
     def _on_image_data(self, event: Any = None) -> None:
         self.pixels_replaced.emit()

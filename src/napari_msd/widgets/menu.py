@@ -18,10 +18,11 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_msd.core.settings import DEVICE_CHOICES, PRESETS
 from napari_msd.widgets.keys import is_typed
-from napari_msd.widgets.parts import button, combo, heading, line
+from napari_msd.widgets.parts import button, combo, heading, line, spin_box
 from napari_msd.widgets.plain_text import plain_action
 from napari_msd.widgets.texts import KEYS
 from napari_msd.widgets.wrapped_label import WrappedLabel
@@ -42,6 +43,8 @@ class Menu(QFrame):
         self.setObjectName("menu")
         self.setAccessibleName("More")
         self.preset_combo = combo("preset_combo", tuple(PRESETS))
+        self.context_spin = spin_box("context_spin", 1, 10)
+        self._context_label = QLabel("Neighbours")
         self.device_combo = combo("device_combo", DEVICE_CHOICES)
         self.device_text = WrappedLabel()
         self.device_text.setObjectName("device_text")
@@ -58,6 +61,14 @@ class Menu(QFrame):
         keys = QLabel(KEYS)
         keys.setObjectName("keys_text")
         self._compose(keys)
+
+    def show_context(self, context: int | None) -> None:
+        """Show how many slices on each side are seen in 2.5-D; ``None`` in other modes."""
+        for widget in (self._context_label, self.context_spin):
+            widget.setVisible(context is not None)
+        if context is not None:
+            with signals_blocked(self.context_spin):
+                self.context_spin.setValue(context)
 
     def show_device(self, text: str, tip: str) -> None:
         """Say which device is in use, and why; empty as long as it is not known."""
@@ -118,9 +129,11 @@ class Menu(QFrame):
         choices.setColumnStretch(1, 1)
         choices.addWidget(QLabel("Preset"), 0, 0)
         choices.addWidget(self.preset_combo, 0, 1)
-        choices.addWidget(QLabel("Device"), 1, 0)
-        choices.addWidget(self.device_combo, 1, 1)
-        choices.addWidget(self.device_text, 2, 1)
+        choices.addWidget(self._context_label, 1, 0)
+        choices.addWidget(self.context_spin, 1, 1)
+        choices.addWidget(QLabel("Device"), 2, 0)
+        choices.addWidget(self.device_combo, 2, 1)
+        choices.addWidget(self.device_text, 3, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 8, 4, 8)
         column.setSpacing(1)

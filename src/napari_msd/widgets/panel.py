@@ -55,7 +55,9 @@ class Panel(QScrollArea):
         self.open_image_button, self.sample_button = start.open_image_button, start.sample_button
         self.image_combo, self.annotation_combo = head.image_combo, head.annotation_combo
         self.new_annotation_button, self.menu_button = head.new_annotation_button, head.menu_button
-        self.image_text = head.image_text
+        self.image_text, self.mode_text = head.image_text, head.mode_text
+        self.axes_button, self.mode_combo = head.axes_button, head.mode_combo
+        self.channels_button = head.channel_choice.button
         self.paint_button, self.erase_button = classes.paint_button, classes.erase_button
         self.brush_slider = classes.brush_slider
         self.undo_button, self.redo_button = classes.undo_button, classes.redo_button
@@ -73,6 +75,7 @@ class Panel(QScrollArea):
         self.predict_all_button, self.stop_button = result.predict_all_button, result.stop_button
         self.export_button, self.copy_button = result.export_button, result.copy_button
         self.progress_bar = result.progress_bar
+        self.context_spin = menu.context_spin
         self.preset_combo, self.device_combo = menu.preset_combo, menu.device_combo
         self.update_once_button, self.history_button = menu.update_once_button, menu.history_button
         self.save_model_button = menu.save_model_button
@@ -128,6 +131,7 @@ class Panel(QScrollArea):
         for part in (
             self.offers,
             self.start_card,
+            self.head,
             self.classes,
             self.live,
             self.view,
@@ -135,7 +139,7 @@ class Panel(QScrollArea):
             self.menu,
         ):
             part.set_palette(colors)
-        for label in (self.image_text, self.menu.device_text):
+        for label in (self.image_text, self.mode_text, self.menu.device_text):
             label.setStyleSheet(f"color: {colors.muted};")
         for heading in self.widget().findChildren(QLabel, "msd_heading"):
             heading.setStyleSheet(f"color: {colors.muted}; font-weight: bold;")

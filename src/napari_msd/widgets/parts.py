@@ -13,12 +13,14 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
+    QSpinBox,
     QStyle,
     QStyleOptionComboBox,
     QStylePainter,
     QToolTip,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from napari_msd.widgets.keys import is_typed
 from napari_msd.widgets.plain_text import plain_tooltip
@@ -87,6 +89,24 @@ def combo(name: str, items: tuple[str, ...] = ()) -> QComboBox:
     return made
 
 
+class _Spin(QSpinBox):
+    """A spin box that leaves the mouse wheel to the dock."""
+
+    def wheelEvent(self, event: Any) -> None:  # noqa: N802  (Qt's name)
+        """Scroll the dock."""
+        event.ignore()
+
+
+def spin_box(name: str, least: int, most: int) -> QSpinBox:
+    """A box for a whole number."""
+    made = _Spin()
+    made.setObjectName(name)
+    made.setRange(least, most)
+    made.setKeyboardTracking(False)
+    made.setToolTip(TOOLTIPS[name])
+    return made
+
+
 def button(name: str, text: str = "") -> QPushButton:
     """A push button with its tooltip."""
     made = QPushButton(text)
@@ -112,6 +132,22 @@ def quiet_label(name: str) -> QLabel:
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     return label
+
+
+def eliding_label(name: str) -> QElidingLabel:
+    """A quiet label of one line, cut with an ellipsis; `show_whole` says all of it on hover."""
+    label = QElidingLabel()
+    label.setObjectName(name)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return label
+
+
+def show_whole(label: QElidingLabel, text: str) -> None:
+    """Show a text, all of it in the tooltip."""
+    if text != label.text():
+        label.setText(text)
+        label.setToolTip(plain_tooltip(text))
 
 
 def heading(text: str) -> QLabel:

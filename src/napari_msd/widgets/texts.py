@@ -19,9 +19,17 @@ TOOLTIPS = {
     "sample_button": "Open a small microscopy image with strokes, ready for Live",
     "close_offer_button": "Not now",
     "image_combo": "The image to segment",
+    "axes_button": "Say what the axes of the image are: slices, frames, channels or something else",
+    "channels_button": "Layers that the network sees together, as channels of one image",
+    "mode_combo": (
+        "2-D sees single planes. 2.5-D sees each slice with its neighbours. 3-D sees volumes: use "
+        "it if slices are about as far apart as pixels. Each mode has a network of its own, and "
+        "your strokes stay."
+    ),
+    "context_spin": "Neighbouring slices on each side that the network sees, in 2.5-D",
     "annotation_combo": "The Labels layer that holds your strokes",
     "new_annotation_button": "Make a layer for strokes on this image and start painting",
-    "menu_button": "More: preset, device, history, models, sessions, keys",
+    "menu_button": "More: preset, neighbours, device, history, models, sessions, keys",
     "preset_combo": (
         "quick answers within seconds (30 layers); balanced is better after a minute (50 layers); "
         "paper is the network of Pelt & Sethian 2018 (100 layers)"
