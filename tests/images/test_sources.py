@@ -1,16 +1,13 @@
 """Readers: neighbouring slices and several layers as channels."""
 
 import numpy as np
-import pytest
 
 from napari_msd.core.box import Box
 from napari_msd.core.space import Space
-from napari_msd.images import sources
 from napari_msd.images.sources import (
     ArraySource,
     channels_together,
     in_mode,
-    read_reduced,
     with_context,
 )
 
@@ -78,27 +75,3 @@ def test_anisotropy_needs_one_unit() -> None:
     assert space.network_input.anisotropy == 2.5
     odd = Space("ZYX", STACK.shape, 3, pixel_size=sizes, units=("pixel", "nm", "nm"))
     assert odd.anisotropy == 1.0
-
-
-@pytest.mark.parametrize("scale", [2, 4])
-def test_thinned_pixels_are_means(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "BAND_PIXELS", 40)  # several bands
-    image = np.random.default_rng(0).normal(size=(2, 19, 14, 3))
-    box = Box(0, (1, 4, 0), (2, 19, 14))
-    found = read_reduced(lambda part: image[part.slices], box, scale)
-    assert found.shape == (*box.reduced_shape(scale), 3)
-    part = image[1, 4:19]
-    for i, j in np.ndindex(found.shape[1:3]):
-        square = part[i * scale : (i + 1) * scale, j * scale : (j + 1) * scale]
-        np.testing.assert_allclose(found[0, i, j], square.mean(axis=(0, 1)), rtol=1e-5)
-
-
-def test_a_pyramid_is_asked_for_its_own_thinned_pixels() -> None:
-    class Pyramid:
-        def __call__(self, box: Box, /) -> np.ndarray:
-            raise AssertionError("the full resolution was read")
-
-        def reduced(self, box: Box, scale: int, /) -> np.ndarray:
-            return np.full(box.reduced_shape(scale), scale)
-
-    assert (read_reduced(Pyramid(), plane(0), 4) == 4).all()

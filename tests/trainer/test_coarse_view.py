@@ -6,7 +6,7 @@ import pytest
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import NetworkInput, Slab, Space
-from napari_msd.images.sources import read_reduced
+from napari_msd.images.reduced import read_reduced
 from napari_msd.trainer import coarse_view
 from napari_msd.trainer.coarse_view import Area, CoarseView
 from napari_msd.training import Trainer

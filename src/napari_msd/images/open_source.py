@@ -14,7 +14,8 @@ from napari_msd.images.free_memory import require_room
 from napari_msd.images.image_files import TIFF_SUFFIXES, ImageFile, read_image, reading
 from napari_msd.images.label_metadata import LabelMetadata
 from napari_msd.images.npy_text import read_npy_text
-from napari_msd.images.sources import AxesSource, Pixels
+from napari_msd.images.reduced import Pixels
+from napari_msd.images.sources import AxesSource
 from napari_msd.images.tiff_series import (
     axis_letters,
     channel_names,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_msd.core.axes import AxisOrder, as_array
 from napari_msd.core.box import Box
-from napari_msd.core.source import ReducedReader
 from napari_msd.core.space import Mode, Space
-
-Pixels = npt.NDArray[np.generic]
+from napari_msd.images.reduced import Pixels, Read, read_reduced
 
 
 @dataclass(frozen=True)
@@ -122,50 +119,7 @@ def _with_channels(space: Space, numbers: Sequence[int]) -> Space:
     return replace(space, n_channels=len(numbers), channel_names=chosen)
 
 
-BAND_PIXELS = 2**22
-"""Read at once by `read_reduced`, so that a large image is never in memory as a whole."""
-
-
-def read_reduced(read: Callable[[Box], Pixels], box: Box, scale: int) -> Pixels:
-    """Pixels of a box where `scale` x `scale` pixels of the last two axes are one: their mean.
-
-    Parameters
-    ----------
-    read
-        Reads boxes. If it can read thinned (`ReducedReader`), that is what it is asked for.
-    box, scale
-        See `ReducedReader.reduced`.
-    """
-    if scale == 1:
-        return read(box)
-    if isinstance(read, ReducedReader):
-        return read.reduced(box, scale)
-    axis = box.ndim - 2
-    rows = max(scale, BAND_PIXELS // max(1, box.size // box.shape[axis]) // scale * scale)
-    bands = [
-        _means(read(box.along(axis, top, min(top + rows, box.stop[axis]))), axis, scale)
-        for top in range(box.start[axis], box.stop[axis], rows)
-    ]
-    return np.concatenate(bands, axis=axis)
-
-
-def _means(pixels: Pixels, axis: int, scale: int) -> Pixels:
-    """Means of `scale` x `scale` pixels along `axis` and the next, float32."""
-    out: npt.NDArray[np.float32] = pixels.astype(np.float32)
-    for along in (axis, axis + 1):
-        n = out.shape[along]
-        cuts = np.arange(0, n, scale)
-        sizes = np.minimum(cuts + scale, n) - cuts
-        sums = np.add.reduceat(out, cuts, axis=along)
-        shape = [1] * out.ndim
-        shape[along] = len(sizes)
-        out = np.divide(sums, sizes.reshape(shape), dtype=np.float32)
-    return out
-
-
-def with_context(
-    read: Callable[[Box], Pixels], space: Space, context: int
-) -> Callable[[Box], Pixels]:
+def with_context(read: Read, space: Space, context: int) -> Read:
     """A reader that adds the slices beside each slice as further channels (2.5-D).
 
     Parameters
@@ -183,46 +137,68 @@ def with_context(
         Gives (..., Y, X, channels): all channels of the slice `context` before first, those of the
         slice `context` after last. Beyond the ends of the stack it goes on as its mirror image.
     """
-    axis, n = space.ndim - 3, space.shape[-3]
+    return _WithContext(read, space.ndim - 3, space.shape[-3], context)
 
-    def read_with_neighbours(box: Box) -> Pixels:
+
+@dataclass(frozen=True)
+class _WithContext:
+    """See `with_context`."""
+
+    read: Read
+    axis: int
+    n_slices: int
+    context: int
+
+    def __call__(self, box: Box, /) -> Pixels:
+        return self._stacked(self.read, box)
+
+    def reduced(self, box: Box, scale: int, /) -> Pixels:
+        return self._stacked(lambda part: read_reduced(self.read, part, scale), box)
+
+    def _stacked(self, read: Read, box: Box) -> Pixels:
+        axis, context = self.axis, self.context
         first, last = box.start[axis], box.stop[axis]
-        wanted = [_mirrored(z, n) for z in range(first - context, last + context)]
+        wanted = [_mirrored(z, self.n_slices) for z in range(first - context, last + context)]
         low, high = min(wanted), max(wanted) + 1
         pixels = read(box.along(axis, low, high))
         if pixels.ndim == box.ndim:
             pixels = pixels[..., None]
         slices = np.take(pixels, [z - low for z in wanted], axis=axis)
-        n_slices = last - first
         parts = [
-            slices[(slice(None),) * axis + (slice(i, i + n_slices),)]
+            slices[(slice(None),) * axis + (slice(i, i + last - first),)]
             for i in range(2 * context + 1)
         ]
         return np.concatenate(parts, axis=-1)
 
-    return read_with_neighbours
 
-
-def in_mode(
-    read: Callable[[Box], Pixels], space: Space, mode: Mode, context: int = 1
-) -> tuple[Callable[[Box], Pixels], Space]:
+def in_mode(read: Read, space: Space, mode: Mode, context: int = 1) -> tuple[Read, Space]:
     """Reader and axes of an image as a network of this mode sees it."""
     seen = space.in_mode(mode, context)
     return (with_context(read, space, seen.context) if seen.context else read), seen
 
 
-def channels_together(reads: Sequence[Callable[[Box], Pixels]]) -> Callable[[Box], Pixels]:
+def channels_together(reads: Sequence[Read]) -> Read:
     """A reader of several images of the same axes, whose channels become those of one image."""
-    if len(reads) == 1:
-        return reads[0]
+    return reads[0] if len(reads) == 1 else _Together(tuple(reads))
 
-    def read(box: Box) -> Pixels:
-        parts = [part(box) for part in reads]
-        return np.concatenate(
-            [part[..., None] if part.ndim == box.ndim else part for part in parts], axis=-1
-        )
 
-    return read
+@dataclass(frozen=True)
+class _Together:
+    """See `channels_together`."""
+
+    reads: tuple[Read, ...]
+
+    def __call__(self, box: Box, /) -> Pixels:
+        return _joined([read(box) for read in self.reads], box.ndim)
+
+    def reduced(self, box: Box, scale: int, /) -> Pixels:
+        return _joined([read_reduced(read, box, scale) for read in self.reads], box.ndim)
+
+
+def _joined(parts: list[Pixels], ndim: int) -> Pixels:
+    return np.concatenate(
+        [part[..., None] if part.ndim == ndim else part for part in parts], axis=-1
+    )
 
 
 def _mirrored(index: int, n: int) -> int:

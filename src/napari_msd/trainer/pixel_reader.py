@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_msd.images.sources import read_reduced
+from napari_msd.images.reduced import read_reduced
 from napari_msd.trainer.arrays import Pixels
 from napari_msd.trainer.epoch_state import EpochState, PixelsRequest
 from napari_msd.trainer.lanes import Lanes

@@ -15,6 +15,7 @@ from napari.layers import Image, Labels
 from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError, StrokesError
 from napari_msd.core.space import Space
+from napari_msd.images.reduced import PyramidReader
 from napari_msd.session.ports import SOURCE
 from napari_msd.viewer import axes_text
 from napari_msd.viewer.axes import axes_of
@@ -72,12 +73,8 @@ def box_reader(layer: Any) -> Callable[[Box], NDArray[Any]]:
 
     The array has the shape of the box; an RGB image adds its colours as the last axis.
     """
-    data = pixels(layer)
-
-    def read(box: Box) -> NDArray[Any]:
-        return np.asarray(data[box.slices])
-
-    return read
+    levels = layer.data if layer.multiscale else [layer.data]
+    return PyramidReader(list(levels), int(layer.ndim))
 
 
 def plane_box(layer: Any, index: tuple[int, ...]) -> Box:
