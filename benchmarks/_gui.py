@@ -40,13 +40,9 @@ class Session:
     """napari, an image of two textures, the widget, and a few strokes."""
 
     def __init__(self, size: int = 512) -> None:
-        rng = np.random.default_rng(0)
-        pixels = rng.normal(0, 0.1, (size, size)).astype(np.float32)
-        rows, columns = np.mgrid[:size, :size]
-        pixels += np.hypot(rows - size / 2, columns - size / 2) < size / 3
         self.viewer = napari.Viewer(show_welcome_screen=False)
         self.viewer.window.resize(1200, 800)
-        self.image = self.viewer.add_image(pixels, name="image")
+        self._open(size)
         self.widget = MSDSegmentationWidget(self.viewer)
         self.viewer.window.add_dock_widget(self.widget, name="MS-D Segmentation")
         QApplication.processEvents()
@@ -57,12 +53,22 @@ class Session:
         self.overlay = self.controller.overlay
         window.new_annotation()
         self.layer = self.controller.chosen.annotation
+        self._paint(size)
+        self.controller.strokes.finish()
+
+    def _open(self, size: int) -> None:
+        rng = np.random.default_rng(0)
+        pixels = rng.normal(0, 0.1, (size, size)).astype(np.float32)
+        rows, columns = np.mgrid[:size, :size]
+        pixels += np.hypot(rows - size / 2, columns - size / 2) < size / 3
+        self.image = self.viewer.add_image(pixels, name="image")
+
+    def _paint(self, size: int) -> None:
         self.layer.brush_size = max(size // 60, 3)
         middle = size // 2
         for offset in range(-size // 8, size // 8, 4):
             self.layer.paint((middle, middle + offset), 2)
             self.layer.paint((size // 20, middle + offset), 1)
-        self.controller.strokes.finish()
 
     def live(self, on: bool) -> None:
         """Press the switch."""

@@ -6,6 +6,7 @@ would still be too much, and napari would redraw whole planes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from napari_msd.core.box import Box
 from napari_msd.document.chunked import ChunkedLabels
+from napari_msd.document.part import LazyPart
 from napari_msd.document.pyramid import LabelPyramid, write_levels
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def new_strokes(shape: tuple[int, ...]) -> NDArray[np.uint8] | ChunkedLabels:
 
 def new_result(
     shape: tuple[int, ...], failed: Callable[[str], object] | None = None
-) -> NDArray[np.uint8] | list[ChunkedLabels]:
+) -> NDArray[np.uint8] | list[LazyPart]:
     """An empty array, or the levels of a large one, for what is predicted.
 
     Parameters
@@ -56,18 +58,24 @@ def new_result(
         Called with a sentence, on another thread, if the disk has no room for a large one.
     """
     if is_large(shape):
-        return LabelPyramid(shape, failed=failed).levels
+        return [LazyPart(level) for level in LabelPyramid(shape, failed=failed).levels]
     return np.zeros(shape, np.uint8)
 
 
 def finest(data: Any) -> Any:
     """The array at full resolution of a layer's data, with levels or without."""
-    return data if isinstance(data, np.ndarray | ChunkedLabels) else data[0]
+    return data if isinstance(data, np.ndarray) else _levels(data)[0]
 
 
 def is_ours(data: Any) -> bool:
     """Whether a layer's data can be written here: someone may have replaced them."""
-    return isinstance(finest(data), np.ndarray | ChunkedLabels)
+    return isinstance(data, np.ndarray) or len(_levels(data)) > 0
+
+
+def _levels(data: Any) -> list[ChunkedLabels]:
+    """The levels of a layer's data; none if they are not ours."""
+    parts = list(data) if isinstance(data, Sequence) else []
+    return [part.array for part in parts if isinstance(part, LazyPart)]
 
 
 def write(data: Any, box: Box, values: NDArray[np.uint8]) -> None:
@@ -75,7 +83,7 @@ def write(data: Any, box: Box, values: NDArray[np.uint8]) -> None:
     if isinstance(data, np.ndarray):
         data[box.slices] = values
     else:
-        write_levels(list(data), box, values)
+        write_levels(_levels(data), box, values)
 
 
 def write_first_answer(
@@ -100,7 +108,7 @@ def write_first_answer(
     list
         The parts, with labels of their shape.
     """
-    levels = [data] if isinstance(data, np.ndarray) else list(data)
+    levels = [data] if isinstance(data, np.ndarray) else _levels(data)
     for number, level in enumerate(levels):
         step = 1 << number
         if step * FINER >= block.scale or number == len(levels) - 1:
