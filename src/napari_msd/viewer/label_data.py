@@ -108,7 +108,9 @@ def write_first_answer(
     list
         The parts, with labels of their shape.
     """
-    levels = [data] if isinstance(data, np.ndarray) else _levels(data)
+    levels: list[NDArray[np.uint8] | ChunkedLabels] = (
+        [data] if isinstance(data, np.ndarray) else [*_levels(data)]
+    )
     for number, level in enumerate(levels):
         step = 1 << number
         if step * FINER >= block.scale or number == len(levels) - 1:
