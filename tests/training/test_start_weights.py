@@ -47,15 +47,23 @@ def test_of_neighbouring_slices_only_the_slice_itself_is_seen(channels, context)
 
 
 @pytest.mark.parametrize("dilations_z", [None, (1,), (2, 1)])
-def test_every_slice_of_a_volume_has_the_maps_of_its_plane(dilations_z):
-    plane = MSDNet(2, 2, depth=8, dilations=START_DILATIONS)
-    volume = MSDNet(2, 2, depth=8, dilations=START_DILATIONS, ndim=3, dilations_z=dilations_z)
-    start_from_shipped(plane)
-    assert start_from_shipped(volume) == 8
-    slices = torch.randn(1, 2, 5, 20, 24)
-    expected = torch.stack([maps_of(plane, image) for image in slices.unbind(2)], dim=2)
-    found = maps_of(volume, slices)
+def test_volumes_of_several_channels_see_what_their_mean_would(dilations_z):
+    shape = {"depth": 8, "dilations": START_DILATIONS, "ndim": 3, "dilations_z": dilations_z}
+    grey, two = MSDNet(1, 2, **shape), MSDNet(2, 2, **shape)
+    assert start_from_shipped(grey) == start_from_shipped(two) == 8
+    volume = torch.randn(1, 1, 7, 20, 24)
+    expected = maps_of(grey, volume)[:, 1:]
+    found = maps_of(two, volume.expand(-1, 2, -1, -1, -1))[:, 2:]
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_layers_for_volumes_see_neighbouring_slices():
+    volume = MSDNet(1, 2, depth=8, dilations=START_DILATIONS, ndim=3)
+    start_from_shipped(volume)
+    flat = torch.zeros(1, 1, 9, 16, 16)
+    flat[:, :, 4] = 3.0
+    maps = maps_of(volume, flat)[0, 1:, :, 8, 8]
+    assert (maps[:, 3] - maps[:, 0]).abs().max() > 0.1
 
 
 @pytest.mark.parametrize(
@@ -66,6 +74,7 @@ def test_every_slice_of_a_volume_has_the_maps_of_its_plane(dilations_z):
         ({"depth": 10, "dilations": START_DILATIONS, "width": 2}, 0),
         ({"depth": 4, "dilations": START_DILATIONS, "ndim": 3}, 4),
         ({"depth": 12, "dilations": (1, 2, 3, 4), "ndim": 3}, 6),
+        ({"depth": 20, "dilations": START_DILATIONS, "ndim": 3}, 12),
     ],
 )
 def test_only_layers_that_agree_are_taken(keywords, taken):

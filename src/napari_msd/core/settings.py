@@ -236,8 +236,8 @@ PRESETS: dict[str, Settings] = {
 """quick predicts within seconds; balanced is better after a minute; paper is Pelt & Sethian's."""
 
 _VOLUMES: dict[str, dict[str, Any]] = {
-    "quick": {"depth": 12, "dilations": (1, 2, 3, 4), "patch_size": 32},
-    "balanced": {"depth": 20, "dilations": (1, 2, 3, 4), "patch_size": 32},
+    "quick": {"depth": 12, "patch_size": 32},
+    "balanced": {"depth": 20, "patch_size": 32},
     "paper": {"patch_size": 32},
 }
 """What presets have in 3-D instead. A layer has three times the weights there, and the halo of a

@@ -21,15 +21,18 @@ from napari_msd.network import MSDNet
 START_DILATIONS = (1, 2, 3, 4, 1, 2, 4, 8)
 """Cycle of dilations of the shipped layers."""
 
+FILES = {2: "start_weights.safetensors", 3: "start_weights_3d.safetensors"}
+"""By number of axes. Those for volumes: ``scripts/pretrain_volumes.py``."""
+
 
 @torch.no_grad()
 def start_from_shipped(network: MSDNet, context: int = 0) -> int:
     """Give a fresh network the shipped hidden layers, as far as it has the same ones.
 
-    The shipped layers see one channel; a network of more sees their mean through them, and the
-    channels themselves as maps. At first they do not see neighbouring slices: in 2.5-D their
-    weights are 0, in 3-D those of the outer planes of each filter. Layers of a deeper network that
-    have no counterpart keep what they have.
+    There are layers for planes and layers for volumes. They see one channel; a network of more
+    sees their mean through them, and the channels themselves as maps. At first they do not see
+    neighbouring slices in 2.5-D: their weights are 0. Layers of a deeper network that have no
+    counterpart keep what they have.
 
     Parameters
     ----------
@@ -46,51 +49,41 @@ def start_from_shipped(network: MSDNet, context: int = 0) -> int:
     """
     if network.width != 1:
         return 0
-    shipped, state = _shipped(), network.state_dict()
+    shipped, state = _shipped(network.ndim), network.state_dict()
     slices = 2 * context + 1
     channels = network.in_channels // slices
     taken = 0
     for i, (weight, bias, dilation) in enumerate(shipped):
         if i == network.depth or network.dilations[i] != dilation:
             break
-        image = weight.new_zeros((1, slices, channels, 3, 3))
+        taps = weight.shape[2:]
+        image = weight.new_zeros((1, slices, channels, *taps))
         image[:, context] = weight[:, :1] / channels
-        planar = torch.cat([image.flatten(1, 2), weight[:, 1:]], dim=1)
-        state[f"layers.{i}.weight"] = planar if network.ndim == 2 else _inflated(planar)
+        state[f"layers.{i}.weight"] = torch.cat([image.flatten(1, 2), weight[:, 1:]], dim=1)
         state[f"layers.{i}.bias"] = bias
         taken = i + 1
     network.load_state_dict(state)
     return taken
 
 
-def _inflated(filters: Tensor) -> Tensor:
-    """Filters (..., 3, 3) of planes as filters (..., 3, 3, 3) of volumes, in the middle plane.
-
-    Spread over all three planes they learn more slowly (docs/learning.md).
-    """
-    volumes = filters.new_zeros((*filters.shape[:-2], 3, 3, 3))
-    volumes[..., 1, :, :] = filters
-    return volumes
-
-
 def shipped_layers() -> dict[str, Tensor]:
-    """The shipped layers, by their ``state_dict`` names; not to be changed."""
+    """The shipped layers for planes, by their ``state_dict`` names; not to be changed."""
     return {
         f"layers.{i}.{name}": tensor
-        for i, (weight, bias, _) in enumerate(_shipped())
+        for i, (weight, bias, _) in enumerate(_shipped(2))
         for name, tensor in (("weight", weight), ("bias", bias))
     }
 
 
 def start_dilations() -> tuple[int, ...]:
-    """Dilation of each shipped layer."""
-    return tuple(dilation for _, _, dilation in _shipped())
+    """Dilation of each shipped layer for planes."""
+    return tuple(dilation for _, _, dilation in _shipped(2))
 
 
 @cache
-def _shipped() -> list[tuple[Tensor, Tensor, int]]:
-    """(weight (1, 1 + i, 3, 3), bias (1,), dilation) of every shipped layer i."""
-    file = resources.files("napari_msd.training") / "start_weights.safetensors"
+def _shipped(ndim: int) -> list[tuple[Tensor, Tensor, int]]:
+    """(weight (1, 1 + i, [3,] 3, 3), bias (1,), dilation) of every shipped layer i."""
+    file = resources.files("napari_msd.training") / FILES[ndim]
     tensors = load(file.read_bytes())
     depth = sum(key.endswith(".bias") for key in tensors)
     return [
