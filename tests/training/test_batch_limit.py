@@ -126,7 +126,7 @@ def test_measuring_and_the_first_fit_go_on_with_less(monkeypatch, where):
 
     def fails_first(trainer, *args):
         if len(failed) < 3:
-            failed.append(trainer.data.sampler.side)
+            failed.append(trainer.data.reach.side)
             raise MemoryError
         return real(trainer, *args)
 

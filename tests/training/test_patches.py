@@ -6,6 +6,7 @@ from napari_msd.core.space import Slab
 from napari_msd.document import Annotation, ValidationSplit
 from napari_msd.inference import Normalisation, SlabPixels
 from napari_msd.training.patches import PatchSampler
+from napari_msd.training.reach import Reach
 
 SHAPE = (64, 64)
 AS_IT_IS = Normalisation((0.0,), (1.0,))
@@ -19,7 +20,7 @@ def sampler_of(planes: dict, *painted: Slab) -> PatchSampler:
             region = slab.box((20 * value, 0), (20 * value + 4, 64))
             store.write(region, np.full(region.shape, value, np.uint8))
     split = ValidationSplit(store, 0.0, 0)
-    return PatchSampler(planes, store, split, 16, np.random.default_rng(0))
+    return PatchSampler(planes, store, split, Reach(16), np.random.default_rng(0))
 
 
 def plane_of(value: float) -> SlabPixels:

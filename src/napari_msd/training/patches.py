@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,7 @@ from napari_msd.core.space import Slab
 from napari_msd.document import Annotation, Piece, ValidationSplit
 from napari_msd.inference import AnyNormalisation, SlabPixels
 from napari_msd.inference.normalisation import Pixels
-
-LEAST_SLICES = 8
-"""Of a patch of a volume, however far apart slices are."""
+from napari_msd.training.reach import Reach
 
 UNPAINTED = -1
 """Label of the pixels that the loss leaves out."""
@@ -54,12 +52,10 @@ class PatchSampler:
         Pixels of slabs; only slabs in it are drawn from. What patches show of them is here.
     annotation, split
         What is painted, and what of it may be trained on.
-    side
-        Side of a patch in pixels; smaller slabs give smaller patches.
+    reach
+        The size of patches.
     random
         Source of chance.
-    anisotropy
-        Distance of a volume's slices in pixels: patches are so many times shorter along Z.
     """
 
     def __init__(
@@ -67,16 +63,14 @@ class PatchSampler:
         slabs: Mapping[Slab, SlabPixels],
         annotation: Annotation,
         split: ValidationSplit,
-        side: int,
+        reach: Reach,
         random: np.random.Generator,
-        anisotropy: float = 1.0,
     ) -> None:
         self._slabs = slabs
         self._annotation = annotation
         self._split = split
-        self.side = side
+        self._reach = reach
         self._random = random
-        self._anisotropy = anisotropy
         self._known: dict[int, tuple[tuple[int, frozenset[Slab]], list[Piece]]] = {}
 
     def draw(self, n: int, classes: list[int], normalisation: AnyNormalisation) -> Batch:
@@ -113,21 +107,19 @@ class PatchSampler:
         stay, so that it does not jump about either.
         """
         slabs = sorted(self._annotation.slabs & set(self._slabs)) or sorted(self._slabs)
-        shapes = {slab: self._shape(slab) for slab in slabs}
-        places = spread(n, shapes, self.patch_shape())
-        return np.stack([self._cut(slab, patch, normalisation) for slab, patch in places])
+        places = self.places(n, {slab: self._shape(slab) for slab in slabs})
+        shape = self.patch_shape()
+        return np.stack(
+            [self._cut(slab, _middle(slab, patch, shape), normalisation) for slab, patch in places]
+        )
+
+    def places(self, n: int, shapes: Mapping[Slab, tuple[int, ...]]) -> Iterator[tuple[Slab, Box]]:
+        """Where `everywhere` looks on slabs of these shapes, also with smaller patches."""
+        return spread(n, shapes, self._reach.largest_patch_in(shapes.values()))
 
     def patch_shape(self) -> tuple[int, ...]:
         """([planes,] rows, columns) of every patch: no larger than the smallest slab."""
-        return self.largest_patch(map(self._shape, self._slabs))
-
-    def largest_patch(self, shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-        """([planes,] rows, columns) of a patch that fits slabs of these shapes."""
-        smallest = np.min(list(shapes), axis=0)
-        sides = [self.side] * len(smallest)
-        if len(sides) == 3:
-            sides[0] = max(LEAST_SLICES, round(self.side / self._anisotropy))
-        return tuple(min(side, int(n)) for side, n in zip(sides, smallest, strict=True))
+        return self._reach.patch_in(map(self._shape, self._slabs))
 
     def _shape(self, slab: Slab) -> tuple[int, ...]:
         return self._slabs[slab].shape[1:]
@@ -202,6 +194,13 @@ def spread(
 def is_here(slabs: Mapping[Slab, SlabPixels], piece: Piece) -> bool:
     """Whether the pixels are at hand that are read because of a painted piece."""
     return piece.slab in slabs and slabs[piece.slab].serves(piece.pixels)
+
+
+def _middle(slab: Slab, patch: Box, shape: Sequence[int]) -> Box:
+    """The middle of a patch, of `shape`."""
+    inner = patch.last(len(shape))
+    ends = zip(inner.start, inner.stop, shape, strict=True)
+    return _patch(slab, [(a + b - side) // 2 for a, b, side in ends], shape)
 
 
 def _patch(slab: Slab, start: Sequence[int], shape: Sequence[int]) -> Box:

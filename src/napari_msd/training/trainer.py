@@ -104,8 +104,8 @@ class Trainer:
         """Of the class shares that are still in the outputs of a model that was started from."""
         if start is not None:
             self._start_from(start, fit_normalisation)
-        elif settings.trees:
-            self.data.reads = self._new_features(EachPlane()).reads_at
+        if settings.trees and self.data.reach.reads is None:
+            self.data.reach.reads = self._new_features(EachPlane()).reads_at
 
     # --- what there is to learn from ---------------------------------------------------
 
@@ -366,7 +366,7 @@ class Trainer:
 
     def _spare_memory(self) -> None:
         """Before another attempt: patches as small as the limit says, nothing kept for speed."""
-        self.data.sampler.side = self.limit.side
+        self.data.reach.side = self.limit.side
         if self._mixing is not None:
             self._mixing.spare_memory()
         if torch.cuda.is_available():
@@ -420,7 +420,7 @@ class Trainer:
 
     def _mix_trees(self, features: PixelFeatures, earlier: Trees | None) -> None:
         data = self.data
-        data.reads = features.reads_at
+        data.reach.reads = features.reads_at
         self._mixing = Mixing(
             data.slabs, data.annotation, data.split, features, self.settings.seed, earlier
         )

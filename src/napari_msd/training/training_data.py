@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,8 @@ from napari_msd.inference import (
     channels_first,
 )
 from napari_msd.inference.normalisation import Pixels, require_channels
-from napari_msd.training.patches import Batch, PatchSampler, spread
+from napari_msd.training.patches import Batch, PatchSampler
+from napari_msd.training.reach import Reach
 from napari_msd.training.validation import Question
 
 SHARE_PATCHES = 12
@@ -45,22 +47,21 @@ class TrainingData:
             EachPlane() if settings.normalise == "plane" else None
         )
         """What is done to pixels first; None while the first slab, which decides, is not here."""
-        self.reads: Callable[[tuple[int, ...], Box], Box] | None = None
-        """What else than patches is read of a slab of some shape because of a painted box."""
+        self.reach = Reach(settings.patch_size, given.anisotropy)
+        """How much is read because of what is painted."""
         self.annotation = Annotation(given.convolved)
         self.split = ValidationSplit(self.annotation, settings.held_out_fraction, settings.seed)
         self.slabs: dict[Slab, SlabPixels] = {}
         """Pixels at hand."""
         self._shapes: dict[SourceId, tuple[int, ...]] = {}
-        self._complete: tuple[int, int] | None = None
-        """Of which state of annotation and patches it is known that no pixels are missing."""
+        self._complete: tuple[int, object] | None = None
+        """Of which state of annotation and reach it is known that no pixels are missing."""
         self.sampler = PatchSampler(
             self.slabs,
             self.annotation,
             self.split,
-            settings.patch_size,
+            self.reach,
             np.random.default_rng(settings.seed),
-            given.anisotropy,
         )
 
     # --- changes -------------------------------------------------------------------------
@@ -156,14 +157,14 @@ class TrainingData:
         found = self.slabs.get(slab)
         if found is None:
             shape = self._shapes[slab.source]
-            found = SlabPixels(
-                self.given.values, shape, around=lambda box: self._around(shape, box)
-            )
+            # not a method of this object: it would hold itself, and stay until all are collected
+            around = partial(self.reach.around, shape)
+            found = SlabPixels(self.given.values, shape, around=around)
         return found
 
     def missing(self) -> list[Box]:
         """What has to be given to `set_pixels` before learning: blocks that strokes need."""
-        state = self.annotation.revision, self.sampler.side
+        state = self.annotation.revision, self.reach.reads
         if self._complete == state and self.annotation.slabs <= self.slabs.keys():
             return []
         found = [
@@ -195,15 +196,9 @@ class TrainingData:
         painted = {slab: self.slab(slab) for slab in needed}
         if any(not pixels.in_one_block for pixels in painted.values()):
             shapes = {slab: pixels.shape[1:] for slab, pixels in painted.items()}
-            shape = self.sampler.largest_patch(shapes.values())
-            for slab, patch in spread(SHARE_PATCHES, shapes, shape):
+            for slab, patch in self.sampler.places(SHARE_PATCHES, shapes):
                 needed[slab].append(patch)
         return needed
-
-    def _around(self, shape: tuple[int, ...], box: Box) -> Box:
-        """All that is read of a slab because of pixels painted in a box."""
-        read = box.grow(self.sampler.largest_patch([shape])).clip(shape)
-        return read if self.reads is None else read.hull(self.reads(shape, box))
 
     @property
     def classes(self) -> list[int]:
@@ -229,4 +224,4 @@ class TrainingData:
     @property
     def question(self) -> Question:
         """What is asked of a network to measure it: the held-out strokes."""
-        return Question(self.slabs, self.annotation.classes, self.split, self.sampler.side)
+        return Question(self.slabs, self.annotation.classes, self.split, self.reach)

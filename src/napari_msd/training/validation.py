@@ -14,6 +14,7 @@ from napari_msd.document import Piece, ValidationSplit
 from napari_msd.inference import Predictor, SlabPixels
 from napari_msd.inference.calibration import fit_temperature
 from napari_msd.training.patches import is_here
+from napari_msd.training.reach import Reach
 from napari_msd.training.scores import Scores
 
 PIECES_PER_CLASS = 8
@@ -24,14 +25,14 @@ PIECES_PER_CLASS = 8
 class Question:
     """What is asked of a network: painted pieces it was not trained on.
 
-    Each is seen in a patch of about `side` pixels around it, which holds all of it. The same
-    ones are looked at every time, as long as the strokes stay the same.
+    Each is seen in a patch of about the size that `reach` tells around it, which holds all of it.
+    The same ones are looked at every time, as long as the strokes stay the same.
     """
 
     slabs: Mapping[Slab, SlabPixels]
     classes: Sequence[int]
     split: ValidationSplit
-    side: int
+    reach: Reach
 
     def patches(self) -> Iterator[tuple[int, SlabPixels, Box, npt.NDArray[np.int32]]]:
         """(class value, slab, patch, pixels (n, 2 or 3) in the slab) of every piece."""
@@ -43,7 +44,7 @@ class Question:
                 yield value, self.slabs[piece.slab], self._patch(piece), piece.pixels
 
     def _patch(self, piece: Piece) -> Box:
-        half = self.side // 2
+        half = np.array(self.reach.sides(piece.pixels.shape[1])) // 2
         middle = piece.pixels.mean(axis=0).astype(int)
         start = np.minimum(middle - half, piece.pixels.min(axis=0))
         stop = np.maximum(middle + half, piece.pixels.max(axis=0) + 1)
