@@ -367,7 +367,7 @@ def test_an_error_while_sending_is_told_and_the_next_request_is_sent(client, lis
 def test_a_plane_for_which_there_is_no_memory_is_told_once(client, listener, monkeypatch):
     tried = []
 
-    def full(box, pixels):
+    def full(box, pixels, scale):
         tried.append(pixels)
         raise OSError(errno.ENOSPC, "No space left on device")
 
