@@ -2,41 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.axes import COLOUR_SAMPLES, Stack
-from napari_msd.core.errors import ImageError, ImageWarning, StrokesError
-from napari_msd.core.settings import Settings
-from napari_msd.core.space import Slab
-from napari_msd.document.annotation_checks import TWO_CLASSES, checked_annotation
+from napari_msd.core.axes import COLOUR_SAMPLES, AxisOrder
+from napari_msd.core.box import Box
+from napari_msd.core.errors import ImageError, ImageWarning, ModelFileError, StrokesError
+from napari_msd.core.settings import MAX_CLASSES, Settings
+from napari_msd.core.source import Source
+from napari_msd.core.space import Mode, NetworkInput, Slab, Space
+from napari_msd.document.annotation_checks import (
+    TWO_CLASSES,
+    checked_annotation,
+    shape_sentence,
+    values_sentence,
+)
 from napari_msd.images.model_file import require_savable
+from napari_msd.images.sources import AxesSource, in_mode, is_lazy
 from napari_msd.inference import Normalisation
 from napari_msd.inference.domain_shift import FIRST_TO_LEARN, KNOWN_TO_LEARN, warnings_of
 from napari_msd.training import Trainer
 
-Array = npt.NDArray[Any]
+ImageLike = Any
+"""What NumPy makes an array of, a dask or zarr array, or a `napari_msd.core.source.Source`."""
+
+Reader = Callable[[Box], npt.NDArray[np.generic]]
+
+_MODE_NAMES: dict[Mode, str] = {"2d": "2-D", "2.5d": "2.5-D", "3d": "3-D"}
+
+_LOOKED_AT = 2**24
+"""Pixels of an annotation that are in memory at once where it is not in memory anyway."""
 
 
 @dataclass(frozen=True)
 class Pair:
     """An image and its annotation, of the image's shape without channels."""
 
-    image: Stack
-    annotation: Array
+    image: Source
+    annotation: AxesSource
 
-    @property
+    @cached_property
     def classes(self) -> set[int]:
         """Class values painted in it."""
-        return {int(value) for value in np.unique(self.annotation)} - {0}
+        return {int(value) for _, part in self.painted() for value in np.unique(part)} - {0}
+
+    def painted(self) -> Iterator[tuple[Box, npt.NDArray[np.uint8]]]:
+        """The boxes of the annotation in which anything is painted, and what.
+
+        Raises
+        ------
+        StrokesError
+            For values that are no classes.
+        """
+        shape = self.image.space.shape
+        rows = max(1, _LOOKED_AT // math.prod(shape[-1:]))
+        for box in Box.whole(0, shape).tiles((1,) * (len(shape) - 2) + (rows, shape[-1])):
+            part = self.annotation.read(box)
+            if not part.any():
+                continue
+            if part.min() < 0 or part.max() > MAX_CLASSES:
+                raise StrokesError(values_sentence(part.min(), part.max()))
+            yield box, part.astype(np.uint8)
+
+
+def source_of(image: object, axes: str | None) -> Source:
+    """An image as somebody gives it: a `Source` as it is, else an array with these axes.
+
+    Raises
+    ------
+    ImageError
+        For something that is no image.
+    """
+    if isinstance(getattr(image, "space", None), Space) and callable(getattr(image, "read", None)):
+        source: Source = image  # type: ignore[assignment]  # a protocol; its methods are there
+        return source
+    return AxesSource.of(image, axes)
 
 
 def pairs_of(
-    images: Array | Sequence[Array], annotations: Array | Sequence[Array], axes: str | None
+    images: ImageLike | Sequence[ImageLike],
+    annotations: ImageLike | Sequence[ImageLike],
+    axes: str | None,
 ) -> list[Pair]:
     """Pair images with annotations: one of each, or as many of one as of the other.
 
@@ -56,11 +108,37 @@ def pairs_of(
             f"There are {len(image_list)} images but {len(label_list)} annotations; "
             "give one annotation for each image, in the same order."
         )
-    stacks = [Stack.of(image, axes) for image in image_list]
+    sources = [source_of(image, axes) for image in image_list]
     return [
-        Pair(stack, checked_annotation(label, stack.label_shape))
-        for label, stack in zip(label_list, stacks, strict=True)
+        Pair(source, _annotation_of(label, source))
+        for label, source in zip(label_list, sources, strict=True)
     ]
+
+
+def image_axes(image: Source) -> str:
+    """Letters of an image's axes, in its own order if it has one."""
+    order = getattr(image, "order", None)
+    return order.axes if isinstance(order, AxisOrder) else image.space.axes
+
+
+def label_order(image: Source) -> AxisOrder:
+    """Axes of an image's labels: in the order of its own, if it has one."""
+    order = getattr(image, "order", None)
+    if isinstance(order, AxisOrder):
+        return order.labels
+    return AxisOrder(image.space.axes, image.space.shape)
+
+
+def _annotation_of(label: Any, image: Source) -> AxesSource:
+    """An annotation in the order of its image's axes, without its channels."""
+    order = label_order(image)
+    if not is_lazy(label):
+        label = checked_annotation(label, order.shape)
+    elif tuple(label.shape) != order.shape:
+        raise StrokesError(shape_sentence(tuple(label.shape), order.shape))
+    elif np.dtype(label.dtype).kind not in "bui":
+        raise StrokesError(f"The annotation must hold whole numbers, not {label.dtype}.")
+    return AxesSource(label, order, order.space())
 
 
 def require_learnable(pairs: Sequence[Pair], settings: Settings, known: set[int]) -> None:
@@ -85,13 +163,14 @@ def require_learnable(pairs: Sequence[Pair], settings: Settings, known: set[int]
     painted = set[int]().union(*(pair.classes for pair in pairs))
     if len(painted) < 2 and not known:
         raise StrokesError(TWO_CLASSES)
+    given = pairs[0].image.space.in_mode(settings.mode, settings.context).network_input
     require_savable(
         {
-            "in_channels": pairs[0].image.n_channels,
+            "in_channels": given.values,
             "n_classes": len(painted | known),
             "depth": settings.depth,
             "width": settings.width,
-            "ndim": 2,
+            "ndim": given.convolved,
         }
     )
 
@@ -99,26 +178,52 @@ def require_learnable(pairs: Sequence[Pair], settings: Settings, known: set[int]
 def hand_over(pairs: Sequence[Pair], trainer: Trainer) -> None:
     """Give a trainer these images and annotations, and no others; they are sources 0, 1, ...
 
+    Only the slabs, or blocks of large ones, that strokes need are read.
+
     Raises
     ------
     ImageError
         For an image that is constant, has no number in it, has other channels than the network, or
         values too large to compute with.
+    ModelFileError
+        For an image that cannot be seen as the network sees it.
     """
+    given = trainer.data.given
     trainer.forget()
-    for source, pair in enumerate(pairs):
-        painted = Stack(pair.annotation, pair.image.label_axes)
-        for box in pair.image.space.slabs(source):
-            slab = Slab.of(box, trainer.annotation.convolved)
-            labels = painted.plane(slab.index)
-            if labels.any():
-                trainer.set_pixels(box, pair.image.plane(slab.index))
-                _require_finite(trainer, slab)
-                trainer.paint(box, labels.astype(np.uint8).reshape(box.shape))
+    readers: list[Reader] = []
+    for number, pair in enumerate(pairs):
+        read, space = seen(pair.image, given)
+        readers.append(read)
+        trainer.add_source(number, space)
+        for box, values in pair.painted():
+            trainer.paint(Box(number, box.start, box.stop), values)
+    for box in trainer.missing():
+        pixels = readers[box.source](box)
+        inside = pixels.reshape(*box.shape[-given.convolved :], *pixels.shape[box.ndim :])
+        trainer.set_pixels(box, inside)
+        _require_finite(trainer, Slab.of(box, given.convolved))
+
+
+def seen(image: Source, given: NetworkInput) -> tuple[Reader, Space]:
+    """Reader and axes of an image as a network sees it.
+
+    Raises
+    ------
+    ModelFileError
+        If the image has no slices and the network sees several.
+    """
+    read, space = in_mode(image.read, image.space, given.mode, given.context)
+    if space.mode != given.mode:
+        raise ModelFileError(
+            f"This network sees several slices at once ({_MODE_NAMES[given.mode]}), and this image "
+            "has none; give a stack (axes with Z, Y and X), or train in 2-D."
+        )
+    return read, space
 
 
 def _require_finite(trainer: Trainer, slab: Slab) -> None:
-    assert trainer.normalisation is not None
+    if trainer.normalisation is None or trainer.slabs[slab].missing():
+        return  # more of its blocks will come
     found = trainer.normalisation.for_slab(trainer.slabs[slab])
     if not np.isfinite([found.mean, found.std]).all():
         raise ImageError("The image's values are too large to compute with; divide them first.")

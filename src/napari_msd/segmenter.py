@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from numbers import Real
@@ -16,30 +15,35 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.axes import Stack
-from napari_msd.core.box import Box
+from napari_msd.core.axes import AxisOrder
 from napari_msd.core.class_names import class_name_or_number
 from napari_msd.core.errors import ModelFileError, SettingsError, shown
 from napari_msd.core.settings import Settings
-from napari_msd.core.space import Slab
+from napari_msd.core.source import Sink, Source
+from napari_msd.core.space import NetworkInput, Space
 from napari_msd.images import model_file
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.images.model_settings import settings_of
-from napari_msd.inference import SlabPixels, channels_first, tiles_of
-from napari_msd.inference.domain_shift import KNOWN_TO_PREDICT, warnings_of
+from napari_msd.images.open_sink import ArraySink, open_sink
+from napari_msd.images.result import WHATS, Result, What
+from napari_msd.inference.domain_shift import KNOWN_TO_PREDICT, of_one_slice, warnings_of
 from napari_msd.pairs import (
-    Array,
+    ImageLike,
     axes_like,
     hand_over,
+    image_axes,
+    label_order,
     pairs_of,
     require_learnable,
+    seen,
+    source_of,
     training_warnings,
 )
+from napari_msd.prediction import Answers, predict_into
 from napari_msd.training import Trainer, cores_to_ourselves
 from napari_msd.training.fitting import FitProgress, TimeBudget, learn
 
 DEFAULT_SECONDS = 30.0
-TILE = 1024
 
 
 class MSDSegmenter:
@@ -55,7 +59,8 @@ class MSDSegmenter:
         The same seed, images and number of steps give the same network on the
         same device.
     **overrides
-        Any other field of `napari_msd.core.settings.Settings`.
+        Any other field of `napari_msd.core.settings.Settings`, like ``mode="2.5d"`` (slices with
+        their ``context=1`` neighbours on each side) or ``mode="3d"`` for stacks.
 
     Raises
     ------
@@ -88,6 +93,7 @@ class MSDSegmenter:
         self._trainer: Trainer | None = None
         self._record: ModelRecord | None = None
         self._axes: str | None = None
+        self._about: dict[str, Any] = {}
         self._names: dict[int, str] = {}
 
     def __repr__(self) -> str:
@@ -117,8 +123,8 @@ class MSDSegmenter:
 
     def fit(
         self,
-        images: Array | Sequence[Array],
-        annotations: Array | Sequence[Array],
+        images: ImageLike | Sequence[ImageLike],
+        annotations: ImageLike | Sequence[ImageLike],
         seconds: float | None = None,
         max_steps: int | None = None,
         callback: Callable[[FitProgress], object] | None = None,
@@ -133,10 +139,11 @@ class MSDSegmenter:
         Parameters
         ----------
         images
-            One image or a list: (Y, X), (Y, X, 3 or 4), or as `axes` says.
+            One image or a list: (Y, X), (Y, X, 3 or 4), or as `axes` says. NumPy, dask and zarr
+            arrays, or a `napari_msd.core.source.Source`; only what strokes need is read.
         annotations
             One per image, of its shape without channels: 0 = unlabelled,
-            1..255 = classes.
+            1..255 = classes. NumPy, dask or zarr arrays.
         seconds
             Wall time of the whole call. 30 if neither this nor `max_steps` is given.
         max_steps
@@ -164,6 +171,8 @@ class MSDSegmenter:
         ------
         ImageError
             For images that are empty, constant, or of different channels.
+        ModelFileError
+            For an image without slices where the network sees several at once.
         StrokesError
             For annotations that do not fit, or of fewer than two classes.
         ModelFileError
@@ -179,13 +188,17 @@ class MSDSegmenter:
         require_learnable(pairs, self.settings, {int(value) for value in self.classes_})
         names = {int(value): str(name) for value, name in (class_names or {}).items()}
         fresh = self._trainer is None or self._trainer.normalisation is None
+        first = pairs[0].image
         if self._trainer is None:
-            self._trainer = Trainer(self.settings, pairs[0].image.space.network_input)
+            space = first.space.in_mode(self.settings.mode, self.settings.context)
+            self._trainer = Trainer(self.settings, space.network_input)
         trainer = self._trainer
         hand_over(pairs, trainer)
-        for warning in training_warnings(pairs, trainer.known_grey_values, fresh):
+        known = of_one_slice(trainer.known_grey_values, trainer.data.given)
+        for warning in training_warnings(pairs, known, fresh):
             warnings.warn(warning, stacklevel=2)
-        self._axes = pairs[0].image.axes
+        self._axes = image_axes(first)
+        self._about = _about(first.space, trainer.data.given)
         self._names |= {value: class_name_or_number(name, value) for value, name in names.items()}
         try:
             self._learn(trainer, TimeBudget(began, seconds, max_steps), callback)
@@ -219,12 +232,13 @@ class MSDSegmenter:
             trainer.measure()  # interrupted before it was looked at for the first time
         if not trainer.learned:
             return
-        record, before = trainer.record(), self._record
+        record, before = replace(trainer.record(), **self._about), self._record
         if before is not None:
             record = replace(
                 record,
                 pixel_size=before.pixel_size,
                 units=before.units,
+                channels=before.channels,
                 history=before.history,
             ).with_classes(before.class_names, {info.value: info.color for info in before.classes})
         self._record = replace(record, axes=self._axes or record.axes).with_classes(self._names)
@@ -233,7 +247,7 @@ class MSDSegmenter:
 
     def predict(
         self,
-        image: Array,
+        image: ImageLike,
         *,
         axes: str | None = None,
         callback: Callable[[float], object] | None = None,
@@ -243,7 +257,8 @@ class MSDSegmenter:
         Parameters
         ----------
         image
-            Like those it was trained on, of any size.
+            Like those it was trained on, of any size: an array, a dask or zarr array, or a
+            `napari_msd.core.source.Source`. It is read tile by tile.
         axes
             Letters of the image's axes; by default those of the images that were learned from,
             if this one can have them.
@@ -264,20 +279,19 @@ class MSDSegmenter:
         Raises
         ------
         ModelFileError
-            If nothing was learned yet, or from images of other channels.
+            If nothing was learned yet, or from images of other channels, or from stacks and this
+            one has no slices.
         ImageError
             For an image that cannot be read.
         """
-        stack, trainer = self._stack(image, axes)
-        out = np.empty(stack.label_shape, np.uint8)
-        target, predictor = Stack(out, stack.label_axes), trainer.predictor()
-        for index, tile, pixels in _tiles(stack, callback):
-            target.plane(index)[tile.slices] = predictor.labels(pixels, tile)
-        return out
+        source = self._source(image, axes)
+        sink = ArraySink(label_order(source), np.uint8)
+        self._predict(source, sink, "labels", callback)
+        return sink.array
 
     def predict_proba(
         self,
-        image: Array,
+        image: ImageLike,
         *,
         axes: str | None = None,
         callback: Callable[[float], object] | None = None,
@@ -286,22 +300,100 @@ class MSDSegmenter:
 
         Parameters, warnings and errors as in `predict`.
         """
-        stack, trainer = self._stack(image, axes)
-        out = np.empty((len(self.classes_), *stack.label_shape), np.float32)
-        predictor = trainer.predictor()
-        for index, tile, pixels in _tiles(stack, callback):
-            for k, probability in enumerate(predictor.probabilities(pixels, tile)):
-                Stack(out[k], stack.label_axes).plane(index)[tile.slices] = probability
-        return out
+        source = self._source(image, axes)
+        labels = label_order(source)
+        order = AxisOrder("C" + labels.axes, (len(self.classes_), *labels.shape))
+        sink = ArraySink(order, np.float32)
+        self._predict(source, sink, "probabilities", callback)
+        return sink.array
 
-    def _stack(self, image: Array, axes: str | None) -> tuple[Stack, Trainer]:
-        """What is to be segmented, and by what; called by `predict` and `predict_proba`."""
+    def predict_to(
+        self,
+        image: ImageLike,
+        target: str | os.PathLike[str] | Sink,
+        *,
+        what: What = "labels",
+        axes: str | None = None,
+        origin: str = "",
+        callback: Callable[[float], object] | None = None,
+    ) -> None:
+        """Predict an image of any size into a file; neither is in memory as a whole.
+
+        Interrupted (Ctrl-C, a crash), an OME-Zarr is gone on with when the same is asked again.
+
+        Parameters
+        ----------
+        image, axes, callback
+            As in `predict`.
+        target
+            A file that ends in ``.tif``, ``.npy``, ``.ome.zarr`` or (one plane) ``.png``; or a
+            `napari_msd.core.source.Sink`, which is not closed.
+        what
+            ``labels`` and ``uncertainty`` (0 sure to 255 a guess) are uint8; ``probabilities``
+            are float32, one channel for each class.
+        origin
+            Tells this image from others of the same name and size, so that an unfinished result
+            of another one is not gone on with.
+
+        Warns
+        -----
+        ImageWarning
+            As in `predict`.
+
+        Raises
+        ------
+        ExportError
+            If the file cannot be written; one that was there before is unchanged.
+        ModelFileError, ImageError
+            As in `predict`.
+        """
+        if what not in WHATS:
+            raise SettingsError(f"what must be one of {', '.join(WHATS)}, not {shown(what)}.")
+        source = self._source(image, axes)
+        if not isinstance(target, str | os.PathLike):
+            self._predict(source, target, what, callback)
+            return
+        sink = open_sink(target, self._result(source, what, origin))
+        try:
+            self._predict(source, sink, what, callback)
+        except BaseException:
+            leave = getattr(sink, "leave", sink.discard)
+            leave()
+            raise
+        sink.close()
+
+    def _result(self, source: Source, what: What, origin: str) -> Result:
+        """What is written of an image."""
         trainer, record = self._learned()
-        stack = Stack.of(image, axes or axes_like(image, self._axes, record.in_channels))
-        record.require_channels(stack.n_channels)
-        for warning in warnings_of(stack, trainer.known_grey_values, KNOWN_TO_PREDICT):
+        by_value = {info.value: info for info in record.classes}
+        classes = tuple(by_value[int(value)] for value in self.classes_)
+        _, space = seen(source, trainer.data.given)
+        return Result(space, what, classes, trainer.network_id, origin)
+
+    def _predict(
+        self,
+        source: Source,
+        sink: Sink,
+        what: What,
+        callback: Callable[[float], object] | None,
+    ) -> None:
+        trainer, _ = self._learned()
+        read, space = seen(source, trainer.data.given)
+        temperature = trainer.temperature if what == "uncertainty" else 1.0
+        answers = Answers(trainer.predictor(), what, temperature)
+        predict_into(sink, answers, read, space, callback)
+
+    def _source(self, image: ImageLike, axes: str | None) -> Source:
+        """What is to be segmented; called by what a person calls."""
+        trainer, record = self._learned()
+        channels = record.n_image_channels
+        source = source_of(image, axes or axes_like(image, self._axes, channels))
+        record.require_channels(source.space.n_channels)
+        seen(source, trainer.data.given)
+        known = of_one_slice(trainer.known_grey_values, trainer.data.given)
+        for warning in warnings_of(source, known, KNOWN_TO_PREDICT):
             warnings.warn(warning, stacklevel=3)
-        return stack, trainer
+        return source
 
     def _learned(self) -> tuple[Trainer, ModelRecord]:
         if self._trainer is None or self._record is None:
@@ -353,21 +445,10 @@ class MSDSegmenter:
         return segmenter
 
 
-def _tiles(
-    stack: Stack, callback: Callable[[float], object] | None
-) -> Iterator[tuple[tuple[int, ...], Box, SlabPixels]]:
-    """Go through all tiles of all slabs, telling the fraction done after each.
-
-    Each comes with the slab's index, the tile along the slab's axes, and the slab's pixels.
-    """
-    space = stack.space
-    n_slabs, done = math.prod(space.leading), 0
-    tiles = tiles_of(Box.whole(0, space.spatial), TILE)
-    for slab in space.slabs(0):
-        index = Slab.of(slab, space.convolved).index
-        pixels = SlabPixels.whole(channels_first(stack.plane(index), space.convolved))
-        for tile in tiles:
-            yield index, tile, pixels
-            done += 1
-            if callback is not None:
-                callback(done / (n_slabs * len(tiles)))
+def _about(space: Space, given: NetworkInput) -> dict[str, Any]:
+    """What a model file says of the images."""
+    about: dict[str, Any] = {"channels": space.channel_names or ()}
+    if space.pixel_size is not None and space.units is not None:
+        about["pixel_size"] = space.pixel_size[-given.convolved :]
+        about["units"] = space.units[-given.convolved :]
+    return about

@@ -12,6 +12,7 @@ import tifffile
 import zarr
 from napari.layers import Labels
 
+from napari_msd.core.axes import AxisOrder
 from napari_msd.core.box import Box
 from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.errors import BadInputError, ExportError
@@ -366,11 +367,12 @@ def test_names_that_hold_nothing():
         open_sink("a.jpg", result_of())
 
 
-def test_an_array_has_classes_first():
+def test_an_array_has_its_axes_in_any_order():
     result = result_of("ZYX", "probabilities")
     values = values_of(result)
-    sink = write_all(ArraySink(result), values, boxes_of(result.space))
-    np.testing.assert_array_equal(sink.array, np.moveaxis(values, -1, 0))
+    order = AxisOrder("CXYZ", (2, 50, 40, 3))
+    sink = write_all(ArraySink(order, np.float32), values, boxes_of(result.space))
+    np.testing.assert_array_equal(sink.array, values.transpose(3, 2, 1, 0))
 
 
 # --- as napari opens them -------------------------------------------------------------------

@@ -230,7 +230,7 @@ def info(
         Path | None, typer.Argument(metavar="[MODEL]", help="A model file to describe instead.")
     ] = None,
 ) -> None:
-    """Show which backend this machine uses, and why; or what a model file holds.
+    """Show what computes here, and why; or what a model file holds.
 
     Lists devices, compiled cores and, if one is not used, the reason, and versions. Of a model:
     its classes, the channels and axes of the images it is for, its network and training.

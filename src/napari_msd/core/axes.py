@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -140,105 +139,6 @@ class AxisOrder:
             order += "C"
             values = values[..., None] if values.ndim < len(order) else values
         return np.transpose(values, [order.index(letter) for letter in self.axes])
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Planes of `data`, whose axes are `axes`, one letter each.
-
-    Create it with `Stack.of`, which checks the axes.
-    """
-
-    data: npt.NDArray[np.generic]
-    axes: str
-
-    @classmethod
-    def of(cls, data: npt.ArrayLike, axes: str | None = None) -> Stack:
-        """Name the axes of an image.
-
-        Parameters
-        ----------
-        data
-            Any array of at least two axes.
-        axes
-            One letter per axis. If not given: YX, or YXC when the third and last
-            axis has 3 or 4 entries.
-
-        Raises
-        ------
-        ImageError
-            If the letters do not fit the array.
-        """
-        array = as_array(data, "image")
-        if axes is None:
-            if array.ndim == 2:
-                axes = "YX"
-            elif array.ndim == 3 and array.shape[-1] in COLOUR_SAMPLES:
-                axes = "YXC"
-            else:
-                raise ImageError(
-                    f"An image of shape {array.shape} can be read in several ways; "
-                    "name its axes, like axes='ZYX' or axes='CYX'."
-                )
-        if not isinstance(axes, str) or not re.fullmatch("[A-Za-z]{1,8}", axes):
-            raise ImageError(f"Axes are up to 8 letters, like 'ZYX', not {shown(axes)}.")
-        axes = axes.upper().replace("S", "C")
-        if len(axes) != array.ndim or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
-            raise ImageError(
-                f"The axes {shown(axes)} do not fit an image of shape {array.shape}: give one "
-                "letter for each axis, each letter once, Y and X among them."
-            )
-        if array.size == 0:
-            raise ImageError("The image is empty; choose one with pixels in it.")
-        if array.dtype.kind not in "buif":
-            raise ImageError(f"An image of type {array.dtype} cannot be read; use numbers.")
-        return cls(array, axes)
-
-    @property
-    def leading(self) -> str:
-        """Letters of the axes that number the planes."""
-        return "".join(letter for letter in self.axes if letter not in "CYX")
-
-    @property
-    def plane_shape(self) -> tuple[int, int]:
-        """(Y, X)."""
-        return self._size("Y"), self._size("X")
-
-    @property
-    def n_channels(self) -> int:
-        """Channels of every plane; 1 without a C axis."""
-        return self._size("C") if "C" in self.axes else 1
-
-    @property
-    def space(self) -> Space:
-        """The image's space: the axes that number the planes first, then Y and X."""
-        axes = self.leading + "YX"
-        return Space(axes, tuple(map(self._size, axes)), n_channels=self.n_channels)
-
-    @property
-    def label_axes(self) -> str:
-        """Axes of this image's labels: its own without C."""
-        return self.axes.replace("C", "")
-
-    @property
-    def label_shape(self) -> tuple[int, ...]:
-        """Shape of this image's labels."""
-        return tuple(self._size(letter) for letter in self.label_axes)
-
-    def plane_keys(self) -> Iterator[tuple[int, ...]]:
-        """All planes, in order."""
-        return product(*(range(self._size(letter)) for letter in self.leading))
-
-    def plane(self, key: tuple[int, ...]) -> npt.NDArray[np.generic]:
-        """Pixels of a plane, (Y, X) or (Y, X, C), a view."""
-        order = self.leading + "YX" + ("C" if "C" in self.axes else "")
-        moved: npt.NDArray[np.generic] = np.transpose(
-            self.data, [self.axes.index(letter) for letter in order]
-        )[key]
-        return moved
-
-    def _size(self, letter: str) -> int:
-        return int(self.data.shape[self.axes.index(letter)])
 
 
 def _usual_axes(shape: tuple[int, ...]) -> str:

@@ -29,17 +29,27 @@ def checked_annotation(annotation: npt.ArrayLike, shape: tuple[int, ...]) -> npt
     except ImageError as error:
         raise StrokesError(str(error)) from error
     if array.shape != shape:
-        raise StrokesError(
-            f"The annotation has shape {array.shape}, the image needs {shape}; "
-            "paint on a layer of the image's size."
-        )
+        raise StrokesError(shape_sentence(array.shape, shape))
     if array.dtype.kind not in "bui":
         raise StrokesError(f"The annotation must hold whole numbers, not {array.dtype}.")
     if not array.any():
         raise StrokesError(f"The annotation is empty. {TWO_CLASSES}")
     if array.min() < 0 or array.max() > MAX_CLASSES:
-        raise StrokesError(
-            f"Class values go from 1 to {MAX_CLASSES} (0 = unlabelled); this annotation has "
-            f"values from {array.min()} to {array.max()}."
-        )
+        raise StrokesError(values_sentence(array.min(), array.max()))
     return array
+
+
+def shape_sentence(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What to do about an annotation of another shape than its image."""
+    return (
+        f"The annotation has shape {found}, the image needs {wanted}; "
+        "paint on a layer of the image's size."
+    )
+
+
+def values_sentence(low: object, high: object) -> str:
+    """What to do about values that are no classes."""
+    return (
+        f"Class values go from 1 to {MAX_CLASSES} (0 = unlabelled); this annotation has "
+        f"values from {low} to {high}."
+    )

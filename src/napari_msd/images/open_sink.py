@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from napari_msd.core.axes import AxisOrder
     from napari_msd.core.box import Box
     from napari_msd.images.result import Result
 
@@ -62,15 +63,22 @@ def open_sink(path: str | os.PathLike[str], result: Result) -> Sink:
 class ArraySink:
     """An array in memory, see `napari_msd.core.source.Sink`.
 
+    Parameters
+    ----------
+    order
+        Axes of the array, in any order.
+    dtype
+        Its type.
+
     Attributes
     ----------
     array
-        Of the space's shape; for probabilities, with the classes before it.
+        The values; 0 where nothing was written.
     """
 
-    def __init__(self, result: Result) -> None:
-        self._order = result.order(channels_before=result.space.axes)
-        self.array: npt.NDArray[np.generic] = np.zeros(self._order.shape, result.dtype)
+    def __init__(self, order: AxisOrder, dtype: npt.DTypeLike) -> None:
+        self._order = order
+        self.array: npt.NDArray[Any] = np.zeros(order.shape, dtype)
 
     def write(self, box: Box, values: npt.NDArray[np.generic]) -> None:
         """Write the values of a box."""
@@ -92,7 +100,7 @@ class _PngSink(ArraySink):
                 "PNG holds one plane of labels or uncertainty; choose tiff or ome-zarr."
             )
         require_writable(path)
-        super().__init__(result)
+        super().__init__(result.order(), result.dtype)
         self._path, self._about = path, result.about(result.space.axes)
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+    from napari_msd.core.axes import AxisOrder
     from napari_msd.core.box import Box
     from napari_msd.core.space import Space
 
@@ -63,9 +64,14 @@ class FileSource:
         return self.inside.space
 
     @property
+    def order(self) -> AxisOrder:
+        """The axes as they are in the file."""
+        return self.inside.order
+
+    @property
     def axes(self) -> str:
         """Letters of the axes as they are in the file."""
-        return self.inside.order.axes
+        return self.order.axes
 
     def read(self, box: Box) -> Pixels:
         """Pixels of a box, see `napari_msd.core.source.Source`.

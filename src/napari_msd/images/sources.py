@@ -81,7 +81,7 @@ class AxesSource:
         ImageError
             If the letters do not fit the array, or it is not an image.
         """
-        if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
+        if not is_lazy(array):
             array = as_array(array, "image")
         order = AxisOrder.of(array.shape, np.dtype(array.dtype), axes)
         return cls(array, order, order.space(pixel_size, units, channel_names))
@@ -111,6 +111,19 @@ class _ChosenChannels(AxesSource):
             pixels = pixels[..., None]
         chosen = pixels[..., list(self.chosen)]
         return chosen[..., 0] if len(self.chosen) == 1 else chosen
+
+
+def is_lazy(array: object) -> bool:
+    """Whether slices of an array can be read without the rest: dask, zarr, tensorstore."""
+    if isinstance(array, np.ndarray | np.generic):
+        return False
+    if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
+        return False
+    try:
+        np.dtype(array.dtype)  # type: ignore[attr-defined]
+    except TypeError:  # a tensor of another library
+        return False
+    return True
 
 
 def _with_channels(space: Space, numbers: Sequence[int]) -> Space:

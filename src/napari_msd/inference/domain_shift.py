@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
-from napari_msd.core.axes import Stack
+from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError, ImageWarning
-from napari_msd.inference.normalisation import MEASURED, Normalisation, channels_first
+from napari_msd.core.source import Source
+from napari_msd.core.space import NetworkInput, Slab
+from napari_msd.inference.normalisation import Normalisation, channels_first
 from napari_msd.inference.slab_pixels import Plane
 
 KNOWN_TO_PREDICT = "those the model was trained on; what it predicts may be wrong"
@@ -73,46 +75,86 @@ def not_numbers(plane: Plane) -> str:
 
 
 def warnings_of(
-    stack: Stack, model: Normalisation | None, than: str, number: int | None = None
+    image: Source, model: Normalisation | None, than: str, number: int | None = None
 ) -> list[ImageWarning]:
     """What a person should know of an image before the network's answer is believed.
 
     Parameters
     ----------
-    stack
-        The image, of as many channels as the model knows.
+    image
+        Of as many channels as the model knows. Of a large one only a part is read.
     model
-        What the network does to every image; `None` where that is decided by this one.
+        What the network does to every image, of one slice; `None` where that is decided by this
+        one.
     than
         What it is compared with, in words: one of the three above.
     number
         Which image of several it is, from 0 on.
     """
     found = []
-    if amount := not_numbers(stack.data):
+    parts = sample_of(image)
+    if amount := not_numbers(parts):
         remark = f"has NaN or infinite values ({amount}); they are treated as average grey"
         found.append(ImageWarning(remark, number))
-    if model is not None and (how := difference(model, measured(stack) or model)):
+    if model is not None and (how := difference(model, measured(parts) or model)):
         found.append(ImageWarning(f"is {how} than {than}", number, unlike=True))
     return found
 
 
-def measured(stack: Stack) -> Normalisation | None:
-    """Mean and spread of a whole image; `None` where it has but one value.
+def of_one_slice(known: Normalisation | None, given: NetworkInput) -> Normalisation | None:
+    """What is done to the channels of a slice where the network sees its neighbours, too."""
+    if known is None or not given.context:
+        return known
+    middle = slice(given.context * given.channels, (given.context + 1) * given.channels)
+    return Normalisation(known.mean[middle], known.std[middle], known.compressed)
 
-    Of a large image an even sample of its planes' pixels is looked at.
-    """
-    keys = list(stack.plane_keys())
-    some = keys[:: math.ceil(len(keys) / _PLANES)]
-    rows, columns = stack.plane_shape
-    every = math.ceil(math.sqrt(max(1.0, rows * columns * len(some) / MEASURED)))
-    parts = [channels_first(stack.plane(key))[:, ::every, ::every] for key in some]
-    flat = [part.reshape(len(part), 1, -1) for part in parts]
+
+def sample_of(image: Source) -> Plane:
+    """Pixels, (C, n), that tell the grey values of an image: all of a small one."""
+    space = image.space
+    whole = space.whole(0)
+    if whole.size <= _ALL:
+        boxes = [whole]
+    else:
+        leading = space.shape[:-2]
+        n = math.prod(leading)
+        some = range(0, n, math.ceil(n / _PLANES))
+        indices = [tuple(map(int, np.unravel_index(k, leading))) if leading else () for k in some]
+        planes = [Slab(0, index).box((0, 0), space.shape[-2:]) for index in indices]
+        boxes = [box for plane in planes for box in _spread(plane)]
+    flat = [channels_first(image.read(box), box.ndim) for box in boxes]
+    return np.concatenate([part.reshape(len(part), -1) for part in flat], axis=1)
+
+
+def measured(parts: Plane) -> Normalisation | None:
+    """Mean and spread of an image's pixels, (C, n); `None` where it has but one value."""
     try:
-        return Normalisation.of(np.concatenate(flat, axis=2))
+        return Normalisation.of(parts)
     except ImageError:
         return None
 
 
+def _spread(plane: Box) -> list[Box]:
+    """A few blocks spread evenly over a plane; all of it if it is small."""
+    side = 3 * _BLOCK
+    if max(plane.shape) <= side:
+        return [plane]
+    along = []
+    for start, n in zip(plane.start[-2:], plane.shape[-2:], strict=True):
+        size = min(_BLOCK, n)
+        along.append([(at, at + size) for k in (1, 3, 5) for at in [start + k * (n - size) // 6]])
+    return [
+        plane.along(plane.ndim - 2, *rows).along(plane.ndim - 1, *columns)
+        for rows in along[0]
+        for columns in along[1]
+    ]
+
+
+_ALL = 2**23
+"""Pixels of an image that are all looked at."""
+
 _PLANES = 16
 """Planes of a stack that are enough to know it."""
+
+_BLOCK = 256
+"""Side of the blocks that are enough to know a large plane."""
