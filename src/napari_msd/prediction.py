@@ -13,8 +13,8 @@ import numpy.typing as npt
 from napari_msd.core.box import Box
 from napari_msd.core.source import Sink
 from napari_msd.core.space import Slab, Space
+from napari_msd.images.reduced import Pixels
 from napari_msd.images.result import What
-from napari_msd.images.sources import Pixels
 from napari_msd.inference import Plane, Predictor, SlabPixels, channels_first
 
 TILE = {2: (1024, 1024), 3: (64, 256, 256)}
