@@ -22,7 +22,7 @@ from napari_msd.images.image_files import read_image, read_labels
 from napari_msd.images.open_sink import ArraySink, open_sink
 from napari_msd.images.open_source import open_source
 from napari_msd.images.result import Result
-from napari_msd.images.zarr_sink import OmeZarrSink
+from napari_msd.images.zarr_sink import OmeZarrSink, is_complete
 
 CLASSES = (ClassInfo(1, "background", "#0072b2"), ClassInfo(7, "Zellkern α", "#e69f00"))
 UM = "micrometer"
@@ -226,7 +226,7 @@ import numpy as np
 from napari_msd.core.box import Box
 from napari_msd.core.space import Space
 from napari_msd.images.result import Result
-from napari_msd.images.zarr_sink import OmeZarrSink
+from napari_msd.images.zarr_sink import OmeZarrSink, is_complete
 path = Path({str(tmp_path / "a.ome.zarr")!r})
 sink = OmeZarrSink(path, Result(Space("ZYX", (3, 40, 50))))
 for z in range(2):
@@ -256,6 +256,21 @@ def test_damaged_progress_starts_anew(tmp_path, text):
     assert again.missing(boxes) == boxes
     again.discard()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_complete_result_is_known_again(tmp_path):
+    result = result_of(network="abc", origin="image")
+    values, boxes = values_of(result), boxes_of(result.space)
+    path = tmp_path / "a.ome.zarr"
+    assert not is_complete(path, result)
+    write_all(OmeZarrSink(path, result), values, boxes[1:]).close()
+    assert not is_complete(path, result)
+    write_all(OmeZarrSink(path, result), values, boxes).close()
+    assert is_complete(path, result)
+    assert not is_complete(path, result_of(network="other", origin="image"))
+    assert not is_complete(path, result_of(network="abc", origin="another image"))
+    (path / "zarr.json").write_text("[]", "utf-8")
+    assert not is_complete(path, result)
 
 
 def test_overlapping_boxes_do_not_claim_what_lies_between_them(tmp_path):

@@ -113,15 +113,15 @@ class ProgressFile:
         return True
 
     def _remember(self, box: Box) -> None:
-        """Keep a box; the last one is extended where both make one box together."""
+        """Keep a box; those that make one box with the one before are kept as one."""
         self._boxes.add(box)
-        if self._hulls:
-            last = self._hulls[-1]
-            hull = last.hull(box)
-            if last.intersect(box).empty and hull.size == last.size + box.size:
-                self._hulls[-1] = hull
-                return
         self._hulls.append(box)
+        while len(self._hulls) > 1:
+            before, last = self._hulls[-2:]
+            hull = before.hull(last)
+            if hull.size != before.size + last.size or not before.intersect(last).empty:
+                return
+            self._hulls[-2:] = [hull]
 
 
 def _is_alive(owner: Path) -> bool:

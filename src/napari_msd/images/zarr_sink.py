@@ -8,6 +8,8 @@ may cost what the system had not yet written to disk.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import zlib
@@ -16,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_msd.core.errors import BadInputError, ExportError
+from napari_msd.core.errors import BadInputError, ExportError, ModelFileError
 from napari_msd.images import ome_zarr
 from napari_msd.images.atomic import explain
+from napari_msd.images.checked_json import parse_json
+from napari_msd.images.label_metadata import MAX_TEXT
 from napari_msd.images.progress_file import ProgressFile
 from napari_msd.images.zarr_files import is_zarr
 
@@ -36,6 +40,7 @@ _CHUNK = 512
 _VOLUME_CHUNK = (16, 256, 256)
 _SMALLEST_LEVEL = 1024
 _MAX_LEVELS = 12
+_OURS = "napari-msd"
 _IMAGE, _REPLACED = "image.zarr", "replaced.zarr"
 
 
@@ -72,7 +77,7 @@ class OmeZarrSink:
             self._require_replaceable()
             self._work.mkdir(exist_ok=True)
             self._put_back()
-            self._progress = ProgressFile(self._work, self._identity(), result.space.shape)
+            self._progress = ProgressFile(self._work, _identity(result), result.space.shape)
         except BlockingIOError as error:
             raise ExportError(
                 f"Cannot write {str(self.path)!r}: it is being written already; "
@@ -121,15 +126,18 @@ class OmeZarrSink:
 
     def close(self) -> None:
         """Give it its name; what had the name is replaced."""
-        self._progress.close()
         try:
+            if self._progress.is_done(self._result.space.whole(0)):
+                self._mark_complete()
             self._require_replaceable()
             if self.path.exists():
                 self.path.rename(self._work / _REPLACED)
             (self._work / _IMAGE).rename(self.path)
-            shutil.rmtree(self._work, ignore_errors=True)
         except OSError as error:
             raise self._refused(error) from error
+        finally:
+            self._progress.close()
+        shutil.rmtree(self._work, ignore_errors=True)
 
     def leave(self) -> None:
         """Stop writing; opening the same result again goes on from here."""
@@ -149,6 +157,14 @@ class OmeZarrSink:
                 f"Cannot write {str(self.path)!r}: there is something else of this name; "
                 "choose another name."
             )
+
+    def _mark_complete(self) -> None:
+        """Say in the image what it is, for `is_complete`."""
+        import zarr
+
+        group = zarr.open_group(str(self._work / _IMAGE), mode="r+")
+        told = {"what": self._result.what, "network": self._result.network}
+        group.attrs[_OURS] = told | {"complete": _digest(_identity(self._result))}
 
     def _put_back(self) -> None:
         """An image that `close` was about to replace when its process was killed is there again."""
@@ -182,7 +198,7 @@ class OmeZarrSink:
             ],
             classes=labels if result.what == "labels" else None,
         )
-        attributes["napari-msd"] = {"what": result.what, "network": result.network}
+        attributes[_OURS] = {"what": result.what, "network": result.network}
         group = zarr.create_group(str(image), zarr_format=3, attributes=attributes)
         for level, smaller in enumerate(factors):
             shape = tuple(
@@ -206,22 +222,37 @@ class OmeZarrSink:
         levels = [group[str(level)] for level in range(n_levels)]
         return [level for level in levels if isinstance(level, zarr.Array)]
 
-    def _identity(self) -> dict[str, Any]:
-        """What must agree for an unfinished result to be gone on with."""
-        result = self._result
-        return {
-            "format": 1,
-            "what": result.what,
-            "network": result.network,
-            "origin": result.origin,
-            "axes": self._order.axes,
-            "shape": list(self._order.shape),
-            "convolved": result.space.convolved,
-            "classes": [[info.value, info.name, info.color] for info in result.classes],
-        }
-
     def _refused(self, error: OSError) -> ExportError:
         return ExportError(f"Cannot write {str(self.path)!r}: {explain(error)}.")
+
+
+def is_complete(path: Path, result: Result) -> bool:
+    """Whether an image on disk holds all of this very result: of the same image and network."""
+    try:
+        content = parse_json((path / "zarr.json").read_bytes()[:MAX_TEXT])
+        told = content["attributes"][_OURS]["complete"]
+    except (OSError, ModelFileError, KeyError, TypeError):
+        return False
+    return bool(told == _digest(_identity(result)))
+
+
+def _identity(result: Result) -> dict[str, Any]:
+    """What must agree for an unfinished result to be gone on with."""
+    order = result.order()
+    return {
+        "format": 1,
+        "what": result.what,
+        "network": result.network,
+        "origin": result.origin,
+        "axes": order.axes,
+        "shape": list(order.shape),
+        "convolved": result.space.convolved,
+        "classes": [[info.value, info.name, info.color] for info in result.classes],
+    }
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def _work_folder(path: Path) -> Path:
