@@ -7,6 +7,7 @@ apart: at work only a plane of it is on screen, and the rest is predicted once.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,11 +25,16 @@ from napari_msd.images.sources import ArraySource, in_mode
 from napari_msd.inference import SlabPixels, channels_first, tiles_of
 from napari_msd.training import Trainer
 
-Measure = Literal["s", "steps"]
-"""What the amount of training is counted in: seconds, or training steps."""
+Measure = Literal["s", "CPU s", "steps"]
+"""What the amount of training is counted in: seconds, those of all cores together, or steps."""
 
 TILE = (48, 192, 192)
 """Largest part of a volume that is predicted at once."""
+
+
+def clock_of(measure: Measure) -> Callable[[], float]:
+    """The clock that a measure looks at, in seconds."""
+    return time.process_time if measure == "CPU s" else time.perf_counter
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,11 @@ class VolumeNetwork:
     def __init__(
         self, case: VolumeCase, strokes: Labels, settings: Settings, measure: Measure
     ) -> None:
+        self._clock = clock_of(measure)
         size = (case.anisotropy, 1.0, 1.0)
         whole = Space("ZYX", case.image.shape, pixel_size=size)
         source = ArraySource(case.image, whole)
-        began = time.perf_counter()
+        began = self._clock()
         self._read, self._space = in_mode(source.read, whole, settings.mode, settings.context)
         self._measure = measure
         self.trainer = Trainer(settings, self._space.network_input)
@@ -71,24 +78,24 @@ class VolumeNetwork:
             if painted.any():
                 self.trainer.set_pixels(slab, self._pixels(slab))
                 self.trainer.paint(slab, painted)
-        self._seconds = time.perf_counter() - began
+        self._seconds = self._clock() - began
 
     def answer(self, mark: float) -> VolumeAnswer:
         """Learn on until `mark` seconds or steps, or until training comes to rest; predict all."""
-        trainer, began = self.trainer, time.perf_counter() - self._seconds
+        trainer, began = self.trainer, self._clock() - self._seconds
         while not trainer.learned or (
-            (trainer.steps if self._measure == "steps" else time.perf_counter() - began) < mark
+            (trainer.steps if self._measure == "steps" else self._clock() - began) < mark
             and not trainer.early_stopping.stopped
         ):
             trainer.step()
-        self._seconds = time.perf_counter() - began
+        self._seconds = self._clock() - began
         labels = np.empty(self._space.shape, np.uint8)
         predictor, convolved = trainer.predictor(), self._space.convolved
         for slab in self._space.slabs(0):
             plane = SlabPixels.whole(channels_first(self._pixels(slab), convolved))
             for tile in tiles_of(slab, (1,) * (slab.ndim - convolved) + TILE[-convolved:]):
                 labels[tile.slices] = predictor.labels(plane, tile).reshape(tile.shape)
-        return VolumeAnswer(self._seconds, time.perf_counter() - began - self._seconds, labels)
+        return VolumeAnswer(self._seconds, self._clock() - began - self._seconds, labels)
 
     def _pixels(self, slab: Box) -> npt.NDArray[np.generic]:
         pixels = self._read(slab)
@@ -110,11 +117,14 @@ class VolumeForest:
     def __init__(self, name: str, n_axes: Literal[2, 3]) -> None:
         self.name, self._n_axes = name, n_axes
 
-    def answer(self, case: VolumeCase, strokes: Labels, seed: int) -> VolumeAnswer:
-        """Fit to the strokes and predict the volume."""
+    def answer(
+        self, case: VolumeCase, strokes: Labels, seed: int, measure: Measure
+    ) -> VolumeAnswer:
+        """Fit to the strokes and predict the volume; the clock is that of the measure."""
         from sklearn.ensemble import RandomForestClassifier
 
-        began = time.perf_counter()
+        clock = clock_of(measure)
+        began = clock()
         if self._n_axes == 3:
             pixels = case.image.astype(np.float32)
             scaled = (pixels - pixels.mean()) / pixels.std()
@@ -127,7 +137,7 @@ class VolumeForest:
             features = np.stack(planes)
         forest = RandomForestClassifier(100, class_weight="balanced", n_jobs=-1, random_state=seed)
         forest.fit(features[strokes > 0], strokes[strokes > 0])
-        learned = time.perf_counter()
+        learned = clock()
         flat = forest.predict(features.reshape(-1, features.shape[-1]))
         labels = np.asarray(flat, np.uint8).reshape(case.truth.shape)
-        return VolumeAnswer(learned - began, time.perf_counter() - learned, labels)
+        return VolumeAnswer(learned - began, clock() - learned, labels)

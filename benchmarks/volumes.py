@@ -9,7 +9,8 @@ choices are made on (*tuning*) and one that is reported. Of each file there is a
 has every third slice only.
 
 With ``--steps`` ours is measured after so many training steps and not after seconds: recipes can
-be compared while other work runs on the machine.
+be compared while other work runs on the machine. With ``--cpu`` the clock counts the seconds of all
+cores together, which other work hardly changes; ``--threads 1`` makes them those of one quiet core.
 
 Run: ``python benchmarks/volumes.py [--volumes FOLDER] [--half reporting] [--marks 10 60]``
 """
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from _annotator import paint
 from _cases import Labels
 from _scores import mean_iou
@@ -31,6 +33,7 @@ from _volume_contestants import Measure, VolumeAnswer, VolumeForest, VolumeNetwo
 from napari_msd.cli.info import report
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import MODES
+from napari_msd.native import set_threads
 from napari_msd.training import cores_to_ourselves
 
 FORESTS = (VolumeForest("forest 2-D", 2), VolumeForest("forest 3-D", 3))
@@ -66,11 +69,11 @@ def race(
     case: VolumeCase, strokes: Labels, seed: int, arguments: argparse.Namespace
 ) -> Iterator[Marked]:
     """Answers of all contestants, ours at every mark."""
+    measure: Measure = "steps" if arguments.steps else "CPU s" if arguments.cpu else "s"
     if not arguments.without_forests:
         for forest in FORESTS:
-            yield forest.name, forest.answer(case, strokes, seed)
-    measure: Measure = "s" if arguments.steps is None else "steps"
-    marks = sorted(arguments.marks if arguments.steps is None else arguments.steps)
+            yield forest.name, forest.answer(case, strokes, seed, measure)
+    marks = sorted(arguments.steps or arguments.marks)
     for mode in arguments.modes:
         settings = Settings.from_preset(
             arguments.preset, mode=mode, context=arguments.context, seed=seed
@@ -86,6 +89,9 @@ def main() -> None:
     print(*report(), sep="\n")
     scores: Scores = defaultdict(lambda: defaultdict(list))
     with cores_to_ourselves("auto"):
+        if arguments.threads:
+            set_threads(arguments.threads)
+            torch.set_num_threads(arguments.threads)
         for case in volume_cases(arguments.volumes, arguments.half):
             for seed in arguments.seeds:
                 strokes = strokes_on(case, arguments.amount, seed)
@@ -121,6 +127,8 @@ def _arguments() -> argparse.Namespace:
     marks = parser.add_mutually_exclusive_group()
     marks.add_argument("--marks", type=float, nargs="+", default=[10, 60], help="seconds")
     marks.add_argument("--steps", type=int, nargs="+", help="training steps instead of seconds")
+    parser.add_argument("--cpu", action="store_true", help="count the seconds of all cores")
+    parser.add_argument("--threads", type=int, help="of ours; all cores if not given")
     parser.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES))
     parser.add_argument("--context", type=int, default=1, help="slices on each side, in 2.5-D")
     parser.add_argument("--preset", default="quick")
