@@ -211,7 +211,7 @@ def test_class_shares_are_those_of_the_mixed_answer():
         [trees.features.of(patch).reshape(29 + 27, -1) for patch in images], 1
     )
     answers = trees.forest.probabilities(features[:, ::EVERY])
-    mixed = (1 - WEIGHT) * network + WEIGHT * answers
+    mixed = (1 - WEIGHT[2]) * network + WEIGHT[2] * answers
     seen = trainer._mixing.trees.out_of_fold
     evidence = np.log(seen.answers + np.float32(FLOOR))
     damping = trainer.settings.share_damping
@@ -388,9 +388,28 @@ def test_trees_weigh_more_where_unseen_strokes_say_that_they_are_better():
     )
     unseen = mixing.unseen(answers)
     mixing.weigh(answers, unseen, classes)
-    assert mixing.ensembles({})[0].weight == WEIGHT
+    assert mixing.ensembles({})[0].weight == WEIGHT[2]
     wrong = replace(answers, logits=-answers.logits)
     mixing.weigh(wrong, unseen, classes)
-    assert [mix.weight for mix in mixing.ensembles({})] == [WEIGHT_WHERE_AHEAD] * 2
+    assert [mix.weight for mix in mixing.ensembles({})] == [WEIGHT_WHERE_AHEAD[2]] * 2
     mixing.weigh(None, None, classes)
-    assert mixing.ensembles({})[0].weight == WEIGHT
+    assert mixing.ensembles({})[0].weight == WEIGHT[2]
+
+
+def test_trees_weigh_more_in_volumes():
+    volume = np.random.default_rng(0).normal(size=(6, 20, 40)).astype(np.float32)
+    volume[..., 20:] += 3
+    trainer = Trainer(
+        Settings.from_preset(mode="3d", depth=3, patch_size=16, device="torch"),
+        NetworkInput(convolved=3),
+    )
+    trainer.set_pixels(Box.whole(0, volume.shape), volume)
+    for z in (1, 4):
+        for value, columns in ((1, slice(3, 15)), (2, slice(25, 37))):
+            strokes = np.zeros((1, 20, 40), np.uint8)
+            strokes[0, 4:16:3, columns] = value
+            box = Box(0, (z, 0, 0), (z + 1, 20, 40))
+            trainer.paint(box, np.maximum(strokes, trainer.annotation.read(box)))
+    trainer.step()
+    assert trainer._mixing.ensembles({})[0].weight in (WEIGHT[3], WEIGHT_WHERE_AHEAD[3])
+    assert WEIGHT_WHERE_AHEAD[3] > WEIGHT[3] > WEIGHT[2]

@@ -25,10 +25,12 @@ from napari_msd.training.scores import Scores
 from napari_msd.training.stroke_trees import StrokeTrees
 from napari_msd.training.validation import Answers
 
-WEIGHT = 0.5
-"""Of the trees. Network and trees err in different places, and halves are nearly always best."""
+WEIGHT = {2: 0.5, 3: 0.75}
+"""Of the trees, by the number of axes that the network convolves over. Network and trees err in
+different places. In planes halves are nearly always best; in volumes trees are well ahead for the
+first minute (docs/learning.md)."""
 
-WEIGHT_WHERE_AHEAD = 0.75
+WEIGHT_WHERE_AHEAD = {2: 0.75, 3: 0.9}
 """Of the trees where held-out strokes say that they are clearly better than the network."""
 
 CLEARLY = 0.05
@@ -60,7 +62,7 @@ class Mixing:
         self.trees = StrokeTrees(slabs, annotation, split, features, seed, earlier)
         self._features = features
         self._samples: tuple[bytes, npt.NDArray[np.float32]] | None = None
-        self._weight = WEIGHT
+        self._weight = WEIGHT[features.given.convolved]
 
     def spare_memory(self) -> None:
         """Give back what is only kept for speed, and keep less from now on."""
@@ -104,14 +106,15 @@ class Mixing:
         classes
             Class value of each row of the network's logits.
         """
-        self._weight = WEIGHT
+        convolved = self._features.given.convolved
+        self._weight = WEIGHT[convolved]
         if answers is None or unseen is None:
             return
         assert self.trees.measuring is not None
         of_trees = np.array(self.trees.measuring.values)[unseen.argmax(axis=0)]
         of_network = classes[answers.logits.argmax(axis=0)]
         if _right(of_trees, answers.truth) > _right(of_network, answers.truth) + CLEARLY:
-            self._weight = WEIGHT_WHERE_AHEAD
+            self._weight = WEIGHT_WHERE_AHEAD[convolved]
 
     def scores(
         self,
