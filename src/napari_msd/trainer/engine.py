@@ -179,6 +179,8 @@ class Engine:
         try:
             pixels = intake.add(part)
         except MemoryError:
+            if part.scale > 1:
+                return  # the view is answered at full resolution only
             self._fail(part.box, PixelFailure("used", TOO_LARGE))
             return
         if pixels is not None and part.scale > 1:
@@ -191,15 +193,20 @@ class Engine:
         except (ImageError, MemoryError) as error:
             self._fail(part.box, PixelFailure("used", str(error) or TOO_LARGE))
             return
-        if self._refits:  # another network now, and a restarted trainer has to go on with it
+        if (
+            self._refits and trainer.normalisation is not None
+        ):  # another network now, and a restarted trainer has to go on with it
             self._refits = False
             self._sender.send(trainer, now=True)
         for notice in notices:
             self._emit(notice)
 
     def _fail(self, box: Box, failure: PixelFailure) -> None:
-        """Pixels cannot come: whoever waits for them says so, or it is said here."""
-        self._scheduler.fail(box, failure)
+        """Pixels cannot come: whoever waits for them says so, or it is said here.
+
+        Of a slab that comes in blocks it is said once; the other blocks may still come.
+        """
+        told = self._scheduler.fail(box, failure)
         learning = self._learning
         if self._trainer is None or learning is None:
             return
@@ -207,9 +214,13 @@ class Engine:
             return
         if learning.on and box in self._trainer.missing():
             return
-        if self._comparison is None and (learning.updating or not learning.live):
+        if self._comparison is None and learning.updating:
             raise BadInputError(failure.sentence)
-        self._emit(Notice("warning", failure.sentence))  # the work in hand can do without it
+        if told:
+            return
+        works = learning.live or self._comparison is not None
+        # the work in hand can do without it; at rest it is what the person asked to see
+        self._emit(Notice("warning" if works else "error", failure.sentence))
 
     def _set_live(self, on: bool) -> None:
         if not on:

@@ -46,6 +46,8 @@ class InferenceScheduler:
         self._suggestions = Suggestions({})
         self._survey: deque[Box] | None = None
         self._surveyed: dict[Box, int] = {}
+        self._looked = False
+        """Whether the survey could look at anything."""
         self._coarse = CoarseView()
         self.coarsely_wanted: Area | None = None
         """A large view whose thinned pixels are on their way; asked for once."""
@@ -134,6 +136,7 @@ class InferenceScheduler:
             )
             return
         self._survey = deque(self._around(box))
+        self._looked = False
 
     def _around(self, view: Box) -> list[Box]:
         """The tiles of the slab on screen that Show me looks at."""
@@ -157,10 +160,12 @@ class InferenceScheduler:
         self.failed.pop(box, None)
         return True
 
-    def fail(self, box: Box, failure: PixelFailure) -> None:
-        """A slab or block cannot come."""
+    def fail(self, box: Box, failure: PixelFailure) -> bool:
+        """A slab or block cannot come; returns whether another one of the slab could not either."""
         self._wanted.pop(box, None)
+        before = {self._slab(other) for other in self.failed} if self._spaces else set()
         self.failed[box] = failure
+        return bool(before) and self._slab(box) in before
 
     # --- work: each does one tile at most, and says whether it did ----------------------------
 
@@ -225,14 +230,16 @@ class InferenceScheduler:
             return False
         while self._survey and self._surveyed.get(self._survey[0]) == trainer.weights_shown:
             self._survey.popleft()
+            self._looked = True
         if not self._survey:
             self._survey = None
-            self._suggest(trainer)
+            if self._looked:  # else it has been said that nothing can be read
+                self._suggest(trainer)
             return True
         tile = self._survey[0]
         if self.failure(trainer, tile):
-            self._survey = None
-            return False
+            self._survey.popleft()
+            return True
         if not self.want_all(trainer, tile):
             return False
         _, uncertainty = trainer.predictor().labels_and_uncertainty(
@@ -240,6 +247,7 @@ class InferenceScheduler:
         )
         self._suggestions.note(tile, uncertainty)
         self._surveyed[self._survey.popleft()] = trainer.weights_shown
+        self._looked = True
         return True
 
     def _suggest(self, trainer: Trainer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from napari_msd.core.errors import ImageError
+from napari_msd.core.space import Slab
 from napari_msd.inference import channels_first
 from napari_msd.trainer.arrays import Pixels
 from napari_msd.trainer.events import Notice
@@ -48,4 +49,7 @@ class PixelIntake:
             raise ImageError(f"It is {found} pixels large, not {expected} as the image is.")
         pixels = pixels.reshape(shape[leading:])
         self._trainer.set_pixels(box, pixels)
-        return self._checks.remarks(channels_first(pixels, box.ndim - leading))
+        slab = Slab.of(box, box.ndim - leading)
+        here = self._trainer.slabs[slab]
+        sample = None if here.missing() else here.sample()
+        return self._checks.remarks(slab, channels_first(pixels, box.ndim - leading), sample)
