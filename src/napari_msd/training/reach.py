@@ -12,6 +12,11 @@ LEAST_SLICES = 8
 """Of a patch of a volume, however far apart slices are."""
 
 
+MOST_KNOWN = 100_000
+"""Painted boxes of which it is remembered what is read because of them: all are asked for again
+after every stroke."""
+
+
 class Reach:
     """The size of patches, and what else is read beside them.
 
@@ -28,6 +33,8 @@ class Reach:
         """May become smaller where the memory does not hold larger patches."""
         self.reads: Callable[[tuple[int, ...], Box], Box] | None = None
         """What else is read of a slab of some shape because of pixels painted in a box."""
+        self._known: dict[tuple[tuple[int, ...], Box], Box] = {}
+        self._known_for: object = None
         self._largest = side
         self._anisotropy = anisotropy
 
@@ -45,8 +52,16 @@ class Reach:
 
     def around(self, shape: tuple[int, ...], box: Box) -> Box:
         """All that is read of a slab of `shape` because of pixels painted in `box`."""
-        read = box.grow(self.sides(len(shape))).clip(shape)
-        return read if self.reads is None else read.hull(self.reads(shape, box))
+        if self._known_for != (self.side, self.reads) or len(self._known) > MOST_KNOWN:
+            self._known.clear()
+            self._known_for = self.side, self.reads
+        found = self._known.get((shape, box))
+        if found is None:
+            found = box.grow(self.sides(len(shape))).clip(shape)
+            if self.reads is not None:
+                found = found.hull(self.reads(shape, box))
+            self._known[shape, box] = found
+        return found
 
     def _fitting(self, side: int, shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
         smallest = np.min(list(shapes), axis=0)
