@@ -26,6 +26,7 @@ from napari_msd.images.model_file import ModelRecord
 from napari_msd.images.model_settings import settings_of
 from napari_msd.images.open_sink import ArraySink, open_sink
 from napari_msd.images.result import WHATS, Result, What
+from napari_msd.images.zarr_sink import is_complete
 from napari_msd.inference.domain_shift import KNOWN_TO_PREDICT, of_one_slice, warnings_of
 from napari_msd.pairs import (
     ImageLike,
@@ -315,6 +316,7 @@ class MSDSegmenter:
         what: What = "labels",
         axes: str | None = None,
         origin: str = "",
+        skip_complete: bool = False,
         callback: Callable[[float], object] | None = None,
     ) -> None:
         """Predict an image of any size into a file; neither is in memory as a whole.
@@ -334,6 +336,8 @@ class MSDSegmenter:
         origin
             Tells this image from others of the same name and size, so that an unfinished result
             of another one is not gone on with.
+        skip_complete
+            Do nothing if the target is an OME-Zarr that holds all of this very result.
 
         Warns
         -----
@@ -353,7 +357,10 @@ class MSDSegmenter:
         if not isinstance(target, str | os.PathLike):
             self._predict(source, target, what, callback)
             return
-        sink = open_sink(target, self._result(source, what, origin))
+        result = self._result(source, what, origin)
+        if skip_complete and is_complete(Path(target), result):
+            return
+        sink = open_sink(target, result)
         try:
             self._predict(source, sink, what, callback)
         except BaseException:

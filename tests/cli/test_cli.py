@@ -13,30 +13,12 @@ import tifffile
 from PIL import Image
 
 from napari_msd import samples
-from napari_msd.cli import app as cli
 from napari_msd.core.errors import ExportError
 from napari_msd.images import model_file
 from napari_msd.images.export import export_labels
 from napari_msd.images.image_files import read_labels
 
 QUICK = ("--max-steps", 2)
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run a command in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["napari-msd", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ import io
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from napari_msd.cli.output import print_message
-from napari_msd.cli.predict import segment_images
+from napari_msd.cli.predict import Wanted, segment_images
 from napari_msd.cli.train import train_model
 from napari_msd.core.errors import (
     BadInputError,
@@ -27,6 +27,9 @@ from napari_msd.core.errors import (
     SettingsError,
 )
 from napari_msd.core.settings import DEVICE_CHOICES, PRESETS
+
+if TYPE_CHECKING:
+    from napari_msd.images.result import What
 
 app = typer.Typer(
     name="napari-msd",
@@ -40,12 +43,17 @@ app = typer.Typer(
 sessions = typer.Typer(help="List sessions, or export one.", rich_markup_mode=None)
 app.add_typer(sessions, name="sessions")
 
-_SUFFIX = {"tiff": ".tif", "png": ".png", "npy": ".npy"}
+_SUFFIX = {"tiff": ".tif", "png": ".png", "npy": ".npy", "ome-zarr": ".ome.zarr"}
+_WHATS = ("labels", "probabilities", "uncertainty")
 
 Device = Annotated[str, typer.Option(help=f"One of {', '.join(DEVICE_CHOICES)}.")]
 Axes = Annotated[
     str | None,
     typer.Option(help="Letters of the images' axes, like ZYX or YXC, when the files are wrong."),
+]
+Channels = Annotated[
+    str | None,
+    typer.Option(help="Names or numbers (from 1) of the channels to use, like DAPI,actin or 1,3."),
 ]
 
 
@@ -134,13 +142,22 @@ def train(
     start: Annotated[
         Path | None, typer.Option("--from", metavar="MODEL", help="Model to continue training.")
     ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="What the network sees: 2d planes, 2.5d with neighbours, 3d volumes."),
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(help="Neighbouring slices on each side, with --mode 2.5d; 1.")
+    ] = None,
     device: Device = "auto",
     axes: Axes = None,
+    channels: Channels = None,
 ) -> None:
     """Train on painted images and write a model file.
 
     In the labels, 0 means unlabelled and 1 to 255 are classes. Images and labels may also be
-    patterns like "*.tif", whose files are sorted. Ctrl-C ends the training and saves the best
+    OME-Zarr folders, or patterns like "*.tif", whose files are sorted. Of a large image only what
+    strokes need is read. Ctrl-C ends the training and saves the best
     network so far; a second Ctrl-C exits at once.
     """
     require_device(device)
@@ -151,8 +168,11 @@ def train(
         start=start,
         preset=preset,
         seed=seed,
+        mode=mode,
+        context=context,
         device=device,
         axes=axes,
+        channels=channels,
         seconds=seconds,
         max_steps=max_steps,
     )
@@ -167,22 +187,34 @@ def predict(
         list[Path],
         typer.Argument(metavar="IMAGE", help="Images to segment: files, patterns, folders."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labels.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
     format: Annotated[
-        str, typer.Option(help=f"File format of the labels: {', '.join(_SUFFIX)}.")
+        str, typer.Option(help=f"File format of the results: {', '.join(_SUFFIX)}.")
     ] = "tiff",
+    what: Annotated[str, typer.Option(help=f"What to write: {', '.join(_WHATS)}.")] = "labels",
+    mode: Annotated[
+        str | None, typer.Option(help="Checked only: a model sees as it was trained.")
+    ] = None,
+    context: Annotated[int | None, typer.Option(help="Checked only, as --mode.")] = None,
     device: Device = "auto",
     axes: Axes = None,
+    channels: Channels = None,
 ) -> None:
     """Segment images with a trained model.
 
-    Give files, folders (all images in them are segmented) or patterns like "*.tif". A bad image is
-    reported and does not stop the others. Images unlike the training images are reported too.
+    Give files, OME-Zarr folders, folders (all images in them are segmented) or patterns like
+    "*.tif". Images are read tile by tile and may be larger than memory. A bad image is reported
+    and does not stop the others. Images unlike the training images are reported too. The model's
+    channels are found by their names, else taken in their order. With --format ome-zarr, a run that
+    was interrupted is gone on with when the command is given again.
     """
     require_device(device)
     if format not in _SUFFIX:
         raise BadInputError(f"There is no format {format!r}; choose one of {', '.join(_SUFFIX)}.")
-    if code := segment_images(model, images, output, _SUFFIX[format], device, axes):
+    if what not in _WHATS:
+        raise BadInputError(f"There is no {what!r} to write; choose one of {', '.join(_WHATS)}.")
+    wanted = Wanted(_SUFFIX[format], cast("What", what), axes, channels)
+    if code := segment_images(model, images, output, wanted, device, (mode, context)):
         raise typer.Exit(code)
 
 

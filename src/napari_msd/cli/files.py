@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import re
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy as np
+    from napari_msd.images.open_source import FileSource
+    from napari_msd.images.result import What
 
-    from napari_msd.images.image_files import ImageFile
-
-_RESULT = re.compile(r".*_segmentation(_[0-9]+)?")
+_ENDINGS = {
+    "labels": "segmentation",
+    "probabilities": "probabilities",
+    "uncertainty": "uncertainty",
+}
+_RESULT = re.compile(rf".*_({'|'.join(_ENDINGS.values())})(_[0-9]+)?")
 """Stems of the file names that `targets` makes."""
 
 
@@ -47,16 +52,19 @@ def matching(paths: list[Path]) -> list[Path]:
 def images_among(paths: list[Path]) -> list[Path]:
     """Expand patterns as `matching` does, and folders to their images; no image twice.
 
-    Subfolders, hidden files and results of `predict` (``..._segmentation.tif``) are skipped.
+    A zarr folder is an image. Other subfolders, hidden files and results of `predict`
+    (``..._segmentation.tif``) are skipped.
 
     Raises
     ------
     BadInputError
         For a pattern that no file matches, or a folder without images.
     """
+    from napari_msd.images.zarr_files import is_zarr
+
     found: dict[Path, None] = {}
     for path in matching(paths):
-        if not _is_folder(path):
+        if not _is_folder(path) or is_zarr(path):
             found[path] = None
             continue
         inside = _images_in(path)
@@ -68,6 +76,7 @@ def images_among(paths: list[Path]) -> list[Path]:
 
 def _images_in(folder: Path) -> list[Path]:
     from napari_msd.images.image_files import IMAGE_SUFFIXES
+    from napari_msd.images.zarr_files import is_zarr
 
     try:
         inside = sorted(folder.iterdir())
@@ -80,10 +89,9 @@ def _images_in(folder: Path) -> list[Path]:
     return [
         path
         for path in inside
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not path.name.startswith(".")
+        if not path.name.startswith(".")
         and not _RESULT.fullmatch(_stem(path))
-        and path.is_file()
+        and ((path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()) or is_zarr(path))
     ]
 
 
@@ -110,7 +118,7 @@ def model_target(model: Path) -> Path:
     return path
 
 
-def common_axes(pictures: list[ImageFile], paths: list[Path]) -> str:
+def common_axes(sources: list[FileSource]) -> str:
     """Axis letters that all images share.
 
     Raises
@@ -118,43 +126,34 @@ def common_axes(pictures: list[ImageFile], paths: list[Path]) -> str:
     BadInputError
         If the axes of an image differ from the first one's.
     """
-    first = pictures[0].axes
-    for picture, path in zip(pictures, paths, strict=True):
-        if picture.axes != first:
+    first = sources[0].axes
+    for source in sources:
+        if source.axes != first:
             raise BadInputError(
-                f"{str(path)!r} has the axes {picture.axes}, the first image {first}; "
+                f"{str(source.path)!r} has the axes {source.axes}, the first image {first}; "
                 "train on images of the same kind."
             )
     return first
 
 
-def save_labels(
-    target: Path, labels: np.ndarray, picture: ImageFile, letters: str, names: dict[int, str]
-) -> None:
-    """Write the segmentation of `picture`, whose axes are `letters`, with its pixel size."""
-    from napari_msd.images.export import export_labels
-
-    kept = [k for k, letter in enumerate(letters) if letter not in "CS"]
-    export_labels(
-        target,
-        labels,
-        class_names=names,
-        scale=None if picture.scale is None else [picture.scale[k] for k in kept],
-        units=None if picture.units is None else [picture.units[k] for k in kept],
-        axes=[letters[k] for k in kept],
-    )
-
-
-def targets(images: list[Path], folder: Path, suffix: str) -> Iterator[Path]:
-    """The label file of each image: never an image, and never the same file twice."""
+def targets(images: list[Path], folder: Path, suffix: str, what: What = "labels") -> Iterator[Path]:
+    """The result file of each image: never an image, and never the same file twice."""
     taken = {_place(path) for path in images}
     for path in images:
-        target, number = folder / f"{_stem(path)}_segmentation{suffix}", 1
+        stem = f"{_stem(path)}_{_ENDINGS[what]}"
+        target, number = folder / f"{stem}{suffix}", 1
         while _place(target) in taken:
             number += 1
-            target = folder / f"{_stem(path)}_segmentation_{number}{suffix}"
+            target = folder / f"{stem}_{number}{suffix}"
         taken.add(_place(target))
         yield target
+
+
+def origin_of(path: Path) -> str:
+    """What tells the content of a file from that of another, without naming it."""
+    about = path.stat()
+    told = f"{_place(path)}|{about.st_mtime_ns}|{about.st_size}"
+    return hashlib.sha256(told.encode(errors="replace")).hexdigest()
 
 
 def _is_folder(path: Path) -> bool:

@@ -5,14 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_msd.cli.files import images_among, save_labels, targets
+from napari_msd.cli.channels import channels_for_model
+from napari_msd.cli.files import images_among, origin_of, targets
 from napari_msd.cli.output import counted, image_warnings_to, named, print_message, progress, warn
-from napari_msd.core.errors import ImageWarning, MSDError
+from napari_msd.core.errors import BadInputError, ImageWarning, ModelFileError, MSDError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_msd.images.model_file import ModelRecord
+    from napari_msd.images.result import What
     from napari_msd.segmenter import MSDSegmenter
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of every image.
+
+    Parameters
+    ----------
+    suffix
+        Of the files to write.
+    what
+        Labels, probabilities or uncertainty.
+    axes, channels
+        As a person gives them; `None` for what the file says.
+    """
+
+    suffix: str
+    what: What = "labels"
+    axes: str | None = None
+    channels: str | None = None
 
 
 @dataclass
@@ -25,9 +48,23 @@ class _Outcome:
 
 
 def segment_images(
-    model: Path, images: list[Path], output: Path, suffix: str, device: str, axes: str | None
+    model: Path,
+    images: list[Path],
+    output: Path,
+    wanted: Wanted,
+    device: str,
+    seen: tuple[str | None, int | None] = (None, None),
 ) -> int:
-    """Segment images; returns the exit code: 2 if one of them could not be.
+    """Segment images; returns the exit code: 2 if one of them could not be, 130 after Ctrl-C.
+
+    Parameters
+    ----------
+    model, images, output, device
+        As in the command.
+    wanted
+        What is wanted of every image.
+    seen
+        Mode and context that the model must have, as far as a person has said so.
 
     Raises
     ------
@@ -38,22 +75,28 @@ def segment_images(
     from napari_msd.images.model_file import read
 
     paths = images_among(images)
-    read(model)  # report a bad model before PyTorch is loaded
+    record = read(model)  # report a bad model before PyTorch is loaded
+    _require_seen(record, *seen)
     from napari_msd.segmenter import MSDSegmenter
 
     segmenter = MSDSegmenter.load(model, device=device)
     folder = make_folder(output)
     outcome = _Outcome()
-    for path, target in zip(paths, targets(paths, folder, suffix), strict=True):
+    for path, target in zip(paths, targets(paths, folder, wanted.suffix, wanted.what), strict=True):
         try:
-            warnings = _segment(segmenter, path, target, axes)
+            warnings, remark = _segment(segmenter, record, path, target, wanted)
         except (MSDError, MemoryError) as error:
             outcome.failed.append(path.name)
             message = str(error) or "There is too little memory for this image."
             print_message(message if str(path) in message else f"{path}: {message}")
             continue
+        except KeyboardInterrupt:
+            print_message(_stopped(path, outcome, wanted))
+            return 130
         print(target, flush=True)
         outcome.done.append(path.name)
+        if remark:
+            warn(f"{path.name} {remark}.")
         for warning in warnings:
             warn(f"{path.name} {warning.remark}.")
         if any(warning.unlike for warning in warnings):
@@ -63,20 +106,60 @@ def segment_images(
     return 2 if outcome.failed else 0
 
 
-def _segment(
-    segmenter: MSDSegmenter, path: Path, target: Path, axes: str | None
-) -> list[ImageWarning]:
-    from napari_msd.images.image_files import read_image
+def _require_seen(record: ModelRecord, mode: str | None, context: int | None) -> None:
+    """A model sees as it was trained to see.
 
-    picture = read_image(path)
-    letters = (axes or picture.axes).upper()
-    warnings: list[ImageWarning] = []
-    with progress(path.name) as bar, image_warnings_to(warnings.append):
-        labels = segmenter.predict(
-            picture.data, axes=letters, callback=lambda fraction: bar(fraction, "")
+    Raises
+    ------
+    BadInputError
+        If a person says otherwise.
+    """
+    found = record.network_input
+    if mode is not None and mode != found.mode:
+        raise ModelFileError(
+            f"This model was trained with --mode {found.mode}, not {mode}; leave out --mode."
         )
-    save_labels(target, labels, picture, letters, segmenter.class_names_)
-    return warnings
+    if context is not None and context != found.context:
+        raise ModelFileError(
+            f"This model was trained with --context {found.context}, not {context}; "
+            "leave out --context."
+        )
+
+
+def _segment(
+    segmenter: MSDSegmenter, record: ModelRecord, path: Path, target: Path, wanted: Wanted
+) -> tuple[list[ImageWarning], str]:
+    from napari_msd.images.open_source import open_source
+
+    with open_source(path, axes=wanted.axes) as opened:
+        source, remark = channels_for_model(opened, record, wanted.channels)
+        _require_channels(record, source.space.n_channels, path)
+        warnings: list[ImageWarning] = []
+        with progress(path.name) as bar, image_warnings_to(warnings.append):
+            segmenter.predict_to(
+                source,
+                target,
+                what=wanted.what,
+                origin=origin_of(path),
+                skip_complete=True,
+                callback=lambda fraction: bar(fraction, ""),
+            )
+    return warnings, remark
+
+
+def _require_channels(record: ModelRecord, found: int, path: Path) -> None:
+    if found != record.n_image_channels:
+        raise BadInputError(
+            f"--channels names {counted(found, 'channel')} of {str(path)!r}; "
+            f"the model needs {record.n_image_channels}."
+        )
+
+
+def _stopped(path: Path, outcome: _Outcome, wanted: Wanted) -> str:
+    text = f"Stopped while {path.name} was segmented, after {counted(len(outcome.done), 'image')}"
+    if wanted.suffix.endswith(".zarr"):
+        return f"{text}; what is done is kept: run the same command again to go on."
+    return f"{text}; nothing of it was written."
 
 
 def _summary(outcome: _Outcome, folder: Path) -> str:

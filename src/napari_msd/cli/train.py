@@ -7,13 +7,18 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_msd.cli.channels import chosen_channels
 from napari_msd.cli.files import common_axes, matching, model_target
 from napari_msd.cli.interrupt import Stop
 from napari_msd.cli.output import counted, image_warnings_to, print_message, progress, warn
 from napari_msd.core.errors import BadInputError, ExportError, ImageWarning
+from napari_msd.core.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from napari_msd.images.image_files import ImageFile
+    from napari_msd.images.open_source import FileSource
     from napari_msd.segmenter import MSDSegmenter
     from napari_msd.training.fitting import FitProgress
 
@@ -26,8 +31,11 @@ def train_model(
     start: Path | None,
     preset: str | None,
     seed: int | None,
+    mode: str | None,
+    context: int | None,
     device: str,
     axes: str | None,
+    channels: str | None,
     seconds: float | None,
     max_steps: int | None,
 ) -> int:
@@ -38,11 +46,17 @@ def train_model(
     BadInputError, ExportError
         Before training, and for errors found during training.
     """
-    if start is not None and not (preset is None and seed is None):
+    if start is not None and any(given is not None for given in (preset, seed, mode, context)):
         raise BadInputError(
             "Continued training keeps the model's network and seed; "
-            "leave out --preset and --seed, or --from."
+            "leave out --preset, --seed, --mode and --context, or --from."
         )
+    how: dict[str, Any] = {"preset": preset or "quick", "seed": seed or 0, "device": device}
+    if mode is not None:
+        how["mode"] = mode
+    if context is not None:
+        how["context"] = context
+    Settings.from_preset(**how)  # refuses what is wrong before PyTorch is loaded
     images, labels = matching(images), matching(labels)
     if len(labels) != len(images):
         raise BadInputError(
@@ -53,9 +67,9 @@ def train_model(
     with Stop() as stop:
         try:
             return _train(
-                _Job(images, labels, target, axes),
+                _Job(images, labels, target, axes, channels),
                 start,
-                {"preset": preset or "quick", "seed": seed or 0, "device": device},
+                how,
                 {"seconds": seconds, "max_steps": max_steps},
                 stop,
             )
@@ -69,37 +83,40 @@ def train_model(
 
 
 class _Job:
-    """The content of the files of one training."""
+    """The files of one training; images are read when and where strokes need them."""
 
     def __init__(
-        self, images: list[Path], labels: list[Path], target: Path, axes: str | None
+        self,
+        images: list[Path],
+        labels: list[Path],
+        target: Path,
+        axes: str | None,
+        channels: str | None,
     ) -> None:
-        from napari_msd.images.image_files import read_image, read_labels
+        from napari_msd.images.image_files import read_labels
+        from napari_msd.images.open_source import open_source
 
         self.images, self.target = images, target
-        self.pictures = [read_image(path) for path in images]
-        self.annotations = [read_labels(path) for path in labels]
-        self.letters = (axes or common_axes(self.pictures, images)).upper()
+        opened = [open_source(path, axes=axes) for path in images]
+        if axes is None:
+            common_axes(opened)
+        self.sources = [chosen_channels(source, channels) for source in opened]
+        files = [read_labels(path) for path in labels]
+        self.annotations = [
+            _in_order_of(file, source) for file, source in zip(files, self.sources, strict=True)
+        ]
+        self.class_names: dict[int, str] = {}
+        """Names in the label files; the first file that names a class takes precedence."""
+        for file in reversed(files):
+            self.class_names.update(file.class_names or {})
 
-    @property
-    def class_names(self) -> dict[int, str]:
-        """Class names in the label files; the first file that names a class takes precedence."""
-        names: dict[int, str] = {}
-        for annotation in reversed(self.annotations):
-            names.update(annotation.class_names or {})
-        return names
 
-    @property
-    def pixel_size(self) -> dict[str, Any]:
-        """Pixel size and units (Y, X) for the model file, if the first image has them."""
-        picture: ImageFile = self.pictures[0]
-        if picture.scale is None or picture.units is None:
-            return {}
-        plane = [self.letters.index(letter) for letter in "YX"]
-        return {
-            "pixel_size": tuple(picture.scale[k] for k in plane),
-            "units": tuple(picture.units[k] for k in plane),
-        }
+def _in_order_of(labels: ImageFile, image: FileSource) -> np.ndarray:
+    """Labels in the order of their image's axes, where the files name the same ones otherwise."""
+    wanted = image.order.labels
+    if labels.data.shape != wanted.shape and set(labels.axes) == set(wanted.axes):
+        return labels.data.transpose([labels.axes.index(letter) for letter in wanted.axes])
+    return labels.data
 
 
 def _train(
@@ -127,10 +144,9 @@ def _train(
 
         try:
             segmenter.fit(
-                [picture.data for picture in job.pictures],
-                [annotation.data for annotation in job.annotations],
+                job.sources,
+                job.annotations,
                 callback=show,
-                axes=job.letters,
                 class_names=job.class_names,
                 **limits,
             )
@@ -159,10 +175,10 @@ def _warning_text(warning: ImageWarning, images: list[Path]) -> str:
 def _save(segmenter: MSDSegmenter, job: _Job) -> tuple[Path, ExportError | None]:
     """Write the model; if that fails, write it to a temporary folder, so that it is not lost."""
     try:
-        return segmenter.save(job.target, **job.pixel_size), None
+        return segmenter.save(job.target), None
     except ExportError as error:
         folder = Path(tempfile.mkdtemp(prefix="napari-msd-"))
-        return segmenter.save(folder / job.target.name, **job.pixel_size), error
+        return segmenter.save(folder / job.target.name), error
 
 
 def _summary(model: Path) -> str:
