@@ -10,7 +10,8 @@ from napari_msd.images.model_file import ModelRecord, parameter_shapes
 
 def record(names=("background", "nucleus"), **changes):
     rng = np.random.default_rng(0)
-    shapes = parameter_shapes(1, len(names), 2, 1)
+    n_channels = changes.get("in_channels", 1)
+    shapes = parameter_shapes(n_channels, len(names), 2, 1)
     weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes}
     made = ModelRecord(
         weights=weights,
@@ -20,8 +21,8 @@ def record(names=("background", "nucleus"), **changes):
         width=1,
         dilations=(1,),
         classes=tuple(ClassInfo(i, name, "#102030") for i, name in enumerate(names, start=1)),
-        mean=(0.0,),
-        std=(1.0,),
+        mean=(0.0,) * n_channels,
+        std=(1.0,) * n_channels,
         steps=500,
         score=0.75,
         seed=3,

@@ -5,9 +5,12 @@ import pytest
 import tifffile
 
 from napari_msd.core.box import Box
+from napari_msd.images.model_file import read
 from napari_msd.viewer.splitting import ArrayPart, split_channels
+from napari_msd.widgets.channel_dialog import ChannelDialog
 
 from .fake_client import FakeClient
+from .models import record
 
 SHAPE = (64, 80)
 
@@ -263,3 +266,100 @@ def test_a_lazy_array_is_split_without_reading_all(viewer):
     made = split_channels(viewer, image, 0)
     assert [layer.data.shape for layer in made] == [(50, *SHAPE)] * 2
     assert len(read) < 20  # of 100
+
+
+# --- models ------------------------------------------------------------------------------------
+
+
+def two_channels(path, names=("green", "red"), **changes):
+    values = 2 * (2 * changes.get("context", 0) + 1)
+    return record(in_channels=values, channels=names, **changes).write(path)
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_asked(monkeypatch):
+    """A dialog would wait for ever."""
+
+    def refuse(dialog):
+        raise AssertionError("nobody needs to be asked")
+
+    monkeypatch.setattr(ChannelDialog, "exec", refuse)
+
+
+def test_a_model_finds_its_channels_by_name(msd, tmp_path):
+    msd.session.models.load_model(two_channels(tmp_path / "model"))
+    assert names_of(msd) == ["green", "red"]  # as the network wants them
+    assert msd.controller.weights.model is not None
+    assert msd.client.space.channel_names == ("green", "red")
+    assert "model.safetensors" in msd.status
+
+
+def test_channels_of_other_names_are_asked_for_once(msd, tmp_path, monkeypatch):
+    asked = []
+
+    def answer(dialog):
+        asked.append([made.currentText() for made in dialog.combos])
+        dialog.combos[0].setCurrentIndex(1 - dialog.combos[0].currentIndex())
+        assert not dialog.buttons.button(dialog.buttons.StandardButton.Ok).isEnabled()
+        dialog.combos[1].setCurrentIndex(1 - dialog.combos[1].currentIndex())
+        return ChannelDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(ChannelDialog, "exec", answer)
+    path = two_channels(tmp_path / "model", ("GFP", "DAPI"))
+    msd.session.models.load_model(path)
+    (proposed,) = asked
+    assert names_of(msd) == proposed[::-1]
+    msd.session.models.load_model(path)
+    assert len(asked) == 1
+
+
+def test_nothing_changes_if_the_question_is_cancelled(msd, tmp_path, monkeypatch):
+    monkeypatch.setattr(ChannelDialog, "exec", lambda dialog: ChannelDialog.DialogCode.Rejected)
+    msd.session.models.load_model(two_channels(tmp_path / "model", ("GFP", "DAPI")))
+    assert names_of(msd) == ["red", "green"]
+    assert msd.controller.weights.model is None
+
+
+def test_a_model_of_one_channel_takes_the_image_alone(msd, tmp_path):
+    msd.session.models.load_model(record().write(tmp_path / "model"))
+    assert names_of(msd) == ["red"]
+    assert msd.controller.weights.model is not None
+
+
+def test_too_few_layers_for_a_model_are_refused(viewer, open_widget, tmp_path):
+    viewer.add_image(np.zeros(SHAPE), name="alone")
+    msd = open_widget(FakeClient)
+    msd.session.models.load_model(two_channels(tmp_path / "model"))
+    assert "needs 2 channels ('green', 'red')" in msd.status
+    assert msd.controller.weights.model is None
+
+
+def test_a_model_that_sees_slices_needs_them(msd, stack_of_slices, tmp_path):
+    path = two_channels(tmp_path / "model", ("slices 1", "slices 2"), context=2)
+    msd.session.models.load_model(path)
+    assert "works in 2.5-D" in msd.status
+    assert msd.controller.weights.model is None
+    msd.panel.image_combo.setCurrentText("slices 1")
+    msd.session.models.load_model(path)
+    assert msd.panel.mode_combo.currentText() == "2.5-D"
+    assert msd.controller.network.context == 2
+    assert msd.controller.weights.model is not None
+    assert msd.client.space.network_input.values == 10
+
+
+@pytest.fixture
+def stack_of_slices(viewer):
+    pixels = np.zeros((2, 3, *SHAPE), np.uint8)
+    made = viewer.add_image(pixels, channel_axis=0, name=["slices 1", "slices 2"])
+    for layer in made:
+        layer.axis_labels = ("z", "y", "x")
+    return made
+
+
+def test_a_saved_model_names_its_channels(msd, tmp_path, qtbot):
+    annotate(msd, qtbot)
+    msd.panel.live_button.click()
+    msd.client.keep(record(in_channels=2).to_bytes())
+    qtbot.waitUntil(lambda: msd.controller.weights.model is not None)
+    msd.session.results.save_model(tmp_path / "model.safetensors")
+    assert read(tmp_path / "model.safetensors").channels == ("red", "green")

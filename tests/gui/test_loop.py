@@ -81,7 +81,7 @@ def test_paint_train_see_correct_undo_stop_export(painted, viewer, mouse, qtbot,
     before = painted.overlay.data.copy()
     panel.start_over_button.click()
     assert controller.weights.model is None
-    painted.session.results.load_model(model)
+    painted.session.models.load_model(model)
     assert "bright" in painted.status
     panel.predict_all_button.click()
     qtbot.waitUntil(lambda: not controller.work, timeout=PATIENCE)
@@ -155,10 +155,10 @@ def test_files_that_cannot_be_read_or_written_are_said(painted, viewer, qtbot, t
     results = painted.session.results
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00not a model")
-    results.load_model(damaged)
+    painted.session.models.load_model(damaged)
     assert painted.panel.status_label.level == "error"
     assert "damaged.safetensors" in painted.status
-    results.load_model(tmp_path / "missing.safetensors")
+    painted.session.models.load_model(tmp_path / "missing.safetensors")
     assert "missing.safetensors" in painted.status
     results.export_labels(tmp_path / "a.tif")
     assert "no segmentation yet" in painted.status
@@ -179,6 +179,6 @@ def test_files_that_cannot_be_read_or_written_are_said(painted, viewer, qtbot, t
     assert model.exists()
     viewer.add_image(np.zeros((128, 160, 3), np.uint8), name="photo")
     painted.panel.image_combo.setCurrentText("photo")
-    results.load_model(model)
+    painted.session.models.load_model(model)
     assert "channel" in painted.status
     assert painted.panel.status_label.level == "error"

@@ -212,7 +212,7 @@ def test_start_over_ends_predict_all_without_an_annotation_too(open_widget, imag
     from .test_versions import record
 
     msd = open_widget(FakeClient)
-    msd.session.results.load_model(record().write(tmp_path / "nuclei"))
+    msd.session.models.load_model(record().write(tmp_path / "nuclei"))
     msd.panel.predict_all_button.click()
     msd.client.calls.clear()
     msd.panel.start_over_button.click()

@@ -147,13 +147,13 @@ def test_a_saved_model_tells_its_history(painted, qtbot, tmp_path):
     saved = read(path)
     assert [(past.steps, past.score) for past in saved.history] == [(100, 0.5), (200, 0.8)]
     assert {past.painted for past in saved.history} == {400}
-    painted.session.results.load_model(path)
+    painted.session.models.load_model(path)
     assert painted.controller.network.history.past == saved.history
 
 
 def test_start_from_a_model_shows_it_at_once_and_live_goes_on(painted, qtbot, tmp_path):
     path = record().write(tmp_path / "nuclei")
-    painted.session.results.load_model(path)
+    painted.session.models.load_model(path)
     assert "Started from nuclei.safetensors" in painted.status
     assert painted.client.calls[-1] == "refresh"
     assert painted.controller.classes.names == {1: "background", 2: "nucleus"}
@@ -170,7 +170,7 @@ def test_classes_are_matched_by_name(painted, tmp_path):
     table.rename(1, "Nucleus")
     table.rename(2, "Background")
     path = record().write(tmp_path / "nuclei")
-    painted.session.results.load_model(path)
+    painted.session.models.load_model(path)
     used = ModelRecord.from_bytes(painted.client.opened[-1])
     assert used.class_names == {2: "background", 1: "nucleus"}
     assert table.names == {1: "Nucleus", 2: "Background"}
@@ -180,7 +180,7 @@ def test_classes_are_matched_by_name(painted, tmp_path):
 def test_classes_that_may_mean_something_else_are_said(painted, tmp_path):
     painted.controller.classes.rename(2, "membrane")
     path = record().write(tmp_path / "nuclei")
-    painted.session.results.load_model(path)
+    painted.session.models.load_model(path)
     assert painted.panel.status_label.level == "warning"
     assert "class 2 is “nucleus” in the model and “membrane” here" in painted.status
 
@@ -188,7 +188,7 @@ def test_classes_that_may_mean_something_else_are_said(painted, tmp_path):
 def test_a_loaded_model_keeps_the_settings_it_was_trained_with(painted, tmp_path):
     settings = Settings.from_preset(depth=2, dilations=(1,), learning_rate=0.02, seed=99)
     path = record(settings=settings.to_dict(), seed=99).write(tmp_path / "nuclei")
-    painted.session.results.load_model(path)
+    painted.session.models.load_model(path)
     opened = painted.client.opened[0]
     assert (opened.depth, opened.learning_rate, opened.seed) == (2, 0.02, 99)
     painted.panel.device_combo.setCurrentText("torch")
@@ -201,7 +201,7 @@ def test_a_model_of_very_many_classes_is_taken_over_in_one_go(painted, tmp_path)
     path = record(names=names).write(tmp_path / "many")
     changes = []
     painted.controller.classes.changed.connect(lambda: changes.append(len(changes)))
-    painted.session.results.load_model(path)
+    painted.session.models.load_model(path)
     assert len(painted.controller.classes) == 255
     assert len(changes) == 1
     assert len(painted.panel.status_label.sentence) <= 400
@@ -209,7 +209,7 @@ def test_a_model_of_very_many_classes_is_taken_over_in_one_go(painted, tmp_path)
 
 def test_a_model_loaded_without_an_image_is_used_on_the_first_one(open_widget, viewer, tmp_path):
     msd = open_widget(FakeClient)
-    msd.session.results.load_model(record().write(tmp_path / "nuclei"))
+    msd.session.models.load_model(record().write(tmp_path / "nuclei"))
     viewer.add_image(np.random.default_rng(0).random((40, 50)), name="later")
     msd.panel.predict_all_button.click()
     assert ModelRecord.from_bytes(msd.client.opened[-1]).steps == 500
@@ -246,7 +246,7 @@ def test_a_loaded_model_stays_in_the_history_of_the_image_that_came_later(
     open_widget, viewer, tmp_path
 ):
     msd = open_widget(FakeClient)
-    msd.session.results.load_model(record().write(tmp_path / "nuclei"))
+    msd.session.models.load_model(record().write(tmp_path / "nuclei"))
     viewer.add_image(np.random.default_rng(0).random((40, 50)), name="later")
     assert [v.source for v in msd.controller.network.history.versions] == ["nuclei.safetensors"]
     msd.panel.start_over_button.click()
@@ -257,7 +257,7 @@ def test_a_loaded_model_stays_in_the_history_of_the_image_that_came_later(
 def test_going_back_brings_the_settings_of_that_version(painted, qtbot, tmp_path):
     settings = Settings.from_preset(depth=2, dilations=(1,), seed=99)
     path = record(settings=settings.to_dict(), seed=99).write(tmp_path / "nuclei")
-    painted.session.results.load_model(path)
+    painted.session.models.load_model(path)
     loaded = painted.controller.network.history.present
     painted.panel.start_over_button.click()
     painted.panel.live_button.click()

@@ -15,6 +15,7 @@ import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_msd.core.class_names import clean_class_name
 from napari_msd.core.errors import MSDError
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.plugin import texts
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_msd.core.space import Space
     from napari_msd.document import History
 
 LABEL_FILTERS = "TIFF (*.tif *.tiff);;PNG (*.png);;NumPy (*.npy)"
@@ -135,10 +137,13 @@ def model_for_saving(
     colors: dict[int, str],
     image: Any,
     history: History,
+    space: Space | None = None,
 ) -> ModelRecord:
-    """The best weights with names, colours, pixel size and history, which the viewer knows."""
+    """The best weights with names, colours, channels, pixel size and history."""
     record = ModelRecord.from_bytes(model).with_classes(names, colors)
-    record = replace(record, history=history.past)
+    channels = tuple(map(clean_class_name, (space and space.channel_names) or ()))
+    named = len(channels) == record.n_image_channels and all(channels)
+    record = replace(record, history=history.past, channels=channels if named else ())
     if image is None:
         return record
     scale, units, axes = calibration(image)

@@ -1,4 +1,4 @@
-"""The buttons below the line: export, save, load, copy, start over."""
+"""The buttons below the line: export, save, copy, start over."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QMessageBox
 
 from napari_msd.core.errors import MSDError
-from napari_msd.images.class_matching import match_by_name
-from napari_msd.images.model_file import ModelRecord, read
 from napari_msd.plugin import files, texts
-from napari_msd.session.classes import FOUND_CLASSES, NEW_CLASSES
 from napari_msd.session.work_state import LiveState
 from napari_msd.viewer import layers
 from napari_msd.viewer.colors import label_colormap
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
-    from napari_msd.session.classes import ClassInfo
     from napari_msd.session.controller import Controller
 
 LARGE_BYTES = 16 * 2**20
@@ -32,7 +28,7 @@ LARGE_BYTES = 16 * 2**20
 
 
 class Results(QObject):
-    """Saves results and loads models; the functions with a path ask no questions."""
+    """Saves results; the functions with a path ask no questions."""
 
     writing_changed = Signal()
     """An export has started or ended."""
@@ -238,6 +234,7 @@ class Results(QObject):
                 table.colors,
                 controller.chosen.image,
                 controller.network.history,
+                controller.chosen.space,
             )
             written = record.write(path)
             controller.notices.info(texts.model_saved(written.name))
@@ -249,42 +246,6 @@ class Results(QObject):
         if model is None:
             self._controller.notices.error(texts.NO_NETWORK_TO_SAVE)
         return model
-
-    def ask_load_model(self) -> None:
-        """Ask for a model file, then load it."""
-        path = files.ask_open_path(self._window, "Start from model", files.MODEL_FILTER)
-        if path is not None:
-            self.load_model(path)
-
-    def load_model(self, path: Path) -> None:
-        """Continue from a saved network on this image, with its class names and colours."""
-        self._try(lambda: self._load(path))
-
-    def _load(self, path: Path) -> None:
-        controller = self._controller
-        record = read(path)
-        if controller.chosen.image is not None:
-            record.require_channels(layers.n_channels(controller.chosen.image))
-        painted = {info.value: info.name for info in controller.classes if _chosen(info)}
-        record = match_by_name(record, painted)
-        self._adopt_classes(record)
-        controller.weights.start_from(record, path.name)
-        others = [
-            texts.class_differs(info.value, info.name, painted[info.value])
-            for info in record.classes
-            if painted.get(info.value, info.name).casefold() != info.name.casefold()
-        ]
-        level = "warning" if others else "info"
-        controller.notices.notice.emit(
-            level, texts.model_loaded(path.name, list(record.class_names.values()), others)
-        )
-
-    def _adopt_classes(self, record: ModelRecord) -> None:
-        self._controller.classes.adopt(
-            {info.value: info.name for info in record.classes},
-            {info.value: info.color for info in record.classes},
-            free=lambda info: not _chosen(info),
-        )
 
     # --- the network itself --------------------------------------------------------------
 
@@ -325,9 +286,3 @@ class Results(QObject):
             work()
         except MSDError as error:
             self._controller.notices.error(str(error))
-
-
-def _chosen(info: ClassInfo) -> bool:
-    """Whether a class has strokes and a name given by the user, so that it has a meaning."""
-    defaults = {f"class {info.value}", NEW_CLASSES.get(info.value), FOUND_CLASSES.get(info.value)}
-    return info.pixels > 0 and info.name not in defaults

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_msd.core.errors import shown
 from napari_msd.core.number_text import grouped
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ REPORT_ABOUT = (
     "folders; read it before you send it."
 )
 LASSO = "Draw around a part that is segmented correctly: it becomes strokes. Esc ends drawing."
+MAP_CHANNELS = "Which layer is which channel of the model? This is asked once."
 ALREADY_OPEN = "MS-D Segmentation is already open in this window."
 
 _MAX_NAMES = 6
@@ -62,6 +64,15 @@ def became_channels(image: str, number: int) -> str:
 def holds_channels(image: str, number: int) -> str:
     """Offer to use an axis of channels as channels."""
     return f"“{image}” holds {number} channels. The network can see them together."
+
+
+def too_few_channels(wanted: int, names: Sequence[str], image: str) -> str:
+    """A model wants more channels than there are layers."""
+    listed = f" ({', '.join(shown(name) for name in names[:_MAX_NAMES])})" if names else ""
+    return (
+        f"This model needs {wanted} channels{listed}, and there are fewer layers of the size and "
+        f"place of “{image}”; open the others, or choose another model."
+    )
 
 
 def channel_lost(layer: str) -> str:

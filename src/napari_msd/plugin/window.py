@@ -16,6 +16,7 @@ from napari_msd.plugin.event_queue import EventQueue
 from napari_msd.plugin.first_steps import FirstSteps
 from napari_msd.plugin.image_choices import ImageChoices
 from napari_msd.plugin.layer_picker import LayerPicker
+from napari_msd.plugin.model_loading import ModelLoading
 from napari_msd.plugin.painting import Painting
 from napari_msd.plugin.report import report_problem
 from napari_msd.plugin.results import Results
@@ -77,6 +78,7 @@ class SessionWindow(QWidget):
         self.image_choices = ImageChoices(
             viewer, controller, self.picker, self.channel_picker, panel, self
         )
+        self.models = ModelLoading(controller, self.picker, self.channel_picker, self)
         image, annotation = controller.memory.chosen
         self.picker.choose(image=image, annotation=annotation)
         self.view_switch = ViewSwitch(controller, self.layers, panel, self)
@@ -151,7 +153,7 @@ class SessionWindow(QWidget):
         panel.export_button.clicked.connect(results.ask_export)
         panel.copy_button.clicked.connect(results.ask_copy)
         panel.save_model_button.clicked.connect(results.ask_save_model)
-        panel.load_model_button.clicked.connect(results.ask_load_model)
+        panel.load_model_button.clicked.connect(self.models.ask_load_model)
         panel.start_over_button.clicked.connect(results.start_over)
         self.sessions.opening.opened.connect(self._on_session_opened)
         panel.menu.report_action.setEnabled(True)

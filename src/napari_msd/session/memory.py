@@ -39,6 +39,8 @@ class SessionMemory:
         """Name and colour of each class, by value."""
         self.hidden: frozenset[int] = frozenset()
         """Values of the classes that the segmentation does not show."""
+        self.channel_maps: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, ...]] = {}
+        """By a model's channels and the names of the layers: which of them a person chose."""
         self._numbers: WeakKeyDictionary[Layer, int] = WeakKeyDictionary()
         self._count: Iterator[int] = count(NO_IMAGE + 1)
         self._chosen: tuple[ref[Layer] | None, ref[Layer] | None] = (None, None)

@@ -58,6 +58,8 @@ class ImageReference:
         See `napari_msd.storage.fingerprint`; empty if not computed.
     part
         Axis and index, if it is one channel of the array that `path` holds; else ``None``.
+    axes_said
+        Whether somebody said what the axes are; else they were guessed.
     """
 
     name: str
@@ -70,6 +72,7 @@ class ImageReference:
     sample: tuple[str, str] = ("", "")
     fingerprint: str = ""
     part: tuple[int, int] | None = None
+    axes_said: bool = False
 
 
 @dataclass(frozen=True)

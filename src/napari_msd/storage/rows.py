@@ -83,6 +83,7 @@ class _Image(Body, frozen=True):
     sample: tuple[Text, Text]
     fingerprint: Text
     part: tuple[Annotated[int, msgspec.Meta(ge=0, le=15)], Whole] | None = None
+    axes_said: bool = False
 
 
 class _About(Body, frozen=True):
@@ -129,6 +130,7 @@ def image_body(place: str, reference: ImageReference) -> bytes:
         (clean(reference.sample[0]), clean(reference.sample[1])),
         clean(reference.fingerprint),
         reference.part,
+        reference.axes_said,
     )
     return seal(place, row)
 

@@ -7,7 +7,7 @@ the file that the layer was opened from.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -36,6 +36,23 @@ _PLANE_NAMES = frozenset({"y", "x", "row", "column", "height", "width"})
 
 _files: WeakKeyDictionary[Any, tuple[str, ToldAxes | None]] = WeakKeyDictionary()
 """By layer: its file, and what that says. A file is looked at once."""
+
+
+class Origin(NamedTuple):
+    """Where an array came from, and which part of it a layer is.
+
+    Parameters
+    ----------
+    path, reader, sample
+        As napari knows them; empty if a script made the layer.
+    part
+        Axis and index along it, if the layer is one channel of the array.
+    """
+
+    path: str
+    reader: str
+    sample: tuple[str, str]
+    part: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,17 +105,15 @@ def name_axes(layers: Sequence[Any], letters: str) -> None:
             layer.axis_labels = (*labels, "y", "x")
 
 
-def origin(layer: Any) -> dict[str, Any]:
-    """Path, reader and sample of a layer; of the array that it is one channel of, if it is."""
+def origin(layer: Any) -> Origin:
+    """Where a layer, or the array that it is one channel of, came from."""
     part = layer.metadata.get(PART_KEY)
-    if isinstance(part, dict):
+    if isinstance(part, Origin):
         return part
     source = layer.source
-    return {
-        "path": str(source.path or ""),
-        "reader": str(source.reader_plugin or ""),
-        "sample": source.sample or ("", ""),
-    }
+    return Origin(
+        str(source.path or ""), str(source.reader_plugin or ""), source.sample or ("", "")
+    )
 
 
 def _shape(layer: Any) -> tuple[int, ...]:
@@ -127,7 +142,7 @@ def _usual(n: int) -> str:
 
 def _told(layer: Any) -> ToldAxes | None:
     """What the layer's file says."""
-    path = str(origin(layer).get("path") or "")
+    path = origin(layer).path
     if not path or "://" in path:
         return None
     if layer not in _files or _files[layer][0] != path:

@@ -95,5 +95,5 @@ def _could_join(image: Any, layer: Any) -> bool:
 
 def _same_origin(a: Any, b: Any) -> bool:
     ours, theirs = origin(a), origin(b)
-    same = all(ours.get(key) == theirs.get(key) for key in ("path", "sample"))
+    same = (ours.path, ours.sample) == (theirs.path, theirs.sample)
     return same and bool(layers.pixels(a).dtype == layers.pixels(b).dtype)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_msd.storage import ImageReference
 from napari_msd.viewer import layers
+from napari_msd.viewer.axes import axes_of, name_axes, origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def reference_of(image: Any) -> ImageReference:
     """What is saved of an image layer: name, shape and origin, never its pixels."""
-    source = image.source
+    came_from = origin(image)
     space = layers.space_of(image)
     return ImageReference(
         name=image.name,
@@ -21,9 +22,11 @@ def reference_of(image: Any) -> ImageReference:
         shape=space.shape,
         n_channels=space.n_channels,
         dtype=str(layers.pixels(image).dtype),
-        path=str(source.path or ""),
-        reader=str(source.reader_plugin or ""),
-        sample=source.sample or ("", ""),
+        path=came_from.path,
+        reader=came_from.reader,
+        sample=came_from.sample,
+        part=came_from.part,
+        axes_said=axes_of(image).said,
     )
 
 
@@ -37,7 +40,14 @@ def matching(reference: ImageReference, candidates: Iterable[Any]) -> Any:
     return next(iter(named or found), None)
 
 
+def restore_axes(reference: ImageReference, image: Any) -> None:
+    """Name a layer's axes as they were named."""
+    axes = axes_of(image)
+    if reference.axes_said and (axes.letters, axes.said) != (reference.axes, True):
+        name_axes([image], reference.axes)
+
+
 def _alike(reference: ImageReference, image: Any) -> bool:
-    if layers.spatial_shape(image) != reference.shape:
+    if layers.spatial_shape(image) != reference.shape or origin(image).part != reference.part:
         return False
     return layers.n_channels(image) == reference.n_channels

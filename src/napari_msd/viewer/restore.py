@@ -15,11 +15,13 @@ from napari_msd.images.napari_writer import CLASSES_KEY
 from napari_msd.session.ports import SOURCE
 from napari_msd.storage import SUFFIX
 from napari_msd.viewer import layers
+from napari_msd.viewer.axes import origin
 from napari_msd.viewer.colors import SPARE_COLORS, label_colormap
 from napari_msd.viewer.label_data import is_large, new_strokes
 from napari_msd.viewer.new_annotation import new_annotation
-from napari_msd.viewer.references import matching
+from napari_msd.viewer.references import matching, restore_axes
 from napari_msd.viewer.result_layers import is_result
+from napari_msd.viewer.splitting import split_channels
 
 if TYPE_CHECKING:
     from napari_msd.storage import JSON, ImageReference, SavedAnnotation, SessionContent
@@ -70,10 +72,23 @@ def require_possible(content: SessionContent) -> None:
 def find_image(viewer: Any, reference: ImageReference) -> Any:
     """The image layer that is open already, or ``None``."""
     present = [layer for layer in viewer.layers if not is_result(layer)]
-    found = matching(reference, [layer for layer in present if layer.name == reference.name])
-    if found is not None and found.source.path and reference.path:
-        return found if Path(found.source.path) == Path(reference.path) else None
+    named = [layer for layer in present if layer.name == reference.name]
+    # channels of one array are told apart by their place in it, whatever they are called by now
+    parts = [layer for layer in present if reference.part and _same_path(layer, reference)]
+    found = matching(reference, parts or named)
+    if found is None or not _may_be_same_path(found, reference):
+        return None
+    restore_axes(reference, found)
     return found
+
+
+def _same_path(layer: Any, reference: ImageReference) -> bool:
+    path = origin(layer).path
+    return bool(path and reference.path) and Path(path) == Path(reference.path)
+
+
+def _may_be_same_path(layer: Any, reference: ImageReference) -> bool:
+    return not (origin(layer).path and reference.path) or _same_path(layer, reference)
 
 
 def open_image(viewer: Any, reference: ImageReference, path: str = "") -> Any:
@@ -96,6 +111,8 @@ def open_image(viewer: Any, reference: ImageReference, path: str = "") -> Any:
     before = set(viewer.layers)
     try:
         opened = _open(viewer, reference, path)
+        if reference.part is not None:
+            opened += _split_for(viewer, reference, opened)
         image = matching(reference, opened)
         if image is None:
             raise SessionError(
@@ -109,7 +126,24 @@ def open_image(viewer: Any, reference: ImageReference, path: str = "") -> Any:
     if reference.sample != ("", ""):  # its strokes are those of the session
         for layer in [layer for layer in opened if layers.is_labels(layer)]:
             viewer.layers.remove(layer)
+    if reference.part is not None:
+        image.name = reference.name
+    restore_axes(reference, image)
     return image
+
+
+def _split_for(viewer: Any, reference: ImageReference, opened: list[Any]) -> list[Any]:
+    """Split the array that holds the image of a reference, as it was split; its channels."""
+    assert reference.part is not None  # the caller has looked
+    axis, index = reference.part
+    for layer in opened:
+        shape = layers.spatial_shape(layer) if layers.is_image(layer) else ()
+        fits = shape[:axis] + shape[axis + 1 :] == reference.shape
+        if fits and axis < len(shape) - 2 and index < shape[axis]:
+            made = split_channels(viewer, layer, axis)
+            viewer.layers.remove(layer)
+            return made
+    return []
 
 
 def _open(viewer: Any, reference: ImageReference, path: str) -> list[Any]:

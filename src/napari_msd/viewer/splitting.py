@@ -93,7 +93,6 @@ def split_channels(viewer: Any, image: Any, axis: int) -> list[Any]:
     made = []
     for i, (name, colour) in enumerate(zip(names, cycle(colours), strict=False)):
         parts = [_part(level, axis, i) for level in _levels(image)]
-        part: dict[str, Any] = {**came_from, "axis": axis, "index": i}
         made.append(
             Image(
                 parts if image.multiscale else parts[0],
@@ -102,7 +101,7 @@ def split_channels(viewer: Any, image: Any, axis: int) -> list[Any]:
                 name=name,
                 colormap=colour,
                 blending="additive" if i else "translucent_no_depth",
-                metadata={**image.metadata, PART_KEY: part},
+                metadata={**image.metadata, PART_KEY: came_from._replace(part=(axis, i))},
                 **place,
             )
         )

@@ -27,6 +27,7 @@ TOOLTIPS = {
         "your strokes stay."
     ),
     "context_spin": "Neighbouring slices on each side that the network sees, in 2.5-D",
+    "channel_combo": "The layer that is this channel of the model",
     "annotation_combo": "The Labels layer that holds your strokes",
     "new_annotation_button": "Make a layer for strokes on this image and start painting",
     "menu_button": "More: preset, neighbours, device, history, models, sessions, keys",
