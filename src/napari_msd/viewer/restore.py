@@ -78,6 +78,8 @@ def find_image(viewer: Any, reference: ImageReference) -> Any:
     found = matching(reference, parts or named)
     if found is None or not _may_be_same_path(found, reference):
         return None
+    if reference.part is not None:
+        found.name = reference.name  # splitting has named all channels of the array
     restore_axes(reference, found)
     return found
 
