@@ -7,6 +7,7 @@ import pytest
 
 from napari_msd import samples
 from napari_msd.core.errors import BadInputError
+from napari_msd.samples import made
 
 WITH_STROKES = [name for name in samples.NAMES if samples.load(name).strokes is not None]
 
@@ -62,15 +63,22 @@ def test_iou_counts_pixels_of_known_truth_only():
         samples.nuclei_edges,
         samples.tissue,
         samples.immunohistochemistry,
+        made.stack,
+        made.two_channels,
+        made.time_series,
+        made.huge,
     ],
 )
 def test_napari_takes_the_layers(function):
     from napari.layers import Layer
 
     layers = [Layer.create(*layer) for layer in function()]
-    assert layers[0].rgb == (layers[0].data.ndim == 3)
+    coloured = function in (samples.tissue, samples.immunohistochemistry)
+    assert layers[0].rgb == coloured
     for labels in layers[1:]:
-        assert labels.data.shape == layers[0].data.shape[:2]
+        assert labels.data.shape == layers[0].data.shape[: 2 if coloured else None]
+        if labels.as_layer_data_tuple()[2] == "image":  # another channel
+            continue
         classes = labels.metadata["napari_msd_classes"]
         assert set(classes) == {str(v) for v in np.unique(labels.data) if v}
         first, second = (labels.get_color(value) for value in (1, 2))
@@ -87,3 +95,47 @@ def test_manifest_offers_every_sample():
     for sample in offered:
         layers = sample.open()
         assert layers[0][2] == "image"
+
+
+# --- images that are made -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [made.stack, made.two_channels, made.time_series])
+def test_made_images_are_the_same_each_time(function):
+    for (first, about, _), (second, again, _) in zip(function(), function(), strict=True):
+        np.testing.assert_array_equal(first, second)
+        assert about["scale"] == again["scale"]
+        assert len(about["axis_labels"]) == len(about["scale"]) == first.ndim
+
+
+def test_strokes_of_the_stack_are_on_a_few_slices():
+    image, strokes = (layer[0] for layer in made.stack())
+    painted = strokes.any(axis=(1, 2))
+    assert painted.sum() == 3
+    for z in np.flatnonzero(painted):
+        assert set(np.unique(strokes[z])) == {0, 1, 2, 3}
+    assert strokes.shape == image.shape
+
+
+def test_only_the_marker_tells_two_kinds_of_nuclei_apart():
+    nuclei, marker, strokes = (layer[0] for layer in made.two_channels())
+    plain, marked = (strokes == value for value in (2, 3))
+    assert abs(float(nuclei[plain].mean()) - float(nuclei[marked].mean())) < 10
+    assert marker[marked].mean() > 2 * marker[plain].mean()
+
+
+def test_the_huge_image_is_sliced_like_an_array():
+    (levels, about, _) = made.huge()[0]
+    image = levels[0]
+    assert about["multiscale"]
+    assert (image.shape, image.nbytes) == ((60, 20_000, 20_000), 24 * 10**9)
+    block = np.asarray(image[3:5, 19_000:19_040, 500:530])
+    assert block.shape == (2, 40, 30)
+    assert block.std() > 5
+    np.testing.assert_array_equal(np.asarray(image[4][19_000:19_040, 500:530]), block[1])
+    np.testing.assert_array_equal(np.asarray(image[..., 510][3:5, 19_000:19_040]), block[..., 10])
+    np.testing.assert_array_equal(np.asarray(image[3:5][:, 19_000:19_040][1, :, 500:530]), block[1])
+    np.testing.assert_array_equal(np.asarray(image[-56, -1000:-960, 500:530]), block[1])
+    np.testing.assert_array_equal(
+        np.asarray(levels[1][3, 100:110, 20:30]), np.asarray(image[3, 400:440:4, 80:120:4])
+    )

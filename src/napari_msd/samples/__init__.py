@@ -1,5 +1,7 @@
 """Real microscopy images that come with the plugin: napari's File > Open Sample.
 
+`made` has images that are computed: a stack, two channels, a time series, a huge image.
+
 `load` returns the same images for scripts, tests and benchmarks, with the ground truth. napari does
 not get the ground truth, because it would look like another annotation. ``files/README.txt`` names
 source and licence of the files.
@@ -15,9 +17,7 @@ import numpy as np
 from PIL import Image
 
 from napari_msd.core.errors import BadInputError
-from napari_msd.core.palette import class_color
-
-LayerData = tuple[np.ndarray, dict[str, Any], str]
+from napari_msd.samples.layers import LayerData, strokes_layer
 
 _FOLDER = "files"
 
@@ -123,25 +123,8 @@ def _layers(sample: Sample) -> list[LayerData]:
         meta.update(contrast_limits=(float(low), float(high)), gamma=0.7)
     layers: list[LayerData] = [(sample.image, meta, "image")]
     if sample.strokes is not None:
-        layers.append((sample.strokes, _strokes_meta(sample), "labels"))
+        layers.append(strokes_layer(sample.name, sample.strokes, sample.class_names))
     return layers
-
-
-def _strokes_meta(sample: Sample) -> dict[str, Any]:
-    colors = {value: class_color(value) for value in sample.class_names}
-    return {
-        "name": f"{sample.name} strokes",
-        "opacity": 0.8,
-        "colormap": {None: "transparent", 0: "transparent", **colors},
-        "metadata": {
-            "napari_msd_classes": {
-                str(value): {"name": name, "color": colors[value]}
-                # a segmentation that shows the background, too, tints the whole image
-                | ({"visible": False} if name == "background" else {})
-                for value, name in sample.class_names.items()
-            }
-        },
-    }
 
 
 def _read(file_name: str) -> np.ndarray:
