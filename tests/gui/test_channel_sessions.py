@@ -114,5 +114,26 @@ def test_a_file_that_has_other_axes_by_now_is_told(ended, file, viewer, open_wid
     msd = open_widget(FakeClient)
     msd.session.sessions.open(path)
     qtbot.waitUntil(lambda: "strokes" in viewer.layers)
-    qtbot.waitUntil(lambda: "GFP" in msd.panel.offers.text)
+    qtbot.waitUntil(lambda: "DAPI" in msd.panel.offers.text)
     assert len(viewer.layers) == 1  # nothing of the other image is left
+
+
+def test_one_answer_finds_all_channels_of_a_file(
+    ended, file, viewer, open_widget, qtbot, tmp_path, monkeypatch
+):
+    path, _ = ended
+    moved = file.rename(tmp_path / "moved.tif")
+    msd = open_widget(FakeClient)
+    msd.session.sessions.open(path)
+    offers, controller = msd.panel.offers, msd.controller
+    qtbot.waitUntil(lambda: "“DAPI” is not at" in offers.text)
+    monkeypatch.setattr(
+        "napari_msd.plugin.session_opening.QFileDialog.getOpenFileName",
+        lambda *_: (str(moved), ""),
+    )
+    next(button for button in offers.buttons if button.text() == "Choose file …").click()
+    assert [layer.name for layer in controller.chosen.layers] == ["GFP", "DAPI"]
+    assert controller.chosen.annotation is viewer.layers["strokes"]
+    assert controller.weights.model is not None
+    assert msd.panel.mode_combo.currentText() == "2.5-D"
+    assert len(viewer.layers) == 4  # three channels, and the strokes

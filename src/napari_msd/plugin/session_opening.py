@@ -142,7 +142,7 @@ class SessionOpening(QObject):
         # napari knows what is visible once it has drawn: that part is segmented
         QTimer.singleShot(_DRAWN_MS, lambda: self._background.soon(end))
         for saved, _ in missing:
-            self._offer_to_find(file, saved, content, annotations)
+            self._offer_to_find(file, saved, content, images, annotations)
 
     def _image(self, saved: SavedImage) -> Any:
         found = restore.find_image(self._viewer, saved.reference)
@@ -152,11 +152,24 @@ class SessionOpening(QObject):
             raise MSDError(saved.reference.path)  # asked for below
         return restore.open_image(self._viewer, saved.reference)
 
+    def _found(
+        self, saved: SavedImage, image: Any, content: SessionContent, images: dict[int, Any]
+    ) -> None:
+        """Go on with an image that was missing."""
+        images[saved.number] = image
+        self._bar.withdraw(f"image {saved.number}")
+        memory = self._controller.memory
+        # another image may have taken the networks over; its empty history must not be saved
+        restore_networks(memory, content, images, of=saved.number)
+        restore_choices(memory, content, images, of=saved.number)
+        self._saving.found(saved.number, image)
+
     def _offer_to_find(
         self,
         file: SessionFile,
         saved: SavedImage,
         content: SessionContent,
+        images: dict[int, Any],
         annotations: dict[int, Any],
     ) -> None:
         """Ask where an image is now; its strokes are shown meanwhile."""
@@ -172,13 +185,13 @@ class SessionOpening(QObject):
             except MSDError as error:
                 self._controller.notices.error(str(error))
                 return
-            offers.withdraw(key)
-            # another image may have taken the networks over; its empty history must not be saved
-            restore_networks(
-                self._controller.memory, replace(content, images=[saved]), {saved.number: image}
-            )
-            self._saving.found(saved.number, image)
-            mine = [a for a in content.annotations if a.image == saved.number]
+            self._found(saved, image, content, images)
+            for other in content.images:  # other channels of the same file came with it
+                if other.number not in images and other.reference.path == reference.path:
+                    moved = replace(other.reference, path=path)
+                    if (part := restore.find_image(self._viewer, moved)) is not None:
+                        self._found(other, part, content, images)
+            mine = [a for a in content.annotations if saved.number in (a.image, *a.channels)]
             for painted in mine:
                 if (layer := annotations.get(painted.number)) is not None:
                     for name, value in layers.placement(image).items():
@@ -187,6 +200,7 @@ class SessionOpening(QObject):
                 (a for a in mine if a.number == content.current), mine[0] if mine else None
             )
             layer = None if shown is None else annotations.get(shown.number)
+            image = images.get(shown.image, image) if shown is not None else image
             self._picker.choose(image=image, annotation=layer)
 
         def choose() -> None:

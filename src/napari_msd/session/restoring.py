@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def restore_networks(
-    memory: SessionMemory, content: SessionContent, images: Mapping[int, Layer]
+    memory: SessionMemory,
+    content: SessionContent,
+    images: Mapping[int, Layer],
+    of: int | None = None,
 ) -> list[str]:
     """Bring back all networks and their histories; those of a lost image wait for the next one.
 
@@ -31,6 +34,8 @@ def restore_networks(
         The session.
     images
         The layers of its images that were found, by number.
+    of
+        Only the networks that see the image of this number; all if not given.
 
     Returns
     -------
@@ -43,6 +48,8 @@ def restore_networks(
         for key, history in image.histories.items():
             channels = key.channels or (image.number,)
             if key.preset not in PRESETS or not history.versions:
+                continue
+            if of is not None and of not in channels:
                 continue
             found = [numbers.get(number) for number in channels]
             known = tuple(number for number in found if number is not None)
@@ -58,16 +65,22 @@ def restore_networks(
 
 
 def restore_choices(
-    memory: SessionMemory, content: SessionContent, images: Mapping[int, Layer]
+    memory: SessionMemory,
+    content: SessionContent,
+    images: Mapping[int, Layer],
+    of: int | None = None,
 ) -> None:
     """Choose what was chosen: channels and mode of each annotation's image, and the preset.
 
-    Preset and device are those of the annotation that was worked on last.
+    Preset and device are those of the annotation that was worked on last. With `of`, only what
+    was chosen for the image of this number.
     """
     last = content.current
     for annotation in sorted(content.annotations, key=lambda one: one.number == last):
         settings = annotation.document.settings
         channels = annotation.channels or (annotation.image,)
+        if of is not None and of not in channels:
+            continue
         together = [images[number] for number in channels if number in images]
         if len(together) == len(channels):
             memory.choose_channels(together)

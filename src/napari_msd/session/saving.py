@@ -274,8 +274,8 @@ class Saving:
             return number
         known = self._references[number]
         if replace(known, fingerprint="") != reference:
-            same_pixels = replace(reference, name=known.name) == replace(known, fingerprint="")
-            reference = replace(reference, fingerprint=known.fingerprint if same_pixels else "")
+            same = _pixels_of(reference) == _pixels_of(known)
+            reference = replace(reference, fingerprint=known.fingerprint if same else "")
             self._references[number] = reference
             file.update_image(number, reference)
         return number
@@ -302,6 +302,11 @@ class Saving:
             file.update_image(number, references[number])
 
         Thread(target=work, name="napari-msd-fingerprint", daemon=True).start()
+
+
+def _pixels_of(reference: ImageReference) -> ImageReference:
+    """What a reference says of the pixels alone, not of their name and axes."""
+    return replace(reference, name="", axes="", axes_said=False, fingerprint="")
 
 
 def _outline(history: History) -> tuple[int, int]:
