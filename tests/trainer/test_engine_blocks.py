@@ -22,6 +22,8 @@ from napari_msd.trainer.messages import (
     PixelsUnavailable,
     PredictAll,
     Refresh,
+    SetLive,
+    SetStrokes,
     SetView,
     ShowMe,
 )
@@ -370,3 +372,17 @@ def test_planes_of_a_volume_are_shown_whichever_way_they_are_cut(monkeypatch):
     for box in (cut, plane):
         same = shown[box][box.slices] == shown[STACK.whole(0)][box.slices]
         assert same.mean() > 0.99  # of nearly equal classes, the last bit decides
+
+
+def test_learning_does_without_unreadable_blocks_that_strokes_do_not_need(monkeypatch):
+    monkeypatch.setattr(slab_pixels, "SAMPLED", 3)
+    monkeypatch.setattr(slab_pixels, "ONE_BLOCK", 16)
+    session = Large(settings=replace(SETTINGS, share_damping=0.4))
+    session.bad = [Box(0, (160, 160), (170, 170)), Box(0, (300, 300), (310, 310))]
+    session.ask(SetView(Box(0, (0, 0), (40, 40))))
+    session.ask(SetStrokes(tuple(strokes())))
+    session.ask(SetLive(True))
+    for _ in range(60):
+        session.work()
+    assert session.engine._trainer.steps > 0
+    assert not [e for e in session.events if isinstance(e, Notice) and e.level == "error"]

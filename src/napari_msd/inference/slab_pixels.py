@@ -102,6 +102,12 @@ class SlabPixels:
         if at in self._sample:
             self._sample[at] = plane if self.in_one_block else plane.copy()
 
+    def leave_out(self, box: Box) -> None:
+        """A block cannot be read: the grey values are told by the others, if there are some."""
+        for at in self._touched(box):
+            if len(self._sample) > 1 and self._sample.get(at, self) is None:
+                del self._sample[at]
+
     def around(self, box: Box) -> Box:
         """What training reads because of pixels painted in `box`."""
         box = self._here(box)

@@ -210,6 +210,7 @@ class Engine:
         learning = self._learning
         if self._trainer is None or learning is None:
             return
+        self._trainer.leave_out(box)
         if self._all is not None and self._all.tile is not None:
             return
         if learning.on and box in self._trainer.missing():

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_msd.core.box import Box
+from napari_msd.core.errors import ImageError
 from napari_msd.core.space import Slab
 from napari_msd.document import Annotation, Piece, ValidationSplit
 from napari_msd.inference import AnyNormalisation, SlabPixels
@@ -109,9 +110,11 @@ class PatchSampler:
         slabs = sorted(self._annotation.slabs & set(self._slabs)) or sorted(self._slabs)
         places = self.places(n, {slab: self._shape(slab) for slab in slabs})
         shape = self.patch_shape()
-        return np.stack(
-            [self._cut(slab, _middle(slab, patch, shape), normalisation) for slab, patch in places]
-        )
+        patches = [(slab, _middle(slab, patch, shape)) for slab, patch in places]
+        here = [(slab, patch) for slab, patch in patches if self._slabs[slab].has(patch)]
+        if not here:
+            raise ImageError("Most of the image cannot be read; check the file or its drive.")
+        return np.stack([self._cut(slab, patch, normalisation) for slab, patch in here])
 
     def places(self, n: int, shapes: Mapping[Slab, tuple[int, ...]]) -> Iterator[tuple[Slab, Box]]:
         """Where `everywhere` looks on slabs of these shapes, also with smaller patches."""

@@ -118,6 +118,10 @@ class Trainer:
         self.data.set_pixels(box, pixels)
         self._open_trees()
 
+    def leave_out(self, box: Box) -> None:
+        """A block of a large slab cannot be read: do without it where strokes do not need it."""
+        self.data.leave_out(box)
+
     def keep_only(self, boxes: Iterable[Box]) -> None:
         """Forget the pixels that neither strokes nor these boxes need; the annotation stays."""
         self.data.keep_only(boxes)

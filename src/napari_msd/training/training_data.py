@@ -54,6 +54,8 @@ class TrainingData:
         self.slabs: dict[Slab, SlabPixels] = {}
         """Pixels at hand."""
         self._shapes: dict[SourceId, tuple[int, ...]] = {}
+        self._left_out: list[Box] = []
+        """Blocks that cannot be read."""
         self._complete: tuple[int, object] | None = None
         """Of which state of annotation and reach it is known that no pixels are missing."""
         self.sampler = PatchSampler(
@@ -123,6 +125,15 @@ class TrainingData:
         if values != self.given.values:  # a reader that does not give whole slices
             raise ValueError(f"{values} values per pixel are not {self.given.values}")
 
+    def leave_out(self, box: Box) -> None:
+        """A block of a large slab cannot be read: do without it where strokes do not need it."""
+        slab = Slab.of(box, self.given.convolved)
+        pixels = self.slab(slab)
+        if not pixels.in_one_block:
+            pixels.leave_out(box)
+            self.slabs[slab] = pixels
+            self._left_out.append(box)
+
     def keep_only(self, boxes: Iterable[Box]) -> None:
         """Forget the pixels that neither strokes nor these boxes need; the annotation stays."""
         kept: dict[Slab, list[Box]] = {slab: [] for slab in self.annotation.slabs}
@@ -140,6 +151,7 @@ class TrainingData:
         """Forget all pixels and all annotation."""
         self.slabs.clear()
         self._shapes.clear()
+        self._left_out.clear()
         self._complete = None
         for box, values in list(self.annotation.chunks()):
             self.annotation.write(box, np.zeros_like(values))
@@ -197,7 +209,8 @@ class TrainingData:
         if any(not pixels.in_one_block for pixels in painted.values()):
             shapes = {slab: pixels.shape[1:] for slab, pixels in painted.items()}
             for slab, patch in self.sampler.places(SHARE_PATCHES, shapes):
-                needed[slab].append(patch)
+                if all(patch.intersect(block).empty for block in self._left_out):
+                    needed[slab].append(patch)
         return needed
 
     @property
