@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from napari_msd.core.box import Box
@@ -305,6 +307,60 @@ def test_no_pickle_is_opened(tmp_path):
         (path / ".zarray").write_text(json.dumps(about | change), "utf-8")
         with pytest.raises(ImageError, match=r"'pickle'|cannot be read"):
             open_source(path)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False)
+    | st.text(),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(), inside, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(content, path=()):
+    """Paths to everything in a JSON document."""
+    yield path
+    items = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in items:
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+@given(data=st.data())
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_no_json_of_a_zarr_leads_to_anything_but_a_sentence(tmp_path, zarr_format, data):
+    """Or to an image: many values do not matter."""
+    path = tmp_path / f"{zarr_format}.zarr"
+    if not path.exists():
+        write_ome_zarr(path, "ZYX", zarr_format, data=VALUES[0, 0])
+    names = ("zarr.json", "s0/zarr.json") if zarr_format == 3 else (".zattrs", "s0/.zarray")
+    file = path / data.draw(st.sampled_from(names))
+    good = file.read_text("utf-8")
+    content = json.loads(good)
+    (*way, last) = data.draw(st.sampled_from([place for place in places(content) if place]))
+    inside = content
+    for key in way:
+        inside = inside[key]
+    inside[last] = data.draw(JSON)
+    file.write_text(json.dumps(content), "utf-8")
+    said = "."
+    try:
+        with open_source(path) as source:
+            box = Box.whole(0, source.space.shape)
+            source.read(box.clip((2,) * box.ndim))
+    except ImageError as error:
+        said = str(error)
+    finally:
+        file.write_text(good, "utf-8")
+    assert said.endswith(".")
 
 
 def test_a_folder_is_no_image(tmp_path):
