@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,13 +46,14 @@ class Pair:
     image: Source
     annotation: AxesSource
 
-    @cached_property
+    @property
     def classes(self) -> set[int]:
         """Class values painted in it."""
-        return {int(value) for _, part in self.painted() for value in np.unique(part)} - {0}
+        return {int(value) for _, part in self.painted for value in np.unique(part)} - {0}
 
-    def painted(self) -> Iterator[tuple[Box, npt.NDArray[np.uint8]]]:
-        """The boxes of the annotation in which anything is painted, and what.
+    @cached_property
+    def painted(self) -> list[tuple[Box, npt.NDArray[np.uint8]]]:
+        """Boxes around all that is painted in the annotation, and what; looked for once.
 
         Raises
         ------
@@ -61,14 +61,26 @@ class Pair:
             For values that are no classes.
         """
         shape = self.image.space.shape
-        rows = max(1, _LOOKED_AT // math.prod(shape[-1:]))
-        for box in Box.whole(0, shape).tiles((1,) * (len(shape) - 2) + (rows, shape[-1])):
-            part = self.annotation.read(box)
-            if not part.any():
-                continue
-            if part.min() < 0 or part.max() > MAX_CLASSES:
-                raise StrokesError(values_sentence(part.min(), part.max()))
-            yield box, part.astype(np.uint8)
+        rows = max(1, _LOOKED_AT // shape[-1])
+        return [
+            _cut_out(box, part)
+            for box in Box.whole(0, shape).tiles((1,) * (len(shape) - 2) + (rows, shape[-1]))
+            if (part := self.annotation.read(box)).any()
+        ]
+
+
+def _cut_out(box: Box, values: npt.NDArray[np.generic]) -> tuple[Box, npt.NDArray[np.uint8]]:
+    """The part of a box of one plane in which anything is painted."""
+    low, high = values.min(), values.max()
+    if low < 0 or high > MAX_CLASSES:
+        raise StrokesError(values_sentence(low, high))
+    plane = values.reshape(values.shape[-2:])
+    rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+    ends = [(int(hit[0]), int(hit[-1]) + 1) for hit in (rows, columns)]
+    for axis, (first, last) in zip((box.ndim - 2, box.ndim - 1), ends, strict=True):
+        box = box.along(axis, box.start[axis] + first, box.start[axis] + last)
+    inside = plane[tuple(slice(*end) for end in ends)]
+    return box, inside.astype(np.uint8).reshape(box.shape)
 
 
 def source_of(image: object, axes: str | None) -> Source:
@@ -195,7 +207,7 @@ def hand_over(pairs: Sequence[Pair], trainer: Trainer) -> None:
         read, space = seen(pair.image, given)
         readers.append(read)
         trainer.add_source(number, space)
-        for box, values in pair.painted():
+        for box, values in pair.painted:
             trainer.paint(Box(number, box.start, box.stop), values)
     for box in trainer.missing():
         pixels = readers[box.source](box)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +65,10 @@ def train_model(
             "give --labels once for each image, in the same order."
         )
     target = model_target(model)
-    with Stop() as stop:
+    with Stop() as stop, ExitStack() as files:
         try:
             return _train(
-                _Job(images, labels, target, axes, channels),
+                _Job(images, labels, target, axes, channels, files),
                 start,
                 how,
                 {"seconds": seconds, "max_steps": max_steps},
@@ -92,22 +93,23 @@ class _Job:
         target: Path,
         axes: str | None,
         channels: str | None,
+        files: ExitStack,
     ) -> None:
         from napari_msd.images.image_files import read_labels
         from napari_msd.images.open_source import open_source
 
         self.images, self.target = images, target
-        opened = [open_source(path, axes=axes) for path in images]
+        opened = [files.enter_context(open_source(path, axes=axes)) for path in images]
         if axes is None:
             common_axes(opened)
         self.sources = [chosen_channels(source, channels) for source in opened]
-        files = [read_labels(path) for path in labels]
+        read = [read_labels(path) for path in labels]
         self.annotations = [
-            _in_order_of(file, source) for file, source in zip(files, self.sources, strict=True)
+            _in_order_of(file, source) for file, source in zip(read, self.sources, strict=True)
         ]
         self.class_names: dict[int, str] = {}
         """Names in the label files; the first file that names a class takes precedence."""
-        for file in reversed(files):
+        for file in reversed(read):
             self.class_names.update(file.class_names or {})
 
 

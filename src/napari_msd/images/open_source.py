@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 
 from napari_msd.core.errors import ImageError
+from napari_msd.images.chunk_cache import CachedArray
 from napari_msd.images.free_memory import require_room
 from napari_msd.images.image_files import TIFF_SUFFIXES, ImageFile, read_image, reading
 from napari_msd.images.label_metadata import LabelMetadata
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from napari_msd.core.box import Box
     from napari_msd.core.space import Space
 
-_WHOLE_PAGE = 2**26
-"""Bytes of the largest page that is decoded at once where it is not made of tiles."""
+_WHOLE_PAGE = 2**22
+"""Bytes of the largest page that is one chunk where it is not made of tiles."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,8 @@ def open_source(
 
 
 def _open_zarr(path: Path, series: int, axes: str | None) -> FileSource:
-    array, about = open_zarr(path, series)
+    found, about = open_zarr(path, series)
+    array = CachedArray(found)
     return _source(
         path,
         array,
@@ -146,7 +148,7 @@ def _open_zarr(path: Path, series: int, axes: str | None) -> FileSource:
         about.scale,
         about.units,
         lambda count: clean_names(about.channels, count),
-        _nothing,
+        array.close,
     )
 
 
@@ -200,14 +202,17 @@ def _tiff_array(
     import zarr
 
     page = series.keyframe
-    by_page = not page.is_tiled and page.nbytes <= _WHOLE_PAGE
+    by_page = not page.is_tiled and page.nbytes <= _WHOLE_PAGE  # else by strips of a few rows
     store = series.aszarr(level=0, multiscales=False, chunkmode="page" if by_page else None)
 
+    array = CachedArray(zarr.open_array(store, mode="r"))
+
     def close() -> None:
+        array.close()
         store.close()
         tif.close()
 
-    return zarr.open_array(store, mode="r"), close
+    return array, close
 
 
 def _open_npy(path: Path, axes: str | None) -> FileSource:
