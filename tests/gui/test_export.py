@@ -230,7 +230,7 @@ def slow_copy(monkeypatch):
         def __getattr__(self, name):
             return getattr(np, name)
 
-    monkeypatch.setattr("napari_msd.viewer.overlay.np", Numpy())
+    monkeypatch.setattr("napari_msd.viewer.label_data.np", Numpy())
     monkeypatch.setattr("napari_msd.plugin.results.LARGE_BYTES", 0)
     return began, go_on
 
@@ -284,7 +284,7 @@ def test_too_little_memory_for_the_copy_is_one_sentence(painted, qtbot, tmp_path
         def __getattr__(self, name):
             return getattr(np, name)
 
-    monkeypatch.setattr("napari_msd.viewer.overlay.np", Numpy())
+    monkeypatch.setattr("napari_msd.viewer.label_data.np", Numpy())
     for limit in (0, 1 << 30):
         monkeypatch.setattr("napari_msd.plugin.results.LARGE_BYTES", limit)
         painted.controller.notices.acted.emit()

@@ -160,8 +160,8 @@ def test_it_is_on_screen_at_every_zoom(segmented, viewer, stack, mouse):
 
 def test_a_first_answer_is_seen_and_does_not_count_as_predicted(segmented, qtbot):
     box = Box(0, (2, 0, 0), (3, 300, 400))
-    labels = np.full(box.reduced_shape(4), 2, np.uint8)
-    segmented.client.say(OverlayBlock(box, 1, labels, None, "one", 4))
+    labels = np.full(box.reduced_shape(8), 2, np.uint8)
+    segmented.client.say(OverlayBlock(box, 1, labels, None, "one", 8))
     qtbot.waitUntil(lambda: bool((segmented.overlay.data[2][2] == 2).all()))
     assert not at_full(segmented)[2].any()
     assert segmented.controller.overlay.coverage.completeness.empty == 3
@@ -329,3 +329,66 @@ def test_a_chunk_that_cannot_be_read_is_left_out():
         if (read := reader.take()) is not None:
             found.append(read[0].start[0])
     assert found == [0, 2]
+
+
+# --- into a file ----------------------------------------------------------------------------------
+
+
+def labels_of(path):
+    zarr = pytest.importorskip("zarr")
+    return np.asarray(zarr.open_group(str(path), mode="r")["0"])
+
+
+def test_all_of_it_is_segmented_into_a_file(segmented, tmp_path, qtbot):
+    path = tmp_path / "all.ome.zarr"
+    segmented.session.results.to_file.start(path)
+    qtbot.waitUntil(lambda: segmented.client.work == "predict")
+    assert [box.start[0] for box in segmented.client.boxes] == [1, 0, 2, 3]
+    assert not segmented.panel.segment_file_button.isEnabled()
+    for box in segmented.client.boxes:
+        segmented.client.predict(2, box=box)
+    segmented.client.say(Finished("predict"))
+    qtbot.waitUntil(lambda: "All of the image is segmented in all.ome.zarr" in segmented.status)
+    assert (labels_of(path) == 2).all()
+    assert segmented.controller.overlay.coverage.completeness.complete
+
+
+def test_what_was_stopped_is_gone_on_with(segmented, tmp_path, qtbot):
+    path = tmp_path / "all.ome.zarr"
+    results = segmented.session.results
+    results.to_file.start(path)
+    qtbot.waitUntil(lambda: segmented.client.work == "predict")
+    for plane in (1, 0):
+        segmented.client.predict(2, box=Box(0, (plane, 0, 0), (plane + 1, 300, 400)))
+    qtbot.waitUntil(lambda: bool((at_full(segmented)[0] == 2).all()))
+    segmented.panel.stop_button.click()
+    qtbot.waitUntil(lambda: "Stopped: 50% is done" in segmented.status)
+    assert not path.exists()
+    results.to_file.start(path)
+    qtbot.waitUntil(lambda: segmented.client.work == "predict")
+    assert [box.start[0] for box in segmented.client.boxes] == [2, 3]
+    segmented.client.predict(1, box=segmented.client.boxes[0])
+    segmented.client.say(Finished("predict"))
+    qtbot.waitUntil(lambda: "25% of it could not be segmented" in segmented.status)
+    np.testing.assert_array_equal(labels_of(path).max(axis=(1, 2)), [2, 2, 1, 0])
+
+
+def test_it_is_exported_and_copied_as_it_is(segmented, viewer, tmp_path, qtbot):
+    path = tmp_path / "now.ome.zarr"
+    results = segmented.session.results
+    results.export_labels(path)
+    qtbot.waitUntil(lambda: "saved as now.ome.zarr" in segmented.status)
+    np.testing.assert_array_equal(labels_of(path), at_full(segmented))
+    results.copy_segmentation()
+    qtbot.waitUntil(lambda: "stack segmentation copy" in viewer.layers)
+    copy = viewer.layers["stack segmentation copy"]
+    np.testing.assert_array_equal(np.asarray(copy.data), at_full(segmented))
+    assert copy.editable
+    copy.data[0, 5, 5] = 1
+    assert at_full(segmented)[0, 5, 5] == 0
+
+
+def test_without_a_network_nothing_is_written(huge, tmp_path, qtbot):
+    huge.session.results.to_file.start(tmp_path / "all.ome.zarr")
+    qtbot.waitUntil(lambda: "There is no network yet" in huge.status)
+    assert not list(tmp_path.iterdir())

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from napari_msd.core.space import Space
     from napari_msd.document import History
 
-LABEL_FILTERS = "TIFF (*.tif *.tiff);;PNG (*.png);;NumPy (*.npy)"
+LABEL_FILTERS = "TIFF (*.tif *.tiff);;PNG (*.png);;NumPy (*.npy);;OME-Zarr (*.zarr)"
+LARGE_FILTERS = "OME-Zarr (*.zarr);;TIFF (*.tif *.tiff);;NumPy (*.npy)"
 MODEL_FILTER = "MS-D model (*.safetensors)"
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QMessageBox
 
 from napari_msd.core.errors import MSDError
+from napari_msd.document.chunked import ChunkedLabels
+from napari_msd.images.open_sink import open_sink
 from napari_msd.plugin import files, texts
+from napari_msd.plugin.segment_file import SegmentToFile, result_of, write_labels
 from napari_msd.session.work_state import LiveState
 from napari_msd.viewer import layers
 from napari_msd.viewer.colors import label_colormap
+from napari_msd.viewer.label_data import finest
 from napari_msd.viewer.result_layers import selection_kept
 
 if TYPE_CHECKING:
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
+    from napari_msd.session.connection import CallSoon
     from napari_msd.session.controller import Controller
 
 LARGE_BYTES = 16 * 2**20
@@ -33,8 +39,12 @@ class Results(QObject):
     writing_changed = Signal()
     """An export has started or ended."""
 
-    def __init__(self, viewer: Any, controller: Controller, window: QWidget) -> None:
+    def __init__(
+        self, viewer: Any, controller: Controller, call_soon: CallSoon, window: QWidget
+    ) -> None:
         super().__init__(window)
+        self.to_file = SegmentToFile(controller, call_soon, self)
+        self.to_file.changed.connect(self.writing_changed)
         self._viewer, self._controller, self._window = viewer, controller, window
         self._forgotten_labels: Any = None
         self._after_predicting: Callable[[], None] | None = None
@@ -58,7 +68,7 @@ class Results(QObject):
     @property
     def writing(self) -> bool:
         """Whether an export is being written."""
-        return self._writer.busy
+        return self._writer.busy or self.to_file.busy
 
     # --- labels --------------------------------------------------------------------------
 
@@ -69,23 +79,42 @@ class Results(QObject):
         wanted = self._ask_completeness("export")
         if not wanted:
             return
-        path = files.ask_save_path(
-            self._window, "Export labels", self._suggested("-labels.tif"), files.LABEL_FILTERS
-        )
+        path = self._ask_label_path("Export labels", large=self._is_large())
         if path is None:
             return
-        if wanted == "predict":
+        if wanted == "predict" and (self._is_large() or _is_zarr(path)):
+            self.to_file.start(path)
+        elif wanted == "predict":
             self._predict_then(lambda: self.export_labels(path))
         else:
             self.export_labels(path)
+
+    def ask_segment_to_file(self) -> None:
+        """Ask for a path, then segment all of the image into that file."""
+        path = self._ask_label_path("Segment all to file", large=True)
+        if path is not None:
+            self.to_file.start(path)
+
+    def _ask_label_path(self, title: str, *, large: bool) -> Path | None:
+        ending = "-labels.ome.zarr" if large else "-labels.tif"
+        filters = files.LARGE_FILTERS if large else files.LABEL_FILTERS
+        return files.ask_save_path(self._window, title, self._suggested(ending), filters)
+
+    def _is_large(self) -> bool:
+        """Whether the segmentation is kept in chunks: never read as a whole."""
+        layer = self._controller.overlay.layer
+        return isinstance(finest(getattr(layer, "data", None)), ChunkedLabels)
 
     def export_labels(self, path: Path) -> None:
         """Write the current segmentation; the status label reports the outcome."""
         layer, controller = self._segmentation(), self._controller
         if layer is None:
             return
-        if self._writer.busy:
+        if self.writing:
             controller.notices.warn(texts.EXPORT_RUNNING)
+            return
+        if self._is_large() or _is_zarr(path):
+            self._export_in_parts(path, layer)
             return
         labels = controller.overlay.snapshot()  # Live continues: write what is there at the click
         remark = controller.overlay.coverage.completeness.sentence
@@ -93,7 +122,25 @@ class Results(QObject):
         names, colors = controller.classes.names, controller.classes.colors
         about = files.calibration(controller.chosen.image)
         self._remark = remark
-        self._writer.run(lambda: files.write_labels(path, labels(), names, about, colors), said)
+        self._writer.run(
+            lambda: files.write_labels(path, np.asarray(labels()), names, about, colors), said
+        )
+        self.writing_changed.emit()
+
+    def _export_in_parts(self, path: Path, layer: Any) -> None:
+        """Write the segmentation part by part, without a copy of it if it is large."""
+        controller = self._controller
+        space = controller.network.seen(controller.chosen.data.space)
+        result = result_of(controller, space, "")
+        large = self._is_large()
+        copy = None if large else controller.overlay.snapshot()
+        self._remark = controller.overlay.coverage.completeness.sentence
+
+        def write() -> None:
+            labels = finest(layer.data) if copy is None else copy()
+            write_labels(open_sink(path, result), labels)
+
+        self._writer.run(write, texts.labels_saved(path.name))
         self.writing_changed.emit()
 
     def ask_copy(self) -> None:
@@ -116,7 +163,7 @@ class Results(QObject):
             return
         snapshot = controller.overlay.snapshot()
         remark = controller.overlay.coverage.completeness.sentence
-        if source.data.nbytes < LARGE_BYTES:
+        if not self._is_large() and source.data.nbytes < LARGE_BYTES:
             try:
                 self._add_copy(source, snapshot(), remark)
             except MemoryError:
@@ -135,6 +182,7 @@ class Results(QObject):
         controller, present = self._controller, self._viewer.layers
         copy = Labels(
             data,
+            multiscale=False,
             name=layers.free_name(f"{source.name} copy", {layer.name for layer in present}),
             colormap=label_colormap(controller.classes.colors, spare=9),
             opacity=source.opacity,
@@ -286,3 +334,7 @@ class Results(QObject):
             work()
         except MSDError as error:
             self._controller.notices.error(str(error))
+
+
+def _is_zarr(path: Path) -> bool:
+    return path.suffix.lower() == ".zarr"

@@ -10,6 +10,8 @@ from napari_msd.core.number_text import grouped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_msd.session.result_file import Ended
+
 COPY_RUNNING = "The segmentation is still being copied; wait for the copy."
 EXPORT_RUNNING = "Another export is still being written; try again when it is saved."
 TOO_LARGE = "There is too little memory to copy the labels; close other programs or images."
@@ -19,6 +21,9 @@ ALL_SEGMENTED_LIVE = (
     "The whole image is segmented. Live goes on where you look: switch it off to keep all alike."
 )
 PREDICT_ALL_UNFINISHED = "Predict all was not finished: nothing was exported or copied."
+NO_NETWORK_TO_SEGMENT_WITH = (
+    "There is no network yet: paint strokes and press Live, or start from a model."
+)
 NO_NETWORK_TO_SAVE = "There is no network to save yet: press Live or Update once first."
 NETWORK_RESTORED = "The network was restored."
 NO_NETWORK_TO_DISCARD = "There is no network yet; the strokes stay as they are."
@@ -93,6 +98,23 @@ def not_opened(reason: str) -> str:
 def labels_saved(file: str) -> str:
     """An export was written."""
     return f"Labels saved as {file}."
+
+
+def segmented_to_file(name: str, how: Ended) -> tuple[str, str]:
+    """How segmenting all of an image into a file has ended: level and sentence."""
+    share = f"{how.done:.0%}" if how.done < 1 else "all of it"
+    go_on = f"choose {name} again to go on from there."
+    if how.error:
+        rest = f" {share[0].upper()}{share[1:]} is done; {go_on}" if how.resumable else ""
+        return "error", f"{how.error}{rest}"
+    if not how.complete:
+        if how.resumable:
+            return "warning", f"Stopped: {share} is done; {go_on}"
+        return "warning", f"Stopped: {name} was not written. An OME-Zarr could be gone on with."
+    if how.done < 1:
+        missing = f"{1 - how.done:.0%}" if how.done <= 0.99 else "less than 1%"
+        return "warning", f"{name} is saved, but {missing} of it could not be segmented."
+    return "info", f"All of the image is segmented in {name}."
 
 
 def model_saved(file: str) -> str:

@@ -70,7 +70,7 @@ class SessionWindow(QWidget):
         self.layers.overlay.opacity = preferences.overlay_opacity
         self.layers.overlay.set_rate(preferences.refresh_rate)
         self.panel = panel = Panel(classes)
-        self.results = Results(viewer, controller, self)
+        self.results = Results(viewer, controller, self._events.call_soon, self)
         self.versions = Versions(controller, self)
         self.class_actions = ClassActions(controller, self.layers.annotation_tools, panel, self)
         self.picker = LayerPicker(viewer, panel.image_combo, panel.annotation_combo, self)
@@ -112,6 +112,7 @@ class SessionWindow(QWidget):
 
     def end(self) -> None:
         """Close the session: end the trainer process, release connections and keys."""
+        self.results.to_file.close()
         self.sessions.close()
         self.display.close()
         self.lasso.cancel()
@@ -139,6 +140,7 @@ class SessionWindow(QWidget):
         panel.device_combo.currentTextChanged.connect(controller.set_device)
         panel.live_button.toggled.connect(controller.set_live)
         panel.update_once_button.clicked.connect(controller.update_once)
+        self.layers.overlay.lost.connect(controller.notices.warn)
         panel.stop_button.clicked.connect(controller.stop)
         panel.predict_all_button.clicked.connect(controller.predict_all)
         panel.show_me_button.clicked.connect(
@@ -152,6 +154,7 @@ class SessionWindow(QWidget):
         controller.strokes.edited.connect(self._on_sentence_over)
         panel.export_button.clicked.connect(results.ask_export)
         panel.copy_button.clicked.connect(results.ask_copy)
+        panel.segment_file_button.clicked.connect(results.ask_segment_to_file)
         panel.save_model_button.clicked.connect(results.ask_save_model)
         panel.load_model_button.clicked.connect(self.models.ask_load_model)
         panel.start_over_button.clicked.connect(results.start_over)

@@ -88,6 +88,13 @@ def reasons(now: Situation) -> dict[str, str]:
         "uncertainty_button": "" if now.uncertainty else no_network,
         "history_button": "" if now.versions else "There are no versions of the network yet.",
         "export_button": "An export is still being written." if now.writing else no_result,
+        "segment_file_button": (
+            ALREADY_RUNNING
+            if now.work
+            else "An export is still being written."
+            if now.writing
+            else no_network
+        ),
         "copy_button": no_result,
         "save_model_button": "" if now.trained else NO_NETWORK,
         "start_over_button": "" if now.trained or now.forgotten else NO_NETWORK,

@@ -23,8 +23,9 @@ from napari_msd.session.weights import Weights
 from napari_msd.session.work_state import WorkState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from napari_msd.core.box import Box
     from napari_msd.core.space import Mode
     from napari_msd.session.classes import ClassTable
     from napari_msd.session.connection import CallSoon, MakeTrainer
@@ -245,17 +246,22 @@ class Controller(WorkState):
         """Segment all of the image with the best network."""
         self.attempt(self._predict_all)
 
-    def _predict_all(self) -> None:
+    def predict_boxes(self, boxes: Sequence[Box]) -> None:
+        """Segment these parts of the image, each within one slab, with the best network."""
+        self.attempt(lambda: self._predict_all(boxes))
+
+    def _predict_all(self, boxes: Sequence[Box] | None = None) -> None:
         if self.sync.open(need_annotation=False) and self.live:
             self.connection.client.set_live(True)
         if self.network.kept is None:
             raise MSDError(texts.PREDICT_ALL_NEEDS_NETWORK)
         self.attach_overlay()
-        space = self.network.seen(self.chosen.data.space)
-        shown = space.slab_of(self.screen.view())
-        slabs = sorted(space.slabs(SOURCE), key=lambda slab: slab != shown)  # what is seen first
+        if boxes is None:
+            space = self.network.seen(self.chosen.data.space)
+            shown = space.slab_of(self.screen.view())  # what is seen first
+            boxes = sorted(space.slabs(SOURCE), key=lambda slab: slab != shown)
         self.begin_work("predict")
-        self.connection.client.predict_all(slabs)
+        self.connection.client.predict_all(boxes)
 
     def stop(self) -> None:
         """End all work; keep the best weights and the overlay."""

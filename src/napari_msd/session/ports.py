@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_msd.core.errors import MSDError
     from napari_msd.core.space import Space
     from napari_msd.document import AnnotationSnapshot, Coverage
+    from napari_msd.document.chunked import ChunkedLabels
     from napari_msd.storage import ImageReference
     from napari_msd.trainer.events import OverlayBlock
 
@@ -264,7 +265,7 @@ class Overlay(Protocol):
     def show_all(self) -> None:
         """Show everything, at the end of work."""
 
-    def snapshot(self) -> Callable[[], npt.NDArray[np.uint8]]:
+    def snapshot(self) -> Callable[[], npt.NDArray[np.uint8] | ChunkedLabels]:
         """Function that copies the segmentation as it is now, on any thread."""
 
     def clear(self) -> tuple[Labels, Coverage] | None:

@@ -16,6 +16,7 @@ from napari_msd.core.box import Box
 from napari_msd.document.chunked import ChunkedLabels
 from napari_msd.document.part import LazyPart
 from napari_msd.document.pyramid import LabelPyramid, write_levels
+from napari_msd.document.spilling import SpillingPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +64,26 @@ def new_result(
 
 
 def finest(data: Any) -> Any:
-    """The array at full resolution of a layer's data, with levels or without."""
-    return data if isinstance(data, np.ndarray) else _levels(data)[0]
+    """The array at full resolution of a layer's data; ``None`` if it is not ours."""
+    return data if isinstance(data, np.ndarray) else next(iter(_levels(data)), None)
+
+
+def copied(data: Any) -> NDArray[np.uint8] | ChunkedLabels:
+    """A copy at full resolution of a layer's data; of a large one, what is not in use is on disk.
+
+    Raises
+    ------
+    MemoryError
+        If there is too little memory.
+    """
+    if isinstance(data, np.ndarray):
+        return np.array(data, np.uint8)
+    array = _levels(data)[0]
+    store = SpillingPool().store(array.shape, array.chunks)
+    copy = ChunkedLabels(array.shape, array.chunks[-1], store)
+    for box in array.written():
+        copy.write(box, array.read(box))
+    return copy
 
 
 def is_ours(data: Any) -> bool:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_msd.core.box import Box
+    from napari_msd.document.chunked import ChunkedLabels
     from napari_msd.trainer.messages import OverlayBlock
     from napari_msd.viewer.view_watcher import ViewWatcher
 
@@ -258,11 +259,12 @@ class Overlay(ShownLayer):
             self.written.emit()
         self.flushed.emit()
 
-    def snapshot(self) -> Callable[[], NDArray[np.uint8]]:
+    def snapshot(self) -> Callable[[], NDArray[np.uint8] | ChunkedLabels]:
         """Function that copies the segmentation as it is now; call it once, on any thread.
 
         A stack takes seconds to copy, too long for the window's thread. Until the function returns,
-        new blocks wait: else they would be in one part of the copy.
+        new blocks wait: else they would be in one part of the copy. Of a large image, a copy takes
+        minutes: new blocks go on, and parts of the copy may be newer than others.
 
         Raises
         ------
@@ -271,13 +273,15 @@ class Overlay(ShownLayer):
         """
         self.flush()
         data, copied = self.layer.data, self._copied
+        if not isinstance(data, np.ndarray):
+            return lambda: label_data.copied(data)
         self._n_snapshots += 1
         number = self._n_snapshots
         self._being_copied.add(number)
 
-        def copy() -> NDArray[np.uint8]:
+        def copy() -> NDArray[np.uint8] | ChunkedLabels:
             try:
-                return np.array(label_data.finest(data), np.uint8)
+                return label_data.copied(data)
             finally:
                 with suppress(RuntimeError):  # the window was closed
                     copied.emit(number)

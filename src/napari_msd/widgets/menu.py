@@ -54,6 +54,7 @@ class Menu(QFrame):
         self.save_model_button = button("save_model_button", "Save model …")
         self.load_model_button = button("load_model_button", "Start from model …")
         self.start_over_button = button("start_over_button", "Start over")
+        self.segment_file_button = button("segment_file_button", "Segment all to file …")
         self.open_session_action = self._action("open_session", "Open session …")
         self.save_session_as_action = self._action("save_session_as", "Save session as …")
         self.sessions_action = self._action("sessions", "Sessions …")
@@ -148,6 +149,10 @@ class Menu(QFrame):
         ):
             made.clicked.connect(self.hide)
             column.addWidget(made)
+        column.addWidget(line())
+        column.addWidget(heading("Result"))
+        self.segment_file_button.clicked.connect(self.hide)
+        column.addWidget(self.segment_file_button)
         column.addWidget(line())
         column.addWidget(heading("Session"))
         for action in (

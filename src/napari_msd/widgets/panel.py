@@ -81,6 +81,7 @@ class Panel(QScrollArea):
         self.save_model_button = menu.save_model_button
         self.load_model_button = menu.load_model_button
         self.start_over_button = menu.start_over_button
+        self.segment_file_button = menu.segment_file_button
         self.menu_button.clicked.connect(lambda: menu.open_below(self.menu_button))
         self._reasons: dict[str, str] = {}
         """What `set_reasons` has shown last."""

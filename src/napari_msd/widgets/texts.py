@@ -82,6 +82,10 @@ TOOLTIPS = {
         "Load a saved model: it predicts this image at once, and Live continues its training "
         "with your strokes here"
     ),
+    "segment_file_button": (
+        "Segment the whole image into an OME-Zarr or TIFF, however large; an OME-Zarr that was "
+        "interrupted is gone on with"
+    ),
     "start_over_button": "Discard the network and keep the strokes",
 }
 """Tooltips of the panel's controls, by object name."""
