@@ -21,6 +21,7 @@ from napari_msd.plugin.painting import Painting
 from napari_msd.plugin.report import report_problem
 from napari_msd.plugin.results import Results
 from napari_msd.plugin.sessions import SessionActions
+from napari_msd.plugin.slice_guide import SliceGuide
 from napari_msd.plugin.theme import palette
 from napari_msd.plugin.versions import Versions
 from napari_msd.plugin.view_switch import ViewSwitch
@@ -89,6 +90,7 @@ class SessionWindow(QWidget):
         self.display = Display(
             controller, self.layers, self.results, self.view_switch, painting, panel, self
         )
+        self.slices = SliceGuide(controller, self.layers.screen, panel.slice_strip, self)
         self.sessions = SessionActions(
             viewer, controller, panel, self.picker, self._events.call_soon, self
         )
@@ -113,6 +115,7 @@ class SessionWindow(QWidget):
     def end(self) -> None:
         """Close the session: end the trainer process, release connections and keys."""
         self.results.to_file.close()
+        self.slices.close()
         self.sessions.close()
         self.display.close()
         self.lasso.cancel()

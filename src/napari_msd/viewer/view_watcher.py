@@ -158,6 +158,16 @@ class ViewWatcher(QObject):
         viewer.scene.camera.center = (0.0,) * (3 - len(centre)) + tuple(centre)
         return True
 
+    def go_to(self, axis: int, index: int) -> None:
+        """Move the slider of one of the layer's axes; the others stay."""
+        if self._layer is None:
+            return
+        place = list(map(float, self.shown_index()))
+        place[axis] = index
+        world = np.asarray(self._layer.data_to_world(place))
+        first = self._viewer.dims.ndim - self._layer.ndim
+        self._viewer.dims.set_point(axis + first, float(world[axis]))
+
     def _zoom(self, box: Box) -> None:
         seen = self.view().shape
         share = max(box.shape[axis] / max(seen[axis], 1) for axis in self._plane_axes())

@@ -24,6 +24,7 @@ from napari_msd.widgets.menu import Menu
 from napari_msd.widgets.offers import OfferBar
 from napari_msd.widgets.parts import line
 from napari_msd.widgets.result_section import ResultSection
+from napari_msd.widgets.slice_strip import SliceStrip
 from napari_msd.widgets.texts import tooltip
 from napari_msd.widgets.view_section import ViewSection
 
@@ -83,6 +84,7 @@ class Panel(QScrollArea):
         self.start_over_button = menu.start_over_button
         self.segment_file_button = menu.segment_file_button
         self.menu_button.clicked.connect(lambda: menu.open_below(self.menu_button))
+        self.slice_strip = SliceStrip()
         self._reasons: dict[str, str] = {}
         """What `set_reasons` has shown last."""
         self._compose()
@@ -136,6 +138,7 @@ class Panel(QScrollArea):
             self.classes,
             self.live,
             self.view,
+            self.slice_strip,
             self.result,
             self.menu,
         ):
@@ -160,6 +163,7 @@ class Panel(QScrollArea):
         column.addWidget(self.live)
         column.addSpacerItem(_gap())
         column.addWidget(self.view)
+        column.addWidget(self.slice_strip)
         column.addSpacerItem(_gap())
         column.addWidget(self.result)
         # what is free beyond the rows of the class list stays empty, at the bottom
