@@ -54,7 +54,7 @@ def test_channels_that_are_shown_together_are_learned_together(msd, two, qtbot):
     assert msd.panel.image_combo.currentText() == "red"
     assert msd.panel.channels_button.isVisible()
     assert "red, green" in msd.panel.channels_button.text()
-    assert "2 channels" in msd.panel.image_text.text()
+    assert "2 channels" in msd.panel.head.described
     annotate(msd, qtbot)
     assert msd.client.space.n_channels == 2
     assert msd.client.space.channel_names == ("red", "green")
@@ -204,7 +204,7 @@ def test_channels_of_a_file_keep_their_names(viewer, open_widget, tmp_path):
     tifffile.imwrite(path, pixels, ome=True, metadata=about | {"PhysicalSizeY": 0.2})
     viewer.open(path, plugin="napari")
     msd = open_widget(FakeClient)
-    assert msd.panel.image_text.text().startswith("4 slices × 2 channels")
+    assert msd.panel.head.described.startswith("4 slices × 2 channels")
     assert "holds 2 channels" in msd.panel.offers.text
     offered = next(
         b
@@ -213,8 +213,8 @@ def test_channels_of_a_file_keep_their_names(viewer, open_widget, tmp_path):
     )
     offered.click()
     assert names_of(msd) == ["DAPI", "GFP"]
-    assert msd.panel.image_text.text().startswith("Stack of 4 slices")
-    assert msd.panel.image_text.text().endswith("0.2 × 0.2 µm")
+    assert msd.panel.head.described.startswith("Stack of 4 slices")
+    assert msd.panel.head.described.endswith("0.2 × 0.2 µm")
     assert "deleted" not in msd.status
     assert msd.controller.chosen.axes_said
 

@@ -74,7 +74,7 @@ def test_strokes_on_planes_of_a_stack(viewer, open_widget, qtbot, mouse):
 
     viewer.add_image(np.random.default_rng(0).random((6, 64, 64)), name="stack")
     msd = open_widget(FakeClient)
-    assert "6 slices" in msd.panel.image_text.text()
+    assert "6 slices" in msd.panel.head.described
     msd.panel.new_annotation_button.click()
     layer = msd.controller.chosen.annotation
     layer.brush_size = 4

@@ -116,7 +116,7 @@ def test_what_was_understood_is_said_in_words(viewer, open_widget):
     texts = {}
     for index in range(2):
         msd.panel.image_combo.setCurrentIndex(index)
-        texts[msd.panel.image_combo.currentText()] = msd.panel.image_text.text()
+        texts[msd.panel.image_combo.currentText()] = msd.panel.head.described
     assert texts == {
         "photo": "Plane · 40 × 50 · in colour",
         "stack": "Stack of 30 slices? · 40 × 50",
@@ -157,7 +157,7 @@ def test_pyramid_is_learned_at_its_finest_level(viewer, open_widget):
 def test_what_is_said_of_axes_is_what_is_exported(viewer, open_widget, labels, letters, words):
     layer = viewer.add_image(np.zeros((3, 4, 20, 30)), axis_labels=labels)
     msd = open_widget(FakeClient)
-    assert msd.panel.image_text.text().endswith(words)
+    assert msd.panel.head.described.endswith(words)
     assert calibration(layer)[2] == letters
 
 

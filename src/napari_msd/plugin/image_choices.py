@@ -77,10 +77,9 @@ class ImageChoices(QObject):
         head.show_axes(space.axes[:-2], space.shape[:-2], said=chosen.axes_said)
         mode = network.mode
         proposed = network.proposal
-        reason = proposed.reason
-        if mode != proposed.mode and reason:
-            reason = texts.another_proposed(MODES[proposed.mode], reason)
-        head.show_mode(MODES[mode] if space.has_slices else None, reason)
+        same = mode == proposed.mode
+        reason = proposed.reason if same else texts.another_proposed(MODES[proposed.mode])
+        head.show_mode(MODES[mode] if space.has_slices else None, reason, proposed.sentence)
         self._panel.menu.show_context(network.context if mode == "2.5d" else None)
         self._offer_to_split(image)
 

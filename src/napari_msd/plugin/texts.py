@@ -85,9 +85,9 @@ def channel_lost(layer: str) -> str:
     return f"The channel “{layer}” was deleted: the network begins anew without it."
 
 
-def another_proposed(mode: str, reason: str) -> str:
+def another_proposed(mode: str) -> str:
     """Another mode than the chosen one is proposed."""
-    return f"{mode} proposed: {reason}"
+    return f"{mode} is proposed"
 
 
 def not_opened(reason: str) -> str:

@@ -21,10 +21,21 @@ THICK = 16
 
 
 class Proposal(NamedTuple):
-    """A mode for an image, and the reason in a few words."""
+    """A mode for an image.
+
+    Parameters
+    ----------
+    mode
+        The mode.
+    reason
+        Why, in a few words.
+    sentence
+        The same in a sentence.
+    """
 
     mode: Mode
-    reason: str
+    reason: str = ""
+    sentence: str = ""
 
 
 def propose(space: Space, *, said: bool) -> Proposal:
@@ -42,21 +53,39 @@ def propose(space: Space, *, said: bool) -> Proposal:
         Whether someone says what its axes are.
     """
     if not space.has_slices:
-        return Proposal("2d", "")
+        return Proposal("2d")
     slices, apart = space.shape[-3], space.anisotropy
     if not said:
-        return Proposal("2d", "unless these are slices: see Axes")
+        return Proposal(
+            "2d",
+            "slices? see Axes",
+            "2-D is proposed as long as nobody says that these are slices: press Axes.",
+        )
     if slices < FEW_SLICES:
-        return Proposal("2d", f"only {slices} slices")
-    if apart > FAR_APART:
-        return Proposal("2d", f"slices are {apart:.2g} × as far apart as pixels")
+        return Proposal(
+            "2d",
+            f"only {slices} slices",
+            f"2-D is proposed: with {slices} slices, most have no neighbour on one side.",
+        )
     if not _distances_known(space):
-        return Proposal("2.5d", f"{slices} slices, pixel size unknown")
+        return Proposal(
+            "2.5d",
+            "slice distance unknown",
+            "2.5-D is proposed: slices have neighbours, but their distance is not known.",
+        )
+    reason = f"slices {apart:.2g} pixels apart" if apart != 1 else "slices 1 pixel apart"
+    if apart > FAR_APART:
+        return Proposal(
+            "2d",
+            reason,
+            f"2-D is proposed: neighbours that are {apart:.2g} pixels away tell little.",
+        )
     if apart <= NEARLY_ISOTROPIC and slices >= THICK:
-        return Proposal("3d", f"{slices} slices, about as far apart as pixels")
-    if apart <= NEARLY_ISOTROPIC:
-        return Proposal("2.5d", f"{slices} slices")
-    return Proposal("2.5d", f"slices are {apart:.2g} × as far apart as pixels")
+        return Proposal(
+            "3d", reason, f"3-D is proposed: {slices} slices, about as far apart as pixels."
+        )
+    why = "there are few slices" if apart <= NEARLY_ISOTROPIC else f"{apart:.2g} pixels apart"
+    return Proposal("2.5d", reason, f"2.5-D is proposed: neighbours tell something ({why}).")
 
 
 def _distances_known(space: Space) -> bool:

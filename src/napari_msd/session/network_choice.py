@@ -79,7 +79,7 @@ class NetworkChoice:
         """The mode that fits the image, and why."""
         space = self._chosen.space
         if space is None:
-            return Proposal("2d", "")
+            return Proposal("2d")
         return propose(space, said=self._chosen.axes_said)
 
     @property

@@ -45,7 +45,10 @@ class AxesMenu(QMenu):
         self._groups = []
         for axis, (letter, length) in enumerate(zip(letters, lengths, strict=True)):
             which = "The axis" if len(lengths) == 1 else f"Axis {axis + 1}"
-            self.addSection(f"{which} of {length} holds")
+            if axis:
+                self.addSeparator()
+            title = self.addAction(f"{which} of {length} holds")
+            title.setEnabled(False)
             group = QActionGroup(self)
             for role, text in ROLES.items():
                 action = QAction(text, group)

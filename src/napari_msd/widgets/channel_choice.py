@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from napari_msd.widgets.theme import Palette
 
 _MAX_ROWS = 8
+_PADDING = 6
+"""Free pixels around the rows, above and below together."""
 
 
 class _Button(QPushButton):
@@ -96,7 +98,7 @@ class ChannelChoice(QWidget):
             return
         self._shown, self._fixed = wanted, fixed
         used = [name for name, on in wanted if on]
-        self.button.show_text(f"{', '.join(used)}  ({len(used)} of {len(names)})")
+        self.button.show_text(f"{len(used)} of {len(names)}:  {', '.join(used)}")
         self.button.setToolTip(plain_tooltip("\n".join([*used, "", TOOLTIPS["channels_button"]])))
         self.list.blockSignals(True)
         if self.list.count() != len(names):
@@ -115,10 +117,11 @@ class ChannelChoice(QWidget):
     def open(self) -> None:
         """Open the list below the button."""
         rows = min(max(self.list.count(), 1), _MAX_ROWS)
-        height = rows * max(self.list.sizeHintForRow(0), 20) + 2 * self.list.frameWidth()
-        self.list.setFixedHeight(height + 4)
+        height = rows * max(self.list.sizeHintForRow(0), 16) + 2 * self.list.frameWidth()
+        self.list.setFixedHeight(height + _PADDING)
         self.popup.setFixedWidth(max(self.button.width(), 160))
-        self.popup.adjustSize()
+        margins = self.popup.layout().contentsMargins()
+        self.popup.setFixedHeight(self.list.height() + margins.top() + margins.bottom())
         corner = self.button.mapToGlobal(self.button.rect().bottomLeft())
         if (screen := self.button.screen()) is not None:
             free = screen.availableGeometry()

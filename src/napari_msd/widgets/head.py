@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_msd.session.texts import MODES
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from napari_msd.widgets.theme import Palette
 
 MODE_NAMES = tuple(MODES.values())
+_NO_BREAK = "\u00a0"
+_MODE_WIDTH = 92
+"""Of the combo, in pixels: its items are short, and the reason beside it needs the room."""
 
 
 class StartCard(QFrame):
@@ -65,7 +68,10 @@ class Head(QWidget):
         self.annotation_combo = combo("annotation_combo")
         self.new_annotation_button = button("new_annotation_button", "New")
         self.menu_button = icon_button("menu_button", "⋯")
-        self.image_text = eliding_label("image_text")
+        self.image_text = WrappedLabel()
+        self.image_text.setObjectName("image_text")
+        self.described = ""
+        """What is said of the image, with ordinary spaces."""
         self.axes_button = button("axes_button", "Axes")
         self.axes_menu = AxesMenu(self)
         self.channel_choice = ChannelChoice()
@@ -89,7 +95,10 @@ class Head(QWidget):
 
     def set_image_text(self, text: str) -> None:
         """Describe the image; empty for none."""
-        show_whole(self.image_text, text)
+        self.described = text
+        # lines are broken between the parts only
+        whole = text.replace(" ", _NO_BREAK).replace(f"{_NO_BREAK}·{_NO_BREAK}", f"{_NO_BREAK}· ")
+        self.image_text.setText(whole)
         self.image_text.setVisible(bool(text))
 
     def show_axes(self, letters: str, lengths: Sequence[int], *, said: bool) -> None:
@@ -105,17 +114,18 @@ class Head(QWidget):
         if shown:
             self.channel_choice.show_channels(names, ticked, fixed)
 
-    def show_mode(self, mode: str | None, reason: str) -> None:
+    def show_mode(self, mode: str | None, reason: str, tip: str = "") -> None:
         """Show mode and the reason of the proposal; ``None`` if there is nothing to choose."""
         for widget in (self._mode_label, self.mode_combo, self.mode_text):
             widget.setVisible(mode is not None)
         if mode is not None:
             with signals_blocked(self.mode_combo):
                 self.mode_combo.setCurrentText(mode)
-        show_whole(self.mode_text, reason)
+        show_whole(self.mode_text, reason, tip)
 
     def _open_axes(self) -> None:
-        self.axes_menu.popup(self.axes_button.mapToGlobal(self.axes_button.rect().bottomLeft()))
+        corner = self.axes_button.mapToGlobal(self.axes_button.rect().bottomRight())
+        self.axes_menu.popup(corner - QPoint(self.axes_menu.sizeHint().width() - 1, 0))
 
     def _compose(self) -> None:
         grid = QGridLayout(self)
@@ -126,11 +136,13 @@ class Head(QWidget):
         grid.addWidget(QLabel("Image"), 0, 0)
         grid.addWidget(self.image_combo, 0, 1, 1, 2)
         grid.addWidget(self.menu_button, 0, 3, Qt.AlignmentFlag.AlignRight)
-        grid.addLayout(row(self.image_text, self.axes_button, stretch=(1, 0)), 1, 1, 1, 3)
+        grid.addLayout(row(self.image_text, self.axes_button, stretch=(1, 0)), 1, 0, 1, 4)
         grid.addWidget(self._channels_label, 2, 0)
         grid.addWidget(self.channel_choice, 2, 1, 1, 3)
         grid.addWidget(self._mode_label, 3, 0)
-        grid.addLayout(row(self.mode_combo, self.mode_text, stretch=(2, 5)), 3, 1, 1, 3)
+        self.mode_combo.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.mode_combo.setFixedWidth(_MODE_WIDTH)
+        grid.addLayout(row(self.mode_combo, self.mode_text, stretch=(0, 1)), 3, 1, 1, 3)
         grid.addWidget(self._annotation_label, 4, 0)
         grid.addWidget(self.annotation_combo, 4, 1)
         grid.addWidget(self.new_annotation_button, 4, 2, 1, 2)

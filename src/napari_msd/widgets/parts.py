@@ -143,11 +143,11 @@ def eliding_label(name: str) -> QElidingLabel:
     return label
 
 
-def show_whole(label: QElidingLabel, text: str) -> None:
-    """Show a text, all of it in the tooltip."""
+def show_whole(label: QElidingLabel, text: str, tip: str = "") -> None:
+    """Show a text, all of it in the tooltip, or another text there."""
     if text != label.text():
         label.setText(text)
-        label.setToolTip(plain_tooltip(text))
+    label.setToolTip(plain_tooltip(tip or text))
 
 
 def heading(text: str) -> QLabel:
