@@ -39,6 +39,7 @@ MARKED = {
     "process": [
         "cli/test_demo.py",
         "faults/test_faults.py",
+        "gui/test_channel_loop.py",
         "gui/test_loop.py",
         "trainer/test_client.py",
         "trainer/test_contract.py",
