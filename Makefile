@@ -52,6 +52,7 @@ coverage: $(VENV)/.installed
 
 screenshots: $(VENV)/.installed
 	$(XVFB) $(BIN)/python scripts/screenshots.py
+	$(XVFB) $(BIN)/python scripts/guide_pictures.py
 	$(XVFB) $(BIN)/python scripts/tour.py
 
 bench: $(VENV)/.installed
