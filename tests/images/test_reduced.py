@@ -66,6 +66,31 @@ def test_a_level_that_lost_its_last_row_is_filled_up() -> None:
     assert read.reduced(box, 2).shape == box.reduced_shape(2)
 
 
+def test_levels_with_fewer_slices_give_the_nearest_ones() -> None:
+    image = np.broadcast_to(np.arange(8.0)[:, None, None], (8, 16, 16))
+    read = PyramidReader([image, image[::2, ::2, ::2] + 0.5], 3)
+    found = read.reduced(Box(0, (5, 0, 0), (8, 16, 16)), 2)
+    assert found[:, 0, 0].tolist() == [4.5, 6.5, 6.5]
+    assert found.shape == (3, 8, 8)
+
+
+def test_no_level_is_read_as_a_whole_if_it_is_much_finer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reduced, "BAND_PIXELS", 200)
+    sizes = []
+
+    class Level:
+        shape = IMAGE.shape
+
+        def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+            sizes.append(IMAGE[key].size)
+            return IMAGE[key]
+
+    box = Box(0, (1, 0, 0), (2, 65, 50))
+    found = PyramidReader([Level()], 3).reduced(box, 4)
+    np.testing.assert_allclose(found, read_reduced(lambda part: IMAGE[part.slices], box, 4))
+    assert max(sizes) <= 200
+
+
 def test_channels_and_neighbours_are_read_thinned_too() -> None:
     read = pyramid_of(IMAGE, (1, 2))
     both = channels_together([read, read])

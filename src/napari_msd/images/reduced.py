@@ -34,6 +34,13 @@ def read_reduced(read: Read, box: Box, scale: int) -> Pixels:
         return read(box)
     if isinstance(read, ReducedReader):
         return read.reduced(box, scale)
+    return _in_bands(read, box, scale)
+
+
+def _in_bands(read: Read, box: Box, scale: int) -> Pixels:
+    """Means of a box that is read band by band."""
+    if scale == 1:
+        return read(box)
     axis = box.ndim - 2
     rows = max(scale, BAND_PIXELS // max(1, box.size // box.shape[axis]) // scale * scale)
     bands = [
@@ -64,7 +71,8 @@ class PyramidReader:
     Parameters
     ----------
     levels
-        Arrays, finest first. Each further one is smaller along Y and X; channels lie behind.
+        Arrays, finest first. Each further one is smaller along Y and X, and may be along other
+        axes (of volumes often Z); channels lie behind.
     ndim
         Number of axes without channels.
     """
@@ -83,15 +91,24 @@ class PyramidReader:
         )
         start = tuple(a // factor for a in box.start[-2:])
         stop = tuple(-(-b // factor) for b in box.stop[-2:])
-        there = Box(box.source, (*box.start[:-2], *start), (*box.stop[:-2], *stop))
-        pixels = np.asarray(level[there.clip(level.shape[: self.ndim]).slices])
+        leading = [self._entries_of(level, box, axis) for axis in range(self.ndim - 2)]
+        before = [int(entries[0]) for entries in leading]
+        after = [int(entries[-1]) + 1 for entries in leading]
+        there = Box(box.source, (*before, *start), (*after, *stop)).clip(level.shape[: self.ndim])
+        pixels = _in_bands(lambda part: np.asarray(level[part.slices]), there, scale // factor)
+        for along, entries in enumerate(leading):
+            pixels = np.take(pixels, entries - entries[0], along)
         axis = self.ndim - 2
-        if scale > factor:
-            pixels = _means(pixels, axis, scale // factor)
         # a level may have a row or column less than the reduced shape: its last one is repeated
         for along, n in enumerate(box.reduced_shape(scale)[-2:], axis):
             pixels = np.take(pixels, np.minimum(np.arange(n), pixels.shape[along] - 1), along)
         return pixels
+
+    def _entries_of(self, level: Any, box: Box, axis: int) -> npt.NDArray[np.intp]:
+        """Where a level holds the box's entries of an axis before Y and X, or those nearest."""
+        n, there = self.levels[0].shape[axis], level.shape[axis]
+        middles = 2 * np.arange(box.start[axis], box.stop[axis]) + 1
+        return middles * int(there) // (2 * int(n))
 
     def _factors(self) -> Iterator[tuple[int, Any]]:
         """The levels that are a power of two smaller, and by how much."""
