@@ -1,9 +1,10 @@
 """Readers: neighbouring slices and several layers as channels."""
 
 import numpy as np
+import pytest
 
 from napari_msd.core.box import Box
-from napari_msd.core.space import Space
+from napari_msd.core.space import MAX_ANISOTROPY, Space
 from napari_msd.images.sources import (
     ArraySource,
     channels_together,
@@ -75,3 +76,18 @@ def test_anisotropy_needs_one_unit() -> None:
     assert space.network_input.anisotropy == 2.5
     odd = Space("ZYX", STACK.shape, 3, pixel_size=sizes, units=("pixel", "nm", "nm"))
     assert odd.anisotropy == 1.0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "found"),
+    [
+        ((1e7, 1.0, 1.0), MAX_ANISOTROPY),
+        ((1e-200, 1e-200, 1e-200), 1.0),
+        ((1e300, 1e-300, 1e-300), MAX_ANISOTROPY),
+        ((0.1, 1.0, 1.0), 1.0),
+    ],
+)
+def test_pixel_sizes_that_cannot_be_give_a_network_that_can_be_saved(
+    sizes: tuple[float, ...], found: float
+) -> None:
+    assert Space("ZYX", STACK.shape, 3, pixel_size=sizes).anisotropy == found

@@ -15,6 +15,9 @@ Mode = Literal["2d", "2.5d", "3d"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
+MAX_ANISOTROPY = 1000.0
+"""Of any image that a microscope takes; a larger one is a mistake in the file."""
+
 
 @dataclass(frozen=True, order=True, slots=True)
 class Slab:
@@ -160,7 +163,7 @@ class Space:
 
     @property
     def anisotropy(self) -> float:
-        """Distance of slices in pixels of the slice, 1 or more; 1 if it is not known."""
+        """Distance of slices in pixels of the slice, 1 to `MAX_ANISOTROPY`; 1 if not known."""
         if self.pixel_size is None or not self.has_slices:
             return 1.0
         if self.units is not None and len(set(self.units[-3:])) > 1:
@@ -168,7 +171,8 @@ class Space:
         z, y, x = self.pixel_size[-3:]
         if not all(isfinite(size) and size > 0 for size in (z, y, x)):
             return 1.0
-        return max(1.0, z / sqrt(y * x))
+        apart = z / sqrt(y) / sqrt(x)  # y * x may be too small a number
+        return min(max(1.0, apart), MAX_ANISOTROPY)
 
     @property
     def network_input(self) -> NetworkInput:

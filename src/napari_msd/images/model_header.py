@@ -13,6 +13,7 @@ from napari_msd.core.checkpoint import ClassInfo, VersionFigures
 from napari_msd.core.class_names import class_name_or_number, clean_class_name
 from napari_msd.core.errors import ModelFileError
 from napari_msd.core.settings import BOUNDARIES, MAX_CLASSES
+from napari_msd.core.space import MAX_ANISOTROPY
 from napari_msd.images.checked_json import (
     MAX_TEXT,
     Values,
@@ -42,7 +43,6 @@ MAX_CHANNELS = 1024
 MAX_DEPTH = 1000
 MAX_WIDTH = 100
 MAX_DILATION = 10_000
-MAX_ANISOTROPY = 1000.0
 MAX_CONTEXT = 10
 MAX_VERSIONS = 1000
 SEEDS = (-(2**63), 2**64 - 1)
