@@ -6,9 +6,14 @@ import tifffile
 import zarr
 
 from napari_msd import prediction, segmenter
+from napari_msd.core.box import Box
+from napari_msd.core.checkpoint import ClassInfo
+from napari_msd.core.space import Space
 from napari_msd.images import model_file
 from napari_msd.images.export import export_labels
 from napari_msd.images.image_files import read_image, read_labels
+from napari_msd.images.open_sink import open_sink
+from napari_msd.images.result import Result
 
 NAMES = ("DAPI", "actin", "empty")
 SHAPE = (4, 40, 44)
@@ -207,6 +212,28 @@ def test_strokes_in_another_order_than_the_image(run, folder, tmp_path):
         *("-o", tmp_path / "m", *QUICK),
     )
     assert code == 0, err
+
+
+def test_strokes_in_an_ome_zarr(run, folder, tmp_path):
+    classes = (ClassInfo(1, "background", "#0072b2"), ClassInfo(2, "nucleus", "#e69f00"))
+    sink = open_sink(tmp_path / "s.ome.zarr", Result(Space("ZYX", SHAPE), "labels", classes))
+    strokes = read_labels(folder / "strokes.tif").data
+    sink.write(Box.whole(0, SHAPE), strokes)
+    sink.close()
+    code, _, err = run(
+        *("train", folder / "cells.ome.zarr", "--labels", tmp_path / "s.ome.zarr"),
+        *("-o", tmp_path / "m", *QUICK),
+    )
+    assert code == 0, err
+    record = model_file.read(tmp_path / "m.safetensors")
+    assert record.class_names == {1: "background", 2: "nucleus"}
+    (tmp_path / "s.ome.zarr" / "zarr.json").write_text("{", "utf-8")
+    code, _, err = run(
+        *("train", folder / "cells.ome.zarr", "--labels", tmp_path / "s.ome.zarr"),
+        *("-o", tmp_path / "m", *QUICK),
+    )
+    assert code == 2
+    assert "cannot be read as an image" in err
 
 
 def test_a_folder_holds_zarr_images_and_results_are_no_images(model, run, tmp_path):

@@ -411,6 +411,21 @@ def test_napari_opens_our_labels_with_their_classes(tmp_path, monkeypatch):
         np.testing.assert_array_equal(np.asarray(level[...]), values)
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif", ".npy"])
+def test_napari_opens_our_files_written_by_boxes(tmp_path, suffix):
+    result = result_of("ZYX")
+    values = values_of(result)
+    path = tmp_path / f"cells_segmentation{suffix}"
+    write_all(open_sink(path, result), values, boxes_of(result.space)).close()
+    ((data, attributes, _),) = napari_reader.reader_of(str(path))(str(path))
+    layer = Labels(data, **attributes)
+    assert tuple(layer.scale) == (2.0, 0.5, 0.25)
+    assert [str(unit) for unit in layer.units] == ["micrometer"] * 3
+    assert layer.axis_labels == ("z", "y", "x")
+    assert layer.metadata["napari_msd_classes"]["7"] == {"name": "Zellkern α", "color": "#e69f00"}
+    np.testing.assert_array_equal(layer.data, values)
+
+
 def test_a_pyramid_is_opened_as_one(tmp_path, monkeypatch):
     result = Result(Space("YX", (1500, 1100)), classes=CLASSES)
     sink = open_sink(tmp_path / "a-labels.zarr", result)

@@ -95,22 +95,29 @@ class _Job:
         channels: str | None,
         files: ExitStack,
     ) -> None:
-        from napari_msd.images.image_files import read_labels
+        from napari_msd.images.image_files import read_labels, reading
         from napari_msd.images.open_source import open_source
+        from napari_msd.images.zarr_files import is_zarr, open_zarr
 
         self.images, self.target = images, target
         opened = [files.enter_context(open_source(path, axes=axes)) for path in images]
         if axes is None:
             common_axes(opened)
         self.sources = [chosen_channels(source, channels) for source in opened]
-        read = [read_labels(path) for path in labels]
-        self.annotations = [
-            _in_order_of(file, source) for file, source in zip(read, self.sources, strict=True)
-        ]
         self.class_names: dict[int, str] = {}
         """Names in the label files; the first file that names a class takes precedence."""
-        for file in reversed(read):
-            self.class_names.update(file.class_names or {})
+        self.annotations: list[Any] = []
+        for path, source in zip(labels, self.sources, strict=True):
+            if is_zarr(path):  # may be larger than memory
+                with reading(path):
+                    array, about = open_zarr(path)
+                names = {value: name for value, (name, _) in (about.classes or {}).items() if name}
+                self.annotations.append(array)
+            else:
+                file = read_labels(path)
+                names = file.class_names or {}
+                self.annotations.append(_in_order_of(file, source))
+            self.class_names = names | self.class_names
 
 
 def _in_order_of(labels: ImageFile, image: FileSource) -> np.ndarray:

@@ -79,9 +79,10 @@ def open_levels(path: Path) -> list[zarr.Array[Any]]:
         Half a sentence.
     """
     import zarr
+    from zarr.storage import LocalStore
 
     first, about = open_zarr(path)
-    group = zarr.open_group(str(path), mode="r")
+    group = zarr.open_group(LocalStore(path, read_only=True), mode="r")
     levels = [first]
     while isinstance(level := group.get(str(len(levels))), zarr.Array) and about.path == "0":
         _require_harmless(level)

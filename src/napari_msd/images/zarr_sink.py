@@ -161,8 +161,9 @@ class OmeZarrSink:
     def _mark_complete(self) -> None:
         """Say in the image what it is, for `is_complete`."""
         import zarr
+        from zarr.storage import LocalStore
 
-        group = zarr.open_group(str(self._work / _IMAGE), mode="r+")
+        group = zarr.open_group(LocalStore(self._work / _IMAGE), mode="r+")
         told = {"what": self._result.what, "network": self._result.network}
         group.attrs[_OURS] = told | {"complete": _digest(_identity(self._result))}
 
@@ -176,6 +177,7 @@ class OmeZarrSink:
     def _begin(self) -> None:
         """Create the image with its levels, all of it missing."""
         import zarr
+        from zarr.storage import LocalStore
 
         self._progress.forget()
         image = self._work / _IMAGE
@@ -199,7 +201,7 @@ class OmeZarrSink:
             classes=labels if result.what == "labels" else None,
         )
         attributes[_OURS] = {"what": result.what, "network": result.network}
-        group = zarr.create_group(str(image), zarr_format=3, attributes=attributes)
+        group = zarr.create_group(LocalStore(image), zarr_format=3, attributes=attributes)
         for level, smaller in enumerate(factors):
             shape = tuple(
                 -(-n // smaller.get(letter, 1))
@@ -216,8 +218,9 @@ class OmeZarrSink:
 
     def _open_levels(self) -> list[zarr.Array[Any]]:
         import zarr
+        from zarr.storage import LocalStore
 
-        group = zarr.open_group(str(self._work / _IMAGE), mode="r+")
+        group = zarr.open_group(LocalStore(self._work / _IMAGE), mode="r+")
         n_levels = len(_factors(self._order.axes, self._order.shape))
         levels = [group[str(level)] for level in range(n_levels)]
         return [level for level in levels if isinstance(level, zarr.Array)]
