@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_msd import MSDSegmenter, prediction
+from napari_msd import MSDSegmenter, open_source, prediction
 from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError, ModelFileError, SettingsError, StrokesError
 from napari_msd.core.space import Space
 from napari_msd.images import model_file
+from napari_msd.images.export import export_labels
 from napari_msd.images.image_files import read_image, read_labels
 from napari_msd.images.sources import AxesSource
 from napari_msd.images.zarr_sink import OmeZarrSink
@@ -185,6 +186,23 @@ def test_lazy_arrays_give_the_same(fitted, kind, tmp_path):
     lazy = MSDSegmenter(**SMALL).fit(image, painted, max_steps=3, axes="ZYX")
     usual = MSDSegmenter(**SMALL).fit(volume(), strokes(4), max_steps=3, axes="ZYX")
     np.testing.assert_array_equal(lazy.predict_proba(image), usual.predict_proba(image))
+
+
+def test_files_may_be_image_and_annotation(tmp_path):
+    np.save(tmp_path / "image.npy", volume(2).transpose(1, 0, 2, 3))  # Z, C, Y, X
+    export_labels(tmp_path / "strokes.tif", strokes(4), axes="ZYX")
+    usual = MSDSegmenter(**SMALL).fit(volume(2), strokes(4), max_steps=3, axes="CZYX")
+    with (
+        open_source(tmp_path / "image.npy", axes="ZCYX") as image,
+        open_source(tmp_path / "strokes.tif") as painted,
+    ):
+        segmenter = MSDSegmenter(**SMALL).fit(image, painted, max_steps=3)
+        np.testing.assert_array_equal(segmenter.predict(image), usual.predict(volume(2)))
+    np.save(tmp_path / "wrong.npy", strokes(4)[:5])
+    np.save(tmp_path / "floats.npy", strokes(4).astype(np.float32))
+    for name, sentence in (("wrong", "has shape"), ("floats", "whole numbers")):
+        with pytest.raises(StrokesError, match=sentence):
+            segmenter.fit(image, open_source(tmp_path / f"{name}.npy"), max_steps=1)
 
 
 def test_lazy_annotations_are_checked_too():

@@ -302,7 +302,7 @@ def test_seconds_are_kept(monkeypatch):
         ([], [], StrokesError, "at least one"),
         (None, strokes(1, 2), ImageError, "There is no image: None was given; give an array"),
         (image(), None, StrokesError, "There is no annotation: None was given"),
-        ("cells.tif", strokes(1, 2), ImageError, "not the name of a file; read 'cells.tif' first"),
+        ("cells.tif", strokes(1, 2), ImageError, "not the name of a file; open 'cells.tif' first"),
         (image(), Path("a.tif"), StrokesError, "annotation must be an array, not the name"),
         ([image(), None], [strokes(1, 2)] * 2, ImageError, "There is no image"),
         ([[[1, 2], [3]]], strokes(1, 2), ImageError, "not an array of numbers"),

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING
 from napari_msd.core.version import VERSION
 
 if TYPE_CHECKING:
+    from napari_msd.images.open_source import open_source
     from napari_msd.network import MSDNet
     from napari_msd.segmenter import MSDSegmenter
 
 __version__ = VERSION
 
-__all__ = ["MSDNet", "MSDSegmenter", "__version__"]
+__all__ = ["MSDNet", "MSDSegmenter", "__version__", "open_source"]
 
-_HOME = {"MSDNet": "napari_msd.network", "MSDSegmenter": "napari_msd.segmenter"}
+_HOME = {
+    "MSDNet": "napari_msd.network",
+    "MSDSegmenter": "napari_msd.segmenter",
+    "open_source": "napari_msd.images.open_source",
+}
 
 
 def __getattr__(name: str) -> object:

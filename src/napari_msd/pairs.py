@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ class Pair:
     """An image and its annotation, of the image's shape without channels."""
 
     image: Source
-    annotation: AxesSource
+    annotation: Source
 
     @property
     def classes(self) -> set[int]:
@@ -71,6 +71,8 @@ class Pair:
 
 def _cut_out(box: Box, values: npt.NDArray[np.generic]) -> tuple[Box, npt.NDArray[np.uint8]]:
     """The part of a box of one plane in which anything is painted."""
+    if values.dtype.kind not in "bui":
+        raise StrokesError(f"The annotation must hold whole numbers, not {values.dtype}.")
     low, high = values.min(), values.max()
     if low < 0 or high > MAX_CLASSES:
         raise StrokesError(values_sentence(low, high))
@@ -91,10 +93,13 @@ def source_of(image: object, axes: str | None) -> Source:
     ImageError
         For something that is no image.
     """
-    if isinstance(getattr(image, "space", None), Space) and callable(getattr(image, "read", None)):
-        source: Source = image  # type: ignore[assignment]  # a protocol; its methods are there
-        return source
-    return AxesSource.of(image, axes)
+    return image if _is_source(image) else AxesSource.of(image, axes)
+
+
+def _is_source(image: object) -> TypeGuard[Source]:
+    return isinstance(getattr(image, "space", None), Space) and callable(
+        getattr(image, "read", None)
+    )
 
 
 def pairs_of(
@@ -141,9 +146,13 @@ def label_order(image: Source) -> AxisOrder:
     return AxisOrder(image.space.axes, image.space.shape)
 
 
-def _annotation_of(label: Any, image: Source) -> AxesSource:
+def _annotation_of(label: Any, image: Source) -> Source:
     """An annotation in the order of its image's axes, without its channels."""
     order = label_order(image)
+    if _is_source(label):
+        if (label.space.shape, label.space.n_channels) != (image.space.shape, 1):
+            raise StrokesError(shape_sentence(label.space.shape, image.space.shape))
+        return label
     if not is_lazy(label):
         label = checked_annotation(label, order.shape)
     elif tuple(label.shape) != order.shape:

@@ -144,7 +144,7 @@ class MSDSegmenter:
             arrays, or a `napari_msd.core.source.Source`; only what strokes need is read.
         annotations
             One per image, of its shape without channels: 0 = unlabelled,
-            1..255 = classes. NumPy, dask or zarr arrays.
+            1..255 = classes. NumPy, dask or zarr arrays, or a `Source`.
         seconds
             Wall time of the whole call. 30 if neither this nor `max_steps` is given.
         max_steps

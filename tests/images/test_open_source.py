@@ -14,6 +14,7 @@ from PIL import Image
 
 from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError
+from napari_msd.images import free_memory
 from napari_msd.images.export import export_labels
 from napari_msd.images.image_files import read_image, read_labels
 from napari_msd.images.open_source import open_source
@@ -307,6 +308,36 @@ def test_no_pickle_is_opened(tmp_path):
         (path / ".zarray").write_text(json.dumps(about | change), "utf-8")
         with pytest.raises(ImageError, match=r"'pickle'|cannot be read"):
             open_source(path)
+
+
+def test_a_large_tiff_is_opened_and_a_large_tile_refused(tmp_path, monkeypatch):
+    """25 000 x 25 000 pixels in 600 kB: they fit where only a tile is read at once."""
+    tiles = (np.full((1264, 1264), 7, np.uint8) for _ in range(400))
+    options = {"tile": (1264, 1264), "compression": "zlib"}
+    tifffile.imwrite(tmp_path / "a.tif", tiles, shape=(25_000, 25_000), dtype=np.uint8, **options)
+    monkeypatch.setattr(free_memory, "available", lambda: 50_000_000)
+    with open_source(tmp_path / "a.tif") as source:
+        assert (source.read(Box(0, (9000, 9000), (9100, 9100))) == 7).all()
+    monkeypatch.setattr(free_memory, "available", lambda: 1_000_000)
+    with pytest.raises(ImageError, match="are free"):
+        open_source(tmp_path / "a.tif")
+
+
+def test_damaged_tiffs_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "short.tif", np.zeros((2000, 2000), np.uint8))
+    short = (tmp_path / "short.tif").read_bytes()[:5000]
+    (tmp_path / "short.tif").write_bytes(short)
+    with pytest.raises(ImageError, match="cut short"):
+        open_source(tmp_path / "short.tif")
+    data = np.zeros((20, 30), np.uint8)
+    tifffile.imwrite(tmp_path / "strips.tif", data, compression="zlib", rowsperstrip=20)
+    with tifffile.TiffFile(tmp_path / "strips.tif", mode="r+") as tif:
+        tif.pages[0].tags["ImageLength"].overwrite(570_425_364, dtype="I")
+    with pytest.raises(ImageError, match="most of its pixels are missing"):
+        open_source(tmp_path / "strips.tif")
+    (tmp_path / "text.tif").write_text("no TIFF", "utf-8")
+    with pytest.raises(ImageError, match="cannot be read as an image"):
+        open_source(tmp_path / "text.tif")
 
 
 JSON = st.recursive(

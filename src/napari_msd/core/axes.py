@@ -171,8 +171,8 @@ def as_array(data: object, what: str) -> npt.NDArray[np.generic]:
         raise ImageError(f"There is no {what}: None was given; give an array.")
     if isinstance(data, str | bytes | os.PathLike):
         raise ImageError(
-            f"The {what} must be an array, not the name of a file; read {shown(str(data))} first, "
-            "for instance with skimage.io.imread."
+            f"The {what} must be an array, not the name of a file; open {shown(str(data))} first, "
+            "with napari_msd.open_source or skimage.io.imread."
         )
     try:
         return np.asarray(data)
