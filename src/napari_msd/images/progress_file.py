@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PROGRESS, _OWNER = "progress.jsonl", "owner.json"
+_CLOCK = 60.0
+"""Seconds by which the time at which a process started may seem to change: clocks are set."""
 
 
 class ProgressFile:
@@ -129,6 +131,6 @@ def _is_alive(owner: Path) -> bool:
     try:
         told = json.loads(owner.read_text("utf-8"))
         started = psutil.Process(int(told["process"])).create_time()
-        return bool(abs(started - float(told["started"])) < 1)
+        return bool(abs(started - float(told["started"])) < _CLOCK)
     except (OSError, ValueError, TypeError, KeyError, OverflowError, psutil.Error):
         return False
