@@ -63,8 +63,10 @@ class Texture:
         return values[tuple(0 if np.ndim(axis) == 0 else slice(None) for axis in axes)]
 
 
-Levels = list[da.Array]
-"""Finest first. dask, as readers of OME-Zarr give it: of zarr arrays napari reads all slices."""
+Levels = list[da.Array] | list[zarr.Array]
+"""Finest first. Several are of dask, as readers of OME-Zarr give them: of zarr arrays with levels
+napari reads all slices to show one.
+"""
 
 
 def lazy(shape: tuple[int, int, int]) -> Levels:
@@ -84,8 +86,8 @@ def on_disk(shape: tuple[int, int, int], folder: Path, levels: int, reach: int) 
         middle = [texture.shape[1] // 2, texture.shape[2] // 2]
         near = tuple(slice(max(0, m - reach), m + reach) for m in middle)
         array[(shape[0] // 2, *near)] = texture[(shape[0] // 2, *near)]
-        arrays.append(da.from_zarr(array))
-    return arrays
+        arrays.append(array)
+    return arrays if levels == 1 else [da.from_zarr(array) for array in arrays]
 
 
 class HugeSession(Session):

@@ -1,4 +1,4 @@
-"""Make the pictures of docs/guide/ that show channels, stacks and time series.
+"""Make the pictures of docs/guide/: channels, stacks, time series, images larger than memory.
 
 ``make screenshots`` runs it under Xvfb; the pictures go to ``docs/images/``.
 """
@@ -25,6 +25,7 @@ def main() -> None:
     channels(arguments.folder, arguments.seconds)
     stacks(arguments.folder, arguments.seconds)
     time_series(arguments.folder, arguments.seconds)
+    huge(arguments.folder, arguments.seconds)
 
 
 def channels(folder: Path, seconds: float) -> None:
@@ -63,6 +64,35 @@ def time_series(folder: Path, seconds: float) -> None:
     shoot(window, folder / "time-series.png")
     window.panel.head.axes_menu.hide()
     window.viewer.close()
+
+
+def huge(folder: Path, seconds: float) -> None:
+    """An image larger than memory, near and as a whole."""
+    window = RealWindow(SIZE, "huge")
+    window.panel.new_annotation_button.click()
+    strokes, viewer = window.controller.chosen.annotation, window.viewer
+    index, middle = int(viewer.dims.current_step[0]), 10000
+    near = slice(middle - 250, middle + 250)
+    pixels = np.asarray(window.controller.chosen.image.data[0][index, near, near], float)
+    strokes.brush_size = 6
+    for value, wanted in (
+        (1, pixels < np.percentile(pixels, 30)),
+        (2, pixels > np.percentile(pixels, 90)),
+    ):
+        places = np.argwhere(wanted)
+        for row, column in places[:: max(1, len(places) // 15)]:
+            strokes.paint((index, int(row) + middle - 250, int(column) + middle - 250), value)
+    for below in (2, 5):
+        strokes.data[index + below, middle : middle + 9, middle : middle + 9] = 1
+    pixel = float(strokes.scale[-1])
+    viewer.scene.camera.center = (0, middle * pixel, middle * pixel)
+    viewer.scene.camera.zoom = 1.2 / pixel
+    train(window, seconds)
+    shoot(window, folder / "huge-near.png")
+    viewer.reset_view()
+    spin(seconds)
+    shoot(window, folder / "huge-whole.png")
+    viewer.close()
 
 
 def train(window: RealWindow, seconds: float) -> None:
