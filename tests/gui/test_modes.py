@@ -96,7 +96,7 @@ def test_a_plane_has_no_axes_to_correct(viewer, open_widget):
 
 def test_neighbouring_slices_become_channels(slices, viewer, qtbot):
     assert slices.panel.mode_combo.currentText() == "2.5-D"
-    assert slices.panel.mode_text.text() == "slices 2 pixels apart"
+    assert slices.panel.mode_text.text() == "slices 2 px apart"
     annotate(slices, qtbot)
     settings, spaces, read, _ = slices.client.opened
     assert (settings.mode, settings.context) == ("2.5d", 1)

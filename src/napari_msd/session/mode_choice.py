@@ -73,7 +73,7 @@ def propose(space: Space, *, said: bool) -> Proposal:
             "slice distance unknown",
             "2.5-D is proposed: slices have neighbours, but their distance is not known.",
         )
-    reason = f"slices {apart:.2g} pixels apart" if apart != 1 else "slices 1 pixel apart"
+    reason = f"slices {apart:.2g} px apart"
     if apart > FAR_APART:
         return Proposal(
             "2d",
