@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
+from qtpy.QtCore import QPoint, Qt
 
 from napari_msd.core.box import Box
 from napari_msd.images.model_file import read
@@ -363,3 +364,17 @@ def test_a_saved_model_names_its_channels(msd, tmp_path, qtbot):
     qtbot.waitUntil(lambda: msd.controller.weights.model is not None)
     msd.session.results.save_model(tmp_path / "model.safetensors")
     assert read(tmp_path / "model.safetensors").channels == ("red", "green")
+
+
+def test_a_click_on_a_name_or_on_its_box_ticks_once(msd, qtbot):
+    choice = msd.panel.head.channel_choice
+    msd.panel.channels_button.click()
+    assert choice.popup.isVisible()
+    for x in (60, 10):  # the name, the box
+        for expected in (["red"], ["red", "green"]):
+            at = choice.list.visualItemRect(choice.list.item(1))
+            place = QPoint(at.left() + x, at.center().y())
+            qtbot.mouseClick(choice.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
+            assert names_of(msd) == expected
+    qtbot.keyClick(choice.popup, Qt.Key.Key_Escape)
+    assert not choice.popup.isVisible()

@@ -49,6 +49,16 @@ class _Button(QPushButton):
         self.setText(self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, room))
 
 
+class _Popup(QFrame):
+    """Closes with Escape."""
+
+    def keyPressEvent(self, event: Any) -> None:  # noqa: N802  (Qt's name)
+        if event.key() == Qt.Key.Key_Escape:
+            self.hide()
+        else:
+            super().keyPressEvent(event)
+
+
 class ChannelChoice(QWidget):
     """Names the ticked layers; `changed` carries the rows that are ticked after a click."""
 
@@ -59,7 +69,7 @@ class ChannelChoice(QWidget):
         self.button = _Button()
         self.button.setObjectName("channels_button")
         self.button.setToolTip(TOOLTIPS["channels_button"])
-        self.popup = QFrame(self, Qt.WindowType.Popup)
+        self.popup = _Popup(self, Qt.WindowType.Popup)
         self.popup.setObjectName("channels_popup")
         self.list = QListWidget(self.popup)
         self.list.setObjectName("channel_list")
@@ -72,6 +82,10 @@ class ChannelChoice(QWidget):
         outer.addWidget(self.button)
         self.button.clicked.connect(self.open)
         self.list.itemChanged.connect(self._on_item)
+        self.list.itemPressed.connect(self._on_pressed)
+        self.list.itemClicked.connect(self._on_clicked)
+        self._toggled = False
+        """Whether this click has changed a tick already: it was on the box, not on the name."""
         self._shown: tuple[tuple[str, bool], ...] = ()
         self._fixed = -1
 
@@ -134,7 +148,16 @@ class ChannelChoice(QWidget):
         """Tick or untick a row, as a click does."""
         self.list.item(row).setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
 
+    def _on_pressed(self, item: QListWidgetItem) -> None:
+        self._toggled = False
+
+    def _on_clicked(self, item: QListWidgetItem) -> None:
+        """A click on a name ticks it, too."""
+        if not self._toggled and item.flags() & Qt.ItemFlag.ItemIsUserCheckable:
+            self.tick(self.list.row(item), item.checkState() != Qt.CheckState.Checked)
+
     def _on_item(self, item: QListWidgetItem) -> None:
+        self._toggled = True
         ticked = [
             row
             for row in range(self.list.count())
