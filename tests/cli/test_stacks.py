@@ -110,6 +110,29 @@ def test_channels_are_found_by_their_names(model, run, tmp_path):
     np.testing.assert_array_equal(*results)
 
 
+@pytest.mark.parametrize("further", [False, True])
+def test_what_is_learned_from_has_its_channels_in_one_order(run, folder, tmp_path, further):
+    """Also of images whose files hold the same channels in another order."""
+    write_stack(tmp_path / "usual.zarr")
+    write_stack(tmp_path / "other.zarr", ("actin", "empty", "DAPI"))
+    models = []
+    for name in ("usual", "other"):
+        model = tmp_path / f"{name}.safetensors"
+        if further:
+            code, _, err = train(run, folder, tmp_path / "m", "--seed", 3)
+            assert code == 0, err
+            images = [tmp_path / f"{name}.zarr"]
+            more = ("--from", tmp_path / "m.safetensors")
+        else:
+            images, more = [tmp_path / "usual.zarr", tmp_path / f"{name}.zarr"], ()
+        labels = [part for _ in images for part in ("--labels", folder / "strokes.tif")]
+        code, _, err = run("train", *images, *labels, "-o", model, *QUICK, *more)
+        assert (code, err) == (0, ""), err
+        models.append(model_file.read(model))
+    for key, weights in models[0].weights.items():
+        np.testing.assert_array_equal(weights, models[1].weights[key])
+
+
 def test_channels_of_other_names_are_taken_in_order_and_said(model, run, tmp_path):
     write_stack(tmp_path / "a.zarr", ("empty", "actin"))
     code, _, err = run("predict", model, tmp_path / "a.zarr", "-o", tmp_path / "out")

@@ -56,22 +56,38 @@ def channels_for_model(
     """
     if asked is not None:
         return chosen_channels(source, asked), ""
-    here, wanted = source.space.channel_names, record.channels
-    count = record.n_image_channels
+    return _matched(source, record.channels, record.n_image_channels, "the model")
+
+
+def channels_like(source: FileSource, first: FileSource) -> tuple[FileSource, str]:
+    """An image with the channels of the first one that is learned from, in their order.
+
+    Returns and raises as `channels_for_model`.
+    """
+    space = first.space
+    return _matched(source, space.channel_names or (), space.n_channels, "the first image")
+
+
+def _matched(
+    source: FileSource, wanted: Sequence[str], count: int, whose: str
+) -> tuple[FileSource, str]:
+    """An image with `count` channels: those of the names that are wanted, else in their order."""
+    here = source.space.channel_names
     if here and wanted:
         places = [_place(here, name) for name in wanted]
         found = [place for place in places if place is not None]
         if len(found) == len(wanted) == len(set(found)):
             return source.choose_channels(found), ""
     if source.space.n_channels != count:
-        model = f"{count} ({named(wanted)})" if wanted else str(count)
+        needed = f"{count} ({named(wanted)})" if wanted else str(count)
+        verb = "needs" if whose == "the model" else "has"
         raise BadInputError(
-            f"{str(source.path)!r} has {_described(source)}, and the model needs {model}; "
-            "say which with --channels, in the model's order."
+            f"{str(source.path)!r} has {_described(source)}, and {whose} {verb} {needed}; "
+            f"say which with --channels, in the order of {whose}."
         )
     if here and wanted:
         return source, (
-            f"has channels of other names ({named(here)}) than the model ({named(wanted)}); "
+            f"has channels of other names ({named(here)}) than {whose} ({named(wanted)}); "
             "they were taken in their order"
         )
     return source, ""

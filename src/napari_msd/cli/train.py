@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_msd.cli.channels import chosen_channels
+from napari_msd.cli.channels import channels_for_model, channels_like, chosen_channels
 from napari_msd.cli.files import common_axes, matching, model_target
 from napari_msd.cli.interrupt import Stop
 from napari_msd.cli.output import counted, image_warnings_to, print_message, progress, warn
@@ -68,7 +68,7 @@ def train_model(
     with Stop() as stop, ExitStack() as files:
         try:
             return _train(
-                _Job(images, labels, target, axes, channels, files),
+                _Job(images, labels, target, axes, channels, start, files),
                 start,
                 how,
                 {"seconds": seconds, "max_steps": max_steps},
@@ -93,6 +93,7 @@ class _Job:
         target: Path,
         axes: str | None,
         channels: str | None,
+        start: Path | None,
         files: ExitStack,
     ) -> None:
         from napari_msd.images.image_files import read_labels, reading
@@ -103,7 +104,7 @@ class _Job:
         opened = [files.enter_context(open_source(path, axes=axes)) for path in images]
         if axes is None:
             common_axes(opened)
-        self.sources = [chosen_channels(source, channels) for source in opened]
+        self.sources = _same_channels(opened, channels, start)
         self.class_names: dict[int, str] = {}
         """Names in the label files; the first file that names a class takes precedence."""
         self.annotations: list[Any] = []
@@ -118,6 +119,25 @@ class _Job:
                 names = file.class_names or {}
                 self.annotations.append(_in_order_of(file, source))
             self.class_names = names | self.class_names
+
+
+def _same_channels(
+    opened: list[FileSource], asked: str | None, start: Path | None
+) -> list[FileSource]:
+    """All images with the same channels in one order: the model's, or that of the first image."""
+    if start is not None:
+        from napari_msd.images.model_file import read
+
+        record = read(start)
+        found = [channels_for_model(source, record, asked) for source in opened]
+    elif asked is not None:
+        found = [(chosen_channels(source, asked), "") for source in opened]
+    else:
+        found = [(opened[0], ""), *(channels_like(source, opened[0]) for source in opened[1:])]
+    for source, remark in found:
+        if remark:
+            warn(f"{source.path.name} {remark}.")
+    return [source for source, _ in found]
 
 
 def _in_order_of(labels: ImageFile, image: FileSource) -> np.ndarray:
