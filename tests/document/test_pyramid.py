@@ -1,5 +1,8 @@
 """Segmentations that are larger than memory."""
 
+import os
+import platform
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -86,12 +89,22 @@ def test_a_disk_that_cannot_be_written_is_said_once(monkeypatch):
     assert set(np.unique(labels.read(Box.whole(0, SHAPE)))) <= {0, 1, 2}
 
 
-def test_folders_of_programs_that_are_gone_are_removed(tmp_path):
-    left = scratch.place() / "999999999-abc"
-    left.mkdir(parents=True)
-    (left / "chunk").write_bytes(b"1")
+def test_folders_of_programs_that_are_gone_are_removed(monkeypatch):
+    left = ScratchFolder()
+    monkeypatch.setattr(scratch.psutil, "pid_exists", lambda number: number != os.getpid())
     ours = ScratchFolder()
-    assert not left.exists()
+    assert not left.path.exists()
     assert ours.path.is_dir()
     ours.remove()
     assert not ours.path.exists()
+
+
+def test_folders_of_other_machines_stay(monkeypatch):
+    """They may share the user's folders, and their processes are not known here."""
+    monkeypatch.setattr(scratch.psutil, "pid_exists", lambda number: False)
+    monkeypatch.setattr(platform, "node", lambda: "another")
+    theirs = ScratchFolder()
+    monkeypatch.setattr(platform, "node", lambda: "this one")
+    ours = ScratchFolder()
+    assert theirs.path.is_dir()
+    assert ours.path.is_dir()
