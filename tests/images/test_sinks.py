@@ -2,11 +2,13 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 import zarr
@@ -223,6 +225,7 @@ import os, sys
 from pathlib import Path
 sys.path[:0] = {sys.path!r}
 import numpy as np
+import psutil
 from napari_msd.core.box import Box
 from napari_msd.core.space import Space
 from napari_msd.images.result import Result
@@ -297,6 +300,21 @@ def test_an_owner_that_has_ended_does_not_count(tmp_path):
     about = {"process": os.getpid(), "started": 1.0}  # a process of the same number, long ago
     (work / "owner.json").write_text(json.dumps(about), "utf-8")
     OmeZarrSink(tmp_path / "a.ome.zarr", result_of()).discard()
+
+
+def test_an_owner_on_another_machine_counts_as_long_as_it_goes_on(tmp_path, monkeypatch):
+    """Results are often written to network drives."""
+    monkeypatch.setattr(platform, "node", lambda: "another")
+    theirs = OmeZarrSink(tmp_path / "a.ome.zarr", result_of())
+    monkeypatch.setattr(platform, "node", lambda: "this one")
+    monkeypatch.setattr(psutil, "Process", lambda *_: pytest.fail("asked for its process here"))
+    with pytest.raises(ExportError, match="being written already"):
+        OmeZarrSink(tmp_path / "a.ome.zarr", result_of())
+    monkeypatch.undo()
+    work = next(tmp_path.iterdir())
+    os.utime(work / "progress.jsonl", (1.0, 1.0))
+    OmeZarrSink(tmp_path / "a.ome.zarr", result_of()).discard()
+    theirs.leave()
 
 
 # --- what goes wrong ------------------------------------------------------------------------

@@ -7,6 +7,8 @@ finished when its process was killed does not count.
 from __future__ import annotations
 
 import json
+import platform
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 _PROGRESS, _OWNER = "progress.jsonl", "owner.json"
 _CLOCK = 60.0
 """Seconds by which the time at which a process started may seem to change: clocks are set."""
+
+_SILENT_S = 600.0
+"""After so many seconds without a box, a process on another machine counts as ended."""
 
 
 class ProgressFile:
@@ -49,10 +54,11 @@ class ProgressFile:
         self._hulls: list[Box] = []
         self._boxes: set[Box] = set()
         owner = folder / _OWNER
-        if _is_alive(owner):
+        if _is_alive(owner, self._path):
             raise BlockingIOError
         me = psutil.Process()
-        owner.write_text(json.dumps({"process": me.pid, "started": me.create_time()}), "utf-8")
+        about = {"host": platform.node(), "process": me.pid, "started": me.create_time()}
+        owner.write_text(json.dumps(about), "utf-8")
         self.known = self._read()
         if not self.known:
             self._path.write_text(json.dumps(self._identity) + "\n", "utf-8")
@@ -126,11 +132,16 @@ class ProgressFile:
             self._hulls[-2:] = [hull]
 
 
-def _is_alive(owner: Path) -> bool:
-    """Whether the process that a file names is running; numbers of processes are used again."""
+def _is_alive(owner: Path, progress: Path) -> bool:
+    """Whether the process that a file names is running; numbers of processes are used again.
+
+    That of a process on another machine is not known here: it counts as long as it goes on.
+    """
     try:
         told = json.loads(owner.read_text("utf-8"))
+        if told.get("host", platform.node()) != platform.node():
+            return abs(time.time() - progress.stat().st_mtime) < _SILENT_S
         started = psutil.Process(int(told["process"])).create_time()
         return bool(abs(started - float(told["started"])) < _CLOCK)
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, psutil.Error):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, AttributeError, psutil.Error):
         return False
