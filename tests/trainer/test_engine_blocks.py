@@ -12,7 +12,7 @@ from napari_msd.document import Painted
 from napari_msd.images.model_file import ModelRecord
 from napari_msd.images.sources import ArraySource, in_mode
 from napari_msd.inference import Predictor, slab_pixels
-from napari_msd.trainer import tile_order
+from napari_msd.trainer import inference_scheduler, kept_view, tile_order
 from napari_msd.trainer.messages import (
     Finished,
     LookHere,
@@ -132,6 +132,22 @@ def test_looking_elsewhere_drops_what_is_off_screen_and_not_what_strokes_need(tr
     trained.ask(SetView(Box(0, (0, 0), (30, 30))))
     assert not slab.has(FAR)
     assert not trained.engine._trainer.missing()
+
+
+def test_of_a_very_large_view_a_part_is_held_and_all_is_shown(trained, monkeypatch):
+    monkeypatch.setattr(kept_view, "VIEW_BYTES", 4 * 16 * BLOCK**2)
+    slab = trained.engine._trainer.slabs[Slab(0, ())]
+    trained.ask(SetView(WHOLE))
+    trained.ask(Refresh())
+    most = 0
+    while trained.work():
+        most = max(most, len(slab._blocks))
+    covered = np.zeros((SIDE, SIDE), int)
+    for block in trained.all(OverlayBlock):
+        covered[block.box.slices] += 1
+    assert (covered == 1).all()
+    assert most < 0.7 * len(slab.blocks_of(WHOLE))
+    assert slab.has(Box(0, (140, 140), (180, 180)))  # the middle of the view
 
 
 def test_predict_all_covers_a_large_plane_once_and_holds_little_of_it(trained):
@@ -293,6 +309,19 @@ def test_a_view_across_slices_is_shown_slice_by_slice():
     expected = np.zeros(STACK.shape, int)
     expected[cut.slices] = 1
     np.testing.assert_array_equal(covered, expected)
+
+
+def test_of_a_cut_across_many_planes_some_are_held(monkeypatch):
+    monkeypatch.setattr(kept_view, "VIEW_BYTES", 4 * 48 * 64)
+    monkeypatch.setattr(inference_scheduler, "DROP_EVERY", 1)
+    session = of_stack()
+    session.ask(SetView(Box(0, (0, 20, 0), (6, 21, 64))))
+    session.ask(Refresh())
+    most = 0
+    while session.work():
+        most = max(most, len(session.engine._trainer.slabs))
+    assert {block.box.start[0] for block in session.all(OverlayBlock)} == set(range(6))
+    assert most < 5  # what is painted, the middle, and those around the tile in hand
 
 
 def test_what_is_shown_of_a_cut_is_what_is_shown_of_its_slices():

@@ -23,6 +23,7 @@ from napari_msd.trainer.error_text import sentence_of
 from napari_msd.trainer.events import Event, Finished, Measured, Notice, Ready
 from napari_msd.trainer.inference_scheduler import InferenceScheduler
 from napari_msd.trainer.learning import Learning
+from napari_msd.trainer.limits import DROP_EVERY
 from napari_msd.trainer.pixel_failure import PixelFailure
 from napari_msd.trainer.pixel_intake import PixelIntake
 from napari_msd.trainer.predict_all import BoxesPrediction
@@ -47,9 +48,6 @@ from napari_msd.trainer.requests import (
 )
 from napari_msd.training import Trainer, describe_device
 from napari_msd.training.record import versions
-
-DROP_EVERY = 4
-"""Tiles of a slab after which pixels that Predict all needs no more are dropped."""
 
 TOO_LARGE = "There is too little memory for this part of the image; close other programs."
 

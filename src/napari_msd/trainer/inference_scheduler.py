@@ -13,10 +13,11 @@ from napari_msd.inference.suggestions import Suggestions
 from napari_msd.trainer.arrays import Pixels
 from napari_msd.trainer.coarse_view import Area, CoarseView
 from napari_msd.trainer.events import Event, LookHere, Notice, OverlayBlock, PixelsWanted
-from napari_msd.trainer.limits import TILE_SHAPE
+from napari_msd.trainer.kept_view import kept_tiles
+from napari_msd.trainer.limits import DROP_EVERY, TILE_SHAPE
 from napari_msd.trainer.overlay_credit import OverlayCredit
 from napari_msd.trainer.pixel_failure import PixelFailure
-from napari_msd.trainer.tile_order import ViewRefresh, tiles_of_view
+from napari_msd.trainer.tile_order import ViewRefresh
 from napari_msd.training import Trainer
 
 MOST_SURVEYED = 16
@@ -48,6 +49,8 @@ class InferenceScheduler:
         self._surveyed: dict[Box, int] = {}
         self._looked = False
         """Whether the survey could look at anything."""
+        self._all_of_view_kept = True
+        self._since_drop = 0
         self._coarse = CoarseView()
         self.coarsely_wanted: Area | None = None
         """A large view whose thinned pixels are on their way; asked for once."""
@@ -187,6 +190,9 @@ class InferenceScheduler:
         began = time.monotonic()
         self.send(trainer, tile)
         self.view.done(time.monotonic() - began)
+        self._since_drop += 1
+        if self._since_drop >= DROP_EVERY and not self._all_of_view_kept:
+            self.drop_unneeded(trainer)
         return True
 
     def _refresh_coarsely(self, trainer: Trainer) -> bool:
@@ -331,10 +337,16 @@ class InferenceScheduler:
         self._wanted = {box: ahead for box, ahead in self._wanted.items() if not ahead}
 
     def drop_unneeded(self, trainer: Trainer, upcoming: Collection[Box] = ()) -> None:
-        """Keep in memory what is painted, on screen, or `upcoming` in work on whole boxes."""
-        boxes = [*upcoming]
+        """Keep in memory what is painted, on screen, or `upcoming` in work on whole boxes.
+
+        Of a very large view the tiles nearest to its middle, and those that are predicted next.
+        """
+        self._since_drop = 0
+        boxes = [*upcoming, *self.view.upcoming(DROP_EVERY)]
+        self._all_of_view_kept = True
         if self.view.box is not None:
-            boxes += tiles_of_view(self.view.box, trainer.data.given.convolved)
+            kept, self._all_of_view_kept = kept_tiles(self.view.box, trainer)
+            boxes += kept
         if trainer.learned and trainer.normalisation is not None:
             predictor = trainer.predictor()
             boxes = [self._read_by(trainer, predictor, box) for box in boxes]

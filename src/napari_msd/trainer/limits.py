@@ -12,3 +12,10 @@ AHEAD_BYTES = 256 << 20
 
 MOST_AHEAD = 8
 """Tiles that pixels are asked for before their turn."""
+
+VIEW_BYTES = 2 << 30
+"""Of the pixels that are kept because they are on screen, at 4 bytes a value: a large plane as a
+whole, or a cut across all planes of a stack, may be more than there is memory."""
+
+DROP_EVERY = 4
+"""Tiles after which pixels that are needed no more are dropped."""

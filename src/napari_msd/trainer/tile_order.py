@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from napari_msd.core.box import Box
 from napari_msd.core.space import Slab
@@ -95,6 +96,10 @@ class ViewRefresh:
             self._shown = (self._view, weights)
             self._tiles.extend(tiles_of_view(self._view, self._convolved))
         return self._tiles[0] if self._tiles else None
+
+    def upcoming(self, n: int) -> list[Box]:
+        """The tiles that come next, `n` at most."""
+        return list(islice(self._tiles, n))
 
     def done(self, seconds: float) -> None:
         """The tile that `next` gave was predicted in so many seconds, or cannot be."""
