@@ -55,6 +55,21 @@ def test_the_whole_view_is_answered_at_once(scene):
     assert (labels[0] == scene[1][4::8, 4::8]).mean() > 0.95
 
 
+def test_strokes_are_looked_at_once_while_pixels_are_on_their_way(scene, monkeypatch):
+    view, trainer = CoarseView(), painted(scene)
+    looked: list[Area] = []
+    look = coarse_view._painted_in
+    monkeypatch.setattr(
+        coarse_view, "_painted_in", lambda strokes, area: looked.append(area) or look(strokes, area)
+    )
+    area = view.area(WHOLE, trainer)
+    assert view.area(WHOLE, trainer) == area
+    assert looked == [area]
+    trainer.paint(WHOLE.along(1, 0, 9), np.ones((1, 9, SIDE), np.uint8))
+    assert view.area(WHOLE, trainer) == area
+    assert looked == [area, area]
+
+
 def test_it_is_given_once_for_each_view_and_state_of_the_strokes(scene):
     view, trainer = CoarseView(), painted(scene)
     area = view.area(WHOLE, trainer)

@@ -44,6 +44,8 @@ class CoarseView:
     def __init__(self) -> None:
         self._pixels: tuple[Area, Pixels] | None = None
         self._answered: tuple[Area, int] | None = None
+        self._possible: tuple[Area, int] | None = None
+        """Of which area and state of the strokes it is known that all classes are painted there."""
 
     def area(self, view: Box, trainer: Trainer) -> Area | None:
         """What is to be answered coarsely now; None if that is done, or of no use.
@@ -60,12 +62,16 @@ class CoarseView:
         if any(n > 1 for n in view.shape[:-2]):
             return None  # a cut across slices
         area = _area_of(view)
-        if self._answered == (area, trainer.annotation.revision):
+        state = area, trainer.annotation.revision
+        if self._answered == state:
             return None
+        if self._possible == state:
+            return area  # asked before every step until the pixels are here
         found = _painted_in(trainer.annotation, area)
         if set(np.unique(found)) - {0} == set(trainer.classes):
+            self._possible = state
             return area
-        self._answered = area, trainer.annotation.revision
+        self._answered = state
         return None
 
     def pixels(self, area: Area) -> Pixels | None:
@@ -77,13 +83,9 @@ class CoarseView:
         """Its thinned pixels came, of the reduced shape of its box."""
         self._pixels = area, pixels.reshape(pixels.shape[area.box.ndim - 2 :])
 
-    def give_up(self, area: Area, revision: int) -> None:
-        """Pixels of this area cannot come."""
-        self._answered = area, revision
-
     def clear(self) -> None:
         """Another epoch begins."""
-        self._pixels = self._answered = None
+        self._pixels = self._answered = self._possible = None
 
     def labels(self, area: Area, trainer: Trainer) -> Labels | None:
         """The coarse answer, uint8 of the reduced shape of the area; None if there is none."""
