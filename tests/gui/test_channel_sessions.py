@@ -53,6 +53,7 @@ def ended(file, tmp_path):
     history.add(model, figures, "GFP")
     session.keep_versions(numbers[0], NetworkKey("quick", "2.5d", 2, tuple(numbers)), history)
     session.choose(annotation)
+    session.keep_view({"channels": [{"colormap": "green"}, {"contrast_limits": [3.0, 99.0]}]})
     assert session.close(10)
     return session.path, values
 
@@ -70,6 +71,8 @@ def test_channels_mode_and_axes_come_back(ended, viewer, open_widget, qtbot):
     assert msd.panel.mode_combo.currentText() == "2.5-D"
     assert msd.panel.menu.context_spin.value() == 2
     assert controller.weights.model is not None
+    assert viewer.layers["GFP"].colormap.name == "green"
+    assert tuple(viewer.layers["DAPI"].contrast_limits) == (3, 99)
     np.testing.assert_array_equal(controller.chosen.annotation.data, values)
     pixels = tifffile.imread(viewer.layers["GFP"].metadata["napari_msd_part"].path)
     np.testing.assert_array_equal(viewer.layers["GFP"].data, pixels[2])

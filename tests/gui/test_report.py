@@ -74,7 +74,9 @@ def test_a_lazy_stack_and_a_pyramid(open_widget, viewer):
     dask = pytest.importorskip("dask.array")
     viewer.add_image(dask.zeros((3, 64, 64), chunks=(1, 64, 64), dtype=np.uint16))
     it = open_widget(FakeClient)
-    assert "image: 3 x 64 x 64, uint16, dask.Array" in problem_report(it.controller)
+    text = problem_report(it.controller)
+    assert "image: 3 x 64 x 64, uint16, dask.Array" in text
+    assert "axes ZYX (guessed), 1 channels in 1 layers" in text
     viewer.layers.clear()
     viewer.add_image([np.zeros((64, 64)), np.zeros((32, 32))], multiscale=True)
     assert "image: 64 x 64 and 32 x 32, float64" in problem_report(it.controller)

@@ -132,6 +132,7 @@ class SessionOpening(QObject):
             viewer.layers.selection.active = annotation
             # the viewer fits the view to new layers once more when it draws them
             QTimer.singleShot(0, lambda: view_state.show(content.view, viewer, image, annotation))
+            view_state.show_channels(content.view.get("channels"), controller.chosen.layers)
         self.opened.emit()
         text = texts.restored(shortened(file.path.stem, 40), problems)
 

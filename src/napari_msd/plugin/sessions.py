@@ -113,6 +113,7 @@ class SessionActions(QObject):
         image, annotation = chosen.image, chosen.fitting
         if image is not None and annotation is not None:
             view = view_state.view_state(self._viewer, image, annotation)
+            view["channels"] = view_state.channel_states(chosen.layers)
             view["hidden"] = sorted(self._controller.classes.hidden)
             saving.show(image, chosen.channels, annotation, view)
         text = failure or texts.saved(file.last_saved, file.pending, time())

@@ -105,6 +105,9 @@ def _settings(settings: Settings) -> Iterator[str]:
 def _layers(controller: Controller) -> Iterator[str]:
     chosen = controller.chosen
     yield f"image: {_shape_of(chosen.image)}"
+    if (space := chosen.space) is not None:
+        axes = f"axes {space.axes} ({'said' if chosen.axes_said else 'guessed'})"
+        yield f"{axes}, {space.n_channels} channels in {len(chosen.layers)} layers"
     yield f"annotation: {_shape_of(chosen.annotation)}"
     problem = chosen.problem()
     if problem is not None:

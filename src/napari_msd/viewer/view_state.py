@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from napari_msd.storage import JSON
 
@@ -54,6 +54,22 @@ def view_state(viewer: Any, image: Any, annotation: Any) -> dict[str, JSON]:
         part: {name: value for name, value in values.items() if _usable(value)}
         for part, values in state.items()
     }
+
+
+def channel_states(layers: Sequence[Any]) -> list[JSON]:
+    """How each channel of an image is displayed, as JSON."""
+    states: list[JSON] = []
+    for layer in layers:
+        values = _of_layer(layer, _IMAGE) | _colormap(layer)
+        states.append({name: value for name, value in values.items() if _usable(value)})
+    return states
+
+
+def show_channels(states: JSON, layers: Sequence[Any]) -> None:
+    """Bring back what `channel_states` told of these layers; unusable values are left out."""
+    if isinstance(states, list) and len(states) == len(layers):
+        for state, layer in zip(states, layers, strict=True):
+            _apply(state, layer, (*_IMAGE, "colormap"))
 
 
 def show(state: Mapping[str, JSON], viewer: Any, image: Any, annotation: Any) -> None:
