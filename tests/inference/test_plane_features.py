@@ -55,21 +55,46 @@ def test_channels_of_the_slice_itself_lie_in_the_middle():
     np.testing.assert_array_equal(found[-10:-4], slices)
 
 
-def test_neighbours_are_told_smoothed():
+def smooth(values: np.ndarray, scale: float) -> np.ndarray:
+    return gaussian_filter(values, scale, truncate=3.0)
+
+
+@pytest.mark.parametrize("distance", [1, 2])
+def test_neighbours_are_told_by_their_differences(distance):
+    slices = noise(5)
+    n = len(SCALES)
+    found = PlaneFeatures(None, 2).of(slices, EVERYTHING)[n_responses(1) :]
+    at = found[3 * n * (distance - 1) :]
+    before, own, after = slices[2 - distance], slices[2], slices[2 + distance]
+    for i, scale in enumerate(SCALES):
+        slope = np.abs(smooth(after, scale) - smooth(before, scale))
+        bend = smooth(before, scale) + smooth(after, scale) - 2 * smooth(own, scale)
+        change = np.sqrt(smooth(((before - own) ** 2 + (after - own) ** 2) / 2, scale))
+        for found_there, expected in zip(at[i : 3 * n : n], (slope, bend, change), strict=True):
+            np.testing.assert_allclose(found_there, expected, atol=1e-5)
+
+
+def test_it_does_not_matter_which_end_of_the_stack_is_first():
     slices = noise(3)
-    found = PlaneFeatures(None, 1).of(slices, EVERYTHING)[n_responses(1) :]
-    for number, neighbour in enumerate((slices[0], slices[2])):
-        for i, scale in enumerate(SCALES):
-            expected = gaussian_filter(neighbour, scale, truncate=3.0)
-            np.testing.assert_array_equal(found[number * len(SCALES) + i], expected)
+    one, other = (PlaneFeatures(bank(), 1).of(s, EVERYTHING) for s in (slices, slices[::-1].copy()))
+    n = n_responses(1) + 3 * len(SCALES)
+    np.testing.assert_array_equal(one[:n], other[:n])
+    np.testing.assert_array_equal(one[n : n + 3], other[n : n + 3][::-1])
 
 
-def test_many_channels_of_neighbours_are_smoothed_in_their_mean():
-    slices = noise(3 * 5)  # 2 x 5 channels of neighbours
-    found = PlaneFeatures(None, 1).of(slices, EVERYTHING)[n_responses(5) :]
-    mean = slices[10:].mean(axis=0)
-    expected = gaussian_filter(mean, SCALES[0], truncate=3.0)
-    np.testing.assert_allclose(found[len(SCALES)], expected, atol=1e-6)
+def test_slices_that_are_all_the_same_differ_by_nothing():
+    slices = np.repeat(noise(1), 3, axis=0)
+    found = PlaneFeatures(None, 1).of(slices, EVERYTHING)[n_responses(1) :][: 3 * len(SCALES)]
+    np.testing.assert_array_equal(found, 0)
+
+
+def test_many_channels_of_neighbours_are_compared_in_their_mean():
+    channels = MANY_CHANNELS + 1
+    slices = noise(3 * channels)
+    found = PlaneFeatures(None, 1).of(slices, EVERYTHING)[: n_responses(1) + 3 * len(SCALES)]
+    means = slices.reshape(3, channels, *SIZE).mean(axis=1)
+    expected = PlaneFeatures(None, 1).of(means, EVERYTHING)[: len(found)]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_part_is_cut_out_of_everything():
