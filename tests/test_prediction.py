@@ -1,5 +1,7 @@
 """Stacks, volumes and images larger than memory, from Python: exact, lazy, resumable."""
 
+import tracemalloc
+
 import dask.array
 import numpy as np
 import pytest
@@ -227,6 +229,38 @@ def test_a_reader_that_fails_says_so(fitted):
 
     with pytest.raises(ImageError, match="The drive is gone"):
         fitted.predict(Broken(volume()))
+
+
+class Ramp:
+    """An image without memory of its own: (Y, X), float64."""
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, rows):
+        self.shape = (rows, 600)
+
+    def __getitem__(self, index):
+        ends = (part.indices(n) for part, n in zip(index, self.shape, strict=True))
+        rows, columns = (np.arange(*end) for end in ends)
+        return rows[:, None] * 7.0 % 50 + columns[None]
+
+
+def test_memory_does_not_grow_with_the_image(monkeypatch, tmp_path):
+    monkeypatch.setattr(prediction, "TILE", {2: (128, 128)})
+    monkeypatch.setattr(slab_pixels, "ONE_BLOCK", 100)
+    monkeypatch.setattr(slab_pixels, "BLOCK_SHAPE", {2: (128, 128)})
+    monkeypatch.setattr("napari_msd.inference.domain_shift._ALL", 0)
+    painted = np.zeros((1000, 600), np.uint8)
+    painted[10:60, 20:40], painted[10:60, 500:520] = 1, 2
+    segmenter = MSDSegmenter(**SMALL | {"depth": 1})
+    segmenter.fit(Ramp(1000), painted, max_steps=2, axes="YX")
+    most = []
+    for rows in (1000, 1000, 4000):  # the first imports and prepares
+        tracemalloc.start()
+        segmenter.predict_to(Ramp(rows), tmp_path / "a.npy")
+        most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert most[2] < 1.2 * most[1]
 
 
 # --- into files -----------------------------------------------------------------------------
