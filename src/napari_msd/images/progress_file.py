@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from napari_msd.core.box import Box
+from napari_msd.images.box_union import BoxUnion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,8 +52,7 @@ class ProgressFile:
     def __init__(self, folder: Path, identity: Mapping[str, Any], shape: Sequence[int]) -> None:
         self._folder, self._identity, self._shape = folder, dict(identity), tuple(shape)
         self._path = folder / _PROGRESS
-        self._hulls: list[Box] = []
-        self._boxes: set[Box] = set()
+        self._done = BoxUnion()
         owner = folder / _OWNER
         if _is_alive(owner, self._path):
             raise BlockingIOError
@@ -70,28 +70,21 @@ class ProgressFile:
     @property
     def anything(self) -> bool:
         """Whether any box is done."""
-        return bool(self._boxes)
+        return bool(self._done)
 
     def is_done(self, box: Box) -> bool:
         """Whether all of a box is done."""
-        if box in self._boxes:
-            return True
-        rest = [box]
-        for done in self._hulls:
-            rest = [part for piece in rest for part in piece.without(done)]
-            if not rest:
-                return True
-        return False
+        return self._done.covers(box)
 
     def note(self, box: Box) -> None:
         """A box is done."""
         self._file.write(json.dumps([box.start, box.stop]) + "\n")
         self._file.flush()
-        self._remember(box)
+        self._done.add(box)
 
     def forget(self) -> None:
         """Nothing is done: what was noted is not there."""
-        self._hulls, self._boxes = [], set()
+        self._done = BoxUnion()
         self._file.close()
         self._path.write_text(json.dumps(self._identity) + "\n", "utf-8")
         self._file = self._path.open("a", encoding="utf-8")
@@ -114,22 +107,11 @@ class ProgressFile:
             try:
                 start, stop = json.loads(line)
                 box = Box(0, tuple(map(int, start)), tuple(map(int, stop)))
-            except (ValueError, TypeError, RecursionError):
+            except (ValueError, TypeError, OverflowError, RecursionError):
                 continue
             if box.ndim == len(self._shape) and box.clip(self._shape) == box:
-                self._remember(box)
+                self._done.add(box)
         return True
-
-    def _remember(self, box: Box) -> None:
-        """Keep a box; those that make one box with the one before are kept as one."""
-        self._boxes.add(box)
-        self._hulls.append(box)
-        while len(self._hulls) > 1:
-            before, last = self._hulls[-2:]
-            hull = before.hull(last)
-            if hull.size != before.size + last.size or not before.intersect(last).empty:
-                return
-            self._hulls[-2:] = [hull]
 
 
 def _is_alive(owner: Path, progress: Path) -> bool:
