@@ -1,14 +1,14 @@
 """What the JSON of an OME-Zarr says: axes, pixel size, channels, classes of labels.
 
-Versions 0.1 to 0.5 are read, the newest is written. The JSON is small and its content untrusted:
-msgspec checks the form of what is used, and nothing else is looked at.
+Versions 0.1 to 0.5. The JSON is small and its content untrusted: msgspec checks the form of what is
+used, and nothing else is looked at. `ome_zarr_writing` writes it.
 """
 
 from __future__ import annotations
 
 import math
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,21 +18,16 @@ from napari_msd.core.settings import MAX_CLASSES
 from napari_msd.images.tiff_series import axis_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 Part = TypeVar("Part")
 
-VERSION = "0.5"
-"""The version that is written, on zarr format 3."""
+TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
+"""What OME-Zarr calls the kinds of axes."""
 
-_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 _LETTERS = {"time": "T", "channel": "C"}
 _NO_AXES = "TCZYX"
 """The axes of versions 0.1 and 0.2, which do not name them."""
-
-_UNITS = {"µm": "micrometer", "um": "micrometer", "micron": "micrometer", "nm": "nanometer"}
-_UNITS |= {"mm": "millimeter", "m": "meter", "s": "second", "ms": "millisecond"}
-_KNOWN_UNITS = {*_UNITS.values(), "centimeter", "angstrom", "picometer", "inch", "minute", "hour"}
 
 
 class _Axis(msgspec.Struct):
@@ -105,6 +100,50 @@ class Multiscale(msgspec.Struct, frozen=True):
     classes: dict[int, tuple[str, str]] | None
 
 
+class Said(NamedTuple):
+    """What the metadata say without a look at any array.
+
+    Parameters
+    ----------
+    letters
+        T, C, Z, Y, X or, for others, Q: one for each axis.
+    scale
+        Of each axis; ``None`` if it is not valid.
+    units
+        Of each axis; ``"pixel"`` if unknown.
+    channels
+        Names, as many as the file names.
+    """
+
+    letters: str
+    scale: tuple[float, ...] | None
+    units: tuple[str, ...]
+    channels: tuple[str | None, ...]
+
+
+def said(attributes: Mapping[str, Any]) -> Said:
+    """Read what a group's attributes say of its axes.
+
+    Raises
+    ------
+    ImageError
+        Half a sentence.
+    """
+    content, image, first = _parts(attributes)
+    letters = _NO_AXES if image.axes is None else "".join(map(_letter, image.axes))
+    return _said(content, image, first, letters)
+
+
+def _said(content: Mapping[str, Any], image: _Multiscale, first: _Dataset, letters: str) -> Said:
+    n = len(letters)
+    return Said(
+        letters,
+        _scale(first.coordinateTransformations, image.coordinateTransformations, n),
+        _units(image.axes, n),
+        tuple(channel.label for channel in _part(content, "omero", _Omero).channels),
+    )
+
+
 def described(
     attributes: Mapping[str, Any], shape_of: Callable[[str], tuple[int, ...] | None]
 ) -> Multiscale:
@@ -122,32 +161,36 @@ def described(
     ImageError
         Half a sentence.
     """
-    content = attributes.get("ome", attributes)  # 0.5 has a key of its own
-    if not isinstance(content, dict):
-        content = dict(attributes)
-    try:
-        multiscale = msgspec.convert(content["multiscales"], list[_Multiscale])[0]
-        first = multiscale.datasets[0]
-    except (msgspec.ValidationError, KeyError, IndexError, TypeError) as error:
-        raise ImageError("its OME-Zarr metadata are damaged") from error
+    content, image, first = _parts(attributes)
     inside = PurePosixPath(first.path)
     if inside.is_absolute() or ".." in inside.parts or "\\" in first.path or ":" in first.path:
         raise ImageError("its OME-Zarr metadata name an array outside of the image")
     shape = shape_of(first.path)
     if shape is None:
         raise ImageError(f"its array {first.path[:40]!r} is missing")
-    axes = _letters(multiscale.axes, shape)
-    scale = _scale(first.coordinateTransformations, multiscale.coordinateTransformations, len(axes))
-    units = _units(multiscale.axes, len(axes))
+    axes = _letters(image.axes, shape)
+    _, scale, units, channels = _said(content, image, first, axes)
     known = scale is not None and any(unit != "pixel" for unit in units)
     return Multiscale(
         first.path,
         axes,
         scale if known else None,
         units if known else None,
-        tuple(channel.label for channel in _part(content, "omero", _Omero).channels),
+        channels,
         _classes(content) if "image-label" in content else None,
     )
+
+
+def _parts(attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], _Multiscale, _Dataset]:
+    """What is said of the image, the first image, and its finest level."""
+    content = attributes.get("ome", attributes)  # 0.5 has a key of its own
+    if not isinstance(content, dict):
+        content = dict(attributes)
+    try:
+        image = msgspec.convert(content["multiscales"], list[_Multiscale])[0]
+        return content, image, image.datasets[0]
+    except (msgspec.ValidationError, KeyError, IndexError, TypeError) as error:
+        raise ImageError("its OME-Zarr metadata are damaged") from error
 
 
 def _letters(axes: list[_Axis | str] | None, shape: tuple[int, ...]) -> str:
@@ -160,7 +203,7 @@ def _letters(axes: list[_Axis | str] | None, shape: tuple[int, ...]) -> str:
 
 def _letter(axis: _Axis | str) -> str:
     name = (axis if isinstance(axis, str) else axis.name).upper()
-    if name in _TYPES:
+    if name in TYPES:
         return name
     return _LETTERS.get("" if isinstance(axis, str) else axis.type or "", "Q")
 
@@ -205,89 +248,3 @@ def _classes(content: Mapping[str, Any]) -> dict[int, tuple[str, str]]:
         for value in range(1, MAX_CLASSES + 1)
         if value in names or value in colors
     }
-
-
-# --- writing ----------------------------------------------------------------------------
-
-
-def attributes(
-    name: str,
-    axes: str,
-    scale: Sequence[float] | None,
-    units: Sequence[str] | None,
-    levels: Sequence[Mapping[str, int]],
-    *,
-    channels: Sequence[tuple[str, str]] = (),
-    classes: Mapping[int, tuple[str, str]] | None = None,
-) -> dict[str, Any]:
-    """Attributes of a group whose arrays "0", "1", ... are the levels of an image.
-
-    Parameters
-    ----------
-    name
-        Of the image.
-    axes, scale, units
-        Of level 0; as in `Multiscale`.
-    levels
-        For each level: by which factor each axis is smaller than at level 0 (1 if not named).
-    channels
-        Name and colour of each channel.
-    classes
-        As in `Multiscale`.
-    """
-    sizes = scale or (1.0,) * len(axes)
-    datasets = [
-        {
-            "path": str(number),
-            "coordinateTransformations": [
-                {
-                    "type": "scale",
-                    "scale": [
-                        float(size * smaller.get(letter, 1))
-                        for letter, size in zip(axes, sizes, strict=True)
-                    ],
-                }
-            ],
-        }
-        for number, smaller in enumerate(levels)
-    ]
-    names = [_axis(k, letter, units) for k, letter in enumerate(axes)]
-    content: dict[str, Any] = {
-        "version": VERSION,
-        "multiscales": [{"name": name, "axes": names, "datasets": datasets}],
-    }
-    if channels:
-        content["omero"] = {
-            "channels": [
-                {
-                    "label": label,
-                    "color": color.lstrip("#").upper(),
-                    "active": True,
-                    "window": {"min": 0, "max": 1, "start": 0, "end": 1},
-                }
-                for label, color in channels
-            ]
-        }
-    if classes is not None:
-        content["image-label"] = {
-            "colors": [
-                {"label-value": value, "rgba": [*bytes.fromhex(color.lstrip("#")), 255]}
-                for value, (_, color) in sorted(classes.items())
-                if color
-            ],
-            "properties": [
-                {"label-value": value, "name": label}
-                for value, (label, _) in sorted(classes.items())
-            ],
-        }
-    return {"ome": content}
-
-
-def _axis(number: int, letter: str, units: Sequence[str] | None) -> dict[str, str]:
-    found = {"name": letter.lower()}
-    if letter in _TYPES:
-        found["type"] = _TYPES[letter]
-    unit = "" if units is None else _UNITS.get(units[number], units[number])
-    if unit in _KNOWN_UNITS and letter != "C":
-        found["unit"] = unit
-    return found

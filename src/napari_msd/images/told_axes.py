@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import tifffile
 
 from napari_msd.core.class_names import clean_class_name
+from napari_msd.images.ome_zarr import said
 from napari_msd.images.tiff_texts import first_element, ome_image
 
 if TYPE_CHECKING:
@@ -117,24 +118,15 @@ def _of_ome(pixels: Mapping[str, Any]) -> ToldAxes | None:
 
 def _of_zarr(folder: Path) -> ToldAxes | None:
     """OME-Zarr 0.4 keeps its metadata in ``.zattrs``, 0.5 in ``zarr.json``."""
-    about = _json(folder / ".zattrs") or _json(folder / "zarr.json").get("attributes", {})
-    about = about.get("ome", about)
-    image = about["multiscales"][0]
-    axes = [str(axis["name"]).strip().upper()[:1] for axis in image["axes"]]
-    letters = "".join(axis if axis in "TCZYX" else "Q" for axis in axes)
-    if not letters.endswith("YX"):
+    about = said(_json(folder / ".zattrs") or _json(folder / "zarr.json").get("attributes", {}))
+    if not about.letters.endswith("YX"):
         return None
-    units = [_unit(axis.get("unit")) for axis in image["axes"]]
-    sizes: dict[str, tuple[float, str]] = {}
-    for change in image["datasets"][0].get("coordinateTransformations", []):
-        if change.get("type") == "scale" and len(change["scale"]) == len(letters):
-            for letter, value, unit in zip(letters, change["scale"], units, strict=True):
-                if (size := _size(value)) and unit and letter in "ZYX":
-                    sizes[letter] = size, unit
-    listed = about.get("omero", {}).get("channels", [])
-    return ToldAxes(
-        letters, (0,) * len(letters), sizes, _names(channel.get("label") for channel in listed)
-    )
+    sizes = {
+        letter: (size, unit)
+        for letter, size, unit in zip(about.letters, about.scale or (), about.units, strict=False)
+        if letter in "ZYX" and unit != "pixel"
+    }
+    return ToldAxes(about.letters, (0,) * len(about.letters), sizes, _names(about.channels))
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_msd.core.errors import BadInputError, ExportError, ModelFileError
-from napari_msd.images import ome_zarr
+from napari_msd.images import ome_zarr_writing
 from napari_msd.images.atomic import explain
 from napari_msd.images.checked_json import parse_json
 from napari_msd.images.label_metadata import MAX_TEXT
@@ -188,7 +188,7 @@ class OmeZarrSink:
         labels = {
             info.value: (info.name or f"class {info.value}", info.color) for info in result.classes
         }
-        attributes = ome_zarr.attributes(
+        attributes = ome_zarr_writing.attributes(
             self.path.name.removesuffix(SUFFIX).removesuffix(".ome"),
             order.axes,
             about.scale,
