@@ -12,9 +12,8 @@ from qtpy.QtWidgets import QMessageBox
 
 from napari_msd.core.errors import MSDError
 from napari_msd.document.chunked import ChunkedLabels
-from napari_msd.images.open_sink import open_sink
 from napari_msd.plugin import files, texts
-from napari_msd.plugin.segment_file import SegmentToFile, result_of, write_labels
+from napari_msd.plugin.segment_file import SegmentToFile, result_of, sink_of, write_labels
 from napari_msd.session.work_state import LiveState
 from napari_msd.viewer import layers
 from napari_msd.viewer.colors import label_colormap
@@ -138,7 +137,7 @@ class Results(QObject):
 
         def write() -> None:
             labels = finest(layer.data) if copy is None else copy()
-            write_labels(open_sink(path, result), labels)
+            write_labels(sink_of(path, result), labels)
 
         self._writer.run(write, texts.labels_saved(path.name))
         self.writing_changed.emit()

@@ -11,7 +11,6 @@ from napari_msd.core.box import Box
 from napari_msd.core.checkpoint import ClassInfo
 from napari_msd.core.errors import MSDError
 from napari_msd.document.chunked import ChunkedLabels
-from napari_msd.images.open_sink import open_sink
 from napari_msd.images.result import Result
 from napari_msd.plugin import texts
 from napari_msd.session.ports import SOURCE
@@ -82,7 +81,7 @@ class SegmentToFile(QObject):
         slabs = list(space.slabs(SOURCE))
         tiles = [tile for slab in slabs for tile in slab.tiles(tile_shape(space))]
         self._file = ResultFile(
-            lambda: open_sink(path, result),
+            lambda: sink_of(path, result),
             tiles,
             lambda missing: self._on_ready(slabs, space, missing),
             self._on_ended,
@@ -136,6 +135,13 @@ def result_of(controller: Controller, space: Space, network: str) -> Result:
     classes = [ClassInfo(info.value, info.name, info.color) for info in controller.classes]
     origin = " ".join(f"{reference.path} {reference.name}" for reference in references)
     return Result(space, "labels", tuple(classes), network, origin)
+
+
+def sink_of(path: Path, result: Result) -> Sink:
+    """Open a file for a result, see `napari_msd.images.open_sink.open_sink`."""
+    from napari_msd.images.open_sink import open_sink  # formats take long to import
+
+    return open_sink(path, result)
 
 
 def tile_shape(space: Space) -> tuple[int, ...]:
