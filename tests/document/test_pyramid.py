@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from napari_msd.core.box import Box
 from napari_msd.document import pyramid, scratch
+from napari_msd.document.part import LazyPart
 from napari_msd.document.pyramid import LabelPyramid
 from napari_msd.document.scratch import ScratchFolder
 
@@ -95,6 +96,7 @@ def test_folders_of_programs_that_are_gone_are_removed(monkeypatch):
     ours = ScratchFolder()
     assert not left.path.exists()
     assert ours.path.is_dir()
+
     ours.remove()
     assert not ours.path.exists()
 
@@ -108,3 +110,14 @@ def test_folders_of_other_machines_stay(monkeypatch):
     ours = ScratchFolder()
     assert theirs.path.is_dir()
     assert ours.path.is_dir()
+
+
+def test_the_coarsest_level_of_a_plane_is_given_once_and_is_what_is_written_later():
+    labels = LabelPyramid((70, 90))
+    given = np.asarray(LazyPart(labels.levels[-1]))
+    box = Box(0, (10, 20), (40, 90))
+    labels.write(box, np.full(box.shape, 3, np.uint8))
+    plain = np.zeros((70, 90), np.uint8)
+    plain[box.slices] = 3
+    np.testing.assert_array_equal(given, plain[::8, ::8])
+    np.testing.assert_array_equal(labels.levels[-1].read(Box(0, (2, 2), (5, 9))), given[2:5, 2:9])

@@ -209,6 +209,35 @@ def test_a_volume_is_drawn_at_the_end_not_for_each_block(segmented, viewer, qtbo
     assert not timer.isActive()
 
 
+def test_a_large_plane_seen_as_a_whole_shows_what_is_new(
+    viewer, monkeypatch, open_widget, qtbot, mouse
+):
+    monkeypatch.setattr(label_data, "LARGE_PIXELS", 1000)
+    monkeypatch.setattr(pyramid, "SIDE", 64)
+    monkeypatch.setattr(pyramid, "_COARSEST", 100)
+    image = viewer.add_image(np.random.default_rng(0).normal(size=(2000, 2400)), name="plane")
+    msd = open_widget(FakeClient)
+    msd.panel.new_annotation_button.click()
+    layer = strokes(msd)
+    layer.paint((100, 100), 1)
+    layer.paint((1000, 1000), 2)
+    qtbot.waitUntil(lambda: len(counts(msd)) == 2)
+    msd.panel.live_button.click()
+    image.visible = layer.visible = False
+    viewer.scene.camera.zoom = 0.03  # the coarsest level
+    colors = []
+    for value in (1, 2):
+        msd.controller.classes.show(value, True)
+        msd.client.predict(value, box=Box(0, (0, 0), (2000, 2400)))
+        qtbot.waitUntil(lambda value=value: bool((np.asarray(msd.overlay.data[0]) == value).all()))
+        picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+        assert msd.overlay.data_level == len(msd.overlay.data) - 1
+        where = mouse.position(msd.overlay, (1000, 1200))
+        ratio = picture.shape[0] / mouse.canvas.height()
+        colors.append(picture[int(where.y() * ratio), int(where.x() * ratio)])
+    assert np.abs(colors[0] - colors[1]).max() > 50
+
+
 # --- what is on screen ---------------------------------------------------------------------------
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,34 @@ SIDE = 512
 """Of a chunk along the last two axes, in pixels."""
 _COARSEST = 1024
 """The last level has planes of at most this many pixels along each side."""
+
+
+class WholeLabels(ChunkedLabels):
+    """A small level as one array, which is given away itself and not as a copy.
+
+    Of a layer with levels and two axes, napari asks once for all of the coarsest level, and draws
+    what it got then: it must be what is written later.
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__(shape, max(shape))
+        self._values = np.zeros(self.shape, np.uint8)
+
+    def read(self, box: Box) -> npt.NDArray[np.uint8]:
+        """Values of a box: a new array."""
+        return self._values[box.slices].copy()
+
+    def write(self, box: Box, values: npt.NDArray[np.generic]) -> None:
+        """Write the values of a box."""
+        self._values[box.slices] = values
+
+    def written(self) -> Iterator[Box]:
+        """All of it."""
+        yield Box.whole(0, self.shape)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Any:
+        """The array itself."""
+        return self._values.astype(dtype or np.uint8, copy=bool(copy))
 
 
 class LabelPyramid:
@@ -49,6 +78,8 @@ class LabelPyramid:
             for s in shapes
         ]
         """Finest first."""
+        if len(shape) == 2 and len(shapes) > 1:
+            self.levels[-1] = WholeLabels(shapes[-1])
 
     @property
     def shape(self) -> tuple[int, ...]:
