@@ -186,6 +186,17 @@ def test_it_is_found_again(segmented, viewer, qtbot):
     assert not segmented.controller.overlay.coverage.empty
 
 
+def test_many_small_planes_have_levels(viewer, monkeypatch, open_widget, qtbot):
+    monkeypatch.setattr(label_data, "LARGE_PIXELS", 1000)
+    viewer.add_image(np.random.default_rng(0).normal(size=(30, 40, 50)), name="planes")
+    msd = open_widget(FakeClient)
+    msd.panel.new_annotation_button.click()
+    msd.panel.live_button.click()
+    msd.client.predict(2, plane=(7,))
+    qtbot.waitUntil(lambda: msd.overlay is not None and bool((at_full(msd)[7] == 2).all()))
+    assert [level.shape for level in msd.overlay.data] == [(30, 40, 50), (30, 20, 25)]
+
+
 def test_uncertainty_has_levels_too(segmented, viewer, qtbot):
     segmented.panel.uncertainty_button.click()
     box = Box(0, (1, 0, 0), (2, 100, 100))

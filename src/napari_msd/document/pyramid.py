@@ -70,7 +70,8 @@ class LabelPyramid:
         pool = SpillingPool(memory, failed)
         self._pool = pool
         shapes = [tuple(shape)]
-        while max(shapes[-1][-2:]) > _COARSEST:
+        # napari takes a single level for an image without levels
+        while len(shapes) < 2 or max(shapes[-1][-2:]) > _COARSEST:
             *leading, height, width = shapes[-1]
             shapes.append((*leading, -(-height // 2), -(-width // 2)))
         self.levels = [
