@@ -198,6 +198,33 @@ def test_an_axis_said_to_hold_channels_becomes_layers(stack, viewer):
     assert stack.controller.chosen.space.shape == (6, *SHAPE)
 
 
+def test_strokes_on_an_array_that_is_split_are_left_as_they_are(stack, viewer, qtbot):
+    stack.panel.new_annotation_button.click()
+    layer = stack.controller.chosen.annotation
+    layer.paint((0, 2, 20, 20), 1)
+    layer.paint((0, 2, 40, 40), 2)
+    qtbot.waitUntil(lambda: len(stack.controller.strokes.snapshot.annotation.counts) == 2)
+    stack.panel.live_button.click()
+    before = np.asarray(layer.data).copy()
+    stack.panel.head.axes_menu.choice(0, "C").trigger()
+    assert not stack.controller.live
+    assert stack.controller.chosen.annotation is None
+    np.testing.assert_array_equal(np.asarray(viewer.layers[layer.name].data), before)
+    stack.panel.new_annotation_button.click()
+    assert stack.controller.chosen.problem() is None
+
+
+def test_an_image_in_colour_has_no_other_channels(viewer, open_widget):
+    photo = viewer.add_image(np.zeros((*SHAPE, 3), np.uint8), name="photo")
+    grey = viewer.add_image(np.zeros(SHAPE, np.uint8), name="grey", blending="additive")
+    msd = open_widget(FakeClient)
+    msd.controller.memory.choose_channels([photo, grey])  # as a damaged session may say
+    msd.panel.image_combo.setCurrentText("photo")
+    assert names_of(msd) == ["photo"]
+    msd.panel.image_combo.setCurrentText("grey")
+    assert "Untick it" in str(msd.controller.chosen.problem())
+
+
 def test_channels_of_a_file_keep_their_names(viewer, open_widget, tmp_path):
     path = tmp_path / "cells.ome.tif"
     pixels = np.random.default_rng(0).integers(0, 255, (4, 2, *SHAPE)).astype(np.uint8)

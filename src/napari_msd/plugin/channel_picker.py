@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_msd.viewer import channels
-from napari_msd.viewer.layers import spatial_shape
+from napari_msd.viewer.layers import is_colour, spatial_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ class ChannelPicker(QObject):
         found = channels.candidates(image, present)
         # a channel that was moved stays in the list: it can be unticked there
         self._layers = [layer for layer in present if layer in found or layer in (chosen or ())]
-        if chosen is None or image not in chosen:
+        if chosen is None or image not in chosen or is_colour(image):
             chosen = channels.belonging(image, found)
         self.channels = self._memory.in_order(chosen)
         self._show()

@@ -74,6 +74,8 @@ class LayerPicker(QObject):
         """Choose layers from code."""
         self._images.choose(image)
         self._annotations.choose(annotation)
+        if image is not None and annotation is None:
+            self._drop_unfitting()
         self._on_index()
 
     @contextmanager
@@ -133,10 +135,13 @@ class LayerPicker(QObject):
     def _on_image_index(self, index: int) -> None:
         """Choose another image, and drop an annotation that belongs to the previous one."""
         self._images.read()
+        self._drop_unfitting()
+        self._on_index()
+
+    def _drop_unfitting(self) -> None:
         annotation = self._annotations.layer
         if self.image is not None and annotation is not None and not fits(self.image, annotation):
             self._annotations.clear()
-        self._on_index()
 
     def _on_annotation_index(self, index: int) -> None:
         self._on_index()

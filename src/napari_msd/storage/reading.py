@@ -100,7 +100,7 @@ class Parts:
                     row.image,
                     row.name,
                     fold.document,
-                    tuple(n for n in row.channels if n in self.images),
+                    tuple(dict.fromkeys(n for n in row.channels if n in self.images)),
                 )
             )
         images = {number: SavedImage(number, ref) for number, ref in self.images.items()}
