@@ -413,6 +413,34 @@ def test_what_was_stopped_is_gone_on_with(segmented, tmp_path, qtbot):
     np.testing.assert_array_equal(labels_of(path).max(axis=(1, 2)), [2, 2, 1, 0])
 
 
+def test_blocks_of_the_network_before_are_not_for_the_file(segmented, tmp_path, qtbot):
+    """What Live had sent when the work began comes first."""
+    path = tmp_path / "all.ome.zarr"
+    segmented.session.results.to_file.start(path)
+    qtbot.waitUntil(lambda: segmented.client.work == "predict")
+    segmented.client.predict(1, box=Box(0, (1, 0, 0), (2, 40, 40)), network="before")
+    for box in segmented.client.boxes:
+        segmented.client.predict(2, box=box, network="now")
+    segmented.client.say(Finished("predict"))
+    qtbot.waitUntil(lambda: "All of the image is segmented in all.ome.zarr" in segmented.status)
+    assert (labels_of(path) == 2).all()
+
+
+def test_another_image_chosen_meanwhile_does_not_get_into_the_file(
+    segmented, viewer, tmp_path, qtbot
+):
+    pixels = np.random.default_rng(1).normal(size=SHAPE)
+    viewer.add_image(pixels, name="other", scale=(2, 0.5, 0.5), units=("um", "um", "um"))
+    segmented.panel.image_combo.setCurrentText("other")
+    segmented.client.keep()
+    qtbot.waitUntil(lambda: segmented.controller.network.kept is not None)
+    segmented.panel.image_combo.setCurrentText("stack")
+    segmented.session.results.to_file.start(tmp_path / "all.ome.zarr")
+    segmented.panel.image_combo.setCurrentText("other")
+    qtbot.waitUntil(lambda: "Stopped: 0% is done" in segmented.status)
+    assert segmented.client.work != "predict"
+
+
 def test_it_is_exported_and_copied_as_it_is(segmented, viewer, tmp_path, qtbot):
     path = tmp_path / "now.ome.zarr"
     results = segmented.session.results

@@ -16,6 +16,7 @@ from napari_msd.plugin import texts
 from napari_msd.session.ports import SOURCE
 from napari_msd.session.result_file import Ended, ResultFile
 from napari_msd.trainer.messages import Event, OverlayBlock
+from napari_msd.trainer.overlay_credit import MOST_ON_THE_WAY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_msd.core.source import Sink
     from napari_msd.core.space import Space
+    from napari_msd.document import Kind
     from napari_msd.session.connection import CallSoon
     from napari_msd.session.controller import Controller
 
@@ -53,6 +55,8 @@ class SegmentToFile(QObject):
         self._controller, self._call_soon = controller, call_soon
         self._file: ResultFile | None = None
         self._name, self._network = "", ""
+        self._early: list[OverlayBlock] = []
+        """The first blocks: until the network is known."""
         controller.heard.connect(self._on_event)
         controller.work_ended.connect(self._on_work_ended)
 
@@ -77,13 +81,14 @@ class SegmentToFile(QObject):
             raise MSDError(texts.NO_NETWORK_TO_SEGMENT_WITH)
         space = controller.network.seen(controller.chosen.data.space)
         result = result_of(controller, space, hashlib.sha256(kept.model).hexdigest()[:16])
-        self._name, self._network = path.name, ""
+        self._name, self._network, self._early = path.name, "", []
+        kind = controller.network.kind
         slabs = list(space.slabs(SOURCE))
         tiles = [tile for slab in slabs for tile in slab.tiles(tile_shape(space))]
         self._file = ResultFile(
             lambda: sink_of(path, result),
             tiles,
-            lambda missing: self._on_ready(slabs, space, missing),
+            lambda missing: self._on_ready(slabs, space, kind, missing),
             self._on_ended,
             self._call_soon,
         )
@@ -96,9 +101,12 @@ class SegmentToFile(QObject):
 
     # --- as it goes ------------------------------------------------------------------------
 
-    def _on_ready(self, slabs: list[Box], space: Space, missing: list[Box]) -> None:
+    def _on_ready(self, slabs: list[Box], space: Space, kind: Kind, missing: list[Box]) -> None:
         controller, file = self._controller, self._file
         if file is None:
+            return
+        if not self._is_chosen(space, kind):  # another image by now: its blocks are not for this
+            file.finish(complete=False)
             return
         if not missing:
             file.finish(complete=True)
@@ -113,14 +121,42 @@ class SegmentToFile(QObject):
         file = self._file
         if file is None or self._controller.work != "predict":
             return
-        if isinstance(event, OverlayBlock) and event.scale == 1:
-            self._network = self._network or event.network
-            if event.network == self._network:
-                file.put(event.box, event.labels)
+        if not isinstance(event, OverlayBlock) or event.scale > 1:
+            return
+        if self._network:
+            self._write(event)
+            return
+        self._early.append(event)
+        if len(self._early) > MOST_ON_THE_WAY:
+            self._write_early()
+
+    def _write_early(self) -> None:
+        """Write the first blocks that are of the network in use.
+
+        Those that were on their way when the work began may be of the one before it.
+        """
+        early, self._early = self._early, []
+        if early:
+            self._network = early[-1].network
+        for block in early:
+            self._write(block)
+
+    def _write(self, block: OverlayBlock) -> None:
+        if self._file is not None and block.network == self._network:
+            self._file.put(block.box, block.labels)
 
     def _on_work_ended(self, work: str, finished: bool) -> None:
         if self._file is not None and work == "predict":
+            if finished:
+                self._write_early()
             self._file.finish(complete=finished)
+
+    def _is_chosen(self, space: Space, kind: Kind) -> bool:
+        """Whether the image and network are still those that the file was begun for."""
+        chosen, network = self._controller.chosen, self._controller.network
+        if chosen.problem(need_annotation=False) is not None:
+            return False
+        return network.kind == kind and network.seen(chosen.data.space) == space
 
     def _on_ended(self, how: Ended) -> None:
         self._file = None
