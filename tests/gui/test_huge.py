@@ -11,6 +11,8 @@ import pytest
 from napari_msd.core.box import Box
 from napari_msd.document import pyramid
 from napari_msd.document.chunked import ChunkedLabels
+from napari_msd.images.open_sink import open_sink
+from napari_msd.plugin.segment_file import result_of
 from napari_msd.trainer.messages import Finished, OverlayBlock
 from napari_msd.viewer import label_data, stroke_boxes
 from napari_msd.viewer.background_reader import BackgroundReader
@@ -454,6 +456,19 @@ def test_it_is_exported_and_copied_as_it_is(segmented, viewer, tmp_path, qtbot):
     assert copy.editable
     copy.data[0, 5, 5] = 1
     assert at_full(segmented)[0, 5, 5] == 0
+
+
+def test_an_export_does_not_go_on_from_an_interrupted_one(segmented, tmp_path, qtbot):
+    """Its labels may be there no more, and what is empty is not written."""
+    path, controller = tmp_path / "now.ome.zarr", segmented.controller
+    space = controller.network.seen(controller.chosen.data.space)
+    interrupted = open_sink(path, result_of(controller, space, ""))
+    whole = Box.whole(0, SHAPE)
+    interrupted.write(whole, np.full(SHAPE, 2, np.uint8))
+    interrupted.leave()
+    segmented.session.results.export_labels(path)
+    qtbot.waitUntil(lambda: "saved as now.ome.zarr" in segmented.status)
+    np.testing.assert_array_equal(labels_of(path), at_full(segmented))
 
 
 def test_without_a_network_nothing_is_written(huge, tmp_path, qtbot):

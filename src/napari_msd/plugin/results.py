@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,7 +132,8 @@ class Results(QObject):
         """Write the segmentation part by part, without a copy of it if it is large."""
         controller = self._controller
         space = controller.network.seen(controller.chosen.data.space)
-        result = result_of(controller, space, "")
+        # never gone on with: the labels may have changed since an export was interrupted
+        result = replace(result_of(controller, space, ""), origin=token_hex(8))
         large = self._is_large()
         copy = None if large else controller.overlay.snapshot()
         self._remark = controller.overlay.coverage.completeness.sentence
