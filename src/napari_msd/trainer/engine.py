@@ -169,6 +169,7 @@ class Engine:
             inside = block.box.clip(space.shape)
             if not inside.empty:
                 self._trainer.paint(inside, block.values[inside.within(block.box).slices])
+                self._scheduler.view.hurry()
 
     def _add_part(self, part: PixelsPart) -> None:
         trainer, intake = self._trainer, self._intake

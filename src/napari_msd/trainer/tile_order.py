@@ -15,6 +15,9 @@ from napari_msd.trainer.limits import THIN_SIDE, TILE_SHAPE
 REFRESH_EVERY = 0.1
 """Seconds from one refresh of the view to the next; more are not seen."""
 
+FEW_TILES = 16
+"""After so many tiles the middle of a larger view is shown again, if the network has learned."""
+
 
 def tiles_of_view(view: Box, convolved: int) -> list[Box]:
     """Tiles of what is on screen, the nearest to its middle first, each within one slab."""
@@ -45,6 +48,9 @@ class ViewRefresh:
 
     Predicting takes at most half of the time: after each tile learning goes on
     for as long as the tile took.
+
+    All of a very large view takes minutes. Newer weights begin again at its middle, after a few
+    tiles at first, then after twice as many each time, so that the rest has its turn, too.
     """
 
     def __init__(self) -> None:
@@ -52,6 +58,8 @@ class ViewRefresh:
         self._convolved = 2
         self._tiles: deque[Box] = deque()
         self._shown: tuple[Box, int] | None = None
+        self._n_done = 0
+        self._patience = FEW_TILES
         self._last = 0.0
         self._cost = 0.0
 
@@ -76,6 +84,11 @@ class ViewRefresh:
         self._tiles.clear()
         self._shown = None
         self._last = 0.0
+        self.hurry()
+
+    def hurry(self) -> None:
+        """The strokes have changed: newer weights are shown soon."""
+        self._patience = FEW_TILES
 
     def next(self, weights: int, *, at_once: bool = False) -> Box | None:
         """The tile to predict now, if it is time for one.
@@ -92,9 +105,11 @@ class ViewRefresh:
         pause = self._cost if self._tiles else max(REFRESH_EVERY, self._cost)
         if not at_once and time.monotonic() - self._last < pause:
             return None
-        if not self._tiles and self._shown != (self._view, weights):
-            self._shown = (self._view, weights)
-            self._tiles.extend(tiles_of_view(self._view, self._convolved))
+        over = not self._tiles
+        if self._shown != (self._view, weights) and (over or self._n_done >= self._patience):
+            self._patience = FEW_TILES if over else 2 * self._patience
+            self._shown, self._n_done = (self._view, weights), 0
+            self._tiles = deque(tiles_of_view(self._view, self._convolved))
         return self._tiles[0] if self._tiles else None
 
     def upcoming(self, n: int) -> list[Box]:
@@ -104,6 +119,7 @@ class ViewRefresh:
     def done(self, seconds: float) -> None:
         """The tile that `next` gave was predicted in so many seconds, or cannot be."""
         self._tiles.popleft()
+        self._n_done += 1
         self._last = time.monotonic()
         self._cost = seconds
 
