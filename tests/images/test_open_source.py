@@ -18,6 +18,7 @@ from napari_msd.images import free_memory
 from napari_msd.images.export import export_labels
 from napari_msd.images.image_files import read_image, read_labels
 from napari_msd.images.open_source import open_source
+from napari_msd.images.told_axes import told_axes
 
 VALUES = np.random.default_rng(0).integers(0, 60_000, (2, 3, 4, 24, 30)).astype(np.uint16)
 """T, C, Z, Y, X."""
@@ -78,6 +79,25 @@ def test_ome_zarr_says_its_axes_sizes_and_channels(tmp_path, zarr_format, axes):
         assert space.units == ("pixel", "micrometer", "micrometer", "micrometer")
         assert space.channel_names == ("DAPI", "actin", "tubulin")
         np.testing.assert_array_equal(source.read(BOX), EXPECTED)
+
+
+@pytest.mark.parametrize(("z", "found"), [(2.5, (2.5, 0.5, 0.5)), (0.5, None)])
+def test_sizes_without_a_unit_tell_how_far_apart_slices_are(tmp_path, z, found):
+    """The format does not require units; all sizes alike are no measurement then."""
+    scale = [{"type": "scale", "scale": [z, 0.5, 0.5]}]
+    multiscale = {
+        "axes": ome_axes("ZYX"),
+        "datasets": [{"path": "s0", "coordinateTransformations": scale}],
+    }
+    data = np.arange(6 * 4 * 5, dtype=np.uint16).reshape(6, 4, 5)
+    path = write_ome_zarr(tmp_path / "a.zarr", "ZYX", data=data, multiscales=[multiscale])
+    with open_source(path) as source:
+        assert source.space.pixel_size == found
+        assert source.space.anisotropy == pytest.approx(z / 0.5)
+    told = told_axes(path)
+    assert {k: size for k, (size, _) in told.sizes.items()} == dict(
+        zip("ZYX", found or (), strict=False)
+    )
 
 
 def test_tiff_of_ome_and_imagej_say_axes_and_channels(tmp_path):

@@ -18,7 +18,7 @@ from napari_msd.core.settings import MAX_CLASSES
 from napari_msd.images.tiff_series import axis_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 Part = TypeVar("Part")
 
@@ -170,7 +170,7 @@ def described(
         raise ImageError(f"its array {first.path[:40]!r} is missing")
     axes = _letters(image.axes, shape)
     _, scale, units, channels = _said(content, image, first, axes)
-    known = scale is not None and any(unit != "pixel" for unit in units)
+    known = scale is not None and tells_sizes(axes, scale, units)
     return Multiscale(
         first.path,
         axes,
@@ -191,6 +191,15 @@ def _parts(attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], _Multiscal
         return content, image, image.datasets[0]
     except (msgspec.ValidationError, KeyError, IndexError, TypeError) as error:
         raise ImageError("its OME-Zarr metadata are damaged") from error
+
+
+def tells_sizes(axes: str, scale: Sequence[float], units: Sequence[str]) -> bool:
+    """Whether sizes say anything of an image: lengths in a unit, or that Z differs from Y and X.
+
+    Units are optional in the format. Without one, all sizes of 1 are no measurement.
+    """
+    spatial = {size for letter, size in zip(axes, scale, strict=True) if letter in "ZYX"}
+    return len(spatial) > 1 or any(unit != "pixel" for unit in units)
 
 
 def _letters(axes: list[_Axis | str] | None, shape: tuple[int, ...]) -> str:

@@ -15,6 +15,7 @@ from napari_msd.images.free_memory import require_room
 from napari_msd.images.image_files import TIFF_SUFFIXES, ImageFile, read_image, reading
 from napari_msd.images.label_metadata import LabelMetadata
 from napari_msd.images.npy_text import read_npy_text
+from napari_msd.images.ome_zarr import tells_sizes
 from napari_msd.images.reduced import Pixels
 from napari_msd.images.sources import AxesSource
 from napari_msd.images.tiff_series import (
@@ -250,7 +251,7 @@ def _source(
             f"{str(path)!r} has {len(array.shape)} axes; give an image of 2 (Y, X) to 5 "
             "(T, C, Z, Y, X)."
         )
-    if units is not None and all(unit == "pixel" for unit in units):
+    if units is not None and (scale is None or not tells_sizes(said, scale, units)):
         scale = units = None
     inside = AxesSource.of(array, axes or said, pixel_size=scale, units=units)
     found = names(inside.order.n_channels)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import tifffile
 
 from napari_msd.core.class_names import clean_class_name
-from napari_msd.images.ome_zarr import said
+from napari_msd.images.ome_zarr import said, tells_sizes
 from napari_msd.images.tiff_texts import first_element, ome_image
 
 if TYPE_CHECKING:
@@ -124,8 +124,11 @@ def _of_zarr(folder: Path) -> ToldAxes | None:
     sizes = {
         letter: (size, unit)
         for letter, size, unit in zip(about.letters, about.scale or (), about.units, strict=False)
-        if letter in "ZYX" and unit != "pixel"
+        if letter in "ZYX"
     }
+    known = [size for size, _ in sizes.values()]
+    if not tells_sizes("".join(sizes), known, [unit for _, unit in sizes.values()]):
+        sizes = {}
     return ToldAxes(about.letters, (0,) * len(about.letters), sizes, _names(about.channels))
 
 
