@@ -132,7 +132,7 @@ def test_a_full_disk_ends_it_and_what_is_written_stays():
     session.wait_for("missing")
     write(session, TILES)
     how = session.wait_for("ended")
-    assert (how.error, how.resumable) == ("Cannot write x: no space is left.", True)
+    assert how == Ended("Cannot write x: no space is left.", False, True, 3 / 8)
     assert sink.state == "left"
     session.file.put(TILES[0], np.zeros(TILES[0].shape, np.uint8))  # late ones are dropped
     session.file.finish(complete=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Semaphore, Thread
+from threading import BoundedSemaphore, Thread
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from napari_msd.core.errors import MSDError
@@ -88,8 +88,9 @@ class ResultFile:
     ) -> None:
         self._open_sink, self._tiles = open_sink, tiles
         self._ready, self._ended, self._call_soon = ready, ended, call_soon
-        self._blocks: SimpleQueue[tuple[Box, npt.NDArray[np.uint8]] | bool] = SimpleQueue()
-        self._room = Semaphore(_MOST_WAITING)
+        self._blocks: SimpleQueue[tuple[Box, npt.NDArray[np.uint8], bool] | bool] = SimpleQueue()
+        """With each block: whether it has a place among `_MOST_WAITING`."""
+        self._room = BoundedSemaphore(_MOST_WAITING)
         self._finished = False
         self._n_pixels = sum(tile.size for tile in tiles)
         # not a daemon: closing the window must not tear a block
@@ -99,8 +100,8 @@ class ResultFile:
     def put(self, box: Box, labels: npt.NDArray[np.uint8]) -> None:
         """Write a block. The caller waits for a slow disk, but never so long that it is felt."""
         if not self._finished:
-            self._room.acquire(timeout=_PATIENCE_S)
-            self._blocks.put((box, labels))
+            counted = self._room.acquire(timeout=_PATIENCE_S)
+            self._blocks.put((box, labels, counted))
 
     def finish(self, *, complete: bool) -> None:
         """Write what has come, then close the file, or leave it as it is if not `complete`."""
@@ -125,12 +126,15 @@ class ResultFile:
         try:
             missing = self._missing(sink)
             n_done = self._n_pixels - sum(tile.size for tile in missing)
+            done = n_done / max(1, self._n_pixels)
             self._say(lambda: self._ready(missing))
             while not isinstance(block := self._blocks.get(), bool):
-                sink.write(*block)
-                self._room.release()
-                n_done += block[0].size
-            done = min(1.0, n_done / max(1, self._n_pixels))
+                box, labels, counted = block
+                sink.write(box, labels)
+                if counted:
+                    self._room.release()
+                n_done += box.size
+                done = min(1.0, n_done / max(1, self._n_pixels))
             if block:
                 if resumable:
                     left = sum(tile.size for tile in self._missing(sink))
