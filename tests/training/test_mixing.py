@@ -211,7 +211,7 @@ def test_class_shares_are_those_of_the_mixed_answer():
         [trees.features.of(patch).reshape(29 + 27, -1) for patch in images], 1
     )
     answers = trees.forest.probabilities(features[:, ::EVERY])
-    mixed = (1 - WEIGHT[2]) * network + WEIGHT[2] * answers
+    mixed = (1 - WEIGHT["2d"]) * network + WEIGHT["2d"] * answers
     seen = trainer._mixing.trees.out_of_fold
     evidence = np.log(seen.answers + np.float32(FLOOR))
     damping = trainer.settings.share_damping
@@ -388,12 +388,12 @@ def test_trees_weigh_more_where_unseen_strokes_say_that_they_are_better():
     )
     unseen = mixing.unseen(answers)
     mixing.weigh(answers, unseen, classes)
-    assert mixing.ensembles({})[0].weight == WEIGHT[2]
+    assert mixing.ensembles({})[0].weight == WEIGHT["2d"]
     wrong = replace(answers, logits=-answers.logits)
     mixing.weigh(wrong, unseen, classes)
-    assert [mix.weight for mix in mixing.ensembles({})] == [WEIGHT_WHERE_AHEAD[2]] * 2
+    assert [mix.weight for mix in mixing.ensembles({})] == [WEIGHT_WHERE_AHEAD["2d"]] * 2
     mixing.weigh(None, None, classes)
-    assert mixing.ensembles({})[0].weight == WEIGHT[2]
+    assert mixing.ensembles({})[0].weight == WEIGHT["2d"]
 
 
 def test_trees_weigh_more_in_volumes():
@@ -411,5 +411,5 @@ def test_trees_weigh_more_in_volumes():
             box = Box(0, (z, 0, 0), (z + 1, 20, 40))
             trainer.paint(box, np.maximum(strokes, trainer.annotation.read(box)))
     trainer.step()
-    assert trainer._mixing.ensembles({})[0].weight in (WEIGHT[3], WEIGHT_WHERE_AHEAD[3])
-    assert WEIGHT_WHERE_AHEAD[3] > WEIGHT[3] > WEIGHT[2]
+    assert trainer._mixing.ensembles({})[0].weight in (WEIGHT["3d"], WEIGHT_WHERE_AHEAD["3d"])
+    assert WEIGHT_WHERE_AHEAD["3d"] > WEIGHT["3d"] > WEIGHT["2d"]

@@ -8,7 +8,7 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from napari_msd.core.space import Slab
+from napari_msd.core.space import Mode, Slab
 from napari_msd.document import Annotation, ValidationSplit
 from napari_msd.inference import SlabPixels
 from napari_msd.inference.ensemble import FLOOR, Ensemble, Trees
@@ -25,12 +25,12 @@ from napari_msd.training.scores import Scores
 from napari_msd.training.stroke_trees import StrokeTrees
 from napari_msd.training.validation import Answers
 
-WEIGHT = {2: 0.5, 3: 0.75}
-"""Of the trees, by the number of axes that the network convolves over. Network and trees err in
-different places. In planes halves are nearly always best; in volumes trees are well ahead for the
-first minute (docs/learning.md)."""
+WEIGHT: dict[Mode, float] = {"2d": 0.5, "2.5d": 0.75, "3d": 0.75}
+"""Of the trees. Network and trees err in different places. In single planes halves are nearly
+always best; with more slices in view trees are well ahead for the first minute
+(docs/learning.md)."""
 
-WEIGHT_WHERE_AHEAD = {2: 0.75, 3: 0.9}
+WEIGHT_WHERE_AHEAD: dict[Mode, float] = {"2d": 0.75, "2.5d": 0.9, "3d": 0.9}
 """Of the trees where held-out strokes say that they are clearly better than the network."""
 
 CLEARLY = 0.05
@@ -62,7 +62,7 @@ class Mixing:
         self.trees = StrokeTrees(slabs, annotation, split, features, seed, earlier)
         self._features = features
         self._samples: tuple[bytes, npt.NDArray[np.float32]] | None = None
-        self._weight = WEIGHT[features.given.convolved]
+        self._weight = WEIGHT[features.given.mode]
 
     def spare_memory(self) -> None:
         """Give back what is only kept for speed, and keep less from now on."""
@@ -106,15 +106,15 @@ class Mixing:
         classes
             Class value of each row of the network's logits.
         """
-        convolved = self._features.given.convolved
-        self._weight = WEIGHT[convolved]
+        mode = self._features.given.mode
+        self._weight = WEIGHT[mode]
         if answers is None or unseen is None:
             return
         assert self.trees.measuring is not None
         of_trees = np.array(self.trees.measuring.values)[unseen.argmax(axis=0)]
         of_network = classes[answers.logits.argmax(axis=0)]
         if _right(of_trees, answers.truth) > _right(of_network, answers.truth) + CLEARLY:
-            self._weight = WEIGHT_WHERE_AHEAD[convolved]
+            self._weight = WEIGHT_WHERE_AHEAD[mode]
 
     def scores(
         self,
