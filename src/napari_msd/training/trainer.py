@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 
 from napari_msd.core.box import Box, SourceId
-from napari_msd.core.errors import ModelFileError, StrokesError
+from napari_msd.core.errors import StrokesError
 from napari_msd.core.settings import Settings
-from napari_msd.core.space import Mode, NetworkInput, Space
+from napari_msd.core.space import NetworkInput, Space
 from napari_msd.document import Amount
 from napari_msd.images.model_file import ModelRecord, TreesRecord
 from napari_msd.inference import AnyNormalisation, EachPlane, Normalisation, Predictor
@@ -26,6 +26,7 @@ from napari_msd.training.early_stopping import EarlyStopping
 from napari_msd.training.kept_network import KeptNetwork
 from napari_msd.training.learner import Learner
 from napari_msd.training.mixing import Mixing
+from napari_msd.training.model_score import normalisation_of, require_input, score_of
 from napari_msd.training.networks import fresh_network, network_of, with_outputs
 from napari_msd.training.prior_correction import OffsetRule, damped_offsets, share_offsets
 from napari_msd.training.scores import Scores
@@ -299,24 +300,11 @@ class Trainer:
         ModelFileError
             If it was made for another number of channels, or another mode.
         """
-        given = self.data.given._replace(anisotropy=model.anisotropy)
-        require_input(model, given)
-        network = network_of(model, self._backend).to(self._device)
-        classes = [info.value for info in model.classes]
-        active = [value for value in classes if value in self.classes]
-        if not active:
-            return None
-        normalisation = _normalisation_of(model)
-        mix = None
-        if model.trees is not None:
-            mix = ensemble_of(model.trees, given, normalisation, self._device, self._backend)
-            if self._mixing is not None and not self.needs() and not self.missing():
-                self._mixing.trees.update(self.classes)
-                assert self._mixing.trees.measuring is not None
-                offsets = dict(zip(mix.trees.values, mix.offsets, strict=True))
-                mix = self._mixing.ensembles(offsets)[1]
-        predictor = Predictor(network, normalisation, classes, active, mix)
-        return measure(predictor, self.data.question).mean
+        trees = None
+        if self._mixing is not None and not self.needs() and not self.missing():
+            self._mixing.trees.update(self.classes)
+            trees = self._mixing
+        return score_of(model, self.data, trees, self._device, self._backend)
 
     @property
     def backend(self) -> tuple[str, str]:
@@ -331,7 +319,7 @@ class Trainer:
     def _start_from(self, model: ModelRecord, fit_normalisation: bool) -> None:
         """Have a model's weights, and its trees as soon as slabs can be normalised."""
         if model.normalise == "plane" or not fit_normalisation:
-            self.data.normalisation = _normalisation_of(model)
+            self.data.normalisation = normalisation_of(model)
         else:
             self.data.normalisation = None
         self.kept.outputs = [info.value for info in model.classes]
@@ -437,27 +425,3 @@ class Trainer:
         self._learner = Learner(network, self.settings)
         self.kept.network = with_outputs(network, network.n_classes)
         return self._learner
-
-
-def require_input(model: ModelRecord, given: NetworkInput) -> None:
-    """Refuse a model that is made for other images than these.
-
-    Raises
-    ------
-    ModelFileError
-        If it was made for another number of channels, or another mode.
-    """
-    model.require_channels(given.channels)
-    wanted = model.network_input
-    if (wanted.convolved, wanted.context) != (given.convolved, given.context):
-        raise ModelFileError(
-            f"This model was trained in {_MODE_NAMES[wanted.mode]}, not in "
-            f"{_MODE_NAMES[given.mode]}; choose {_MODE_NAMES[wanted.mode]} to use it."
-        )
-
-
-_MODE_NAMES: dict[Mode, str] = {"2d": "2-D", "2.5d": "2.5-D", "3d": "3-D"}
-
-
-def _normalisation_of(model: ModelRecord) -> AnyNormalisation:
-    return EachPlane() if model.normalise == "plane" else Normalisation(model.mean, model.std)
