@@ -1,8 +1,8 @@
 """Everything of the client that runs on threads of its own, and what they share.
 
-One thread sends requests (`SendQueue`), one reads pixels (`PixelReader`), one calls the
-listener (`EventDispatcher`), one watches for a trainer that hangs (`Supervisor`); messages of the
-trainer arrive on a thread of its host.
+One thread sends requests (`SendQueue`), one of each epoch reads pixels (`PixelReader`), one calls
+the listener (`EventDispatcher`), one watches for a trainer that hangs (`Supervisor`); messages of
+the trainer arrive on a thread of its host.
 """
 
 from __future__ import annotations

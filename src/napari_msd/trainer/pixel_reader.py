@@ -26,10 +26,13 @@ class PixelRead:
 class PixelReader:
     """A queue of slabs to read, one after another; those wanted ahead come last.
 
+    Each epoch has a thread of its own: a drive or an address that does not answer must not hold up
+    the image that is chosen instead.
+
     Parameters
     ----------
     deliver
-        Called with every result, on the reader's thread.
+        Called with every result, on the thread of its epoch.
     is_open
         Whether an epoch is still the one worked on: slabs of others are not read.
     """
@@ -39,19 +42,32 @@ class PixelReader:
     ) -> None:
         self._deliver = deliver
         self._is_open = is_open
+        self._lock = threading.Lock()
+        self._epoch: EpochState | None = None
         self._wanted: Lanes[PixelsRequest] = Lanes()
-        threading.Thread(target=self._loop, name="pixel-reader", daemon=True).start()
+        self._closed = False
 
     def read(self, wanted: PixelsRequest) -> None:
-        """Read a slab when its turn comes."""
-        self._wanted.put(wanted, urgent=not wanted.ahead)
+        """Read a slab when its turn comes; what earlier epochs wanted is forgotten."""
+        with self._lock:
+            if self._closed:
+                return
+            if wanted.epoch is not self._epoch:
+                self._wanted.close()
+                self._epoch, self._wanted = wanted.epoch, Lanes()
+                threading.Thread(
+                    target=self._loop, args=(self._wanted,), name="pixel-reader", daemon=True
+                ).start()
+            self._wanted.put(wanted, urgent=not wanted.ahead)
 
     def close(self) -> None:
         """End after the slab in hand. Nobody waits for it: a closing window must not freeze."""
-        self._wanted.close()
+        with self._lock:
+            self._closed = True
+            self._wanted.close()
 
-    def _loop(self) -> None:
-        while (wanted := self._wanted.take()) is not None:
+    def _loop(self, lanes: Lanes[PixelsRequest]) -> None:
+        while (wanted := lanes.take()) is not None:
             if self._is_open(wanted.epoch):
                 self._deliver(_read(wanted))
 
