@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import platform
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +113,15 @@ class ProgressFile:
         return True
 
 
+def _now(beside: Path) -> float:
+    """The time on the clock of a folder's file system; two machines' clocks may differ."""
+    probe = beside.with_name("now")
+    probe.touch()
+    now = probe.stat().st_mtime
+    probe.unlink()
+    return now
+
+
 def _is_alive(owner: Path, progress: Path) -> bool:
     """Whether the process that a file names is running; numbers of processes are used again.
 
@@ -122,7 +130,7 @@ def _is_alive(owner: Path, progress: Path) -> bool:
     try:
         told = json.loads(owner.read_text("utf-8"))
         if told.get("host", platform.node()) != platform.node():
-            return abs(time.time() - progress.stat().st_mtime) < _SILENT_S
+            return abs(_now(owner) - progress.stat().st_mtime) < _SILENT_S
         started = psutil.Process(int(told["process"])).create_time()
         return bool(abs(started - float(told["started"])) < _CLOCK)
     except (OSError, ValueError, TypeError, KeyError, OverflowError, AttributeError, psutil.Error):
