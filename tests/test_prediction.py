@@ -135,7 +135,7 @@ def test_a_model_says_what_its_images_were(tmp_path):
         assert record.channels == ("DAPI", "actin")
         assert record.pixel_size == (0.5, 0.1, 0.1)[-ndim:]
         assert record.units == ("um",) * ndim
-    assert record.anisotropy == 5.0
+    assert record.anisotropy == pytest.approx(5.0)
 
 
 def test_an_image_without_slices_is_refused_where_they_are_needed(fitted):
