@@ -22,14 +22,11 @@ from napari_msd.core.box import Box
 from napari_msd.document import AnnotationSnapshot
 from napari_msd.document.chunked import ChunkedLabels
 from napari_msd.session.ports import SOURCE
-from napari_msd.viewer import stroke_boxes
-from napari_msd.viewer.background_reader import BackgroundReader
+from napari_msd.viewer.annotation_search import AnnotationSearch
 from napari_msd.viewer.layers import pixels, spatial_shape
 from napari_msd.viewer.stroke_boxes import PIECE_SIZE, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from napari_msd.document import Painted
     from napari_msd.viewer.view_watcher import ViewWatcher
 
@@ -66,11 +63,7 @@ class StrokeWatcher(QObject):
         self._suspected: deque[Box] = deque()
         """Where an undo may have changed something: compared after the known edits."""
         self._recent: deque[Box] = deque(maxlen=_MAX_RECENT)
-        self._sweep: Iterator[Box] = iter(())
-        self._reader: BackgroundReader | None = None
-        """Takes the place of `_sweep` for arrays that are slow to read."""
-        self._edited: list[Box] = []
-        """What may have changed since `_reader` began: it may have read that before."""
+        self._all = AnnotationSearch()
         self._chunked: ChunkedLabels | None = None
         self._sweep_again = False
         self._stroke_ended = self._stroke_found = False
@@ -124,7 +117,7 @@ class StrokeWatcher(QObject):
         self._touched.clear()
         self._suspected.clear()
         self._recent.clear()
-        self._search(None)
+        self._all.stop()
 
     def rescan(self) -> None:
         """Compare everything, in the background, the shown plane first."""
@@ -144,21 +137,11 @@ class StrokeWatcher(QObject):
             self._chunked = data
 
     def _search(self, data: Any) -> None:
-        """Begin to compare all of an array; of none if ``None``."""
-        if self._reader is not None:
-            self._reader.stop()
-        self._sweep, self._reader = iter(()), None
-        self._edited.clear()
-        if data is None or spatial_shape(self.layer) != self._shape:
-            return
-        known, shown = self.snapshot.annotation, self._view.plane()
-        if isinstance(data, ChunkedLabels):
-            self._sweep = stroke_boxes.of_chunks(data, shown, known)
-        elif isinstance(data, np.ndarray):
-            self._sweep = stroke_boxes.whole_planes(self._shape, shown, known)
+        """Begin to compare all of an array."""
+        if spatial_shape(self.layer) == self._shape:
+            self._all.begin(data, self._view.plane(), self.snapshot.annotation)
         else:
-            boxes = stroke_boxes.lazy_chunks(data, self._shape, shown)
-            self._reader = BackgroundReader(data, boxes)
+            self._all.stop()
 
     def finish(self) -> None:
         """Compare touched parts now, so that work that starts does not miss the last stroke.
@@ -217,8 +200,7 @@ class StrokeWatcher(QObject):
             return
         in_memory = isinstance(pixels(self.layer), np.ndarray)
         shown = pieces(plane if in_memory else self._view.view())
-        if self._reader is not None:
-            self._edited.extend(self._recent)
+        self._all.edited(self._recent)
         waiting = set(self._suspected)  # a held undo key is faster than comparison
         self._suspected.extend(box for box in [*self._recent, *shown] if box not in waiting)
         self._sweep_again = in_memory  # others are slow to search
@@ -233,8 +215,7 @@ class StrokeWatcher(QObject):
 
     def _queue(self, box: Box) -> None:
         """Queue a touched part for comparison, together with what was touched just before."""
-        if self._reader is not None:
-            self._edited.append(box)
+        self._all.edited([box])
         if self._touched:
             merged = self._touched[-1].hull(box)
             if merged.size <= 2 * (self._touched[-1].size + box.size):
@@ -301,33 +282,22 @@ class StrokeWatcher(QObject):
             # A script painted on a hidden plane: napari reports the rectangle, but not the plane.
             self._sweep_again |= not self._stroke_found
             self._stroke_ended = self._stroke_found = False
-        following = next(self._sweep, None)
+        following = self._all.next_box()
         if following is None and self._sweep_again:
             self._sweep_again = False  # a script may have written anywhere
             data = pixels(self.layer)
             if isinstance(data, np.ndarray):
                 self._search(data)
-                following = next(self._sweep, None)
+                following = self._all.next_box()
         return following
 
     def _take_read(self, blocks: list[Painted], deadline: float) -> bool:
         """Compare what another thread has read; whether all was."""
-        reader = self._reader
-        while reader is not None and not reader.done:
-            read = reader.take()
+        while not self._all.done:
+            read = self._all.take()
             if read is None:
                 return False
-            self._compare(*self._as_it_is_now(*read), blocks)
+            self._compare(*read, blocks)
             if perf_counter() > deadline:
                 return False
-        self._reader = None
         return True
-
-    def _as_it_is_now(self, box: Box, values: Any) -> tuple[Box, Any]:
-        """What another thread has read of a box, with what was edited since then."""
-        parts = [part for part in (box.intersect(edit) for edit in self._edited) if not part.empty]
-        if parts and values.shape == box.shape:
-            values, data = np.array(values), pixels(self.layer)
-            for part in dict.fromkeys(parts):
-                values[part.within(box).slices] = np.asarray(data[part.slices])
-        return box, values
