@@ -9,7 +9,13 @@ import zarr
 
 from napari_msd import MSDSegmenter, open_source, prediction
 from napari_msd.core.box import Box
-from napari_msd.core.errors import ImageError, ModelFileError, SettingsError, StrokesError
+from napari_msd.core.errors import (
+    ImageError,
+    ImageWarning,
+    ModelFileError,
+    SettingsError,
+    StrokesError,
+)
 from napari_msd.core.space import Space
 from napari_msd.images import model_file
 from napari_msd.images.export import export_labels
@@ -335,3 +341,18 @@ def test_unknown_kind_of_result(fitted, tmp_path):
     with pytest.raises(SettingsError, match="labels, probabilities, uncertainty"):
         fitted.predict_to(volume(), tmp_path / "a.tif", what="mask")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_channels_in_another_order_are_said():
+    """Names are not enough to change what somebody gives: those of a file may be wrong."""
+    image = volume(2)
+    usual = AxesSource.of(image, "CZYX", channel_names=("DAPI", "actin"))
+    other = AxesSource.of(image[::-1], "CZYX", channel_names=("actin", "DAPI"))
+    segmenter = MSDSegmenter(**SMALL)
+    with pytest.warns(ImageWarning, match="another order \\(actin, DAPI\\)") as said:
+        segmenter.fit([usual, other], [strokes(4), strokes(4)], max_steps=2)
+    assert [warning.message.number for warning in said] == [1]
+    with pytest.warns(ImageWarning, match="than the network \\(DAPI, actin\\)"):
+        segmenter.predict(other)
+    segmenter.predict(usual)
+    segmenter.predict(other.choose_channels([1, 0]))

@@ -251,7 +251,10 @@ def _require_finite(trainer: Trainer, slab: Slab) -> None:
 
 
 def training_warnings(
-    pairs: Sequence[Pair], normalisation: Normalisation | None, fresh: bool
+    pairs: Sequence[Pair],
+    normalisation: Normalisation | None,
+    fresh: bool,
+    channels: Sequence[str] = (),
 ) -> Iterator[ImageWarning]:
     """What a person should know of the images before the network learns from them.
 
@@ -263,11 +266,40 @@ def training_warnings(
         What the network does to each of them.
     fresh
         Whether the first of them has decided that.
+    channels
+        Names of the network's channels, in its order; those of the first image if not given.
     """
     than = FIRST_TO_LEARN if fresh else KNOWN_TO_LEARN
+    channels = channels or pairs[0].image.space.channel_names or ()
     for number, pair in enumerate(pairs):
+        yield from order_warnings(pair.image, channels, number)
         known = None if fresh and number == 0 else normalisation
         yield from warnings_of(pair.image, known, than, number)
+
+
+def order_warnings(
+    image: Source, channels: Sequence[str], number: int | None = None
+) -> Iterator[ImageWarning]:
+    """Warn of an image that has a network's channels in another order.
+
+    They are not put in order: names in files may be wrong, and somebody may have chosen so.
+
+    Parameters
+    ----------
+    image
+        The image.
+    channels
+        Names of the network's channels, in its order.
+    number
+        Which image of several it is, from 0 on.
+    """
+    here = image.space.channel_names or ()
+    if here != tuple(channels) and sorted(here) == sorted(channels):
+        yield ImageWarning(
+            f"has its channels in another order ({', '.join(here)}) than the network "
+            f"({', '.join(channels)}); they were taken as they are",
+            number,
+        )
 
 
 def axes_like(image: Any, known: str | None, n_channels: int) -> str | None:

@@ -34,6 +34,7 @@ from napari_msd.pairs import (
     hand_over,
     image_axes,
     label_order,
+    order_warnings,
     pairs_of,
     require_learnable,
     seen,
@@ -166,7 +167,8 @@ class MSDSegmenter:
         -----
         ImageWarning
             For an image whose grey values are unlike those of the first one (or of the model that
-            is trained on), and for one with NaN or infinite values.
+            is trained on), for one with NaN or infinite values, and for one that has the same
+            channels in another order.
 
         Raises
         ------
@@ -196,7 +198,8 @@ class MSDSegmenter:
         trainer = self._trainer
         hand_over(pairs, trainer)
         known = of_one_slice(trainer.known_grey_values, trainer.data.given)
-        for warning in training_warnings(pairs, known, fresh):
+        channels = self._record.channels if self._record is not None else ()
+        for warning in training_warnings(pairs, known, fresh, channels):
             warnings.warn(warning, stacklevel=2)
         self._axes = image_axes(first)
         self._about = _about(first.space, trainer.data.given)
@@ -274,8 +277,8 @@ class MSDSegmenter:
         Warns
         -----
         ImageWarning
-            For an image whose grey values are unlike those it was trained on, and for one with
-            NaN or infinite values.
+            For an image whose grey values are unlike those it was trained on, for one with NaN or
+            infinite values, and for one that has the network's channels in another order.
 
         Raises
         ------
@@ -398,7 +401,8 @@ class MSDSegmenter:
         record.require_channels(source.space.n_channels)
         seen(source, trainer.data.given)
         known = of_one_slice(trainer.known_grey_values, trainer.data.given)
-        for warning in warnings_of(source, known, KNOWN_TO_PREDICT):
+        found = [*order_warnings(source, record.channels)]
+        for warning in (*found, *warnings_of(source, known, KNOWN_TO_PREDICT)):
             warnings.warn(warning, stacklevel=3)
         return source
 
