@@ -137,3 +137,15 @@ def test_missing_is_what_nothing_has_predicted():
     assert sum(box.size for box in missing) == 200 - 30
     assert Box(0, (0, 0, 0), (1, 10, 10)) in missing
     assert not coverage.missing(Box(0, (1, 3, 1), (2, 4, 9)))
+
+
+def test_a_first_answer_does_not_count_and_is_known_until_it_is_predicted():
+    coverage = Coverage(1, SHAPE)
+    coverage.write_coarsely(Box(0, (0, 0), (20, 60)))
+    coverage.write_coarsely(Box(0, (0, 0), (40, 60)))
+    assert coverage.completeness.missing == 1.0
+    coverage.write(Box(0, (0, 0), (40, 25)), "a")
+    assert coverage.coarse == [Box(0, (0, 25), (40, 60))]
+    coverage.write(Box(0, (0, 25), (40, 60)), "a")
+    assert coverage.coarse == []
+    assert coverage.fresh().coarse == []

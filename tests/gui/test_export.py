@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_msd.core.box import Box
 from napari_msd.session.work_state import LiveState
-from napari_msd.trainer.messages import Finished
+from napari_msd.trainer.messages import Finished, OverlayBlock
 
 from .fake_client import FakeClient
 
@@ -59,6 +59,18 @@ def saved_to(monkeypatch, tmp_path):
 def written(msd, qtbot, path):
     qtbot.waitUntil(lambda: f"Labels saved as {path.name}" in msd.status)
     return np.load(path)
+
+
+def test_first_answers_are_not_exported(stack, qtbot, saved_to):
+    """They show the whole of a large view at low resolution; 0 means not predicted."""
+    box = Box(0, (3, 0, 0), (4, 40, 40))
+    stack.client.say(OverlayBlock(box, 1, np.ones(box.reduced_shape(8), np.uint8), None, "one", 8))
+    qtbot.waitUntil(lambda: bool((stack.overlay.data[3] == 1).all()))
+    stack.session.results.export_labels(saved_to)
+    labels = written(stack, qtbot, saved_to)
+    assert not labels[3].any()
+    assert (labels[14] == 2).all()
+    assert (stack.overlay.data[3] == 1).all()
 
 
 def test_planes_that_are_missing_are_asked_about(stack, qtbot, saved_to):

@@ -108,6 +108,7 @@ class Coverage:
         self._boxes_of = Counter[str]()
         """Number of boxes of each network."""
         self._newest = ""
+        self._coarse: list[Box] = []
 
     def write(self, box: Box, network: str) -> None:
         """`network` has predicted `box`, a part of one plane or of several."""
@@ -118,6 +119,16 @@ class Coverage:
             if parts is None:
                 parts = self._slabs[slab] = _Parts(self._boxes_of)
             parts.write(box.last(n), network)
+
+    def write_coarsely(self, box: Box) -> None:
+        """`box` shows a first answer of low resolution, which does not count as predicted."""
+        self._coarse = [known for known in self._coarse if not box.contains(known)]
+        self._coarse.append(box)
+
+    @property
+    def coarse(self) -> list[Box]:
+        """Parts that show nothing but a first answer."""
+        return [part for box in self._coarse for part in self.missing(box)]
 
     def missing(self, box: Box) -> list[Box]:
         """The parts of a box, of one plane or of several, that nothing has predicted."""

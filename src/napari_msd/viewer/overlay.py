@@ -246,6 +246,8 @@ class Overlay(ShownLayer):
                 continue  # of the previous image
             if block.scale > 1:
                 parts = label_data.write_first_answer(data, block, self.coverage.missing(box))
+                if isinstance(data, np.ndarray):
+                    self.coverage.write_coarsely(box)
             else:
                 parts = [(box, block.labels)]
                 label_data.write(data, box, block.labels)
@@ -262,6 +264,8 @@ class Overlay(ShownLayer):
     def snapshot(self) -> Callable[[], NDArray[np.uint8] | ChunkedLabels]:
         """Function that copies the segmentation as it is now; call it once, on any thread.
 
+        First answers of low resolution are left out: 0 means not predicted.
+
         A stack takes seconds to copy, too long for the window's thread. Until the function returns,
         new blocks wait: else they would be in one part of the copy. Of a large image, a copy takes
         minutes: new blocks go on, and parts of the copy may be newer than others.
@@ -275,13 +279,17 @@ class Overlay(ShownLayer):
         data, copied = self.layer.data, self._copied
         if not isinstance(data, np.ndarray):
             return lambda: label_data.copied(data)
+        coarse = self.coverage.coarse
         self._n_snapshots += 1
         number = self._n_snapshots
         self._being_copied.add(number)
 
         def copy() -> NDArray[np.uint8] | ChunkedLabels:
             try:
-                return label_data.copied(data)
+                labels = label_data.copied(data)
+                for part in coarse:
+                    labels[part.slices] = 0
+                return labels
             finally:
                 with suppress(RuntimeError):  # the window was closed
                     copied.emit(number)
