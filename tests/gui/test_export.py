@@ -243,7 +243,7 @@ def slow_copy(monkeypatch):
             return getattr(np, name)
 
     monkeypatch.setattr("napari_msd.viewer.label_data.np", Numpy())
-    monkeypatch.setattr("napari_msd.plugin.results.LARGE_BYTES", 0)
+    monkeypatch.setattr("napari_msd.plugin.segmentation_copy.LARGE_BYTES", 0)
     return began, go_on
 
 
@@ -298,7 +298,7 @@ def test_too_little_memory_for_the_copy_is_one_sentence(painted, qtbot, tmp_path
 
     monkeypatch.setattr("napari_msd.viewer.label_data.np", Numpy())
     for limit in (0, 1 << 30):
-        monkeypatch.setattr("napari_msd.plugin.results.LARGE_BYTES", limit)
+        monkeypatch.setattr("napari_msd.plugin.segmentation_copy.LARGE_BYTES", limit)
         painted.controller.notices.acted.emit()
         painted.panel.copy_button.click()
         qtbot.waitUntil(lambda: "too little memory to copy" in painted.status)

@@ -8,7 +8,6 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QMessageBox
 
@@ -16,11 +15,9 @@ from napari_msd.core.errors import MSDError
 from napari_msd.document.chunked import ChunkedLabels
 from napari_msd.plugin import files, texts
 from napari_msd.plugin.segment_file import SegmentToFile, result_of, sink_of, write_labels
+from napari_msd.plugin.segmentation_copy import SegmentationCopy
 from napari_msd.session.work_state import LiveState
-from napari_msd.viewer import layers
-from napari_msd.viewer.colors import label_colormap
 from napari_msd.viewer.label_data import finest
-from napari_msd.viewer.result_layers import selection_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +26,6 @@ if TYPE_CHECKING:
 
     from napari_msd.session.connection import CallSoon
     from napari_msd.session.controller import Controller
-
-LARGE_BYTES = 16 * 2**20
-"""A segmentation of more is copied on another thread: the window would stand still."""
 
 
 class Results(QObject):
@@ -56,10 +50,7 @@ class Results(QObject):
         self._writer = files.BackgroundWriter(self)
         self._writer.done.connect(self._on_written)
         self._writer.failed.connect(lambda text: self._on_written(text, "error"))
-        self._copier = files.BackgroundWriter(self)
-        self._copier.done.connect(self._on_copied)
-        self._copier.failed.connect(controller.notices.error)
-        self._add_copied: Callable[[], None] | None = None
+        self._copy = SegmentationCopy(viewer, controller, self)
 
     @property
     def can_bring_back(self) -> bool:
@@ -157,47 +148,8 @@ class Results(QObject):
 
     def copy_segmentation(self) -> None:
         """Add an editable copy of the segmentation below the annotation."""
-        source, controller = self._segmentation(), self._controller
-        if source is None:
-            return
-        if self._copier.busy:
-            controller.notices.warn(texts.COPY_RUNNING)
-            return
-        snapshot = controller.overlay.snapshot()
-        remark = controller.overlay.coverage.completeness.sentence
-        if not self._is_large() and source.data.nbytes < LARGE_BYTES:
-            try:
-                self._add_copy(source, snapshot(), remark)
-            except MemoryError:
-                controller.notices.error(texts.TOO_LARGE)
-            return
-        copies: list[Any] = []
-        self._add_copied = lambda: self._add_copy(source, copies[0], remark)
-        self._copier.run(lambda: copies.append(snapshot()), "")
-
-    def _on_copied(self) -> None:
-        add, self._add_copied = self._add_copied, None
-        if add is not None:
-            add()
-
-    def _add_copy(self, source: Any, data: Any, remark: str) -> None:
-        controller, present = self._controller, self._viewer.layers
-        copy = Labels(
-            data,
-            multiscale=False,
-            name=layers.free_name(f"{source.name} copy", {layer.name for layer in present}),
-            colormap=label_colormap(controller.classes.colors, spare=9),
-            opacity=source.opacity,
-            **layers.placement(source),
-        )
-        controller.classes.save_to(copy)
-        at = list(present).index(source) + 1 if source in present else len(present)
-        with selection_kept(self._viewer):
-            present.insert(at, copy)
-        controller.notices.notice.emit(
-            "warning" if remark else "info",
-            texts.copied(copy.name, remark),
-        )
+        if (source := self._segmentation()) is not None:
+            self._copy.make(source)
 
     def _segmentation(self) -> Any:
         overlay = self._controller.overlay
