@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from napari_msd.core.box import Box
-from napari_msd.document import pyramid
+from napari_msd.core.checkpoint import ClassInfo
+from napari_msd.core.space import Space
+from napari_msd.document import Document, pyramid
 from napari_msd.document.chunked import ChunkedLabels
+from napari_msd.document.operations import BindSource, DefineClass, PaintBox
 from napari_msd.images.open_sink import open_sink
 from napari_msd.plugin.segment_file import result_of
+from napari_msd.storage import SavedAnnotation
 from napari_msd.trainer.messages import Finished, OverlayBlock
-from napari_msd.viewer import label_data, stroke_boxes
+from napari_msd.viewer import label_data, restore, stroke_boxes
 from napari_msd.viewer.background_reader import BackgroundReader
 from napari_msd.viewer.view_watcher import ViewWatcher
 
@@ -115,6 +119,18 @@ def test_another_array_of_chunks_takes_its_place(huge, qtbot):
     assert counts(huge) == {1: 3}
 
 
+def test_strokes_of_a_session_come_back_in_chunks(stack, viewer):
+    document = Document()
+    document.do(BindSource(0, Space("ZYX", SHAPE), "stack"))
+    document.do(DefineClass(ClassInfo(2, "cell", "#c8702a")))
+    box = Box(0, (3, 20, 390), (4, 30, 400))
+    document.do(PaintBox(box, np.full(box.shape, 2, np.uint8)))
+    layer = restore.add_annotation(viewer, stack, SavedAnnotation(1, 1, "strokes", document))
+    assert isinstance(layer.data, ChunkedLabels)
+    assert (layer.data[3, 20:30, 390:] == 2).all()
+    assert np.count_nonzero(np.asarray(layer.data)) == 100
+
+
 # --- the segmentation ----------------------------------------------------------------------------
 
 
@@ -186,6 +202,19 @@ def test_it_is_found_again(segmented, viewer, qtbot):
     combo.setCurrentText("stack")
     assert segmented.overlay is overlay
     assert not segmented.controller.overlay.coverage.empty
+
+
+def test_what_is_right_in_it_becomes_strokes(segmented):
+    layer, lasso = strokes(segmented), segmented.session.lasso
+    before = np.asarray(layer.data)
+    lasso._segmentation = segmented.overlay
+    rows, columns = np.mgrid[140:160, 50:60]
+    assert lasso._copy(np.stack([rows.ravel(), columns.ravel()], axis=1)) == 200
+    new = np.asarray(layer.data)
+    assert (new[1, 140:150, 50:60] == 1).all()
+    assert (new[1, 150:160, 50:60] == 2).all()
+    layer.undo()
+    np.testing.assert_array_equal(np.asarray(layer.data), before)
 
 
 def test_many_small_planes_have_levels(viewer, monkeypatch, open_widget, qtbot):

@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, QPointF, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 
 from napari_msd.viewer.canvas import Canvas, Sheet
+from napari_msd.viewer.label_data import finest
 from napari_msd.viewer.layers import pixels
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Lasso(QObject):
         low, high = found.min(axis=0), found.max(axis=0) + 1
         box = (*plane, *map(slice, low, high))
         rows, columns = (found - low).T
-        shown = np.asarray(self._segmentation.data[box])[rows, columns]
+        shown = np.asarray(finest(self._segmentation.data)[box])[rows, columns]
         painted = np.asarray(pixels(annotation)[box])[rows, columns]
         new = (shown > 0) & (painted == 0)
         chosen = found[new]
