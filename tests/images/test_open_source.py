@@ -3,6 +3,7 @@
 import json
 import pickle
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,25 @@ def test_boxes_of_a_numpy_file_in_any_order(tmp_path, axes):
     with open_source(tmp_path / "a.npy", axes=axes) as source:
         assert (source.space.axes, source.space.n_channels) == ("TZYX", 3)
         np.testing.assert_array_equal(source.read(BOX), EXPECTED)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.tif", "compressed.tif"])
+def test_a_file_that_is_closed_is_not_held(tmp_path, name):
+    """Windows lets nobody replace a file that is open; what was read stays."""
+    path, image = tmp_path / name, in_order("TCZYX")
+    if name == "a.npy":
+        np.save(path, image)
+    else:
+        how = {"compression": "zlib"} if name == "compressed.tif" else {}
+        about = {"axes": "TCZYX"}
+        tifffile.imwrite(path, image, photometric="minisblack", metadata=about, **how)
+    with open_source(path, axes="TCZYX") as source:
+        found = source.read(BOX)
+    with pytest.raises(ImageError, match="cannot be read as an image"):
+        source.read(BOX)
+    maps = Path("/proc/self/maps")  # Linux only
+    assert str(path) not in (maps.read_text() if maps.exists() else "")
+    np.testing.assert_array_equal(found, EXPECTED)
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])

@@ -14,6 +14,7 @@ from napari_msd.images.chunk_cache import CachedArray
 from napari_msd.images.free_memory import require_room
 from napari_msd.images.image_files import TIFF_SUFFIXES, ImageFile, read_image, reading
 from napari_msd.images.label_metadata import LabelMetadata
+from napari_msd.images.mapped import MappedArray
 from napari_msd.images.npy_text import read_npy_text
 from napari_msd.images.ome_zarr import tells_sizes
 from napari_msd.images.reduced import Pixels
@@ -195,11 +196,11 @@ def _tiff_array(
 ) -> tuple[Any, Callable[[], None]]:
     """The pixels, and what closes the file."""
     if series.dataoffset is not None:  # in one piece and not compressed
-        mapped = np.memmap(
-            path, tif.byteorder + series.dtype.char, "r", series.dataoffset, series.shape
+        mapped = MappedArray(
+            np.memmap(path, tif.byteorder + series.dtype.char, "r", series.dataoffset, series.shape)
         )
         tif.filehandle.close()  # the descriptions have been read; the map has a handle of its own
-        return mapped, _nothing
+        return mapped, mapped.close
     import zarr
 
     page = series.keyframe
@@ -217,13 +218,17 @@ def _tiff_array(
 
 
 def _open_npy(path: Path, axes: str | None) -> FileSource:
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # raises if the file is truncated
+    # raises if the file is truncated
+    mapped = MappedArray(np.load(path, mmap_mode="r", allow_pickle=False))
+    ndim = len(mapped.shape)
     text = read_npy_text(path)
-    about = LabelMetadata.from_json(text, mapped.ndim) if text else None
+    about = LabelMetadata.from_json(text, ndim) if text else None
     if about is None:
-        said = axis_letters("Q" * mapped.ndim, mapped.shape)
-        return _source(path, mapped, axes, said, None, None, _no_names, _nothing)
-    return _source(path, mapped, axes, about.axes, about.scale, about.units, _no_names, _nothing)
+        said = axis_letters("Q" * ndim, mapped.shape)
+        return _source(path, mapped, axes, said, None, None, _no_names, mapped.close)
+    return _source(
+        path, mapped, axes, about.axes, about.scale, about.units, _no_names, mapped.close
+    )
 
 
 def _in_memory(path: Path, image: ImageFile, axes: str | None) -> FileSource:
