@@ -85,6 +85,9 @@ def test_anisotropy_needs_one_unit() -> None:
         ((1e-200, 1e-200, 1e-200), 1.0),
         ((1e300, 1e-300, 1e-300), MAX_ANISOTROPY),
         ((0.1, 1.0, 1.0), 1.0),
+        ((0.5, 0.1, 0.1), 5.0),  # exactly
+        ((0.3, 0.3, 0.3), 1.0),
+        ((0.7, 0.7, 0.7), 1.0),
     ],
 )
 def test_pixel_sizes_that_cannot_be_give_a_network_that_can_be_saved(

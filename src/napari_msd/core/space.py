@@ -171,7 +171,7 @@ class Space:
         z, y, x = self.pixel_size[-3:]
         if not all(isfinite(size) and size > 0 for size in (z, y, x)):
             return 1.0
-        apart = z / sqrt(y) / sqrt(x)  # y * x may be too small a number
+        apart = sqrt((z / y) * (z / x))  # y * x may be too small a number
         return min(max(1.0, apart), MAX_ANISOTROPY)
 
     @property
