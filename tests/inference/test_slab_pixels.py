@@ -84,3 +84,16 @@ def test_one_block_is_its_own_sample() -> None:
     assert pixels.sample() is WHOLE
     assert pixels.has(Box(0, (0, 0), (50, 70)))
     np.testing.assert_array_equal(pixels.read(Box(0, (1, 2), (3, 9))), WHOLE[:, 1:3, 2:9])
+
+
+def test_a_box_moves_into_the_nearest_block_that_tells_the_grey_values() -> None:
+    pixels = SlabPixels(1, (90, 160), (10, 20))  # a grid of 9 x 8: samples at 1, 4, 7 and 1, 4, 6
+    moved = pixels.near_sample(Box(2, (5, 33, 55), (6, 37, 60)))
+    assert moved.shape == (1, 4, 5)
+    assert moved.source == 2
+    there = Box(0, moved.start[1:], moved.stop[1:])
+    inside = [box for box in pixels.missing() if box.contains(there)]
+    assert len(inside) == 1
+    already = Box(0, (43, 85), (46, 90))
+    assert pixels.near_sample(already) == already
+    assert SlabPixels(1, (90, 160)).near_sample(Box(0, (3, 3), (9, 9))) == Box(0, (3, 3), (9, 9))

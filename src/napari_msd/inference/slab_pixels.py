@@ -169,6 +169,29 @@ class SlabPixels:
             return found[0]
         return np.concatenate([plane.reshape(len(self), -1) for plane in found], axis=1)
 
+    def near_sample(self, box: Box) -> Box:
+        """The box moved into the nearest of the blocks that tell the grey values of a large slab.
+
+        It need not be read for its own sake then. As it is where the slab is one block.
+        """
+        if self.in_one_block:
+            return box
+        n = self.ndim - 1
+        blocks = [self._box(at) for at in self._sample]
+        centre = box.centre[-n:]
+        block = min(
+            blocks,
+            key=lambda b: sum((x - y) ** 2 for x, y in zip(b.centre, centre, strict=True)),
+        )
+        start = [
+            max(low, min(a, high - length))
+            for a, low, high, length in zip(
+                box.start[-n:], block.start, block.stop, box.shape[-n:], strict=True
+            )
+        ]
+        by = [a - b for a, b in zip(start, box.start[-n:], strict=True)]
+        return box.shift([0] * (box.ndim - n) + by)
+
     def keep(self, boxes: Iterable[Box]) -> None:
         """Forget all blocks but those that these boxes touch."""
         kept = {at for box in boxes for at in self._touched(box)}

@@ -12,7 +12,7 @@ T = TypeVar("T")
 class Lanes(Generic[T]):
     """Items of the urgent lane come first; within a lane the order is kept.
 
-    `put` from any thread, `take` from one.
+    `put` and `take` from any thread.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Lanes(Generic[T]):
             self._closed = True
             self._urgent.clear()
             self._other.clear()
-            self._condition.notify()
+            self._condition.notify_all()
 
     def take(self) -> T | None:
         """The next item; waits for one. None after `close`."""

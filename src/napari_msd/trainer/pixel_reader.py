@@ -1,4 +1,4 @@
-"""Reads pixels on a thread of its own, so that a slow disk or network holds nothing up."""
+"""Reads pixels on threads of its own, so that a slow disk or network holds nothing up."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from napari_msd.trainer.arrays import Pixels
 from napari_msd.trainer.epoch_state import EpochState, PixelsRequest
 from napari_msd.trainer.lanes import Lanes
 
+READERS = 2
+"""Threads that read one image: while one waits for the drive, the other decodes."""
+
 
 @dataclass(frozen=True)
 class PixelRead:
@@ -24,15 +27,15 @@ class PixelRead:
 
 
 class PixelReader:
-    """A queue of slabs to read, one after another; those wanted ahead come last.
+    """A queue of boxes to read, in turn; those wanted ahead come last.
 
-    Each epoch has a thread of its own: a drive or an address that does not answer must not hold up
+    Each epoch has threads of its own: a drive or an address that does not answer must not hold up
     the image that is chosen instead.
 
     Parameters
     ----------
     deliver
-        Called with every result, on the thread of its epoch.
+        Called with every result, on a thread of its epoch.
     is_open
         Whether an epoch is still the one worked on: slabs of others are not read.
     """
@@ -55,9 +58,10 @@ class PixelReader:
             if wanted.epoch is not self._epoch:
                 self._wanted.close()
                 self._epoch, self._wanted = wanted.epoch, Lanes()
-                threading.Thread(
-                    target=self._loop, args=(self._wanted,), name="pixel-reader", daemon=True
-                ).start()
+                for _ in range(READERS):
+                    threading.Thread(
+                        target=self._loop, args=(self._wanted,), name="pixel-reader", daemon=True
+                    ).start()
             self._wanted.put(wanted, urgent=not wanted.ahead)
 
     def close(self) -> None:

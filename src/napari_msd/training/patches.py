@@ -110,7 +110,10 @@ class PatchSampler:
         slabs = sorted(self._annotation.slabs & set(self._slabs)) or sorted(self._slabs)
         places = self.places(n, {slab: self._shape(slab) for slab in slabs})
         shape = self.patch_shape()
-        patches = [(slab, _middle(slab, patch, shape)) for slab, patch in places]
+        patches = [
+            (slab, _middle(slab, self._slabs[slab].near_sample(patch), shape))
+            for slab, patch in places
+        ]
         here = [(slab, patch) for slab, patch in patches if self._slabs[slab].has(patch)]
         if not here:
             raise ImageError("Most of the image cannot be read; check the file or its drive.")

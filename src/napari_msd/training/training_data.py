@@ -208,7 +208,8 @@ class TrainingData:
         painted = {slab: self.slab(slab) for slab in needed}
         if any(not pixels.in_one_block for pixels in painted.values()):
             shapes = {slab: pixels.shape[1:] for slab, pixels in painted.items()}
-            for slab, patch in self.sampler.places(SHARE_PATCHES, shapes):
+            for slab, place in self.sampler.places(SHARE_PATCHES, shapes):
+                patch = painted[slab].near_sample(place)
                 if all(patch.intersect(block).empty for block in self._left_out):
                     needed[slab].append(patch)
         return needed
