@@ -10,6 +10,7 @@ import pytest
 
 from napari_msd.core.box import Box
 from napari_msd.core.checkpoint import ClassInfo
+from napari_msd.core.errors import ExportError
 from napari_msd.core.space import Space
 from napari_msd.document import Document, pyramid
 from napari_msd.document.chunked import ChunkedLabels
@@ -470,6 +471,21 @@ def test_another_image_chosen_meanwhile_does_not_get_into_the_file(
     segmented.panel.image_combo.setCurrentText("other")
     qtbot.waitUntil(lambda: "Stopped: 0% is done" in segmented.status)
     assert segmented.client.work != "predict"
+
+
+def test_nothing_is_predicted_for_a_file_that_cannot_be_written(
+    segmented, tmp_path, qtbot, monkeypatch
+):
+    def fails(self, box, values):
+        raise ExportError("The disk is full.")
+
+    monkeypatch.setattr("napari_msd.images.zarr_sink.OmeZarrSink.write", fails)
+    segmented.session.results.to_file.start(tmp_path / "all.ome.zarr")
+    qtbot.waitUntil(lambda: segmented.client.work == "predict")
+    for box in segmented.client.boxes[:4]:
+        segmented.client.predict(2, box=box)
+    qtbot.waitUntil(lambda: "The disk is full." in segmented.status)
+    assert segmented.controller.work == ""
 
 
 def test_it_is_exported_and_copied_as_it_is(segmented, viewer, tmp_path, qtbot):

@@ -160,6 +160,8 @@ class SegmentToFile(QObject):
 
     def _on_ended(self, how: Ended) -> None:
         self._file = None
+        if how.error and self._controller.work == "predict":
+            self._controller.stop()  # nothing takes the rest of it
         level, text = texts.segmented_to_file(self._name, how)
         self._controller.notices.notice.emit(level, text)
         self.changed.emit()
