@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MEMORY = 192 << 20
+MEMORY = 96 << 20
 """Bytes of chunks in memory, of all levels of one image together."""
 
 _Key = tuple[int, ChunkIndex]
