@@ -113,7 +113,7 @@ def said_of(slices: Slices, number: int) -> str:
     confidence = slices.confidence[number]
     sure = "not predicted" if confidence is None else f"{confidence:.0%} sure"
     strokes = ", has strokes" if number in slices.strokes else ""
-    return f"Slice {number + 1} of {len(slices.confidence)}: {sure}{strokes}"
+    return f"Slice {number}: {sure}{strokes}"  # numbered as napari's slider does
 
 
 def _color(confidence: float, *, dark: bool) -> QColor:
