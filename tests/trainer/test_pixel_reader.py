@@ -8,6 +8,7 @@ import pytest
 
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
+from napari_msd.trainer import pixel_reader
 from napari_msd.trainer.epoch_state import EpochState, PixelsRequest
 from napari_msd.trainer.pixel_reader import PixelRead, PixelReader
 
@@ -34,7 +35,8 @@ def reader(delivered):
     made.close()
 
 
-def test_what_is_wanted_at_once_comes_before_what_is_wanted_soon(reader, delivered):
+def test_what_is_wanted_at_once_comes_before_what_is_wanted_soon(reader, delivered, monkeypatch):
+    monkeypatch.setattr(pixel_reader, "READERS", 1)
     began, free = threading.Event(), threading.Event()
 
     def slow(box: Box) -> np.ndarray:
@@ -51,6 +53,24 @@ def test_what_is_wanted_at_once_comes_before_what_is_wanted_soon(reader, deliver
     free.set()
     found = [delivered.get(timeout=60).wanted.box for _ in boxes]
     assert found == [boxes[0], boxes[2], boxes[1]]
+
+
+def test_a_second_box_is_read_while_the_first_one_waits(reader, delivered):
+    began, free = threading.Event(), threading.Event()
+
+    def slow_at_first(box: Box) -> np.ndarray:
+        if box == BOX:
+            began.set()
+            assert free.wait(60)
+        return zeros(box)
+
+    one, other = epoch(1, slow_at_first), BOX.along(0, 0, 1)
+    reader.read(PixelsRequest(one, BOX))
+    assert began.wait(60)
+    reader.read(PixelsRequest(one, other))
+    assert delivered.get(timeout=60).wanted.box == other
+    free.set()
+    assert delivered.get(timeout=60).wanted.box == BOX
 
 
 def test_a_source_that_does_not_answer_holds_up_its_own_epoch_only(reader, delivered):
