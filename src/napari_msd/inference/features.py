@@ -31,6 +31,10 @@ SMALL_TILE = {2: (128, 128), 3: (8, 64, 64)}
 FEATURE_BYTES = 512 * 2**20
 """Features that are kept, so that they are computed once for a tile and not at every look."""
 
+LARGE_FEATURE_BYTES = 128 * 2**20
+"""Of large slabs: a view of one would fill more, and features are needed again only when strokes
+have changed."""
+
 ROW_BYTES = 256 * 2**20
 """Features of painted pixels that are kept."""
 
@@ -102,11 +106,13 @@ class PixelFeatures:
             else VolumeFeatures(given.anisotropy)
         )
         self._cache = SlabCache[Box, Pixels](FEATURE_BYTES)
+        self._of_large = SlabCache[Box, Pixels](LARGE_FEATURE_BYTES)
         self._rows = SlabCache[tuple[Box, bytes], npt.NDArray[np.float32]](ROW_BYTES)
 
     def spare_memory(self) -> None:
         """Forget what was computed for slabs, and keep less from now on."""
         self._cache.shrink()
+        self._of_large.shrink()
         self._rows.shrink()
 
     def count(self, values: int) -> int:
@@ -130,12 +136,13 @@ class PixelFeatures:
 
         They equal those of the slab computed at once. Not to be written to.
         """
-        known = self._cache.get(slab, tile)
+        cache = self._cache if slab.in_one_block else self._of_large
+        known = cache.get(slab, tile)
         if known is None:
             read = tile.grow(self._computed.reach).clip(slab.shape[1:])
             pixels = self.normalisation.for_slab(slab).apply(slab.read(read))
             known = self._computed.of(pixels, tile.within(read).slices)
-            self._cache.put(slab, tile, known, known.nbytes)
+            cache.put(slab, tile, known, known.nbytes)
         return known
 
     def at(self, slab: SlabPixels, pixels: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
