@@ -24,8 +24,10 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +66,8 @@ SILENT = 2e-3
 """Standard deviation below which a map gives nothing; the image's is 1."""
 SHOW = 500
 """Steps between two lines of the log, and between two writings of the file."""
+
+AnyTask = TypeVar("AnyTask")
 
 HEADS = ("maps", "responses", "waves")
 """What the read-out sees: maps alone, maps and filter responses, random waves of both."""
@@ -264,6 +268,67 @@ def save(network: MSDNet, path: Path) -> None:
     save_file({k: v.contiguous() for k, v in layers.items()}, path)
 
 
+def train(
+    learner: Learner,
+    random: Random,
+    pool: list[AnyTask],
+    ask: Callable[[Random, AnyTask], Question | None],
+    new_task: Callable[[], AnyTask],
+    steps: int,
+    output: Path,
+) -> None:
+    """Learn from the tasks of a pool, and write the hidden layers now and then.
+
+    Parameters
+    ----------
+    learner
+        What learns.
+    random
+        Source of chance.
+    pool
+        Tasks at hand; one is replaced every `RENEW` steps.
+    ask
+        Makes a question of a task; None where that task has none now.
+    new_task
+        Makes a task.
+    steps
+        How many.
+    output
+        The file written.
+    """
+    optimiser = torch.optim.Adam(
+        [
+            {"params": learner.layers},
+            {"params": [learner.log_ridge, learner.log_sharpness], "lr": 1e-2},
+        ],
+        lr=LEARNING_RATE,
+    )
+    began, step, revived, losses = time.monotonic(), 0, 0, []
+    while step < steps:
+        question = ask(random, pool[random.integers(len(pool))])
+        if question is None:
+            continue
+        # a cosine from the full rate to a fiftieth, after a short rise
+        fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps))
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * fall * min(1, (step + 1) / RISE)
+        loss = learner.loss(random, question)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learner.layers, 1.0)
+        optimiser.step()
+        step += 1
+        losses.append(float(loss.detach()))
+        if step % REVIVE == 0 and step <= REVIVE_UNTIL * steps:
+            revived += learner.revive(optimiser)
+        if step % RENEW == 0:
+            pool[random.integers(len(pool))] = new_task()
+        if step % SHOW == 0 or step == steps:
+            save(learner.network, output)
+            minutes = (time.monotonic() - began) / 60
+            recent = f"loss {np.mean(losses[-SHOW:]):.4f}, {revived} layers drawn anew"
+            print(f"{minutes:5.1f} min  {step:6d}  {recent}", flush=True)
+
+
 def learn(arguments: argparse.Namespace) -> None:
     """Learn, and write the hidden layers now and then."""
     random = np.random.default_rng(arguments.seed)
@@ -273,37 +338,15 @@ def learn(arguments: argparse.Namespace) -> None:
     if arguments.start is not None:
         state = learner.network.state_dict()
         learner.network.load_state_dict(state | load_file(arguments.start))
-    optimiser = torch.optim.Adam(
-        [
-            {"params": learner.layers},
-            {"params": [learner.log_ridge, learner.log_sharpness], "lr": 1e-2},
-        ],
-        lr=LEARNING_RATE,
+    train(
+        learner,
+        random,
+        pool,
+        question_of,
+        lambda: task(random, known),
+        arguments.steps,
+        arguments.output,
     )
-    began, step, revived, losses = time.monotonic(), 0, 0, []
-    while step < arguments.steps:
-        question = question_of(random, pool[random.integers(POOL)])
-        if question is None:
-            continue
-        # a cosine from the full rate to a fiftieth, after a short rise
-        fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / arguments.steps))
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * fall * min(1, (step + 1) / RISE)
-        loss = learner.loss(random, question)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learner.layers, 1.0)
-        optimiser.step()
-        step += 1
-        losses.append(float(loss.detach()))
-        if step % REVIVE == 0 and step <= REVIVE_UNTIL * arguments.steps:
-            revived += learner.revive(optimiser)
-        if step % RENEW == 0:
-            pool[random.integers(POOL)] = task(random, known)
-        if step % SHOW == 0 or step == arguments.steps:
-            save(learner.network, arguments.output)
-            minutes = (time.monotonic() - began) / 60
-            recent = f"loss {np.mean(losses[-SHOW:]):.4f}, {revived} layers drawn anew"
-            print(f"{minutes:5.1f} min  {step:6d}  {recent}", flush=True)
     ridge, sharpness = 0.1 * learner.log_ridge.exp(), 3 * learner.log_sharpness.exp()
     print(f"ridge {ridge.tolist()}, sharpness {sharpness.tolist()} of {HEADS}")
 

@@ -9,14 +9,12 @@ first. Run: ``python scripts/pretrain_volumes.py``. Needs no GPU.
 from __future__ import annotations
 
 import argparse
-import math
-import time
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pretrain import LEARNING_RATE, RENEW, REVIVE, REVIVE_UNTIL, RISE, SHOW, Learner, Question, save
+from pretrain import Learner, Question, train
 from pretrain_tasks.fields import Random
 from pretrain_tasks.volumes import SIDE, VolumeTask, volume_task
 from torch import Tensor
@@ -79,36 +77,15 @@ def learn(arguments: argparse.Namespace) -> None:
     pool = [volume_task(random) for _ in range(POOL)]
     learner = Learner(arguments.seed, START_DILATIONS, DEPTH, ndim=3)
     inflated(learner)
-    optimiser = torch.optim.Adam(
-        [
-            {"params": learner.layers},
-            {"params": [learner.log_ridge, learner.log_sharpness], "lr": 1e-2},
-        ],
-        lr=LEARNING_RATE,
+    train(
+        learner,
+        random,
+        pool,
+        question_of,
+        lambda: volume_task(random),
+        arguments.steps,
+        arguments.output,
     )
-    began, step, revived, losses = time.monotonic(), 0, 0, []
-    while step < arguments.steps:
-        question = question_of(random, pool[random.integers(POOL)])
-        if question is None:
-            continue
-        fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / arguments.steps))
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * fall * min(1, (step + 1) / RISE)
-        loss = learner.loss(random, question)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learner.layers, 1.0)
-        optimiser.step()
-        step += 1
-        losses.append(float(loss.detach()))
-        if step % REVIVE == 0 and step <= REVIVE_UNTIL * arguments.steps:
-            revived += learner.revive(optimiser)
-        if step % RENEW == 0:
-            pool[random.integers(POOL)] = volume_task(random)
-        if step % SHOW == 0 or step == arguments.steps:
-            save(learner.network, arguments.output)
-            minutes = (time.monotonic() - began) / 60
-            recent = f"loss {np.mean(losses[-SHOW:]):.4f}, {revived} layers drawn anew"
-            print(f"{minutes:5.1f} min  {step:6d}  {recent}", flush=True)
 
 
 def main() -> None:
