@@ -54,7 +54,7 @@ class TrainingData:
         self.slabs: dict[Slab, SlabPixels] = {}
         """Pixels at hand."""
         self._shapes: dict[SourceId, tuple[int, ...]] = {}
-        self._left_out: list[Box] = []
+        self._left_out: set[Box] = set()
         """Blocks that cannot be read."""
         self._complete: tuple[int, object] | None = None
         """Of which state of annotation and reach it is known that no pixels are missing."""
@@ -132,7 +132,7 @@ class TrainingData:
         if not pixels.in_one_block:
             pixels.leave_out(box)
             self.slabs[slab] = pixels
-            self._left_out.append(box)
+            self._left_out.add(box)
 
     def keep_only(self, boxes: Iterable[Box]) -> None:
         """Forget the pixels that neither strokes nor these boxes need; the annotation stays."""
