@@ -146,6 +146,8 @@ int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const 
   });
 }
 
+int32_t msd_check_waits(void *) { return MSD_OK; }
+
 int32_t msd_fma_work(int32_t dtype, int32_t threads, int64_t rounds, double *flops, void *sink, void *) {
   if (threads < 1 || rounds < 0 || !flops || !sink) return MSD_BAD_ARGUMENT;
   return guarded([&]() -> int32_t {

@@ -61,6 +61,7 @@ int compute_capability() {
 msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   const msd_error wrong = check_problem(problem);
   if (wrong != MSD_OK) return wrong;
+  if (problem->schedule == MSD_COOPERATIVE) return MSD_UNSUPPORTED;
   if (problem->map_dtype == MSD_MAPS_BFLOAT16 && compute_capability() < 8) return MSD_UNSUPPORTED;
   Network &network = pass.network;
   network.in_channels = problem->in_channels;
@@ -284,6 +285,8 @@ int32_t msd_probe(int32_t device) {
   if (code != cudaSuccess) result = code;
   return named(result, result == cudaSuccess ? MSD_OK : MSD_DEVICE_FAILED);
 }
+
+int32_t msd_check_waits(void *) { return MSD_OK; }
 
 int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
   return guarded([&]() -> int32_t {

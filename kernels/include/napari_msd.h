@@ -48,7 +48,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a layout below changes: Python refuses another number. */
-#define MSD_ABI_VERSION 7
+#define MSD_ABI_VERSION 8
 
 typedef enum msd_boundary {
   MSD_REFLECT = 0,   /* mirror about the edge pixel: ... 2 1 [0 1 2] 1 0 ... */
@@ -61,6 +61,13 @@ typedef enum msd_dtype { MSD_FLOAT32 = 0, MSD_FLOAT64 = 1 } msd_dtype;
 /* How maps (and the gradients of maps) are stored. 16-bit maps need dtype float32: sums, parameters, logits and
  * the gradients of parameters stay in it. A core that does not serve them answers MSD_UNSUPPORTED. */
 typedef enum msd_map_dtype { MSD_MAPS_AS_DTYPE = 0, MSD_MAPS_BFLOAT16 = 1, MSD_MAPS_FLOAT16 = 2 } msd_map_dtype;
+
+/* How a CUDA core divides a pass into launches; a CPU core ignores it. The results may differ by rounding. */
+typedef enum msd_schedule {
+  MSD_STAGED = 0,     /* one launch per layer and per sweep of a block of layers */
+  MSD_COOPERATIVE = 1 /* one launch for all layers, whose blocks of threads wait for one another; where the device or
+                       * the problem does not allow it, every call answers MSD_UNSUPPORTED */
+} msd_schedule;
 
 typedef enum msd_error {
   MSD_OK = 0,
@@ -91,6 +98,7 @@ typedef struct msd_problem {
   int32_t map_dtype;        /* msd_map_dtype */
   const int32_t *dilations_z; /* HOST memory: depth*width dilations along Z in pixels, each >= 1; NULL: those of
                                * `dilations`. NULL when ndim is 2 */
+  int32_t schedule;           /* msd_schedule; both passes over the same maps may use different ones */
 } msd_problem;
 
 /* Bytes of device memory that the caller provides for a pass over this problem. Without keep_maps there is no
@@ -116,6 +124,12 @@ MSD_API const char *msd_last_error(void);
  * code for it. (CUDA: makes the device's context, as a first allocation would.) A CPU core ignores the number. */
 MSD_API int32_t msd_probe(int32_t device);
 
+/* Waits for the stream's work, and answers MSD_DEVICE_FAILED when in a cooperative pass on the current device a block of
+ * threads gave up waiting for another one since the last such call: what passes computed since then is wrong. Blocks
+ * give up after a second, so that no pass ever hangs. Not while a graph is captured. A CPU core: MSD_OK. */
+MSD_API int32_t msd_check_waits(void *stream);
+
+/* Answers MSD_UNSUPPORTED when this core, or (CUDA) the current device, cannot run the problem by its schedule. */
 MSD_API int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory);
 
 MSD_API int32_t msd_forward(const msd_problem *problem, const void *input, const void *weight,

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from napari_msd import MSDNet
 from napari_msd.native import operator
-from napari_msd.native.core import Core
+from napari_msd.native.core import Core, Schedule
 from napari_msd.network.blocked import mixed_scale_dense_blocked
 from napari_msd.network.reference import extend, mixed_scale_dense_reference
 
@@ -59,12 +59,15 @@ class Case:
         Where networks and images must be.
     map_dtype
         How maps are stored; None: as the image. Only the CUDA core stores them in 16 bits.
+    schedule
+        How the CUDA core divides a pass into launches.
     """
 
     backend: Literal["cpu", "cuda", "torch"]
     core: Core | None = None
     device: str = "cpu"
     map_dtype: torch.dtype | None = None
+    schedule: Schedule = "staged"
 
     def apply(self, net: MSDNet, image: Tensor, *parameters: Tensor) -> Tensor:
         """Logits with these packed parameters in place of the network's."""
@@ -72,7 +75,13 @@ class Case:
         if self.backend == "torch":
             return mixed_scale_dense_blocked(image, *parameters, *structure, net.dilations_z)
         return operator.mixed_scale_dense(
-            image, *parameters, *structure, self.backend, self.map_dtype, net.dilations_z
+            image,
+            *parameters,
+            *structure,
+            self.backend,
+            self.map_dtype,
+            net.dilations_z,
+            self.schedule,
         )
 
     def logits(self, net: MSDNet, image: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import ctypes
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -22,9 +23,10 @@ def test_torch_accepts_the_operator(cpu_case, make_net, keep_maps):
     net = make_net(depth=2, dilations=(1, 2), dtype=torch.float32)
     image = torch.randn(2, 1, 5, 6, requires_grad=keep_maps)
     parameters = [p if keep_maps else p.detach() for p in net.parameters()]
+    rest = ("staged", keep_maps)
     torch.library.opcheck(
         torch.ops.napari_msd.mixed_scale_dense.default,
-        (image, *parameters, list(net.dilations), None, 1, "reflect", "cpu", None, keep_maps),
+        (image, *parameters, list(net.dilations), None, 1, "reflect", "cpu", None, *rest),
     )
 
 
@@ -36,7 +38,7 @@ def test_torch_accepts_the_operator_with_other_dilations_along_z(cpu_case, make_
     dilations = (list(net.dilations), list(net.dilations_z))
     torch.library.opcheck(
         torch.ops.napari_msd.mixed_scale_dense.default,
-        (image, *parameters, *dilations, 1, "reflect", "cpu", None, keep_maps),
+        (image, *parameters, *dilations, 1, "reflect", "cpu", None, "staged", keep_maps),
     )
 
 
@@ -44,9 +46,10 @@ def test_torch_accepts_the_operator_with_other_dilations_along_z(cpu_case, make_
 def test_torch_accepts_the_operator_with_16_bit_maps(shim_case, make_net, dtype):
     net = make_net(depth=2, dilations=(1, 2), dtype=torch.float32)
     image = torch.randn(2, 1, 5, 7, requires_grad=True)
+    options = (1, "reflect", "cuda", dtype, "staged", True)
     torch.library.opcheck(
         torch.ops.napari_msd.mixed_scale_dense.default,
-        (image, *net.parameters(), list(net.dilations), None, 1, "reflect", "cuda", dtype, True),
+        (image, *net.parameters(), list(net.dilations), None, *options),
     )
 
 
@@ -68,6 +71,42 @@ def test_what_a_core_does_not_serve_is_refused_with_the_sizes(cpu_core, make_net
     problem = cpu_core._problem(image, net.output_weight, structure, keep_maps=False)
     with pytest.raises(UnsupportedError, match=r"4 x 5 x 6 pixels.*depth 2"):
         cpu_core._check(abi.UNSUPPORTED, problem)
+
+
+def test_the_cpu_core_ignores_the_schedule(cpu_case, make_net):
+    net, image = make_net(depth=9), torch.randn(2, 1, 9, 11, dtype=torch.float64)
+    cooperative = replace(cpu_case, schedule="cooperative")
+    gradients = [
+        torch.autograd.grad(case.logits(net, image).square().sum(), tuple(net.parameters()))
+        for case in (cpu_case, cooperative)
+    ]
+    for one, other in zip(*gradients, strict=True):
+        assert torch.equal(one, other)
+    cpu_case.core.check_waits(image)
+
+
+@on("cpu", "cuda-shim")
+@pytest.mark.parametrize("number", [-1, 2])
+def test_an_unknown_schedule_is_refused(case, make_net, number):
+    net = make_net(depth=2)
+    structure = Structure(net.dilations, net.width, net.boundary)
+    image = torch.zeros(1, 1, 4, 5)
+    problem = case.core._problem(image, net.output_weight, structure, keep_maps=False)
+    problem.schedule = number
+    with pytest.raises(MSDError, match="outside its range"):
+        case.core._memory(problem)
+
+
+def test_a_schedule_that_a_core_cannot_follow_is_said(shim_case, make_net):
+    net, image = make_net(depth=2), torch.zeros(1, 1, 4, 5, dtype=torch.float64)
+    structure = Structure(net.dilations, net.width, net.boundary)
+    staged, cooperative = (
+        shim_case.core.can_run(image.shape, image.dtype, 2, replace(structure, schedule=name), True)
+        for name in ("staged", "cooperative")
+    )
+    assert (staged, cooperative) == (True, False)
+    with pytest.raises(UnsupportedError, match="4 x 5 pixels"):
+        replace(shim_case, schedule="cooperative").logits(net, image)
 
 
 @on("cpu", "cuda-shim")

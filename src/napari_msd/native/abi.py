@@ -8,11 +8,12 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_void_p
 
-ABI_VERSION = 7
+ABI_VERSION = 8
 
 BOUNDARY = {"reflect": 0, "symmetric": 1, "zeros": 2}
 FLOAT32, FLOAT64 = 0, 1
 MAPS_AS_DTYPE, MAPS_BFLOAT16, MAPS_FLOAT16 = range(3)
+STAGED, COOPERATIVE = range(2)
 
 OK, BAD_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY, NO_DEVICE, DEVICE_FAILED, INTERNAL = range(7)
 OLD_DRIVER, OLD_DEVICE = 7, 8
@@ -36,6 +37,7 @@ class Problem(ctypes.Structure):
         ("keep_maps", c_int32),
         ("map_dtype", c_int32),
         ("dilations_z", POINTER(c_int32)),
+        ("schedule", c_int32),
     ]
 
 
@@ -57,6 +59,7 @@ _SIGNATURES: dict[str, tuple[type, list[type]]] = {
     "msd_error_text": (c_char_p, [c_int32]),
     "msd_last_error": (c_char_p, []),
     "msd_probe": (c_int32, [c_int32]),
+    "msd_check_waits": (c_int32, [c_void_p]),
     "msd_memory_needed": (c_int32, [POINTER(Problem), POINTER(Memory)]),
     # input, weight, bias, output_weight, output_bias -> maps, logits; workspace, stream
     "msd_forward": (c_int32, [POINTER(Problem), *[c_void_p] * 9]),

@@ -7,7 +7,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import torch
 from torch import Tensor
@@ -32,6 +32,11 @@ _MAP_DTYPES = {
     torch.float16: abi.MAPS_FLOAT16,
 }
 
+Schedule = Literal["staged", "cooperative"]
+"""How the CUDA core divides a pass into launches: one per layer, or one for all layers."""
+
+_SCHEDULES: dict[Schedule, int] = {"staged": abi.STAGED, "cooperative": abi.COOPERATIVE}
+
 
 @dataclass(frozen=True)
 class Structure:
@@ -50,6 +55,8 @@ class Structure:
         None: in the image's type.
     dilations_z
         Along Z, in 3-D: as many entries as `dilations`. None: the same as along Y and X.
+    schedule
+        How the CUDA core divides the pass into launches. The CPU core ignores it.
     """
 
     dilations: tuple[int, ...]
@@ -57,6 +64,7 @@ class Structure:
     boundary: Boundary
     map_dtype: torch.dtype | None = None
     dilations_z: tuple[int, ...] | None = None
+    schedule: Schedule = "staged"
 
 
 class UnsupportedError(SettingsError):
@@ -174,6 +182,38 @@ class Core:
         scratch = max(memory.forward_workspace, memory.backward_workspace)
         return int(memory.maps + scratch) + 2 * logits
 
+    def can_run(
+        self,
+        shape: Sequence[int],
+        dtype: torch.dtype,
+        n_classes: int,
+        structure: Structure,
+        training: bool,
+    ) -> bool:
+        """Whether the core and the current GPU can run such passes by the structure's schedule.
+
+        The parameters are those of `bytes_needed`.
+        """
+        try:
+            self.bytes_needed(shape, dtype, n_classes, structure, training)
+        except UnsupportedError:
+            return False
+        return True
+
+    def check_waits(self, like: Tensor) -> None:
+        """Wait for the work of the current stream of `like`'s GPU, and see whether it went well.
+
+        Raises
+        ------
+        MSDError
+            If blocks of threads of a cooperative pass gave up waiting for one another since the
+            last call: what was computed since then on this GPU is wrong.
+        """
+        code = self.library.functions.msd_check_waits(_stream(like))
+        if code != abi.OK:
+            text = self.library.error_text(code)
+            raise MSDError(f"The compiled core failed to compute in one launch: {text}.")
+
     def maps_size(self, image: Tensor, output_weight: Tensor, structure: Structure) -> int:
         """Number of elements in the maps that `forward` keeps."""
         problem = self._problem(image, output_weight, structure, keep_maps=True)
@@ -204,6 +244,7 @@ class Core:
             keep_maps=int(keep_maps),
             map_dtype=_MAP_DTYPES[structure.map_dtype],
             dilations_z=None if along_z is None else per_channel(*along_z),
+            schedule=_SCHEDULES[structure.schedule],
         )
 
     def _memory(self, problem: abi.Problem) -> abi.Memory:

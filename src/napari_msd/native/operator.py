@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_msd.core.errors import SettingsError
 from napari_msd.core.settings import Boundary
-from napari_msd.native.core import Core, Structure
+from napari_msd.native.core import Core, Schedule, Structure
 from napari_msd.native.libraries import LibraryKind, library_status, load_library
 
 
@@ -32,6 +32,7 @@ def mixed_scale_dense(
     backend: LibraryKind,
     map_dtype: torch.dtype | None = None,
     dilations_z: Sequence[int] | None = None,
+    schedule: Schedule = "staged",
 ) -> Tensor:
     """Logits of a network, computed by a compiled core, differentiable in all five tensors.
 
@@ -58,6 +59,8 @@ def mixed_scale_dense(
         sums, logits and all gradients stay float32. CUDA core only. None: the image's type.
     dilations_z
         Along Z, in 3-D: as many entries as `dilations`. None: the same as along Y and X.
+    schedule
+        ``staged`` or ``cooperative``: how the CUDA core divides the pass into launches.
 
     Returns
     -------
@@ -84,6 +87,7 @@ def mixed_scale_dense(
         boundary,
         backend,
         map_dtype,
+        schedule,
         keep_maps,
     )
     return cast(Tensor, logits)
@@ -111,7 +115,7 @@ def compiled_core(backend: str, device: int = 0) -> Core:
     schema=(
         "(Tensor image, Tensor weight, Tensor bias, Tensor output_weight, Tensor output_bias, "
         "int[] dilations, int[]? dilations_z, int width, str boundary, str backend, "
-        "ScalarType? map_dtype, bool keep_maps) -> (Tensor, Tensor)"
+        "ScalarType? map_dtype, str schedule, bool keep_maps) -> (Tensor, Tensor)"
     ),
 )
 def _forward(
@@ -126,9 +130,10 @@ def _forward(
     boundary: str,
     backend: str,
     map_dtype: torch.dtype | None,
+    schedule: str,
     keep_maps: bool,
 ) -> tuple[Tensor, Tensor]:
-    structure = _structure(dilations, dilations_z, width, boundary, map_dtype)
+    structure = _structure(dilations, dilations_z, width, boundary, map_dtype, schedule)
     with _device_of(image):
         return compiled_core(backend, image.device.index or 0).forward(
             image.contiguous(),
@@ -154,6 +159,7 @@ def _(
     boundary: str,
     backend: str,
     map_dtype: torch.dtype | None,
+    schedule: str,
     keep_maps: bool,
 ) -> tuple[Tensor, Tensor]:
     logits = image.new_empty((image.shape[0], output_weight.shape[0], *image.shape[2:]))
@@ -169,7 +175,7 @@ def _(
     schema=(
         "(Tensor grad_logits, Tensor maps, Tensor weight, Tensor output_weight, int[] dilations, "
         "int[]? dilations_z, int width, str boundary, str backend, ScalarType? map_dtype, "
-        "bool needs_input_gradient) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+        "str schedule, bool needs_input_gradient) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
     ),
 )
 def _backward(
@@ -183,9 +189,10 @@ def _backward(
     boundary: str,
     backend: str,
     map_dtype: torch.dtype | None,
+    schedule: str,
     needs_input_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    structure = _structure(dilations, dilations_z, width, boundary, map_dtype)
+    structure = _structure(dilations, dilations_z, width, boundary, map_dtype, schedule)
     with _device_of(grad_logits):
         return compiled_core(backend, grad_logits.device.index or 0).backward(
             grad_logits.contiguous(),
@@ -209,6 +216,7 @@ def _(
     boundary: str,
     backend: str,
     map_dtype: torch.dtype | None,
+    schedule: str,
     needs_input_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     in_channels = output_weight.shape[1] - len(dilations)
@@ -228,9 +236,17 @@ def _structure(
     width: int,
     boundary: str,
     map_dtype: torch.dtype | None,
+    schedule: str,
 ) -> Structure:
     along_z = None if dilations_z is None else tuple(dilations_z)
-    return Structure(tuple(dilations), width, cast(Boundary, boundary), map_dtype, along_z)
+    return Structure(
+        tuple(dilations),
+        width,
+        cast(Boundary, boundary),
+        map_dtype,
+        along_z,
+        cast(Schedule, schedule),
+    )
 
 
 def _device_of(tensor: Tensor) -> AbstractContextManager[Any]:
@@ -266,7 +282,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 def _differentiate(
     ctx: Any, grad_logits: Tensor | None, _grad_maps: None
 ) -> tuple[Tensor | None, ...]:
-    nothing = (None,) * 7
+    nothing = (None,) * 8
     if grad_logits is None:
         return (None,) * 5 + nothing
     maps, weight, output_weight = ctx.saved_tensors
