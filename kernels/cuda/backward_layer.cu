@@ -8,7 +8,7 @@
 // with Q the adjoint of the gather. Without gradients (null) all later channels and the logits are summed here: the
 // direct form, and that of the input (layer -1), whose G is written as it is.
 //
-// A block of threads takes a row, or a piece of one, as in forward_layer.cu: which rows send to it is the same for all
+// A block of threads takes a row, or a piece of one, as in forward_layer.cuh: which rows send to it is the same for all
 // its threads. Far from the edges that are 9 pixels per channel; near them each tap has up to two readers per axis.
 #include "network.cuh"
 
