@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from napari_msd.native import abi
+from napari_msd.native.aside import LibraryKind, use_again, why_aside
 
-LibraryKind = Literal["cpu", "cuda"]
 LIBRARY_KINDS: tuple[LibraryKind, ...] = get_args(LibraryKind)
 
 FOLDER_VARIABLE = "NAPARI_MSD_LIBRARY_FOLDER"
@@ -162,12 +162,16 @@ def load_library(kind: LibraryKind, device: int = 0) -> Library | None:
     device
         Number of the GPU; ignored by the CPU core.
     """
-    return _load(kind, device)[0]
+    return None if why_aside(kind, device) else _load(kind, device)[0]
 
 
 def library_status(kind: LibraryKind, device: int = 0) -> LibraryStatus:
     """The status of one compiled core on this machine, for the CUDA core on one GPU."""
-    return _load(kind, device)[1]
+    status, reason = _load(kind, device)[1], why_aside(kind, device)
+    if reason is None:
+        return status
+    text = f"The {_core_name(kind)} is set aside until the program is started anew: {reason}."
+    return replace(status, usable=False, reason=text)
 
 
 def library_statuses() -> list[LibraryStatus]:
@@ -179,3 +183,4 @@ def forget_libraries() -> None:
     """Search again at the next call; for tests, and after a rebuild in the same process."""
     _open.cache_clear()
     _load.cache_clear()
+    use_again()

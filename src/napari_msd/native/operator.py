@@ -16,8 +16,9 @@ from torch import Tensor
 
 from napari_msd.core.errors import SettingsError
 from napari_msd.core.settings import Boundary
+from napari_msd.native.aside import LibraryKind
 from napari_msd.native.core import Core, Schedule, Structure
-from napari_msd.native.libraries import LibraryKind, library_status, load_library
+from napari_msd.native.libraries import library_status, load_library
 
 
 def mixed_scale_dense(
