@@ -1,0 +1,235 @@
+"""Compares a compiled core with the reference on a few small networks in which no sum rounds.
+
+Image, weights and gradient are small integers, so every order of summation gives the same bits and
+there is one right answer, also with maps of float16 (`EXACT_IN_16_BITS`). Whatever differs is an
+error, never rounding; no tolerance hides a wrong pixel. `napari_msd.network.trial` says when this
+is done.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from napari_msd.core.errors import OutOfMemoryError
+from napari_msd.core.settings import Boundary
+from napari_msd.native.aside import LibraryKind
+from napari_msd.native.core import UnsupportedError
+from napari_msd.native.operator import mixed_scale_dense
+from napari_msd.network.reference import mixed_scale_dense_reference
+
+EXACT_IN_16_BITS = 2**11
+"""Up to here float16 has all integers; maps of these networks, and gradients of maps, stay below.
+(Sums of weights' gradients are float32, exact up to 2**24.)"""
+
+NAMES = (
+    "the image",
+    "the weights",
+    "the biases",
+    "the output weights",
+    "the output biases",
+)
+"""What gradients are of, in the order of the operator's tensors."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A network and the images that it is given.
+
+    Parameters
+    ----------
+    sizes
+        Of the images in pixels, ([Z,] Y, X).
+    boundary, width, dilations
+        As in `MSDNet`; one dilation per hidden channel.
+    dilations_z
+        In 3-D, one per hidden channel, or None.
+    batch, in_channels, n_classes
+        Images, their channels, outputs.
+    """
+
+    sizes: tuple[int, ...]
+    boundary: Boundary
+    width: int
+    dilations: tuple[int, ...]
+    dilations_z: tuple[int, ...] | None = None
+    batch: int = 1
+    in_channels: int = 1
+    n_classes: int = 2
+
+    def __str__(self) -> str:
+        sizes = " x ".join(map(str, self.sizes))
+        return (
+            f"{self.batch} image(s) of {sizes} pixels in a network of depth "
+            f"{len(self.dilations) // self.width}, width {self.width}, boundary {self.boundary}"
+        )
+
+
+PROBLEMS = (
+    # Each boundary, dilations below and above the size, odd rows; more hidden channels than a core
+    # takes in one block (8), some of them in wide layers. The first has rows enough for several
+    # threads, and for the CUDA kernels of rows longer than 64 pixels; the others are shorter.
+    Problem((65, 97), "reflect", 1, (1, 2, 7, 70, 3, 1, 4, 2, 1)),
+    Problem((18, 23), "symmetric", 3, (1, 25, 3, 2, 9, 50, 1, 4, 2), None, 2, 2, 3),
+    Problem((21, 35), "zeros", 2, (1, 2, 9, 30, 4, 1), None, 3),
+    Problem((4, 9, 17), "reflect", 2, (1, 2, 7, 1), (1, 1, 3, 5), 2),
+    Problem((3, 5, 70), "symmetric", 1, (1, 2, 3) * 3),
+    Problem((5, 6, 11), "zeros", 1, (1, 2, 7), (1, 4, 1), 1, 2),
+)
+WIDE = Problem((2, 601), "symmetric", 1, (1, 2, 5) * 3)
+"""Rows that the CUDA core computes in pieces with a halo."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A problem's numbers, and what is right.
+
+    Parameters
+    ----------
+    tensors
+        Image, weight, bias, output weight, output bias: float32, as the operator takes them.
+    gradient
+        Of the logits.
+    logits, gradients
+        What is right, float32; gradients in the order of `tensors`.
+    """
+
+    tensors: tuple[Tensor, ...]
+    gradient: Tensor
+    logits: Tensor
+    gradients: tuple[Tensor, ...]
+
+
+def first_error(
+    kind: LibraryKind, device: torch.device, map_dtype: torch.dtype | None = None
+) -> str | None:
+    """What a core computes wrongly on a device: the first difference found, else None.
+
+    Parameters
+    ----------
+    kind
+        The core, which must be usable on `device`.
+    device
+        Where images and weights are.
+    map_dtype
+        How maps are stored: torch.float16, or None for float32.
+
+    Returns
+    -------
+    str or None
+        Such as "the gradient of the biases for 1 image(s) of ... is off by up to 2"; the text of an
+        exception if the core fails. Problems that it does not support, or for which there is too
+        little memory, are left out.
+    """
+    for problem in (*PROBLEMS, *([WIDE] if kind == "cuda" else [])):
+        try:
+            error = _error(problem, kind, device, map_dtype)
+        except (UnsupportedError, OutOfMemoryError, torch.cuda.OutOfMemoryError):
+            continue
+        except Exception as failure:  # of any kind: our own, ctypes', torch's of a broken GPU
+            return f"it fails on {problem} ({type(failure).__name__}: {failure})"
+        if error is not None:
+            return error
+    return None
+
+
+# The caller may be predicting, or under autocast: neither must change what is compared.
+@torch.inference_mode(False)
+@torch.enable_grad()
+def _error(
+    problem: Problem, kind: LibraryKind, device: torch.device, map_dtype: torch.dtype | None
+) -> str | None:
+    solved = solve(problem)
+    structure = (problem.dilations, problem.width, problem.boundary)
+    tensors = [tensor.to(device).requires_grad_() for tensor in solved.tensors]
+    logits = mixed_scale_dense(*tensors, *structure, kind, map_dtype, problem.dilations_z)
+    gradients = torch.autograd.grad(logits, tensors, solved.gradient.to(device))
+    with torch.no_grad():  # keeps no maps, so that memory is laid out differently
+        predicted = mixed_scale_dense(*tensors, *structure, kind, map_dtype, problem.dilations_z)
+    found = {
+        "the prediction": (predicted, solved.logits),
+        "the output of a training step": (logits, solved.logits),
+    }
+    for name, *pair in zip(NAMES, gradients, solved.gradients, strict=True):
+        found[f"the gradient of {name}"] = (pair[0], pair[1])
+    for what, (got, right) in found.items():
+        got = got.detach().cpu()
+        if not torch.equal(got, right):
+            off = float((got - right).abs().amax())
+            return f"{what} for {problem} is off by up to {off:g}"
+    return None
+
+
+@cache
+@torch.inference_mode(False)
+@torch.enable_grad()
+def solve(problem: Problem) -> Solved:
+    """Make a problem's numbers, and compute on the CPU in float64 what is right.
+
+    That is exact on any machine, and needs no other library: cuDNN may choose convolutions that
+    round, and takes a second to load.
+    """
+    generator = torch.Generator().manual_seed(0)
+    tensors = _integers(problem, generator)
+    size = (problem.batch, problem.n_classes, *problem.sizes)
+    gradient = torch.randint(-1, 2, size, generator=generator).float()
+    exact = [tensor.double().requires_grad_() for tensor in tensors]
+    with torch.autocast("cpu", enabled=False):
+        logits = _reference(problem, exact)
+        gradients = torch.autograd.grad(logits, exact, gradient.double())
+    return Solved(
+        tensors, gradient, logits.detach().float(), tuple(value.float() for value in gradients)
+    )
+
+
+def _reference(problem: Problem, tensors: list[Tensor]) -> Tensor:
+    """Logits by the reference, from packed parameters."""
+    image, weight, bias, output_weight, output_bias = tensors
+    ndim, width = len(problem.sizes), problem.width
+    shapes = _filter_shapes(problem)
+    filters = weight.split([math.prod(shape) for shape in shapes])
+    return mixed_scale_dense_reference(
+        image,
+        [values.view(shape) for values, shape in zip(filters, shapes, strict=True)],
+        bias.split(width),
+        output_weight.view(*output_weight.shape, *(1,) * ndim),
+        output_bias,
+        problem.dilations,
+        problem.boundary,
+        problem.dilations_z,
+    )
+
+
+def _filter_shapes(problem: Problem) -> list[tuple[int, ...]]:
+    width, taps = problem.width, (3,) * len(problem.sizes)
+    depth = len(problem.dilations) // width
+    return [(width, problem.in_channels + i * width, *taps) for i in range(depth)]
+
+
+def _integers(problem: Problem, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Image and packed parameters: small integers, filters of three taps each."""
+    shape = (problem.batch, problem.in_channels, *problem.sizes)
+    n_maps = problem.in_channels + len(problem.dilations)
+    filters = [
+        _sparse(width, math.prod(rest), 3, generator) for width, *rest in _filter_shapes(problem)
+    ]
+    return (
+        torch.randint(-2, 3, shape, generator=generator).float(),
+        torch.cat([values.flatten() for values in filters]),
+        torch.randint(0, 2, (len(problem.dilations),), generator=generator).float(),
+        _sparse(problem.n_classes, n_maps, 5, generator),
+        torch.randint(-1, 2, (problem.n_classes,), generator=generator).float(),
+    )
+
+
+def _sparse(rows: int, columns: int, number: int, generator: torch.Generator) -> Tensor:
+    """Zeros but for up to `number` places in each row, which hold 1 or -1."""
+    values = torch.zeros(rows, columns)
+    for row in values:
+        places = torch.randperm(columns, generator=generator)[:number]
+        row[places] = torch.randint(0, 2, places.shape, generator=generator) * 2.0 - 1
+    return values
