@@ -12,8 +12,12 @@ namespace {
 
 #if defined(__x86_64__) || defined(_M_X64)
 
+// clang-cl, too, asks the processor itself: __builtin_cpu_supports needs a library that Microsoft's linker lacks.
+#if defined(_MSC_VER) && defined(__clang__)
+__attribute__((target("xsave")))
+#endif
 Variant best_variant() {
-#if defined(_MSC_VER) && !defined(__clang__)
+#if defined(_MSC_VER)
   int leaf[4];
   __cpuid(leaf, 0);
   if (leaf[0] < 7) return Variant::baseline;
