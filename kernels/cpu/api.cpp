@@ -10,6 +10,7 @@
 
 #include "check_problem.h"
 #include "dispatch.h"
+#include "handover.h"
 #include "huge_pages.h"
 #include "last_error.h"
 #include "passes.h"
@@ -152,6 +153,14 @@ int32_t msd_fma_work(int32_t dtype, int32_t threads, int64_t rounds, double *flo
   if (threads < 1 || rounds < 0 || !flops || !sink) return MSD_BAD_ARGUMENT;
   return guarded([&]() -> int32_t {
     dtype == MSD_FLOAT64 ? fma_work<double>(threads, rounds, flops, sink) : fma_work<float>(threads, rounds, flops, sink);
+    return MSD_OK;
+  });
+}
+
+int32_t msd_handover(int64_t rounds, double *nanoseconds) {
+  if (rounds < 2 || !nanoseconds) return MSD_BAD_ARGUMENT;
+  return guarded([&]() -> int32_t {
+    *nanoseconds = measure_handover(rounds);
     return MSD_OK;
   });
 }

@@ -356,4 +356,6 @@ int32_t msd_fma_work(int32_t dtype, int32_t, int64_t rounds, double *flops, void
   return launch_result();
 }
 
+int32_t msd_handover(int64_t, double *) { return MSD_UNSUPPORTED; }
+
 }  // extern "C"

@@ -148,6 +148,11 @@ MSD_API int32_t msd_backward(const msd_problem *problem, const void *grad_logits
 MSD_API int32_t msd_fma_work(int32_t dtype, int32_t threads, int64_t rounds, double *flops, void *sink,
                              void *stream);
 
+/* For benchmarks: passes a cache line to and fro between two threads of the CPU `rounds` times, for a tenth of a
+ * second at most. `nanoseconds` receives the mean one-way time; 0 where no second thread or no core for it was to be
+ * had. A core for another device answers MSD_UNSUPPORTED. */
+MSD_API int32_t msd_handover(int64_t rounds, double *nanoseconds);
+
 #ifdef __cplusplus
 }
 #endif

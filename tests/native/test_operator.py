@@ -186,6 +186,18 @@ def test_multiply_adds_to_compare_with(case, dtype):
     assert flops.value > 0
 
 
+@on("cpu", "cuda-shim")
+def test_the_handover_of_a_cache_line_is_the_cpu_cores_to_measure(case):
+    functions, nanoseconds = case.core.library.functions, ctypes.c_double(-1)
+    assert functions.msd_handover(1, ctypes.byref(nanoseconds)) != abi.OK
+    code = functions.msd_handover(2000, ctypes.byref(nanoseconds))
+    if case.backend == "cpu":
+        assert code == abi.OK
+        assert nanoseconds.value >= 0  # 0 where no second core is free
+    else:
+        assert code == abi.UNSUPPORTED
+
+
 def test_a_core_that_reports_a_failure_names_the_sizes(cpu_core, make_net):
     net = make_net(depth=2)
     structure = Structure((0, 0), 1, "reflect")  # no such dilation

@@ -17,6 +17,7 @@ from napari_msd.bench.timing import (
     Floor,
     machine,
     measure_floor,
+    measure_handover,
     measure_peak,
     timed,
     torch_threads,
@@ -128,6 +129,9 @@ def _report_case(
     )
     if floor.flops:
         yield f"  (peak of multiply-adds: {floor.flops / 1e9:.1f} GFLOP/s)"
+    handover = measure_handover() if device == "cpu" else None
+    if handover:
+        yield f"  (a cache line passes from thread to thread in {handover * 1e9:.0f} ns)"
     # Minimum: each map is written and read once; a step adds its gradient and reads the map again.
     passes = (
         ("forward", flops, floor.seconds(flops, 2 * maps)),

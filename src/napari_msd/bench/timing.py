@@ -81,6 +81,26 @@ def measure_peak(device: str) -> float | None:
     return flops.value / best
 
 
+def measure_handover() -> float | None:
+    """One-way time of a cache line between two threads of the CPU, in seconds; None if unknown.
+
+    About 50 ns where both threads run on cores that share a cache, several times that where they
+    do not. A virtual machine's host may move the cores at any time, so measure it beside a figure.
+    """
+    library = load_library("cpu")
+    nanoseconds = ctypes.c_double()
+    if library is None or get_threads() < 2:
+        return None
+    tries = []
+    for _ in range(5):  # the least: another process may take one of the cores for a while
+        code = library.functions.msd_handover(2000, ctypes.byref(nanoseconds))
+        if code != abi.OK:
+            raise MSDError(library.error_text(code))
+        if nanoseconds.value > 0:
+            tries.append(nanoseconds.value / 1e9)
+    return min(tries, default=None)
+
+
 def timed(call: Callable[[], object], device: str, seconds: float) -> Timing:
     """Measure median and best time of a call, after a warm-up; at least 3 calls unless slow.
 

@@ -71,6 +71,8 @@ _SIGNATURES: dict[str, tuple[type, list[type]]] = {
         c_int32,
         [c_int32, c_int32, c_int64, POINTER(c_double), c_void_p, c_void_p],
     ),
+    # rounds -> nanoseconds
+    "msd_handover": (c_int32, [c_int64, POINTER(c_double)]),
 }
 
 
