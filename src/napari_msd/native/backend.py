@@ -10,6 +10,7 @@ from napari_msd.core.errors import SettingsError
 from napari_msd.core.settings import BackendName
 from napari_msd.native.libraries import library_status
 from napari_msd.native.threads import get_threads
+from napari_msd.native.untraced import untraced
 
 BACKEND_REQUESTS: tuple[str, ...] = ("auto", "cuda", "cpu", "torch")
 
@@ -23,7 +24,7 @@ class BackendChoice:
 
 
 # It queries the machine, which torch.compile cannot trace.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
+@untraced
 def choose_backend(
     requested: str, device: torch.device, dtype: torch.dtype, ndim: int = 2
 ) -> BackendChoice:

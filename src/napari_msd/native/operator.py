@@ -19,6 +19,10 @@ from napari_msd.core.settings import Boundary
 from napari_msd.native.aside import LibraryKind
 from napari_msd.native.core import Core, Schedule, Structure
 from napari_msd.native.libraries import library_status, load_library
+from napari_msd.native.untraced import untraced
+
+_FORWARD = "napari_msd::mixed_scale_dense"
+_BACKWARD = "napari_msd::mixed_scale_dense_backward"
 
 
 def mixed_scale_dense(
@@ -110,15 +114,25 @@ def compiled_core(backend: str, device: int = 0) -> Core:
     return Core(library)
 
 
-@torch.library.custom_op(
-    "napari_msd::mixed_scale_dense",
-    mutates_args=(),
-    schema=(
-        "(Tensor image, Tensor weight, Tensor bias, Tensor output_weight, Tensor output_bias, "
-        "int[] dilations, int[]? dilations_z, int width, str boundary, str backend, "
-        "ScalarType? map_dtype, str schedule, bool keep_maps) -> (Tensor, Tensor)"
-    ),
+# Not torch.library.custom_op: its kernels load the compiler, see `untraced`.
+torch.library.define(
+    _FORWARD,
+    "(Tensor image, Tensor weight, Tensor bias, Tensor output_weight, Tensor output_bias, "
+    "int[] dilations, int[]? dilations_z, int width, str boundary, str backend, "
+    "ScalarType? map_dtype, str schedule, bool keep_maps) -> (Tensor, Tensor)",
+    tags=torch.Tag.pt2_compliant_tag,
 )
+torch.library.define(
+    _BACKWARD,
+    "(Tensor grad_logits, Tensor maps, Tensor weight, Tensor output_weight, int[] dilations, "
+    "int[]? dilations_z, int width, str boundary, str backend, ScalarType? map_dtype, "
+    "str schedule, bool needs_input_gradient) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    tags=torch.Tag.pt2_compliant_tag,
+)
+
+
+@torch.library.impl(_FORWARD, "default")
+@untraced
 def _forward(
     image: Tensor,
     weight: Tensor,
@@ -147,7 +161,7 @@ def _forward(
         )
 
 
-@_forward.register_fake
+@torch.library.register_fake(_FORWARD)  # type: ignore[untyped-decorator]
 def _(
     image: Tensor,
     weight: Tensor,
@@ -170,15 +184,8 @@ def _(
     return logits, image.new_empty(numbers if keep_maps else 0, dtype=dtype)
 
 
-@torch.library.custom_op(
-    "napari_msd::mixed_scale_dense_backward",
-    mutates_args=(),
-    schema=(
-        "(Tensor grad_logits, Tensor maps, Tensor weight, Tensor output_weight, int[] dilations, "
-        "int[]? dilations_z, int width, str boundary, str backend, ScalarType? map_dtype, "
-        "str schedule, bool needs_input_gradient) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
-    ),
-)
+@torch.library.impl(_BACKWARD, "default")
+@untraced
 def _backward(
     grad_logits: Tensor,
     maps: Tensor,
@@ -205,7 +212,7 @@ def _backward(
         )
 
 
-@_backward.register_fake
+@torch.library.register_fake(_BACKWARD)  # type: ignore[untyped-decorator]
 def _(
     grad_logits: Tensor,
     maps: Tensor,
@@ -294,4 +301,4 @@ def _differentiate(
     return (gradients[0] if needs_input_gradient else None, *gradients[1:], *nothing)
 
 
-_forward.register_autograd(_differentiate, setup_context=_setup_context)
+torch.library.register_autograd(_FORWARD, _differentiate, setup_context=_setup_context)

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from napari_msd.core.settings import Boundary
+from napari_msd.native.untraced import untraced
 from napari_msd.network.dilations import along_axes
 from napari_msd.network.reference import source_index
 
@@ -32,7 +33,7 @@ _BLOCK_CHANNELS = 8
 
 
 # A loop over layers with views of one buffer: nothing that torch.compile could improve.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
+@untraced
 def mixed_scale_dense_blocked(
     image: Tensor,
     weight: Tensor,

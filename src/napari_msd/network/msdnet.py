@@ -218,9 +218,7 @@ class MSDNet(nn.Module):
                     raise
                 choice = torch_instead(image.device, why)
                 self.backend_in_use, self.backend_reason = choice.name, choice.reason
-        return mixed_scale_dense_blocked(  # type: ignore[no-any-return]
-            image, *parameters, *structure, self.dilations_z
-        )
+        return mixed_scale_dense_blocked(image, *parameters, *structure, self.dilations_z)
 
     def extra_repr(self) -> str:
         """Describe the network for ``print(net)``."""

@@ -18,8 +18,9 @@ from torch import Tensor
 from napari_msd.core.settings import Settings
 from napari_msd.inference.normalisation import Pixels
 from napari_msd.network import MSDNet
+from napari_msd.training.adam import Adam
 from napari_msd.training.loss import consistency_loss, stroke_loss
-from napari_msd.training.networks import carry_moments, with_outputs
+from napari_msd.training.networks import with_outputs
 from napari_msd.training.patches import UNPAINTED, Batch
 from napari_msd.training.prior_correction import OffsetRule, log_probabilities
 from napari_msd.training.ridge_head import fit_readout
@@ -43,7 +44,7 @@ class Learner:
         self.network = network
         self._settings = settings
         self._average = _unlearning(network)
-        self._optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+        self._adam = self._new_adam()
 
     def learn(self, batch: Batch, active: list[int]) -> float:
         """One step of ADAM; returns the loss.
@@ -58,7 +59,6 @@ class Learner:
         images, labels = self.tensors(batch)
         painted = labels != UNPAINTED
         self.network.train()
-        self._optimiser.zero_grad(set_to_none=True)
         logits = _of(self.network(images), active)
         smoothing = self._settings.label_smoothing
         loss = stroke_loss(logits.movedim(1, -1)[painted], labels[painted], smoothing)
@@ -67,8 +67,9 @@ class Learner:
                 taught = _of(self._average(images), active)
             unpainted = consistency_loss(logits, taught, ~painted)
             loss = loss + self._settings.consistency * unpainted
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
+        gradients = torch.autograd.grad(loss, self._adam.parameters)
+        gradient = torch.cat([part.flatten() for part in gradients])
+        self._adam.step(gradient, gradient.isfinite().all())
         with torch.no_grad():
             pairs = zip(self._average.parameters(), self.network.parameters(), strict=True)
             for mean, now in pairs:
@@ -127,13 +128,14 @@ class Learner:
 
     def grow(self, n_outputs: int) -> None:
         """Have `n_outputs` outputs, at least as many as now; the new ones are zero."""
-        moments = self._optimiser.state_dict()["state"]
+        earlier = self._adam
         self.network = with_outputs(self.network, n_outputs)
         self._average = _unlearning(with_outputs(self._average, n_outputs))
-        self._optimiser = torch.optim.Adam(
-            self.network.parameters(), lr=self._settings.learning_rate
-        )
-        carry_moments(moments, self._optimiser)
+        self._adam = self._new_adam()
+        self._adam.carry(earlier)
+
+    def _new_adam(self) -> Adam:
+        return Adam(list(self.network.parameters()), self._settings.learning_rate)
 
 
 def _of(logits: Tensor, active: list[int]) -> Tensor:

@@ -107,14 +107,3 @@ def with_outputs(network: MSDNet, n_classes: int) -> MSDNet:
         torch.cat([weight, weight.new_zeros(new, network.n_maps)]),
         torch.cat([bias, bias.new_zeros(new)]),
     )
-
-
-def carry_moments(moments: dict[int, dict[str, Tensor]], optimiser: torch.optim.Optimizer) -> None:
-    """Give ADAM back what it knew of the parameters whose size did not change.
-
-    `moments` is the ``state`` of an earlier optimiser's ``state_dict``, of as many parameters.
-    """
-    for i, parameter in enumerate(optimiser.param_groups[0]["params"]):
-        known = moments.get(i)
-        if known is not None and known["exp_avg"].shape == parameter.shape:
-            optimiser.state[parameter] = known
