@@ -144,12 +144,11 @@ def _error(
     problem: Problem, kind: LibraryKind, device: torch.device, map_dtype: torch.dtype | None
 ) -> str | None:
     solved = solve(problem)
-    structure = (problem.dilations, problem.width, problem.boundary)
     tensors = [tensor.to(device).requires_grad_() for tensor in solved.tensors]
-    logits = mixed_scale_dense(*tensors, *structure, kind, map_dtype, problem.dilations_z)
+    logits = _logits(problem, tensors, kind, map_dtype)
     gradients = torch.autograd.grad(logits, tensors, solved.gradient.to(device))
     with torch.no_grad():  # keeps no maps, so that memory is laid out differently
-        predicted = mixed_scale_dense(*tensors, *structure, kind, map_dtype, problem.dilations_z)
+        predicted = _logits(problem, tensors, kind, map_dtype)
     found = {
         "the prediction": (predicted, solved.logits),
         "the output of a training step": (logits, solved.logits),
@@ -162,6 +161,25 @@ def _error(
             off = float((got - right).abs().amax())
             return f"{what} for {problem} is off by up to {off:g}"
     return None
+
+
+def _logits(
+    problem: Problem, tensors: list[Tensor], kind: LibraryKind, map_dtype: torch.dtype | None
+) -> Tensor:
+    image, weight, bias, output_weight, output_bias = tensors
+    return mixed_scale_dense(
+        image,
+        weight,
+        bias,
+        output_weight,
+        output_bias,
+        problem.dilations,
+        problem.width,
+        problem.boundary,
+        kind,
+        map_dtype,
+        problem.dilations_z,
+    )
 
 
 @cache
@@ -191,11 +209,11 @@ def _reference(problem: Problem, tensors: list[Tensor]) -> Tensor:
     image, weight, bias, output_weight, output_bias = tensors
     ndim, width = len(problem.sizes), problem.width
     shapes = _filter_shapes(problem)
-    filters = weight.split([math.prod(shape) for shape in shapes])
+    filters = torch.split(weight, [math.prod(shape) for shape in shapes])
     return mixed_scale_dense_reference(
         image,
         [values.view(shape) for values, shape in zip(filters, shapes, strict=True)],
-        bias.split(width),
+        torch.split(bias, width),
         output_weight.view(*output_weight.shape, *(1,) * ndim),
         output_bias,
         problem.dilations,
