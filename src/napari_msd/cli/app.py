@@ -223,16 +223,23 @@ def info(
     model: Annotated[
         Path | None, typer.Argument(metavar="[MODEL]", help="A model file to describe instead.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare the compiled cores with the reference.")
+    ] = False,
 ) -> None:
     """Show what computes here, and why; or what a model file holds.
 
     Lists devices, compiled cores and, if one is not used, the reason, and versions. Of a model:
-    its classes, the channels and axes of the images it is for, its network and training.
+    its classes, the channels and axes of the images it is for, its network and training. With
+    --check, cores compute a few small networks whose right answers are known; exit code 1 if one is
+    wrong. Every training does so by itself before it starts.
     """
-    from napari_msd.cli.info import describe, report
+    from napari_msd.cli.info import check_cores, describe, report
 
     for line in report() if model is None else describe(model):
         print(line)
+    if check and not check_cores(print):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from napari_msd.images.model_file import ModelRecord
+    from napari_msd.native.aside import LibraryKind
 
 PACKAGES = ("napari-msd", "torch", "numpy", "napari", "msgspec", "safetensors", "tifffile")
 
@@ -36,6 +37,36 @@ def report() -> Iterator[str]:
     yield f"processor   {_processor()}, {os.cpu_count()} logical cores"
     yield f"system      {platform.platform()}, Python {platform.python_version()}"
     yield f"versions    {', '.join(f'{name} {_version(name)}' for name in PACKAGES)}"
+
+
+def check_cores(say: Callable[[str], object]) -> bool:
+    """Compare the cores that are usable here with the reference; whether they all agree.
+
+    Parameters
+    ----------
+    say
+        Takes a line for each core and GPU.
+    """
+    try:
+        import torch
+    except ImportError:  # the report has said so
+        return True
+    from napari_msd.native.libraries import library_status
+    from napari_msd.network.self_check import first_error
+
+    devices = [torch.device("cpu")]
+    if torch.cuda.is_available() and torch.version.hip is None:
+        devices += [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    right = True
+    for device in devices:
+        kind: LibraryKind = "cuda" if device.type == "cuda" else "cpu"
+        if not library_status(kind, device.index or 0).usable:
+            continue
+        error = first_error(kind, device)
+        right = right and error is None
+        what = "it agrees with the reference" if error is None else f"WRONG: {error}"
+        say(f"check       {kind} core on {device}: {what}.")
+    return right
 
 
 def describe(path: Path) -> Iterator[str]:

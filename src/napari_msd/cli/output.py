@@ -28,6 +28,14 @@ def warn(message: object) -> None:
     print_message(f"warning: {message}")
 
 
+def warn_of_cores() -> None:
+    """Warn of compiled cores that were set aside since the last call."""
+    from napari_msd.native import take_sentences
+
+    for sentence in take_sentences():
+        warn(sentence)
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun: "1 image", "3 images"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from napari_msd.cli.channels import channels_for_model
 from napari_msd.cli.files import images_among, origin_of, targets
-from napari_msd.cli.output import counted, image_warnings_to, named, print_message, progress, warn
+from napari_msd.cli.output import (
+    counted,
+    image_warnings_to,
+    named,
+    print_message,
+    progress,
+    warn,
+    warn_of_cores,
+)
 from napari_msd.core.errors import BadInputError, ImageWarning, ModelFileError, MSDError
 
 if TYPE_CHECKING:
@@ -80,6 +88,7 @@ def segment_images(
     from napari_msd.segmenter import MSDSegmenter
 
     segmenter = MSDSegmenter.load(model, device=device)
+    warn_of_cores()
     folder = make_folder(output)
     outcome = _Outcome()
     for path, target in zip(paths, targets(paths, folder, wanted.suffix, wanted.what), strict=True):

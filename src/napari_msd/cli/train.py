@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from napari_msd.cli.channels import channels_for_model, channels_like, chosen_channels
 from napari_msd.cli.files import common_axes, matching, model_target
 from napari_msd.cli.interrupt import Stop
-from napari_msd.cli.output import counted, image_warnings_to, print_message, progress, warn
+from napari_msd.cli.output import (
+    counted,
+    image_warnings_to,
+    print_message,
+    progress,
+    warn,
+    warn_of_cores,
+)
 from napari_msd.core.errors import BadInputError, ExportError, ImageWarning
 from napari_msd.core.settings import Settings
 
@@ -183,6 +190,7 @@ def _train(
             if stop.twice or not stop.learning:
                 raise
             stop.asked = stop.asked or signal.SIGINT
+    warn_of_cores()
     written, error = _save(segmenter, job)
     if error is not None:
         print_message(f"{error} The model is saved as {str(written)!r} instead.")

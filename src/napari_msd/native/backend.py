@@ -104,7 +104,7 @@ def _why_unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     if device.type == "cuda":
         if torch.version.hip is not None:
             return "The compiled CUDA core does not run on AMD GPUs."
-        status = library_status("cuda", _number(device))
+        status = library_status("cuda", device_number(device))
     elif device.type == "cpu":
         status = library_status("cpu")
     else:
@@ -114,7 +114,7 @@ def _why_unusable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None if status.usable else status.reason
 
 
-def _number(device: torch.device) -> int:
+def device_number(device: torch.device) -> int:
     """The GPU number that "cuda" or "cuda:1" means."""
     if device.index is not None:
         return device.index

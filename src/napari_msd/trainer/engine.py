@@ -14,7 +14,7 @@ from napari_msd.core.settings import Settings
 from napari_msd.core.space import Space
 from napari_msd.document import Painted
 from napari_msd.images.model_file import ModelRecord
-from napari_msd.native import get_threads
+from napari_msd.native import get_threads, take_sentences
 from napari_msd.native.device import choose_device
 from napari_msd.trainer.checkpoint_sender import CheckpointSender
 from napari_msd.trainer.coarse_view import Area
@@ -259,9 +259,18 @@ class Engine:
     def work(self) -> bool:
         """Do one small unit of work; False if there is none before the next request."""
         did = self._work()
-        if self._trainer is not None and (remark := self._trainer.take_remark()):
-            self._emit(Notice("warning", remark))
+        if self._trainer is not None:
+            if remark := self._trainer.take_remark():
+                self._emit(Notice("warning", remark))
+            self._tell_of_cores()
         return did
+
+    def _tell_of_cores(self) -> None:
+        """Say which compiled cores were set aside, and what computes in their place."""
+        if sentences := take_sentences():
+            self.announce_device()
+        for sentence in sentences:
+            self._emit(Notice("warning", sentence))
 
     def _work(self) -> bool:
         if self._comparison is not None and self._compare_next(self._comparison):

@@ -20,6 +20,7 @@ from napari_msd.inference.features import PixelFeatures
 from napari_msd.inference.normalisation import Pixels
 from napari_msd.native.device import choose_device
 from napari_msd.network import MSDNet
+from napari_msd.network.trial import try_core
 from napari_msd.training.bank import ensemble_of, shipped_bank
 from napari_msd.training.batch_limit import BatchLimit
 from napari_msd.training.early_stopping import EarlyStopping
@@ -96,6 +97,8 @@ class Trainer:
         self.early_stopping = EarlyStopping()
         self.annotation.follow(self._on_annotation)
         self._device, self._backend = choose_device(settings.device)
+        if self._backend == "auto":
+            try_core(self._device)
         self._learner: Learner | None = None
         self._mixing: Mixing | None = None
         self.limit = BatchLimit(settings.patches_per_step, settings.patch_size)

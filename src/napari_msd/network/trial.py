@@ -1,0 +1,87 @@
+"""A compiled core is tried before it is used: once per process, device and type of maps.
+
+`napari_msd.network.self_check` compares it with the reference. A core that fails is set aside
+(`native.set_aside`), so that everything here computes in plain torch; the reason goes to the log.
+Whoever makes networks for a person to use calls `try_core` first: `training.Trainer` does. Never
+in the viewer's process, and in the trainer's before it is given anything to learn.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import torch
+
+from napari_msd.native import set_aside
+from napari_msd.native.aside import LibraryKind
+from napari_msd.native.backend import device_number
+from napari_msd.native.libraries import library_status
+from napari_msd.network.self_check import first_error
+
+_log = logging.getLogger(__name__)
+_lock = threading.Lock()
+_found: dict[tuple[LibraryKind, int, torch.dtype | None], str | None] = {}
+
+
+def try_core(device: torch.device, map_dtype: torch.dtype | None = None) -> bool:
+    """Compare the device's compiled core with the reference, unless that was done before.
+
+    A core that is wrong with float32 maps is set aside. It takes about 50 ms on a CPU, and makes a
+    GPU's context if there is none yet.
+
+    Parameters
+    ----------
+    device
+        Where networks are to be computed.
+    map_dtype
+        How they will store maps: torch.float16 (CUDA), or None for float32.
+
+    Returns
+    -------
+    bool
+        Whether the core can be used with such maps; False where there is none.
+    """
+    kind = core_of(device)
+    if kind is None:
+        return False
+    number = device_number(device)
+    key = (kind, number, map_dtype)
+    with _lock:
+        if not library_status(kind, number).usable:
+            return False
+        if key not in _found:
+            _found[key] = _compare(kind, device, map_dtype)
+        error = _found[key]
+        if error is not None and map_dtype is None:
+            set_aside(kind, number, error)
+    return error is None
+
+
+def _compare(kind: LibraryKind, device: torch.device, map_dtype: torch.dtype | None) -> str | None:
+    # Its speed needs no trial on a CPU: there the core is 3.8 to 17 times as fast as the blocked
+    # torch that would take its place, whatever the network and image (docs/benchmarks.md).
+    began = time.perf_counter()
+    error = first_error(kind, device, map_dtype)
+    maps = "float32" if map_dtype is None else str(map_dtype).removeprefix("torch.")
+    what = f"the compiled {kind.upper()} core on {device} with maps of {maps}"
+    if error is not None:
+        _log.warning("Check of %s: %s", what, error)
+    else:
+        took = 1000 * (time.perf_counter() - began)
+        _log.info("Check of %s: it agrees with the reference (%.0f ms)", what, took)
+    return error
+
+
+def core_of(device: torch.device) -> LibraryKind | None:
+    """The kind of core that computes on this device; None: there is none for it."""
+    if device.type == "cpu":
+        return "cpu"
+    return "cuda" if device.type == "cuda" and torch.version.hip is None else None
+
+
+def try_again() -> None:
+    """Forget what was tried; for tests, and for ``napari-msd info --check``."""
+    with _lock:
+        _found.clear()

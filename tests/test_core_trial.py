@@ -1,0 +1,184 @@
+"""Cores are tried once, before they are used; one that fails gives way to torch, and it is said."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_msd.cli import info
+from napari_msd.cli.app import main
+from napari_msd.core.box import Box
+from napari_msd.core.settings import Settings
+from napari_msd.core.space import NetworkInput, Space
+from napari_msd.native import aside, libraries, take_sentences
+from napari_msd.network import self_check, trial
+from napari_msd.network.trial import try_core
+from napari_msd.trainer.engine import Engine
+from napari_msd.trainer.messages import Notice, Open, Ready
+from napari_msd.training import Trainer, describe_device
+
+CPU = torch.device("cpu")
+WRONG = "the gradient of the biases for 1 image(s) of 5 x 6 pixels is off by up to 2"
+
+
+@pytest.fixture(autouse=True)
+def nothing_tried():
+    trial.try_again()
+    aside.use_again()
+    yield
+    trial.try_again()
+    aside.use_again()
+
+
+@pytest.fixture
+def core() -> None:
+    if libraries.load_library("cpu") is None:
+        pytest.skip(libraries.library_status("cpu").reason)
+
+
+@pytest.fixture
+def checks(monkeypatch, core):
+    """The checks that are made; each finds the core right, or what `finds` says."""
+    made = []
+    made_of = {"finds": None}
+
+    def check(kind, device, map_dtype=None):
+        made.append((kind, device, map_dtype))
+        return made_of["finds"]
+
+    monkeypatch.setattr(trial, "first_error", check)
+    made_of["made"] = made
+    return made_of
+
+
+def test_a_core_is_tried_once(checks):
+    assert try_core(CPU)
+    assert try_core(CPU)
+    assert checks["made"] == [("cpu", CPU, None)]
+    assert take_sentences() == []
+
+
+def test_the_core_of_this_machine_passes_and_the_log_says_so(core, caplog):
+    with caplog.at_level(logging.INFO, "napari_msd"):
+        assert try_core(CPU)
+    assert "core on cpu with maps of float32: it agrees with the reference" in caplog.text
+
+
+def test_a_wrong_core_is_set_aside_and_the_log_has_the_reason(checks, caplog):
+    checks["finds"] = WRONG
+    with caplog.at_level(logging.INFO, "napari_msd"):
+        assert not try_core(CPU)
+    assert WRONG in caplog.text
+    assert WRONG in libraries.library_status("cpu").reason
+    assert describe_device("cpu").text == "CPU, PyTorch"
+    (sentence,) = take_sentences()
+    assert "slower, but right" in sentence
+    assert not try_core(CPU)
+    assert len(checks["made"]) == 1
+
+
+def test_of_wrong_16_bit_maps_only_those_are_left(checks):
+    assert try_core(CPU)
+    checks["finds"] = WRONG
+    assert not try_core(CPU, torch.float16)
+    assert try_core(CPU)
+    assert libraries.library_status("cpu").usable
+    assert checks["made"] == [("cpu", CPU, None), ("cpu", CPU, torch.float16)]
+
+
+def test_where_there_is_no_core_nothing_is_tried(checks, monkeypatch):
+    assert not try_core(torch.device("mps"))
+    monkeypatch.setattr(libraries, "find_library", lambda _kind: None)
+    libraries.forget_libraries()
+    try:
+        assert not try_core(CPU)
+    finally:
+        libraries.forget_libraries()
+    assert checks["made"] == []
+
+
+# --- who tries, and who is told ----------------------------------------------------------------
+
+SMALL = Settings.from_preset(depth=2, patch_size=16, trees=False, device="cpu")
+
+
+def test_a_trainer_tries_the_core_before_it_has_anything_to_learn(checks):
+    Trainer(SMALL, NetworkInput())
+    assert checks["made"] == [("cpu", CPU, None)]
+
+
+def test_a_trainer_that_asks_for_torch_tries_nothing(checks):
+    Trainer(replace(SMALL, device="torch"), NetworkInput())
+    assert checks["made"] == []
+
+
+def test_the_window_is_told_once_with_what_computes_now(checks):
+    checks["finds"] = WRONG
+    events = []
+    engine = Engine(events.append)
+    engine.handle(Open(SMALL, {0: Space("YX", (8, 8))}))
+    ready = [event for event in events if isinstance(event, Ready)][-1]
+    assert (ready.device, ready.backend) == ("CPU, PyTorch", "torch")
+    assert WRONG in ready.reason
+    engine.work()
+    engine.work()
+    (notice,) = [event for event in events if isinstance(event, Notice)]
+    assert notice.level == "warning"
+    assert notice.text.startswith("The compiled CPU core failed on this machine and is not used")
+
+
+def test_a_core_that_fails_while_training_is_told_at_the_next_turn(checks):
+    events = []
+    engine = Engine(events.append)
+    engine.handle(Open(SMALL, {0: Space("YX", (8, 8))}))
+    assert [event for event in events if isinstance(event, Ready)][-1].backend == "cpu"
+    aside.set_aside("cpu", 0, "cudaErrorLaunchFailure")
+    engine.work()
+    assert [event for event in events if isinstance(event, Ready)][-1].backend == "torch"
+    assert sum(isinstance(event, Notice) for event in events) == 1
+
+
+def test_training_goes_on_in_torch(checks):
+    checks["finds"] = WRONG
+    trainer = Trainer(SMALL, NetworkInput())
+    pixels = np.random.default_rng(0).standard_normal((24, 24)).astype(np.float32)
+    trainer.set_pixels(Box.whole(0, pixels.shape), pixels)
+    trainer.paint(Box.whole(0, pixels.shape), np.where(pixels > 0, 2, 1).astype(np.uint8))
+    assert np.isfinite(trainer.step())
+    assert trainer.backend[0] == "torch"
+    assert WRONG in trainer.backend[1]
+
+
+def run_info(monkeypatch, capsys) -> tuple[str, int]:
+    monkeypatch.setattr("sys.argv", ["napari-msd", "info", "--check"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return capsys.readouterr().out, ended.value.code
+
+
+def test_info_checks_cores_when_asked(core, monkeypatch, capsys):
+    text, code = run_info(monkeypatch, capsys)
+    assert "check       cpu core on cpu: it agrees with the reference." in text
+    assert code == 0
+
+
+def test_info_says_what_is_wrong(core, monkeypatch, capsys):
+    monkeypatch.setattr(self_check, "first_error", lambda *_: WRONG)
+    text, code = run_info(monkeypatch, capsys)
+    assert f"check       cpu core on cpu: WRONG: {WRONG}." in text
+    assert code == 1
+
+
+def test_info_checks_nothing_where_there_is_no_core(monkeypatch):
+    monkeypatch.setattr(libraries, "find_library", lambda _kind: None)
+    libraries.forget_libraries()
+    try:
+        lines = []
+        assert info.check_cores(lines.append)
+        assert lines == []
+    finally:
+        libraries.forget_libraries()
