@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from napari_msd.cli.app import main
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import NetworkInput, Space
-from napari_msd.native import aside, libraries, take_sentences
+from napari_msd.native import aside, libraries, schedules, take_sentences
+from napari_msd.native.core import Structure
 from napari_msd.network import self_check, trial
 from napari_msd.network.trial import try_core
 from napari_msd.trainer.engine import Engine
@@ -46,7 +49,7 @@ def checks(monkeypatch, core):
     made = []
     made_of = {"finds": None}
 
-    def check(kind, device, map_dtype=None):
+    def check(kind, device, map_dtype=None, schedule="staged"):
         made.append((kind, device, map_dtype))
         return made_of["finds"]
 
@@ -65,7 +68,7 @@ def test_a_core_is_tried_once(checks):
 def test_the_core_of_this_machine_passes_and_the_log_says_so(core, caplog):
     with caplog.at_level(logging.INFO, "napari_msd"):
         assert try_core(CPU)
-    assert "core on cpu with maps of float32: it agrees with the reference" in caplog.text
+    assert "core on cpu, float32 maps, staged: it agrees with the reference" in caplog.text
 
 
 def test_a_wrong_core_is_set_aside_and_the_log_has_the_reason(checks, caplog):
@@ -99,6 +102,115 @@ def test_where_there_is_no_core_nothing_is_tried(checks, monkeypatch):
     finally:
         libraries.forget_libraries()
     assert checks["made"] == []
+
+
+# --- on a GPU: which path is the fastest -----------------------------------------------------
+
+GPU = torch.device("cuda", 1)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A GPU whose core is usable; the test says what is found wrong and how long passes take."""
+    usable = libraries.LibraryStatus("cuda", None, True, "ready", "90")
+    monkeypatch.setattr(trial, "library_status", lambda *_: usable)
+    machine = SimpleNamespace(wrong=set(), times={}, timed=[])
+
+    def check(kind, device, map_dtype=None, schedule="staged"):
+        assert (kind, device) == ("cuda", GPU)
+        return WRONG if schedule in machine.wrong else None
+
+    def time(kind, device, map_dtype, paths, training):
+        assert (kind, device) == ("cuda", GPU)
+        machine.timed.append((training, *paths))
+        return {path: machine.times[path] for path in paths if path in machine.times}
+
+    monkeypatch.setattr(trial, "first_error", check)
+    monkeypatch.setattr(trial, "path_times", time)
+    return machine
+
+
+def chosen(map_dtype=None) -> list[str]:
+    """The schedules of training and of prediction."""
+    return [schedules._chosen.get((1, map_dtype, training), "none") for training in (True, False)]
+
+
+def test_the_faster_schedule_is_followed(gpu):
+    gpu.times = {"staged": 1.3, "cooperative": 0.5, "torch": 25.0}
+    assert try_core(GPU)
+    assert chosen() == ["cooperative", "cooperative"]
+    assert chosen(torch.float16) == ["none", "none"]
+    assert gpu.timed == [
+        (True, "staged", "cooperative", "torch"),
+        (False, "staged", "cooperative"),
+    ]
+    assert take_sentences() == []
+    gpu.times = {"staged": 0.7, "cooperative": 0.9}
+    assert try_core(GPU, torch.float16)
+    assert chosen() == ["cooperative", "cooperative"]
+    assert chosen(torch.float16) == ["staged", "staged"]
+    assert "torch" not in gpu.timed[-2]  # with 16-bit maps it would not compute the same
+
+
+def test_a_wrong_schedule_is_not_timed_and_nobody_is_told(gpu, caplog):
+    gpu.wrong = {"cooperative"}
+    gpu.times = {"staged": 1.3, "cooperative": 0.5, "torch": 25.0}
+    with caplog.at_level(logging.INFO, "napari_msd"):
+        assert try_core(GPU)
+    assert chosen() == ["staged", "staged"]
+    assert all("cooperative" not in timed for timed in gpu.timed)
+    assert f"cooperative: {WRONG}" in caplog.text
+    assert take_sentences() == []
+
+
+def test_a_core_that_is_wrong_staged_is_set_aside_untimed(gpu):
+    gpu.wrong = {"staged"}
+    assert not try_core(GPU)
+    assert aside.why_aside("cuda", 1) == WRONG
+    assert aside.why_aside("cuda", 0) is None
+    assert gpu.timed == []
+    assert len(take_sentences()) == 1
+
+
+def test_where_torch_is_faster_it_is_used_and_nobody_is_told(gpu):
+    gpu.times = {"staged": 30.0, "torch": 25.0}
+    assert try_core(GPU)
+    assert aside.why_aside("cuda", 1) == (
+        "PyTorch is faster here (milliseconds: staged 30.00, torch 25.00)"
+    )
+    assert take_sentences() == []
+
+
+def test_without_times_passes_are_staged(gpu):
+    assert try_core(GPU)
+    assert chosen() == ["staged", "staged"]
+
+
+class FakeCore:
+    """Says which problems it can run."""
+
+    def __init__(self, able: bool) -> None:
+        self.able, self.asked = able, []
+
+    def can_run(self, shape, dtype, n_classes, structure, training):
+        self.asked.append((structure.schedule, training))
+        return self.able
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_a_pass_that_the_chosen_schedule_cannot_run_is_staged(monkeypatch, able):
+    core = FakeCore(able)
+    monkeypatch.setattr(schedules, "compiled_core", lambda *_: core)
+    monkeypatch.setattr(torch.cuda, "device", lambda _device: nullcontext())
+    structure = Structure((1, 2), 1, "reflect")
+    image = SimpleNamespace(device=GPU, shape=(1, 1, 8, 8), dtype=torch.float32)
+    assert schedules.schedule_of(image, 2, structure, True) == "staged"
+    assert core.asked == []
+    schedules.choose_schedule(1, None, True, "cooperative")
+    expected = "cooperative" if able else "staged"
+    assert schedules.schedule_of(image, 2, structure, True) == expected
+    assert schedules.schedule_of(image, 2, structure, False) == "staged"
+    assert core.asked == [("cooperative", True)]
 
 
 # --- who tries, and who is told ----------------------------------------------------------------

@@ -21,8 +21,9 @@ from napari_msd.native.backend import (
     map_dtype,
     torch_instead,
 )
-from napari_msd.native.core import UnsupportedError
+from napari_msd.native.core import Schedule, Structure, UnsupportedError
 from napari_msd.native.operator import mixed_scale_dense
+from napari_msd.native.schedules import schedule_of
 from napari_msd.network.blocked import mixed_scale_dense_blocked
 from napari_msd.network.dilations import along_axes, of_each_channel, receptive_radii
 
@@ -209,9 +210,13 @@ class MSDNet(nn.Module):
         self.backend_in_use, self.backend_reason = choice.name, choice.reason
         if choice.name != "torch":
             maps_as = map_dtype(choice.name, image)
+            schedule: Schedule = "staged"
+            if choice.name == "cuda":
+                described = Structure(*structure, maps_as, self.dilations_z)
+                schedule = schedule_of(image, self.n_classes, described, torch.is_grad_enabled())
             try:
                 return mixed_scale_dense(
-                    image, *parameters, *structure, choice.name, maps_as, self.dilations_z
+                    image, *parameters, *structure, choice.name, maps_as, self.dilations_z, schedule
                 )
             except UnsupportedError as why:
                 if self.backend != "auto":

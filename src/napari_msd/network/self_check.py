@@ -18,8 +18,9 @@ from torch import Tensor
 from napari_msd.core.errors import OutOfMemoryError
 from napari_msd.core.settings import Boundary
 from napari_msd.native.aside import LibraryKind
-from napari_msd.native.core import UnsupportedError
-from napari_msd.native.operator import mixed_scale_dense
+from napari_msd.native.backend import device_number
+from napari_msd.native.core import Schedule, UnsupportedError
+from napari_msd.native.operator import compiled_core, mixed_scale_dense
 from napari_msd.network.reference import mixed_scale_dense_reference
 
 EXACT_IN_16_BITS = 2**11
@@ -105,7 +106,10 @@ class Solved:
 
 
 def first_error(
-    kind: LibraryKind, device: torch.device, map_dtype: torch.dtype | None = None
+    kind: LibraryKind,
+    device: torch.device,
+    map_dtype: torch.dtype | None = None,
+    schedule: Schedule = "staged",
 ) -> str | None:
     """What a core computes wrongly on a device: the first difference found, else None.
 
@@ -117,6 +121,8 @@ def first_error(
         Where images and weights are.
     map_dtype
         How maps are stored: torch.float16, or None for float32.
+    schedule
+        How the CUDA core divides a pass into launches.
 
     Returns
     -------
@@ -127,7 +133,7 @@ def first_error(
     """
     for problem in (*PROBLEMS, *([WIDE] if kind == "cuda" else [])):
         try:
-            error = _error(problem, kind, device, map_dtype)
+            error = _error(problem, kind, device, map_dtype, schedule)
         except (UnsupportedError, OutOfMemoryError, torch.cuda.OutOfMemoryError):
             continue
         except Exception as failure:  # of any kind: our own, ctypes', torch's of a broken GPU
@@ -141,20 +147,26 @@ def first_error(
 @torch.inference_mode(False)
 @torch.enable_grad()
 def _error(
-    problem: Problem, kind: LibraryKind, device: torch.device, map_dtype: torch.dtype | None
+    problem: Problem,
+    kind: LibraryKind,
+    device: torch.device,
+    map_dtype: torch.dtype | None,
+    schedule: Schedule,
 ) -> str | None:
     solved = solve(problem)
     tensors = [tensor.to(device).requires_grad_() for tensor in solved.tensors]
-    logits = _logits(problem, tensors, kind, map_dtype)
-    gradients = torch.autograd.grad(logits, tensors, solved.gradient.to(device))
+    logits = _logits(problem, tensors, kind, map_dtype, schedule)
+    gradients = _gradients(logits, tensors, solved.gradient.to(device))
     with torch.no_grad():  # keeps no maps, so that memory is laid out differently
-        predicted = _logits(problem, tensors, kind, map_dtype)
+        predicted = _logits(problem, tensors, kind, map_dtype, schedule)
     found = {
         "the prediction": (predicted, solved.logits),
         "the output of a training step": (logits, solved.logits),
     }
     for name, *pair in zip(NAMES, gradients, solved.gradients, strict=True):
         found[f"the gradient of {name}"] = (pair[0], pair[1])
+    if schedule == "cooperative":
+        compiled_core(kind, device_number(device)).check_waits(logits)
     for what, (got, right) in found.items():
         got = got.detach().cpu()
         if not torch.equal(got, right):
@@ -164,7 +176,11 @@ def _error(
 
 
 def _logits(
-    problem: Problem, tensors: list[Tensor], kind: LibraryKind, map_dtype: torch.dtype | None
+    problem: Problem,
+    tensors: list[Tensor],
+    kind: LibraryKind,
+    map_dtype: torch.dtype | None,
+    schedule: Schedule,
 ) -> Tensor:
     image, weight, bias, output_weight, output_bias = tensors
     return mixed_scale_dense(
@@ -179,6 +195,7 @@ def _logits(
         kind,
         map_dtype,
         problem.dilations_z,
+        schedule,
     )
 
 
@@ -198,10 +215,15 @@ def solve(problem: Problem) -> Solved:
     exact = [tensor.double().requires_grad_() for tensor in tensors]
     with torch.autocast("cpu", enabled=False):
         logits = _reference(problem, exact)
-        gradients = torch.autograd.grad(logits, exact, gradient.double())
+        gradients = _gradients(logits, exact, gradient.double())
     return Solved(
         tensors, gradient, logits.detach().float(), tuple(value.float() for value in gradients)
     )
+
+
+def _gradients(logits: Tensor, tensors: list[Tensor], gradient: Tensor) -> tuple[Tensor, ...]:
+    # By way of a single number: given the gradient of the logits, torch loads sympy.
+    return torch.autograd.grad((logits * gradient).sum(), tensors)
 
 
 def _reference(problem: Problem, tensors: list[Tensor]) -> Tensor:

@@ -2,6 +2,7 @@
 
 `napari_msd.network.self_check` compares it with the reference. A core that fails is set aside
 (`native.set_aside`), so that everything here computes in plain torch; the reason goes to the log.
+On a GPU what is right is then timed, and the fastest chosen (`napari_msd.network.path_times`).
 Whoever makes networks for a person to use calls `try_core` first: `training.Trainer` does. Never
 in the viewer's process, and in the trainer's before it is given anything to learn.
 """
@@ -17,7 +18,10 @@ import torch
 from napari_msd.native import set_aside
 from napari_msd.native.aside import LibraryKind
 from napari_msd.native.backend import device_number
+from napari_msd.native.core import Schedule
 from napari_msd.native.libraries import library_status
+from napari_msd.native.schedules import choose_schedule, forget_schedules
+from napari_msd.network.path_times import Path, path_times
 from napari_msd.network.self_check import first_error
 
 _log = logging.getLogger(__name__)
@@ -28,8 +32,8 @@ _found: dict[tuple[LibraryKind, int, torch.dtype | None], str | None] = {}
 def try_core(device: torch.device, map_dtype: torch.dtype | None = None) -> bool:
     """Compare the device's compiled core with the reference, unless that was done before.
 
-    A core that is wrong with float32 maps is set aside. It takes about 50 ms on a CPU, and makes a
-    GPU's context if there is none yet.
+    A core that is wrong with float32 maps is set aside. It takes about 50 ms on a CPU; on a GPU a
+    few hundred, and the GPU's context is made if there is none yet.
 
     Parameters
     ----------
@@ -52,26 +56,53 @@ def try_core(device: torch.device, map_dtype: torch.dtype | None = None) -> bool
         if not library_status(kind, number).usable:
             return False
         if key not in _found:
-            _found[key] = _compare(kind, device, map_dtype)
+            _found[key] = _compare(kind, device, map_dtype, "staged")
+            # On a CPU there is one schedule, and nothing to be timed: the core is 3.8 to 17 times
+            # as fast as the blocked torch that would take its place, whatever the network and the
+            # image (docs/benchmarks.md).
+            if kind == "cuda" and _found[key] is None:
+                _choose_path(device, number, map_dtype)
         error = _found[key]
         if error is not None and map_dtype is None:
             set_aside(kind, number, error)
     return error is None
 
 
-def _compare(kind: LibraryKind, device: torch.device, map_dtype: torch.dtype | None) -> str | None:
-    # Its speed needs no trial on a CPU: there the core is 3.8 to 17 times as fast as the blocked
-    # torch that would take its place, whatever the network and image (docs/benchmarks.md).
+def _compare(
+    kind: LibraryKind, device: torch.device, map_dtype: torch.dtype | None, schedule: Schedule
+) -> str | None:
     began = time.perf_counter()
-    error = first_error(kind, device, map_dtype)
+    error = first_error(kind, device, map_dtype, schedule)
     maps = "float32" if map_dtype is None else str(map_dtype).removeprefix("torch.")
-    what = f"the compiled {kind.upper()} core on {device} with maps of {maps}"
+    what = f"the compiled {kind.upper()} core on {device}, {maps} maps, {schedule}"
     if error is not None:
         _log.warning("Check of %s: %s", what, error)
     else:
         took = 1000 * (time.perf_counter() - began)
         _log.info("Check of %s: it agrees with the reference (%.0f ms)", what, took)
     return error
+
+
+def _choose_path(device: torch.device, number: int, map_dtype: torch.dtype | None) -> None:
+    """Have a GPU's passes take the fastest path that is right there, for training and prediction.
+
+    Where plain torch trains faster than the core, the core is set aside, and nobody told.
+    """
+    schedules: list[Path] = ["staged"]
+    if _compare("cuda", device, map_dtype, "cooperative") is None:
+        schedules.append("cooperative")
+    for training in (True, False):
+        # With 16-bit maps the core computes something else than torch would.
+        rival: list[Path] = ["torch"] if training and map_dtype is None else []
+        times = path_times("cuda", device, map_dtype, [*schedules, *rival], training)
+        work = "a training step" if training else "a prediction"
+        told = ", ".join(f"{path} {milliseconds:.2f}" for path, milliseconds in times.items())
+        _log.info("Milliseconds of %s on %s: %s", work, device, told)
+        fastest: Path = min(times, key=times.__getitem__, default="staged")
+        if fastest == "torch":
+            set_aside("cuda", number, f"PyTorch is faster here (milliseconds: {told})", tell=False)
+            return
+        choose_schedule(number, map_dtype, training, fastest)
 
 
 def core_of(device: torch.device) -> LibraryKind | None:
@@ -85,3 +116,4 @@ def try_again() -> None:
     """Forget what was tried; for tests, and for ``napari-msd info --check``."""
     with _lock:
         _found.clear()
+        forget_schedules()

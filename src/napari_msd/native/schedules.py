@@ -1,0 +1,68 @@
+"""Which schedule the CUDA core follows on each GPU, as its trial there has found out.
+
+`napari_msd.network.trial` chooses, `MSDNet` asks. Without a trial every pass is staged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from napari_msd.native.backend import device_number
+from napari_msd.native.core import Schedule, Structure
+from napari_msd.native.operator import compiled_core
+from napari_msd.native.untraced import untraced
+
+_chosen: dict[tuple[int, torch.dtype | None, bool], Schedule] = {}
+
+
+def choose_schedule(
+    device: int, map_dtype: torch.dtype | None, training: bool, schedule: Schedule
+) -> None:
+    """Follow this schedule from now on.
+
+    Parameters
+    ----------
+    device
+        Number of the GPU.
+    map_dtype
+        For passes that store maps so: torch.float16, or None for float32.
+    training
+        For passes with gradients, or for those without.
+    schedule
+        ``staged`` or ``cooperative``.
+    """
+    _chosen[device, map_dtype, training] = schedule
+
+
+@untraced  # it queries the machine
+def schedule_of(image: Tensor, n_classes: int, structure: Structure, training: bool) -> Schedule:
+    """The schedule of a pass over `image`: the chosen one, or staged where it cannot be followed.
+
+    Parameters
+    ----------
+    image
+        (N, in_channels, [Z,] Y, X), on a GPU.
+    n_classes
+        Outputs of the network.
+    structure
+        Of the network; its schedule is ignored.
+    training
+        Whether a backward pass follows.
+    """
+    number = device_number(image.device)
+    chosen = _chosen.get((number, structure.map_dtype, training), "staged")
+    if chosen == "staged":
+        return chosen
+    core = compiled_core("cuda", number)
+    wanted = replace(structure, schedule=chosen)
+    with torch.cuda.device(image.device):
+        able = core.can_run(image.shape, image.dtype, n_classes, wanted, training)
+    return chosen if able else "staged"
+
+
+def forget_schedules() -> None:
+    """Every pass is staged again; for tests."""
+    _chosen.clear()
