@@ -18,11 +18,12 @@ UNATTENDED := $(if $(DISPLAY)$(WAYLAND_DISPLAY),$(filter-out 0,$(HEADLESS)),1)
 BUILD_INPUTS := pyproject.toml CMakeLists.txt napari.yaml constraints.txt tools/install.sh \
     $(shell find kernels -type f 2>/dev/null)
 
-.PHONY: help demo test quick coverage screenshots bench faults info clean
+.PHONY: help demo test lint test-gui test-rest quick coverage screenshots bench faults info clean
 
 help:
 	@echo "make demo         open napari on a sample image, training live (HEADLESS=1: unattended)"
 	@echo "make test         linters, type check, import contracts, all tests"
+	@echo "make lint         of these all but the tests"
 	@echo "make quick        style, and the tests that are quick: for use while you write"
 	@echo "make coverage     all tests; which lines they reach, in build/coverage"
 	@echo "make screenshots  the pictures and the film of the documentation"
@@ -34,13 +35,30 @@ help:
 demo: $(VENV)/.installed
 	$(if $(UNATTENDED),$(XVFB)) $(BIN)/napari-msd demo $(if $(UNATTENDED),--headless)
 
+ifdef PYTEST_ARGS
+test: lint
+	$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
+else
+# All side by side: each uses one core and a half at most. What each prints comes in one piece, when it has ended.
 test: $(VENV)/.installed
+	$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target lint test-gui test-rest
+endif
+
+lint: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(XVFB) $(BIN)/npe2 validate napari-msd --imports
-	$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The two halves of the tests take about as long. Each has a screen and a cache of its own. The screens' numbers
+# lie far apart, as two that start at once would take the same one.
+GUI_TESTS := tests/gui
+test-gui: $(VENV)/.installed
+	$(subst -a,-n 200 -a,$(XVFB)) $(BIN)/python -m pytest -o cache_dir=.pytest_cache/gui $(GUI_TESTS)
+
+test-rest: $(VENV)/.installed
+	$(subst -a,-n 300 -a,$(XVFB)) $(BIN)/python -m pytest $(GUI_TESTS:%=--ignore=%)
 
 quick: $(VENV)/.installed
 	$(BIN)/ruff check

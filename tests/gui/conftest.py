@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pytest
 from napari.utils._proxies import PublicOnlyProxy
@@ -7,6 +9,14 @@ from napari_msd.plugin.dock import MSDSegmentationWidget
 
 from .fake_client import FakeClient
 from .mouse import Mouse
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spare_the_collector():
+    """What windows have imported and cached stays; napari's fixture collects in each test."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
