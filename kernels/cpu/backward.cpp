@@ -34,39 +34,36 @@ class BackwardImage {
                 T *workspace, T *scratch, double *lane_sums)
       : plan_(plan), arrays_(arrays), tables_(tables), share_(share), lane_sums_(lane_sums) {
     maps_ = arrays.maps + share.image * plan.image_numbers();
-    gradients_ = workspace + share.slot * (plan.image_numbers() + plan.backward_ring());
-    ring_ = gradients_ + plan.image_numbers();
+    gradients_ = workspace + share.slot * plan.image_numbers();
+    ring_ = workspace + plan.slots * plan.image_numbers() + share.lane * plan.backward_ring();
     first_map_ = arrays.grad_input ? 0 : plan.problem.in_channels;
     zeros_ = scratch;
     padded_ = zeros_ + plan.row_stride + plan.margin;
     weights_ = padded_ - plan.margin + plan.padded_stride();
     inner_weights_ = weights_ + plan.push_weights();
     rest_ = weights_ + (2 * plan.push_weights() + line_ - 1) / line_ * line_;
-    const int64_t sums_size = plan.tile_rows * plan.backward.channels * plan.taps * plan.row_stride;
-    taps_ = reinterpret_cast<const T **>(rest_ + std::max(sums_size, class_chunk * plan.tile_rows * plan.row_stride));
+    taps_ = reinterpret_cast<const T **>(rest_ + plan.tile_sums());
     std::fill(zeros_, zeros_ + plan.row_stride, T(0));
     std::fill(padded_ - plan.margin, padded_ - plan.margin + plan.padded_stride(), T(0));
   }
 
   void run() {
-    Sweep sweep(plan_, plan_.backward, share_, true);
-    sweep.run([&](const Block &block, int64_t chunk, int parity, bool first) {
-      T *ring = ring_ + parity * ring_numbers_;
-      sums_ = lane_sums_ + sweep.lane() * plan_.sums_stride();
-      if (first) pack(weights_, block.first, block.last, first_map_, block.maps_outside);
-      if (block.last == plan_.channels) start_with_logits(rows_of(plan_, chunk, 0));
-      int64_t lag = 0;
+    const Block *packed = nullptr;
+    share_.run([&](const Block &block, int lane, int64_t chunk) {
+      sums_ = lane_sums_ + (share_.lane + lane) * plan_.sums_stride();
+      if (packed != &block) pack(weights_, block.first, block.last, first_map_, block.maps_outside);
+      packed = &block;
+      up_ = bands_.upwards(lane);
+      if (block.last == plan_.channels) start_with_logits(bands_.rows_of(lane, chunk, 0));
       const int n = block.n_layers();
       for (int i = 0; i < n; ++i) {
         const int64_t begin = block.layers[static_cast<size_t>(n - 1 - i)];
         const int64_t end = block.layers[static_cast<size_t>(n - i)];
-        resolve_layer(block, begin, end, rows_of(plan_, chunk, lag), ring);
-        sweep.done(i);
-        lag += block.reach[static_cast<size_t>(n - 1 - i)];
+        resolve_layer(block, begin, end, bands_.rows_of(lane, chunk, block.lags[static_cast<size_t>(i)]));
       }
-      const Rows rows = rows_of(plan_, chunk, lag);
-      for (int64_t y = rows.first; y < rows.last; y += plan_.tile_rows) {
-        push_block(block, {y, std::min(y + plan_.tile_rows, rows.last)}, ring);
+      const Rows rows = bands_.rows_of(lane, chunk, block.lags.back());
+      for (int64_t y = rows.first; y < rows.last; y += bands_.tile_rows) {
+        push_block(block, {y, std::min(y + bands_.tile_rows, rows.last)});
       }
       if (block.first == 0 && arrays_.grad_input) store_input_gradient(rows);
     });
@@ -75,8 +72,12 @@ class BackwardImage {
  private:
   const T *row(int64_t l, int64_t y) const { return maps_ + (y * plan_.maps + l) * plan_.row_stride; }
   T *gradient(int64_t l, int64_t y) const { return gradients_ + (y * plan_.maps + l) * plan_.row_stride; }
-  T *ring_row(const Block &block, int64_t q, int64_t y, T *ring) const {
-    return ring + (plan_.backward.place(y) * plan_.backward.channels + q - block.first) * 3 * plan_.row_stride;
+  T *ring_row(const Block &block, int64_t q, int64_t y) const {
+    const int layer = block.layer(q);
+    const RingPart &part = block.ring[static_cast<size_t>(layer)];
+    const int64_t channel = q - block.layers[static_cast<size_t>(layer)];
+    return ring_ + bands_.band(y) * plan_.backward_ring() +
+           (part.start + bands_.place(part, y) * part.channels + channel) * 3 * plan_.row_stride;
   }
 
   // The weights of channels begin .. end - 1 for maps first .. last - 1, as push_gradients takes them.
@@ -98,8 +99,8 @@ class BackwardImage {
     const int64_t classes = plan_.problem.n_classes;
     double *weight_sums = sums_ + plan_.weights + plan_.channels;
     double *bias_sums = weight_sums + classes * plan_.maps;
-    for (int64_t first = rows.first; first < rows.last; first += plan_.tile_rows) {
-      const int64_t n = std::min(plan_.tile_rows, rows.last - first);
+    for (int64_t first = rows.first; first < rows.last; first += bands_.tile_rows) {
+      const int64_t n = std::min(bands_.tile_rows, rows.last - first);
       for (int64_t k = 0; k < classes; k += class_chunk) {
         const int64_t n_k = std::min<int64_t>(class_chunk, classes - k);
         for (int64_t i = 0; i < n * class_chunk; ++i) {
@@ -131,14 +132,14 @@ class BackwardImage {
   }
 
   // The gradients of channel q's tap products at row y, as pointers: nearly always to rows of the ring.
-  void find_taps(const Block &block, int64_t q, int64_t y, T *ring, const T **taps, T *sums) const {
+  void find_taps(const Block &block, int64_t q, int64_t y, const T **taps, T *sums) const {
     const TapTable &table = tables_.of_channel(q);
     for (int b = 0; b < table.n_row_taps; ++b) {
       const int32_t *start = table.target_start + b * (plan_.rows + 1) + y;
       const int32_t *targets = table.targets + b * plan_.rows;
       const int32_t n = start[1] - start[0];
       if (n == 1) {
-        const T *only = ring_row(block, q, targets[start[0]], ring);
+        const T *only = ring_row(block, q, targets[start[0]]);
         for (int c = 0; c < 3; ++c) taps[3 * b + c] = only + c * plan_.row_stride;
         continue;
       }
@@ -151,7 +152,7 @@ class BackwardImage {
           int n_sources = 0;
           if (i > start[0]) sources[n_sources++] = sum;
           while (i < start[1] && n_sources < 8) {
-            sources[n_sources++] = ring_row(block, q, targets[i++], ring) + c * plan_.row_stride;
+            sources[n_sources++] = ring_row(block, q, targets[i++]) + c * plan_.row_stride;
           }
           kernels_.add_rows(sources, n_sources, sum, plan_.row_stride);
         }
@@ -159,14 +160,14 @@ class BackwardImage {
     }
   }
 
-  void resolve_layer(const Block &block, int64_t begin, int64_t end, Rows rows, T *ring) const {
+  void resolve_layer(const Block &block, int64_t begin, int64_t end, Rows rows) const {
     const int64_t l = plan_.problem.in_channels + begin, n_in = (block.last - end) * plan_.taps;
     if (n_in > 0) pack(inner_weights_, end, block.last, l, l + end - begin);
     for (int64_t y = rows.first; y < rows.last; ++y) {
       if (n_in > 0) {
         for (int64_t q = end; q < block.last; ++q) {
           const int64_t place = (q - end) * plan_.taps;
-          find_taps(block, q, y, ring, taps_ + place, rest_ + place * plan_.row_stride);
+          find_taps(block, q, y, taps_ + place, rest_ + place * plan_.row_stride);
         }
         kernels_.push_gradients(taps_, static_cast<int>(n_in), gradient(l, y), plan_.row_stride,
                                 static_cast<int>(end - begin), inner_weights_, plan_.row_stride, 0);
@@ -174,28 +175,30 @@ class BackwardImage {
       for (int64_t q = begin; q < end; ++q) {
         sums_[plan_.weights + q] +=
             kernels_.shift_gradient(tables_.of_channel(q), gradient(l + q - begin, y), row(l + q - begin, y), padded_,
-                                    ring_row(block, q, y, ring), plan_.row_stride);
+                                    ring_row(block, q, y), plan_.row_stride);
       }
     }
   }
 
-  void push_block(const Block &block, Rows rows, T *ring) const {
+  void push_block(const Block &block, Rows rows) const {
+    // The next rows of all maps.
+    const int64_t ahead = plan_.maps * plan_.row_stride * (up_ ? -bands_.chunk_rows : 1);
     const int64_t jump = (block.last - block.first) * plan_.taps;
     for (int64_t y = rows.first; y < rows.last; ++y) {
       for (int64_t q = block.first; q < block.last; ++q) {
         const int64_t place = (y - rows.first) * jump + (q - block.first) * plan_.taps;
-        find_taps(block, q, y, ring, taps_ + place, rest_ + place * plan_.row_stride);
+        find_taps(block, q, y, taps_ + place, rest_ + place * plan_.row_stride);
       }
       if (block.maps_outside > first_map_) {
         kernels_.push_gradients(taps_ + (y - rows.first) * jump, static_cast<int>(jump), gradient(first_map_, y),
                                 plan_.row_stride, static_cast<int>(block.maps_outside - first_map_), weights_,
-                                plan_.row_stride, ahead_);
+                                plan_.row_stride, ahead);
       }
     }
     for (int64_t q = block.first; q < block.last; ++q) {
       CorrelateRows<T> correlation = this->correlation(rows.first, rows.last - rows.first, jump);
       correlation.a += (q - block.first) * plan_.taps;
-      if (q == block.first) correlation.ahead = (rows.last - rows.first) * ahead_;
+      if (q == block.first) correlation.ahead = up_ ? ahead : (rows.last - rows.first) * ahead;
       kernels_.correlate_planes(correlation, static_cast<int>(plan_.taps), plan_.maps_before(q),
                                 sums_ + plan_.weight_offset(q), 1, plan_.taps);
     }
@@ -217,15 +220,14 @@ class BackwardImage {
   const TapTables &tables_;
   const Share share_;
   const KernelTable<T> &kernels_ = kernels<T>();
-  // The next row of all maps.
-  const int64_t ahead_ = plan_.maps * plan_.row_stride;
-  const int64_t ring_numbers_ = plan_.backward_ring() / plan_.backward.parities;
+  const Bands &bands_ = *share_.bands;
   const T *maps_;
   T *gradients_, *ring_;
   T *zeros_, *padded_, *weights_, *inner_weights_, *rest_;
   const T **taps_;
   double *const lane_sums_;  // of the first lane
   double *sums_ = nullptr;   // of the chunk's lane
+  bool up_ = false;          // whether the chunk's lane goes upwards
   int64_t first_map_;
 };
 
@@ -236,7 +238,9 @@ struct BackwardJob {
   const TapTables &tables;
   Shares &shares;
 
-  T *scratch() const { return arrays.workspace + plan.slots * (plan.image_numbers() + plan.backward_ring()); }
+  T *scratch() const {
+    return arrays.workspace + plan.slots * plan.image_numbers() + plan.threads * plan.backward_ring();
+  }
 
   double *sums(int lane) const {
     // All that stands before is whole cache lines, so this is aligned.
@@ -269,7 +273,7 @@ struct BackwardJob {
 template <class T>
 msd_error backward_pass(const Plan &plan, const BackwardArrays<T> &arrays) {
   const TapTables tables(plan.problem);
-  Shares shares(plan);
+  Shares shares(plan, true);
   BackwardJob<T> job{plan, arrays, tables, shares};
   // Here and not by the lanes: some may have nothing to do.
   std::fill(job.sums(0), job.sums(plan.threads), 0.0);

@@ -29,53 +29,50 @@ class ForwardImage {
                int thread)
       : plan_(plan), arrays_(arrays), tables_(tables), share_(share) {
     maps_ = arrays.maps + (plan.problem.keep_maps ? share.image : share.slot) * plan.image_numbers();
-    ring_ = arrays.workspace + share.slot * plan.forward_ring();
-    products_ = arrays.workspace + plan.slots * plan.forward_ring() + thread * plan.forward_scratch() + plan.margin;
+    ring_ = arrays.workspace + share.lane * plan.forward_ring();
+    products_ = arrays.workspace + plan.threads * plan.forward_ring() + thread * plan.forward_scratch() + plan.margin;
   }
 
   void run() {
-    Sweep sweep(plan_, plan_.forward, share_, false);
-    sweep.run([&](const Block &block, int64_t chunk, int parity, bool) {
-      T *ring = ring_ + parity * ring_numbers_;
+    share_.run([&](const Block &block, int lane, int64_t chunk) {
       const bool is_last = block.last == plan_.channels;
-      const Rows rows = rows_of(plan_, chunk, 0);
+      const Rows rows = bands_.rows_of(lane, chunk, 0);
+      ahead_ = plan_.in_cache ? 0 : row_numbers_ * (bands_.upwards(lane) ? -bands_.chunk_rows : 1);
       if (block.first == 0) load_input(rows);
       for (int64_t y = rows.first; y < rows.last; ++y) {
         for (int64_t q = block.first; q < block.last; ++q) {
-          add_products(block, q, y, 0, block.maps_outside, ring, false);
+          add_products(block, block.layer(q), q, y, 0, block.maps_outside, false);
         }
         if (is_last) add_logits(y, 0, block.maps_outside);
       }
-      sweep.done(0);
-      int64_t lag = 0;
       for (int i = 0; i < block.n_layers(); ++i) {
         const int64_t first = block.layers[static_cast<size_t>(i)], last = block.layers[static_cast<size_t>(i) + 1];
         if (i > 0) {
-          const Rows known = rows_of(plan_, chunk, lag);
+          const Rows known = bands_.rows_of(lane, chunk, block.lags[static_cast<size_t>(i)]);
           for (int64_t y = known.first; y < known.last; ++y) {
             for (int64_t q = first; q < last; ++q) {
-              add_products(block, q, y, block.maps_outside, plan_.maps_before(q), ring, true);
+              add_products(block, i, q, y, block.maps_outside, plan_.maps_before(q), true);
             }
           }
         }
-        sweep.after_previous(i + 1);
-        lag += block.reach[static_cast<size_t>(i)];
-        const Rows ready = rows_of(plan_, chunk, lag);
+        const Rows ready = bands_.rows_of(lane, chunk, block.lags[static_cast<size_t>(i) + 1]);
         for (int64_t q = first; q < last; ++q) {
-          for (int64_t y = ready.first; y < ready.last; ++y) gather(block, q, y, ring);
+          for (int64_t y = ready.first; y < ready.last; ++y) gather(block, i, q, y);
         }
         if (is_last && last == block.last) {
           for (int64_t y = ready.first; y < ready.last; ++y) add_logits(y, block.maps_outside, plan_.maps);
         }
-        sweep.done(i + 1);
       }
     });
   }
 
  private:
   T *row(int64_t l, int64_t y) const { return maps_ + (y * plan_.maps + l) * plan_.row_stride; }
-  T *ring_row(const Block &block, int64_t q, int64_t y, T *ring) const {
-    return ring + (plan_.forward.place(y) * plan_.forward.channels + q - block.first) * plan_.row_taps * plan_.row_stride;
+  T *ring_row(const Block &block, int layer, int64_t q, int64_t y) const {
+    const RingPart &part = block.ring[static_cast<size_t>(layer)];
+    const int64_t channel = q - block.layers[static_cast<size_t>(layer)];
+    return ring_ + bands_.band(y) * plan_.forward_ring() +
+           (part.start + bands_.place(part, y) * part.channels + channel) * plan_.row_taps * plan_.row_stride;
   }
 
   void load_input(Rows rows) const {
@@ -90,23 +87,23 @@ class ForwardImage {
   }
 
   // What maps first .. last - 1 give to channel q at row y, into the ring.
-  void add_products(const Block &block, int64_t q, int64_t y, int64_t first, int64_t last, T *ring, bool add) const {
+  void add_products(const Block &block, int layer, int64_t q, int64_t y, int64_t first, int64_t last, bool add) const {
     const int64_t stride = plan_.padded_stride();
     kernels_.combine_planes(row(first, y), plan_.row_stride, static_cast<int>(last - first), products_, stride,
                             static_cast<int>(plan_.taps),
                             arrays_.weight + plan_.weight_offset(q) + first * plan_.taps, 1, plan_.taps, nullptr,
                             false, plan_.row_stride, q == block.first ? ahead_ : 0);
-    kernels_.shift_products(tables_.of_channel(q), products_, stride, ring_row(block, q, y, ring), plan_.row_stride,
-                            add);
+    kernels_.shift_products(tables_.of_channel(q), products_, stride, ring_row(block, layer, q, y),
+                            plan_.row_stride, add);
   }
 
-  void gather(const Block &block, int64_t q, int64_t y, T *ring) const {
+  void gather(const Block &block, int layer, int64_t q, int64_t y) const {
     const TapTable &table = tables_.of_channel(q);
     const T *sources[9];
     int n = 0;
     for (int b = 0; b < table.n_row_taps; ++b) {
       const int64_t source = table.row_source[b * plan_.rows + y];
-      if (source >= 0) sources[n++] = ring_row(block, q, source, ring) + b * plan_.row_stride;
+      if (source >= 0) sources[n++] = ring_row(block, layer, q, source) + b * plan_.row_stride;
     }
     kernels_.gather_rows(sources, n, arrays_.bias[q], row(plan_.problem.in_channels + q, y), plan_.width,
                          plan_.row_stride);
@@ -138,9 +135,9 @@ class ForwardImage {
   const TapTables &tables_;
   const Share share_;
   const KernelTable<T> &kernels_ = kernels<T>();
-  // The next row of all maps, where that comes from memory.
-  const int64_t ahead_ = plan_.in_cache ? 0 : plan_.maps * plan_.row_stride;
-  const int64_t ring_numbers_ = plan_.forward_ring() / plan_.forward.parities;
+  const Bands &bands_ = *share_.bands;
+  const int64_t row_numbers_ = plan_.maps * plan_.row_stride;
+  int64_t ahead_ = 0;  // to the next row of all maps, where that comes from memory
   T *maps_, *ring_, *products_;
 };
 
@@ -164,7 +161,7 @@ struct ForwardJob {
 template <class T>
 msd_error forward_pass(const Plan &plan, const ForwardArrays<T> &arrays) {
   const TapTables tables(plan.problem);
-  Shares shares(plan);
+  Shares shares(plan, false);
   ForwardJob<T> job{plan, arrays, tables, shares};
   run_in_parallel(plan.threads, ForwardJob<T>::run, &job);
   return MSD_OK;

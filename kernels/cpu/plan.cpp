@@ -14,6 +14,7 @@ constexpr int most_threads = 1024;
 // cache: in pixels, and in numbers per plane of maps.
 constexpr int64_t chunk_pixels = 1536;
 constexpr int64_t tile_numbers = 51200;
+constexpr int64_t team_chunk_rows = 4;
 
 // An image whose maps are so small stays in the caches from layer to layer.
 constexpr int64_t cached_image = int64_t{8} << 20;
@@ -40,18 +41,14 @@ Plan::Plan(const msd_problem &p) : problem(p) {
   const double work = static_cast<double>(p.batch * rows * row_stride) * static_cast<double>(parameters);
   threads = std::clamp(static_cast<int>(std::min<double>(p.threads, work / least_work)), 1, most_threads);
   slots = static_cast<int>(std::min<int64_t>(threads, p.batch));
-  const int64_t rest = p.batch % threads;
-  team = rest > 0 ? static_cast<int>(threads / rest) : 1;
+  rounds = p.batch / threads;
+  rest = static_cast<int>(p.batch % threads);
+  team = rest > 0 ? threads / rest : 1;
   const int32_t widest = *std::max_element(p.dilations, p.dilations + channels);
   margin = round_up(std::min<int64_t>(widest, width), line) + line;
-  chunk_rows = std::clamp<int64_t>(chunk_pixels / row_stride, 1, rows);
-  tile_rows = std::clamp<int64_t>(std::clamp<int64_t>(tile_numbers / maps, 512, 2048) / row_stride, 1, chunk_rows);
-  // A block saves memory traffic, but costs sums of a channel's products in two parts instead of one (forward), and
-  // rings: they must not drive out what is in the cache, and in 3-D they hold whole planes.
   in_cache = image_numbers() <= cached_image / item;
-  const int64_t block = p.ndim == 3 || in_cache ? 4 : 8;
-  forward = make_blocks(in_cache ? 1 : block);
-  backward = make_blocks(block);
+  whole = make_bands(1);
+  parted = team > 1 ? make_bands(team) : whole;
 }
 
 // How many rows away the farthest row is that a tap reads: folding never moves a position farther from its pixel.
@@ -60,47 +57,108 @@ int64_t Plan::reach(int64_t q) const {
   return std::min(s, height - 1) + std::min<int64_t>(dilation_along_z(problem, q), depth - 1) * height;
 }
 
-Blocks Plan::make_blocks(int64_t most_channels) const {
+Bands Plan::make_bands(int count) const {
+  Bands bands = {count, rows, rows, 0, 0, 0, {}, {}};
+  int64_t most_reach = 0;
+  for (int64_t q = 0; q < channels; ++q) most_reach = std::max(most_reach, reach(q));
+  bands.chunk_rows = std::clamp<int64_t>(chunk_pixels / row_stride, 1, rows);
+  if (count > 1) {
+    // Lags are whole chunks here, so chunks must be short beside what most layers reach.
+    bands.chunk_rows = std::min(bands.chunk_rows, std::max(team_chunk_rows, most_reach / 8));
+    bands.rows = round_up((rows + count - 1) / count, bands.chunk_rows);
+    bands.count = static_cast<int>((rows + bands.rows - 1) / bands.rows);
+    if (bands.count == 1) bands.rows = rows;
+  }
+  bands.neighbours = static_cast<int>(std::min<int64_t>((most_reach + bands.rows - 1) / bands.rows, bands.count - 1));
+  bands.tile_rows =
+      std::clamp<int64_t>(std::clamp<int64_t>(tile_numbers / maps, 512, 2048) / row_stride, 1, bands.chunk_rows);
+  // A block saves memory traffic, but costs sums of a channel's products in two parts instead of one (forward), and
+  // rings: they must not drive out what is in the cache, and in 3-D they hold whole planes.
+  const int64_t block = problem.ndim == 3 || in_cache ? 4 : 8;
+  bands.forward = make_blocks(bands, in_cache ? 1 : block, false);
+  bands.backward = make_blocks(bands, block, true);
+  return bands;
+}
+
+Blocks Plan::make_blocks(const Bands &bands, int64_t most_channels, bool backwards) const {
   const int64_t w = problem.width, layers = std::max<int64_t>(1, most_channels / w);
-  Blocks blocks = {{}, std::min(layers * w, channels), 0, 1};
-  int64_t most_lag = 0;
+  const int64_t unit = bands.count > 1 ? bands.chunk_rows : 1;
+  Blocks blocks = {{}, std::min(layers * w, channels), 0};
   for (int64_t first = 0; first < channels; first += layers * w) {
-    Block block = {first, std::min(first + layers * w, channels), maps_before(first), {}, {}, 0, 0};
+    Block block = {first, std::min(first + layers * w, channels), maps_before(first), {}, {}, {}, 0, 0, 0};
+    std::vector<int64_t> reaches;
     for (int64_t q = first; q < block.last; q += w) {
       int64_t most = 0;
       for (int64_t j = 0; j < w; ++j) most = std::max(most, reach(q + j));
       block.layers.push_back(q);
-      block.reach.push_back(most);
-      block.lag += most;
+      reaches.push_back(most);
     }
     block.layers.push_back(block.last);
-    block.chunks = (rows + block.lag + chunk_rows - 1) / chunk_rows;
-    most_lag = std::max(most_lag, block.lag);
+    const size_t n = reaches.size();
+    int64_t lag = 0, most_reach = 0;
+    for (size_t i = 0; i < n; ++i) {
+      const int64_t most = reaches[backwards ? n - 1 - i : i];
+      block.lags.push_back(lag);
+      lag += round_up(most, unit);
+      most_reach = std::max(most_reach, most);
+    }
+    block.lags.push_back(lag);
+    int64_t place = 0;
+    for (size_t i = 0; i < n; ++i) {
+      // A row is written when the sweep (forward) or the layer (backward) comes to it, and read for the last time for a
+      // row as far behind as the layer reaches: by the layer (forward), by what comes after all layers (backward).
+      const int64_t age = backwards ? lag - block.lags[n - 1 - i] : block.lags[i + 1];
+      RingPart part = {place, age + reaches[i] + bands.chunk_rows, bands.count > 1 ? reaches[i] : 0, w};
+      const int64_t edges = bands.count > 2 ? 2 : 1;
+      if (part.rows + edges * part.edge >= bands.rows) part.rows = bands.rows, part.edge = 0;
+      block.ring.push_back(part);
+      place += (part.rows + edges * part.edge) * w;
+    }
+    blocks.ring_rows = std::max(blocks.ring_rows, place);
+    block.chunks = (bands.rows + lag + bands.chunk_rows - 1) / bands.chunk_rows;
+    block.head = (lag + most_reach + bands.chunk_rows - 1) / bands.chunk_rows;
     blocks.all.push_back(std::move(block));
   }
-  // A chunk reads rows up to the block's lag and once more a layer's reach behind it, others up to `team` chunks ahead.
-  blocks.ring_rows = std::min(rows, team * chunk_rows + 2 * most_lag);
-  if (team > 1 && blocks.all.size() > 1) blocks.parities = 2;
+  if (backwards) std::reverse(blocks.all.begin(), blocks.all.end());
+  int64_t start = 0;
+  for (Block &block : blocks.all) {
+    block.start = start;
+    start += block.chunks;
+  }
   return blocks;
+}
+
+Rows Bands::rows_of(int band, int64_t chunk, int64_t lag) const {
+  const int64_t first = band * rows, last = std::min(first + rows, image_rows);
+  const int64_t near = chunk * chunk_rows - lag, far = near + chunk_rows;  // distances near .. far - 1
+  if (upwards(band)) return {std::max(first, first + rows - far), std::min(last, first + rows - near)};
+  return {std::max(first, first + near), std::min(last, first + far)};
 }
 
 int64_t Plan::forward_scratch() const { return product({std::max<int64_t>(taps, class_chunk), padded_stride()}); }
 
+int64_t Plan::tile_sums() const {
+  return std::max(whole.tile_rows, parted.tile_rows) * std::max(whole.backward.channels * taps, int64_t{class_chunk}) *
+         row_stride;
+}
+
 int64_t Plan::backward_scratch() const {
-  const int64_t sums = product({tile_rows, backward.channels, taps, row_stride});
   const int64_t packed = round_up(2 * push_weights(), cache_line / item);
   // Pointers to the taps' rows are no larger than two numbers each.
-  const int64_t pointers = round_up(product({chunk_rows, backward.channels, taps, 8}) / item, cache_line / item);
-  return row_stride + padded_stride() + std::max(sums, class_chunk * tile_rows * row_stride) + packed + pointers;
+  const int64_t per_row = std::max(whole.backward.channels * taps, int64_t{class_chunk});
+  const int64_t pointers =
+      round_up(product({std::max(whole.tile_rows, parted.tile_rows), per_row, 8}) / item, cache_line / item);
+  return row_stride + padded_stride() + tile_sums() + packed + pointers;
 }
 
 msd_memory Plan::memory() const {
   msd_memory needed;
   const int64_t images = problem.keep_maps ? problem.batch : slots;
   needed.maps = product({images, image_numbers(), item});
-  needed.forward_workspace = product({slots, forward_ring(), item}) + product({threads, forward_scratch(), item});
-  needed.backward_workspace = product({slots, image_numbers() + backward_ring(), item}) +
-                              product({threads, backward_scratch(), item}) + product({threads, sums_stride(), 8});
+  needed.forward_workspace = product({threads, forward_ring() + forward_scratch(), item});
+  needed.backward_workspace = product({slots, image_numbers(), item}) +
+                              product({threads, backward_ring() + backward_scratch(), item}) +
+                              product({threads, sums_stride(), 8});
   return needed;
 }
 

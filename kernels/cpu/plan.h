@@ -1,4 +1,4 @@
-// How one pass is cut up: memory layout, blocks of layers and chunks of rows. (Who does what: shares.h.)
+// How one pass is cut up: memory layout, blocks of layers, bands and chunks of rows. (Who does what: shares.h.)
 //
 // Layout. An image is `rows` rows (Z*Y in 3-D). Memory holds row after row, and of one row all maps one after
 // another: (rows, maps, row_stride). A row of all maps is what every inner loop works on, so it streams from
@@ -8,10 +8,15 @@
 //
 // Blocks. The layers of a block are done in one sweep over the rows, so that earlier maps come from memory once
 // per block and not once per layer. In the sweep every layer runs as many rows behind the one it reads as its
-// taps reach (`lag`): all its rows that others still need are rows of the recent past, kept in a ring.
+// taps reach (its lag): all its rows that others still need are rows of the recent past, kept in a ring.
 //
-// Chunks. The sweep goes chunk by chunk of `chunk_rows` rows. Up to `team` of them are under way at a time, each some
-// steps behind the one before it; the last chunks of one block and the first of the next overlap.
+// Bands. Where a team of lanes works on one image, each has a band of neighbouring rows, so that what it reads lies in its
+// own core's caches. Neighbours sweep in opposite directions: two bands begin at the border between them, and end at the
+// border to the next one. The distance of a row is counted from where its band's sweep begins. From one row of the image
+// to the next it changes by one at most, so that what a lane reads beyond a border is always as old as if it were
+// its own. Only rows of the ring are read there: those within a layer's reach of a border have places of their own.
+//
+// Chunks. A sweep goes chunk by chunk of `chunk_rows` rows.
 #pragma once
 
 #include <cstddef>
@@ -27,27 +32,71 @@ namespace napari_msd {
 constexpr int64_t cache_line = 64;
 constexpr int class_chunk = 8;
 
+// Where the rows of one layer stand in a lane's ring.
+struct RingPart {
+  int64_t start;     // row of the lane's ring where the part begins
+  int64_t rows;      // of the recent past
+  int64_t edge;      // rows next to each border, behind the others
+  int64_t channels;  // one row each
+};
+
 // Some whole layers, done in one sweep.
 struct Block {
   int64_t first, last;          // hidden channels first .. last - 1
   int64_t maps_outside;         // maps before the block
   std::vector<int64_t> layers;  // first channel of each layer, and `last`
-  std::vector<int64_t> reach;   // rows that each layer's taps reach
-  int64_t lag;                  // sum of reach
-  int64_t chunks;               // of rows, until the last layer has seen the last row
+  std::vector<RingPart> ring;   // of each layer
+  // How many rows behind the sweep the layers are, in the sweep's order, and how many once all layers have gone by.
+  std::vector<int64_t> lags;
+  int64_t start;   // chunks of the sweeps before this one
+  int64_t chunks;  // until the last layer has seen the last row
+  int64_t head;    // of these, the first ones that may read beyond the border where the band begins
 
-  int n_layers() const { return static_cast<int>(reach.size()); }
+  int n_layers() const { return static_cast<int>(ring.size()); }
+  // The layer of one of its channels, counted from the block's first.
+  int layer(int64_t q) const { return static_cast<int>((q - first) / ring.front().channels); }
 };
 
-// How one of the passes goes through the layers.
+// How one of the passes goes through the layers, in the order of its sweeps.
 struct Blocks {
-  std::vector<Block> all;  // in the order of the layers
-  int64_t channels;        // of the largest block
-  int64_t ring_rows;
-  int64_t parities;  // 2 where a team's chunks of two blocks may be under way at once
+  std::vector<Block> all;
+  int64_t channels;   // of the largest block
+  int64_t ring_rows;  // of one lane, over all channels
+  int64_t chunks() const { return all.back().start + all.back().chunks; }
+};
 
-  // Where row y stands in the ring. (32-bit: a division that takes a tenth of the time.)
-  int64_t place(int64_t y) const { return static_cast<uint32_t>(y) % static_cast<uint32_t>(ring_rows); }
+// Rows first .. last - 1.
+struct Rows {
+  int64_t first, last;
+};
+
+// An image cut into bands, one per lane of a team; a lane alone has all rows.
+struct Bands {
+  int count;
+  int64_t image_rows;
+  int64_t rows;        // of each band but the last, which may have fewer: whole chunks
+  int64_t chunk_rows;
+  int64_t tile_rows;   // whose maps and gradients are worked on together in the second-level cache
+  int neighbours;      // so many bands to either side may be read
+  Blocks forward, backward;
+
+  int band(int64_t y) const { return count == 1 ? 0 : static_cast<int>(static_cast<uint32_t>(y) / static_cast<uint32_t>(rows)); }
+  bool upwards(int band) const { return count > 1 && band % 2 == 0; }
+  // How far row y is from where its band's sweep begins.
+  int64_t distance(int64_t y) const {
+    const int its = band(y);
+    const int64_t offset = y - its * rows;
+    return upwards(its) ? rows - 1 - offset : offset;
+  }
+  // The rows of a band that a chunk comes to, `lag` rows behind.
+  Rows rows_of(int band, int64_t chunk, int64_t lag) const;
+  // The place of row y of one of the layer's channels, in the ring of the row's own band.
+  int64_t place(const RingPart &part, int64_t y) const {
+    const int64_t d = distance(y);
+    if (d < part.edge) return part.rows + d;
+    if (d >= rows - part.edge && count > 2) return part.rows + part.edge + d - (rows - part.edge);
+    return static_cast<uint32_t>(d) % static_cast<uint32_t>(part.rows);
+  }
 };
 
 struct Plan {
@@ -61,10 +110,10 @@ struct Plan {
   int64_t parameters;  // ... of all parameters
   int threads;         // to plan for: a tiny problem is not worth waking others
   int slots;           // images in flight at once
-  int team;            // most threads that work on one image
-  int64_t chunk_rows, tile_rows;
-  bool in_cache;  // an image's maps stay in the caches from layer to layer
-  Blocks forward, backward;
+  int64_t rounds;      // whole images per lane
+  int rest, team;      // then so many images, and lanes that work on each
+  bool in_cache;       // an image's maps stay in the caches from layer to layer
+  Bands whole, parted;  // an image for one lane, for a team
 
   int64_t layer(int64_t q) const { return q / problem.width; }
   // Maps that hidden channel q sees; also the number of its layer's first map.
@@ -72,25 +121,27 @@ struct Plan {
   int64_t weight_offset(int64_t q) const { return weight_offsets_[static_cast<size_t>(q)]; }
 
   int64_t image_numbers() const { return product({rows, maps, row_stride}); }
-  // Per row and channel, the ring holds a row per row tap (forward), three shifted rows (backward).
-  int64_t ring_numbers(const Blocks &blocks, int64_t per_channel) const {
-    return product({blocks.parities, blocks.ring_rows, blocks.channels, per_channel, row_stride});
-  }
-  int64_t forward_ring() const { return ring_numbers(forward, row_taps); }
-  int64_t backward_ring() const { return ring_numbers(backward, 3); }
+  // Of one lane. Per row and channel, the ring holds a row per row tap (forward), three shifted rows (backward).
+  int64_t forward_ring() const { return ring_numbers(whole.forward, parted.forward, row_taps); }
+  int64_t backward_ring() const { return ring_numbers(whole.backward, parted.backward, 3); }
   int64_t padded_stride() const { return row_stride + 2 * margin; }
   int64_t forward_scratch() const;   // numbers per thread
   int64_t backward_scratch() const;  // numbers per thread
+  int64_t tile_sums() const;         // numbers of it for the rows that find_taps adds up, or for logits' gradients
   // Numbers (doubles) from one lane's sums of parameter gradients to the next one's.
   int64_t sums_stride() const { return (parameters * 8 + cache_line - 1) / cache_line * (cache_line / 8); }
-  int64_t push_weights() const { return product({maps + push_group, backward.channels, taps}); }
+  int64_t push_weights() const { return product({maps + push_group, whole.backward.channels, taps}); }
   msd_memory memory() const;
 
  private:
   std::vector<int64_t> weight_offsets_;  // per channel, and the number of weights
 
   int64_t reach(int64_t q) const;
-  Blocks make_blocks(int64_t most_channels) const;
+  int64_t ring_numbers(const Blocks &a, const Blocks &b, int64_t per_channel) const {
+    return product({a.ring_rows > b.ring_rows ? a.ring_rows : b.ring_rows, per_channel, row_stride});
+  }
+  Bands make_bands(int count) const;
+  Blocks make_blocks(const Bands &bands, int64_t most_channels, bool backwards) const;
 };
 
 }  // namespace napari_msd

@@ -49,6 +49,8 @@ class Progress {
     if (!spin(awake, [&] { return count_.load(std::memory_order_acquire) >= count; })) sleep(count);
   }
 
+  int64_t count() const { return count_.load(std::memory_order_seq_cst); }
+
   // Whether a thread sleeps until more is published. (For tests.)
   bool awaited() const { return wanted_.load() != nobody; }
 

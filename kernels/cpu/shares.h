@@ -2,9 +2,9 @@
 // take the next piece as they come, so a pass needs none of them in particular, and gives the same bits with fewer.
 //
 // Lanes. A plan for t threads has t lanes. First, lane by lane, whole images: a lane's images one after another, with no
-// waiting at all. Each image of the rest of the batch has a team of lanes: its chunks of rows (plan.h) belong to the
-// team's lanes in turn, and a chunk waits, step by step, for the one before it, never for the whole image. Sums of
-// parameter gradients are kept per lane, so they do not depend on which thread did what.
+// waiting at all. Each image of the rest of the batch has a team of lanes, a band of rows each (plan.h). A lane may wait
+// for its neighbours where it reads beyond its border: at the beginning and at the end of a sweep. Sums of parameter
+// gradients are kept per lane, so they do not depend on which thread did what.
 #pragma once
 
 #include <algorithm>
@@ -18,140 +18,157 @@
 namespace napari_msd {
 
 // The lanes that work on one image, and the threads that do their work.
+//
+// What a lane waits for are earlier chunks of its neighbours, never the same one. So of all lanes that have not come to
+// their end the one that is farthest behind waits for nobody: whoever follows the chain of what is waited for finds
+// a lane that can go on, or one that some thread is working on.
 class Team {
  public:
-  explicit Team(int size) : lanes_(static_cast<size_t>(size)) {}
-  int size() const { return static_cast<int>(lanes_.size()); }
-  Progress &lane(int64_t chunk) { return lanes_[static_cast<size_t>(chunk % size())]; }
-  int64_t take_chunk() { return next_.fetch_add(1, std::memory_order_relaxed); }
+  Team(const Bands &bands, const Blocks &blocks)
+      : bands_(bands), blocks_(blocks), chunks_(blocks.chunks()), lanes_(static_cast<size_t>(bands.count)) {}
 
-  // Whether there is room for one more thread: more than lanes could only wait for each other.
-  bool join() { return members_.fetch_add(1, std::memory_order_relaxed) < size(); }
+  // A number for one more thread; at least size(): no use, it could only wait for others.
+  int join() { return members_.fetch_add(1, std::memory_order_relaxed); }
+  int size() const { return bands_.count; }
+
+  // work(block, lane, chunk) for chunks, in each lane one after another, until all are done. A lane is no one's between two
+  // chunks, so that nobody depends on a thread that waits.
+  template <class Work>
+  void run(int member, Work &&work) {
+    int home = member;
+    for (int ended = 0; ended < size();) {
+      if (lane(home).done.count() == chunks_) {
+        home = (home + 1) % size();
+        ++ended;
+        continue;
+      }
+      ended = 0;
+      int next = home;
+      for (int awaited = home; awaited >= 0;) {
+        next = awaited;
+        awaited = waits_for(next);
+      }
+      const int64_t count = lane(next).done.count();
+      if (count == chunks_ || waits_for(next) >= 0) continue;  // somebody has done it meanwhile
+      if (lane(next).taken.exchange(true, std::memory_order_seq_cst)) {
+        lane(next).done.wait(count + 1);
+        continue;
+      }
+      do {
+        if (!step(next, work)) break;
+      } while (next == home);
+      lane(next).taken.store(false, std::memory_order_seq_cst);
+    }
+  }
 
  private:
-  std::deque<Progress> lanes_;
-  // On a cache line of its own: each write takes the line from all others, who read what stands above all the time.
-  alignas(cache_line) std::atomic<int64_t> next_{0};
-  std::atomic<int> members_{0};
+  struct Lane {
+    Progress done;  // chunks of the pass
+    // On a cache line of its own: neighbours read what stands above.
+    alignas(cache_line) std::atomic<bool> taken{false};
+    size_t block = 0;  // that the next chunk belongs to
+  };
+
+  Lane &lane(int i) { return lanes_[static_cast<size_t>(i)]; }
+
+  // A neighbour that has not come as far as lane i's next chunk needs; -1: none, or the lane is at its end.
+  int waits_for(int i) {
+    const int64_t number = lane(i).done.count();
+    const Block *block = &blocks_.all.back();
+    if (number == chunks_) return -1;
+    if (size() == 1) return -1;
+    for (const Block &one : blocks_.all) {
+      if (number < one.start + one.chunks) {
+        block = &one;
+        break;
+      }
+    }
+    const int64_t chunk = number - block->start;
+    // In between, a chunk reads and overwrites nothing beyond the lane's own band.
+    if (chunk >= block->head && chunk < bands_.rows / bands_.chunk_rows) return -1;
+    const int last = std::min(i + bands_.neighbours, size() - 1);
+    for (int other = std::max(0, i - bands_.neighbours); other <= last; ++other) {
+      if (lane(other).done.count() < number) return other;
+    }
+    return -1;
+  }
+
+  template <class Work>
+  bool step(int i, Work &&work) {
+    Lane &its = lane(i);
+    const int64_t number = its.done.count();
+    if (number == chunks_ || waits_for(i) >= 0) return false;
+    while (number >= blocks_.all[its.block].start + blocks_.all[its.block].chunks) ++its.block;
+    const Block &block = blocks_.all[its.block];
+    work(block, i, number - block.start);
+    its.done.publish(number + 1);
+    return true;
+  }
+
+  const Bands &bands_;
+  const Blocks &blocks_;
+  const int64_t chunks_;
+  std::deque<Lane> lanes_;
+  alignas(cache_line) std::atomic<int> members_{0};
 };
 
 // One image of a pass, for one thread.
 struct Share {
   int64_t image;
   int slot;
-  int lane;    // the first of the team's
-  Team *team;  // null: the image is this thread's alone
+  int lane;           // the first of the image's
+  int member;         // of the team
+  Team *team;         // null: the image is this thread's alone
+  const Bands *bands;
+  const Blocks *blocks;
+
+  // work(block, lane of the image, chunk) for this thread's part of the image.
+  template <class Work>
+  void run(Work &&work) const {
+    if (team) return team->run(member, work);
+    for (const Block &block : blocks->all) {
+      for (int64_t chunk = 0; chunk < block.chunks; ++chunk) work(block, 0, chunk);
+    }
+  }
 };
 
 class Shares {
  public:
-  explicit Shares(const Plan &plan);
+  Shares(const Plan &plan, bool backwards);
 
   // work(share) for images and parts of images, until nothing is left to take. The calling thread is number 0; once it
   // and all others have returned, everything is done.
   template <class Work>
   void run(int thread, Work &&work) {
-    for (int lane = next_lane_++; rounds_ > 0 && lane < plan_.threads; lane = next_lane_++) {
-      for (int64_t i = 0; i < rounds_; ++i) work(Share{i * plan_.threads + lane, lane, lane, nullptr});
+    const Bands &whole = plan_.whole, &parted = plan_.parted;
+    for (int lane = next_lane_++; plan_.rounds > 0 && lane < plan_.threads; lane = next_lane_++) {
+      for (int64_t i = 0; i < plan_.rounds; ++i) {
+        work(Share{i * plan_.threads + lane, lane, lane, 0, nullptr, &whole, &blocks(whole)});
+      }
       lanes_done_[static_cast<size_t>(lane)].publish(1);
     }
-    for (int i = 0; i < rest_; ++i) {
-      const int number = (thread / team_size_ + i) % rest_, first = number * team_size_;
+    for (int i = 0; i < plan_.rest; ++i) {
+      const int number = (thread / plan_.team + i) % plan_.rest, first = number * plan_.team;
       Team &team = teams_[static_cast<size_t>(number)];
-      if (!team.join()) continue;
+      const int member = team.join();
+      if (member >= team.size()) continue;
       // The lanes' places in memory may still be in use for whole images.
-      for (int lane = first; rounds_ > 0 && lane < first + team_size_; ++lane) {
+      for (int lane = first; plan_.rounds > 0 && lane < first + plan_.team; ++lane) {
         lanes_done_[static_cast<size_t>(lane)].wait(1);
       }
-      work(Share{rounds_ * plan_.threads + number, rounds_ > 0 ? first : number, first, &team});
+      work(Share{plan_.rounds * plan_.threads + number, plan_.rounds > 0 ? first : number, first, member, &team, &parted,
+                 &blocks(parted)});
     }
   }
 
  private:
+  const Blocks &blocks(const Bands &bands) const { return backwards_ ? bands.backward : bands.forward; }
+
   const Plan &plan_;
-  int64_t rounds_;
-  int rest_, team_size_;
+  const bool backwards_;
   std::atomic<int> next_lane_{0};
   std::deque<Progress> lanes_done_;
   std::deque<Team> teams_;
 };
-
-// The chunks of a sweep over all blocks, as far as this thread takes them.
-//
-// Work on a chunk says done() after each of its steps: from then on it may use what that step of all earlier chunks
-// gave. after_previous() waits for a step without having done it.
-class Sweep {
- public:
-  Sweep(const Plan &plan, const Blocks &blocks, const Share &share, bool backwards)
-      : plan_(plan), blocks_(blocks), team_(share.team), lane_(share.lane), backwards_(backwards) {
-    for (const Block &block : blocks.all) most_steps_ = std::max<int64_t>(most_steps_, block.n_layers() + 2);
-  }
-
-  // work(block, chunk, parity, first) for chunks; `first`: of those that this thread does of the block.
-  template <class Work>
-  void run(Work &&work) {
-    const int64_t n = static_cast<int64_t>(blocks_.all.size());
-    int64_t start = 0, i = 0, last = -1;
-    for (;;) {
-      number_ = team_ ? team_->take_chunk() : number_ + 1;
-      while (i < n && number_ - start >= block(i).chunks) start += block(i++).chunks;
-      if (i == n) return;
-      const int64_t chunk = number_ - start;
-      if (team_) {
-        // The lane's chunk before this one: then all others under way are less than a team behind each other, and for
-        // so many there is room in the ring.
-        wait_for(number_ - team_->size(), most_steps_);
-        if (i > 0) {
-          // What the block before gives to these rows.
-          const int64_t behind = (block(i - 1).lag + plan_.chunk_rows - 1) / plan_.chunk_rows;
-          const int64_t before = block(i - 1).chunks;
-          wait_for(start - before + std::min(chunk + std::max<int64_t>(behind, team_->size()), before - 1), most_steps_);
-        }
-      }
-      work(block(i), chunk, static_cast<int>(i % blocks_.parities), i != last);
-      last = i;
-      done(most_steps_ - 1);
-    }
-  }
-
-  int lane() const { return lane_ + (team_ ? static_cast<int>(number_ % team_->size()) : 0); }
-
-  // Wait until the chunk before this one has done its step number `step`.
-  void after_previous(int64_t step) const { wait_for(number_ - 1, step + 1); }
-  // This chunk has done its step; said only once all chunks before it have.
-  void done(int64_t step) const {
-    if (!team_ || team_->size() == 1) return;
-    after_previous(step);
-    team_->lane(number_).publish(number_ * most_steps_ + step + 1);
-  }
-
- private:
-  const Block &block(int64_t i) const {
-    const int64_t n = static_cast<int64_t>(blocks_.all.size());
-    return blocks_.all[static_cast<size_t>(backwards_ ? n - 1 - i : i)];
-  }
-  void wait_for(int64_t number, int64_t steps) const {
-    if (!team_ || team_->size() == 1 || number < 0) return;
-    team_->lane(number).wait(number * most_steps_ + steps);
-  }
-
-  const Plan &plan_;
-  const Blocks &blocks_;
-  Team *const team_;
-  const int lane_;
-  const bool backwards_;
-  int64_t most_steps_ = 0, number_ = -1;
-};
-
-// Rows first .. last - 1.
-struct Rows {
-  int64_t first, last;
-};
-
-// A chunk's rows, `lag` rows earlier, as far as they are rows of the image.
-inline Rows rows_of(const Plan &plan, int64_t chunk, int64_t lag) {
-  const int64_t first = chunk * plan.chunk_rows - lag, last = first + plan.chunk_rows;
-  return {first < 0 ? 0 : first, last < plan.rows ? last : plan.rows};
-}
 
 }  // namespace napari_msd

@@ -85,6 +85,7 @@ def test_sanitizers_find_nothing_in_passes(programs):
         "threads come late",
         "no more threads than cores",
         "every chunk once",
+        "what is read is there",
     ],
 )
 def test_threads_wait_for_each_other_and_for_nobody_else(programs, check):

@@ -1,12 +1,16 @@
 // How threads wait for each other and what happens where they come late or not at all; tests/native/test_sanitizers.py
 // compiles this with the core's sources and runs one check per process. No check depends on how fast anything is:
 // a deadline only ends what would never end.
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "napari_msd.h"
@@ -157,30 +161,125 @@ bool no_more_threads_than_cores() {
   return !step(7, 1).empty() && held_back.size() == 1;
 }
 
-// A whole pass of teams in which every lane's thread may be the last to come: nothing is done twice or left out.
+// Passes of teams whose threads come in any order, more of them than lanes or fewer: every chunk is done once, in each lane one
+// after another, and where it may read beyond the lane's border its neighbours have done all before it.
 bool every_chunk_once() {
-  constexpr int lanes = 3;
-  Team team(lanes);
-  std::vector<std::atomic<int>> taken(300);
-  std::vector<std::thread> threads;
-  std::atomic<int> members{0};
-  for (int i = 0; i < 2 * lanes; ++i) {
-    threads.emplace_back([&] {
-      if (!team.join()) return;
-      ++members;
-      for (int64_t n = team.take_chunk(); n < 300; n = team.take_chunk()) {
-        team.lane(n).wait(n >= lanes ? n - lanes + 1 : 0);
-        ++taken[static_cast<size_t>(n)];
-        if (n > 0) team.lane(n - 1).wait(n);
-        team.lane(n).publish(n + 1);
+  const std::vector<int32_t> dilations = {1, 5, 2, 30, 1, 5, 2, 8, 1, 3, 1};
+  for (const int lanes : {2, 3, 5, 8}) {
+    msd_problem problem = {};
+    problem.batch = problem.in_channels = problem.width = problem.n_classes = 1;
+    problem.sizes[0] = 1;
+    problem.sizes[1] = 150;
+    problem.sizes[2] = 700;
+    problem.depth = static_cast<int32_t>(dilations.size());
+    problem.dilations = dilations.data();
+    problem.ndim = 2;
+    problem.threads = lanes;
+    const Plan plan(problem);
+    const Bands &bands = plan.parted;
+    for (const int members : {1, 2, lanes, 2 * lanes}) {
+      for (const bool backwards : {false, true}) {
+        const Blocks &blocks = backwards ? bands.backward : bands.forward;
+        Team team(bands, blocks);
+        std::vector<std::atomic<int64_t>> done(static_cast<size_t>(team.size()));
+        std::atomic<int> wrong{team.size() == lanes ? 0 : 1};
+        std::vector<std::thread> threads;
+        for (int i = 0; i < members; ++i) {
+          threads.emplace_back([&] {
+            const int member = team.join();
+            if (member >= team.size()) return;
+            team.run(member, [&](const Block &block, int lane, int64_t chunk) {
+              const int64_t number = block.start + chunk;
+              if (done[static_cast<size_t>(lane)] != number) ++wrong;
+              for (int other = 0; other < team.size(); ++other) {
+                const bool reads = chunk < block.head || chunk >= bands.rows / bands.chunk_rows;
+                if (!reads || std::abs(other - lane) > bands.neighbours) continue;
+                if (done[static_cast<size_t>(other)] < number) ++wrong;
+              }
+              ++done[static_cast<size_t>(lane)];
+            });
+          });
+        }
+        for (std::thread &thread : threads) thread.join();
+        for (const auto &count : done) {
+          if (count != blocks.chunks()) return false;
+        }
+        if (wrong) return false;
       }
-    });
+    }
   }
-  for (std::thread &thread : threads) thread.join();
-  for (const auto &count : taken) {
-    if (count != 1) return false;
+  return true;
+}
+
+// Of all pairs of rows that a pass reads across borders: the row was written by an earlier chunk, stands in a place of its own
+// until it is read for the last time, and the chunk that reads it is one of those that wait.
+bool what_is_read_is_there() {
+  const std::vector<int32_t> dilations = {1, 5, 2, 30, 1, 5, 2, 8, 1, 3, 1};
+  for (const int lanes : {1, 2, 3, 4, 7, 12}) {
+    for (const int64_t height : {1, 9, 64, 97, 150}) {
+      msd_problem problem = {};
+      problem.batch = problem.in_channels = problem.width = problem.n_classes = 1;
+      problem.sizes[0] = 1;
+      problem.sizes[1] = height;
+      problem.sizes[2] = 700;
+      problem.depth = static_cast<int32_t>(dilations.size());
+      problem.dilations = dilations.data();
+      problem.ndim = 2;
+      problem.threads = lanes;
+      const Plan plan(problem);
+      const Bands &bands = plan.parted;
+      for (const bool backwards : {false, true}) {
+        for (const Block &block : (backwards ? bands.backward : bands.forward).all) {
+          const int n = block.n_layers();
+          for (int i = 0; i < n; ++i) {
+            const RingPart &part = block.ring[static_cast<size_t>(i)];
+            const int64_t reach = std::min<int64_t>(dilations[static_cast<size_t>(block.first + i)], height - 1);
+            // Written at this lag for the first and the last time, read at these.
+            const int64_t begun = backwards ? block.lags[static_cast<size_t>(n - 1 - i)] : 0;
+            const int64_t ready = block.lags[static_cast<size_t>(backwards ? n - 1 - i : i)];
+            std::vector<int64_t> readers;
+            for (int k = backwards ? n - i : i + 1; k <= (backwards ? n : i + 1); ++k) {
+              readers.push_back(block.lags[static_cast<size_t>(k)]);
+            }
+            const auto chunk_of = [&](int64_t y, int64_t lag) { return (bands.distance(y) + lag) / bands.chunk_rows; };
+            // Of each place: who stands there until when.
+            std::vector<std::vector<std::pair<int64_t, int64_t>>> stays(static_cast<size_t>(bands.count));
+            std::vector<std::vector<int64_t>> places(static_cast<size_t>(bands.count));
+            for (int64_t y = 0; y < height; ++y) {
+              int64_t until = chunk_of(y, ready);
+              for (int64_t reader = std::max<int64_t>(0, y - reach); reader <= std::min(height - 1, y + reach); ++reader) {
+                for (const int64_t lag : readers) {
+                  const int64_t when = chunk_of(reader, lag);
+                  if (bands.band(reader) == bands.band(y)) {
+                    if (when < chunk_of(y, ready)) return false;
+                    until = std::max(until, when);
+                  } else {
+                    if (when <= chunk_of(y, ready)) return false;
+                    if (when >= block.head && when < bands.rows / bands.chunk_rows) return false;
+                    if (std::abs(bands.band(reader) - bands.band(y)) > bands.neighbours) return false;
+                    until = block.chunks;  // a neighbour may be behind: until all wait for each other again
+                  }
+                }
+              }
+              const size_t band = static_cast<size_t>(bands.band(y));
+              const int64_t place = bands.place(part, y);
+              if (place < 0 || part.start + (place + 1) * part.channels > (backwards ? bands.backward : bands.forward).ring_rows) {
+                return false;
+              }
+              for (size_t k = 0; k < places[band].size(); ++k) {
+                if (places[band][k] != place) continue;
+                const auto [from, to] = stays[band][k];
+                if (chunk_of(y, begun) <= to && from <= until) return false;
+              }
+              places[band].push_back(place);
+              stays[band].push_back({chunk_of(y, begun), until});
+            }
+          }
+        }
+      }
+    }
   }
-  return members == lanes;
+  return true;
 }
 
 }  // namespace
@@ -195,7 +294,8 @@ int main(int, char **arguments) {
                           {"threads cannot be started", threads_that_cannot_be_started},
                           {"threads come late", threads_that_come_late},
                           {"no more threads than cores", no_more_threads_than_cores},
-                          {"every chunk once", every_chunk_once}};
+                          {"every chunk once", every_chunk_once},
+                          {"what is read is there", what_is_read_is_there}};
   for (const Check &check : checks) {
     if (std::strcmp(arguments[1], check.name) == 0) {
       const bool passed = check.run();
