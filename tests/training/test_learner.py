@@ -7,9 +7,10 @@ import torch
 
 from napari_msd import MSDNet
 from napari_msd.core.settings import Settings
-from napari_msd.training.learner import AVERAGING, Learner
+from napari_msd.training.learner import Learner
 from napari_msd.training.loss import consistency_loss
 from napari_msd.training.patches import Batch
+from napari_msd.training.step import AVERAGING
 
 NOTHING = np.zeros(2, np.float32)
 SETTINGS = Settings.from_preset(depth=3)

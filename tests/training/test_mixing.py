@@ -369,7 +369,7 @@ def test_a_correction_is_answered_right_at_once_and_far_away_little_moves():
     before = trainer.predictor().probabilities(trainer.slabs[SLAB], EVERYTHING)
     corrected = Box(0, (40, 42), (46, 48))  # in the middle of class 2: it is class 3 here
     trainer.paint(corrected, np.full((6, 6), 3, np.uint8))
-    trainer._learner._adam.learning_rate = 0.0  # what the trees do alone
+    trainer._learner._stepper.adam.learning_rate = 0.0  # what the trees do alone
     for _ in range(REGROW_EVERY + 1):
         trainer.step()
     trees = trainer._mixing.trees.shown

@@ -89,12 +89,12 @@ def test_a_new_class_and_its_removal_need_no_restart():
 def test_the_optimiser_remembers_the_old_weights_when_a_class_comes():
     trainer = trainer_for(1, 3)
     learn(trainer, 10)
-    adam = trainer._learner._adam
+    adam = trainer._learner._stepper.adam
     moments = adam.mean.split(adam.sizes)[:2]  # of the layers' weights and biases
     assert all(moment.any() for moment in moments)
     trainer.paint(EVERYTHING, strokes(1, 2, 3))
     trainer._with_room_for_classes()
-    kept = trainer._learner._adam
+    kept = trainer._learner._stepper.adam
     assert kept is not adam
     assert all(map(torch.equal, kept.mean.split(kept.sizes)[:2], moments))
 

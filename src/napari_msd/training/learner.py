@@ -18,15 +18,11 @@ from torch import Tensor
 from napari_msd.core.settings import Settings
 from napari_msd.inference.normalisation import Pixels
 from napari_msd.network import MSDNet
-from napari_msd.training.adam import Adam
-from napari_msd.training.loss import consistency_loss, stroke_loss
 from napari_msd.training.networks import with_outputs
-from napari_msd.training.patches import UNPAINTED, Batch
+from napari_msd.training.patches import Batch
 from napari_msd.training.prior_correction import OffsetRule, log_probabilities
 from napari_msd.training.ridge_head import fit_readout
-
-AVERAGING = 0.98
-"""Share of the average that a step leaves as it is: a memory of about 50 steps."""
+from napari_msd.training.stepper import Stepper, Way, way_of
 
 
 class Learner:
@@ -38,43 +34,23 @@ class Learner:
         Trained from here on, on its device.
     settings
         Learning rate, label smoothing and consistency are obeyed.
+    way
+        How steps are done; the quickest that is right if not given.
     """
 
-    def __init__(self, network: MSDNet, settings: Settings) -> None:
+    def __init__(self, network: MSDNet, settings: Settings, way: Way | None = None) -> None:
         self.network = network
         self._settings = settings
         self._average = _unlearning(network)
-        self._adam = self._new_adam()
+        self._stepper = Stepper(network, self._average, settings, way or way_of(network))
 
     def learn(self, batch: Batch, active: list[int]) -> float:
-        """One step of ADAM; returns the loss.
+        """One step of ADAM; arguments and result as of `Stepper.learn`."""
+        return self._stepper.learn(batch, active)
 
-        Parameters
-        ----------
-        batch
-            Its labels are indices into `active`.
-        active
-            Outputs that take part.
-        """
-        images, labels = self.tensors(batch)
-        painted = labels != UNPAINTED
-        self.network.train()
-        logits = _of(self.network(images), active)
-        smoothing = self._settings.label_smoothing
-        loss = stroke_loss(logits.movedim(1, -1)[painted], labels[painted], smoothing)
-        if self._settings.consistency > 0:
-            with torch.no_grad():
-                taught = _of(self._average(images), active)
-            unpainted = consistency_loss(logits, taught, ~painted)
-            loss = loss + self._settings.consistency * unpainted
-        gradients = torch.autograd.grad(loss, self._adam.parameters)
-        gradient = torch.cat([part.flatten() for part in gradients])
-        self._adam.step(gradient, gradient.isfinite().all())
-        with torch.no_grad():
-            pairs = zip(self._average.parameters(), self.network.parameters(), strict=True)
-            for mean, now in pairs:
-                mean.lerp_(now, 1 - AVERAGING)
-        return float(loss.detach())
+    def spare_memory(self) -> None:
+        """Give back memory that is kept for speed."""
+        self._stepper.spare_memory()
 
     def tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Images and labels of a batch on the network's device."""
@@ -92,7 +68,7 @@ class Learner:
     def fit_outputs(self, batch: Batch, active: list[int], new: list[int]) -> None:
         """Give the `new` ones among the `active` outputs what suits a batch's strokes best.
 
-        Arguments as in `learn`.
+        Arguments as of `learn`.
         """
         weight, bias = fit_readout(self.network, *self.tensors(batch), n_classes=len(active))
         found = [active.index(output) for output in new]
@@ -128,19 +104,10 @@ class Learner:
 
     def grow(self, n_outputs: int) -> None:
         """Have `n_outputs` outputs, at least as many as now; the new ones are zero."""
-        earlier = self._adam
+        earlier = self._stepper
         self.network = with_outputs(self.network, n_outputs)
         self._average = _unlearning(with_outputs(self._average, n_outputs))
-        self._adam = self._new_adam()
-        self._adam.carry(earlier)
-
-    def _new_adam(self) -> Adam:
-        return Adam(list(self.network.parameters()), self._settings.learning_rate)
-
-
-def _of(logits: Tensor, active: list[int]) -> Tensor:
-    """The logits of the active outputs, without a copy where that is all of them."""
-    return logits if active == list(range(logits.shape[1])) else logits[:, active]
+        self._stepper = Stepper(self.network, self._average, self._settings, earlier.way, earlier)
 
 
 def _unlearning(network: MSDNet) -> MSDNet:

@@ -362,6 +362,8 @@ class Trainer:
     def _spare_memory(self) -> None:
         """Before another attempt: patches as small as the limit says, nothing kept for speed."""
         self.data.reach.side = self.limit.side
+        if self._learner is not None:
+            self._learner.spare_memory()
         if self._mixing is not None:
             self._mixing.spare_memory()
         if torch.cuda.is_available():

@@ -1,0 +1,177 @@
+"""Does steps the quickest way that gives right numbers, and falls back where one does not.
+
+| what goes wrong | what is done |
+|---|---|
+| the loss is not finite, or the loss scale has become smaller than 1 | maps in float32 again |
+| a step cannot be recorded, or its repetition differs | each step is launched plainly |
+| a compiled core fails | it is set aside, and the step is done once more |
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from napari_msd.core.settings import Settings
+from napari_msd.native.backend import choose_backend
+from napari_msd.network import MSDNet
+from napari_msd.training.adam import Adam
+from napari_msd.training.cuda_graph import CudaGraph
+from napari_msd.training.loss_scale import LossScale
+from napari_msd.training.patches import Batch
+from napari_msd.training.repeated_step import Recorder, RepeatedStep
+from napari_msd.training.step import Step
+
+log = logging.getLogger(__name__)
+
+WAY_VARIABLE = "NAPARI_MSD_TRAINING_STEP"
+"""Environment variable: ``float32``, ``float16``, ``float32-graph`` or ``float16-graph`` (what is
+done without it), for GPUs with the compiled core."""
+
+SMALLEST_FACTOR = 1.0
+"""Below it the loss scale made gradients no larger, so float16 is of no use."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How steps are done.
+
+    Parameters
+    ----------
+    sixteen_bits
+        Whether maps are stored as float16.
+    recorder
+        Makes what records a step; None to launch each step plainly.
+    """
+
+    sixteen_bits: bool = False
+    recorder: Callable[[], Recorder] | None = None
+
+
+def way_of(network: MSDNet) -> Way:
+    """The way for a network where it is now: 16 bits and graphs on a GPU with the compiled core."""
+    device = network.weight.device
+    if device.type != "cuda":
+        return Way()
+    backend = choose_backend(network.backend, device, network.weight.dtype, network.ndim)
+    if backend.name != "cuda":
+        return Way()
+    dtype, _, graph = os.environ.get(WAY_VARIABLE, "float16-graph").partition("-")
+    return Way(dtype == "float16", partial(CudaGraph, device) if graph else None)
+
+
+class Stepper:
+    """The steps of one network of fixed shape.
+
+    Parameters
+    ----------
+    network, average
+        Trained, and its running average.
+    settings
+        Learning rate, label smoothing and consistency are obeyed.
+    way
+        How steps are done.
+    earlier
+        Of the network before it had more outputs: what ADAM knew is kept.
+    """
+
+    def __init__(
+        self,
+        network: MSDNet,
+        average: MSDNet,
+        settings: Settings,
+        way: Way,
+        earlier: Stepper | None = None,
+    ) -> None:
+        self.way = way
+        self._network, self._average = network, average
+        self._settings = settings
+        self.adam = Adam(list(network.parameters()), settings.learning_rate)
+        if earlier is not None:
+            self.adam.carry(earlier.adam)
+        self._scale = LossScale(network.weight.device, way.sixteen_bits)
+        self._made_for: tuple[torch.Size, list[int]] | None = None
+        self._step: RepeatedStep | None = None
+        self._newest: _Reading | None = None
+
+    def learn(self, batch: Batch, active: list[int]) -> float:
+        """One step; returns its loss, on a GPU that of the step before.
+
+        So this thread prepares the next batch while the GPU learns from this one.
+
+        Parameters
+        ----------
+        batch
+            Its labels are indices into `active`.
+        active
+            Outputs that take part.
+        """
+        before = self._newest.numbers() if self._newest is not None else None
+        if before is not None:
+            self._judge(*before)
+        images, labels = _tensor(batch.images), _tensor(batch.labels)
+        outcome = self._step_for(images.shape, active)(images, labels)
+        self._newest = _Reading(outcome.report)
+        if before is None or not outcome.report.is_cuda:
+            before = self._newest.numbers()
+        return before[0]
+
+    def spare_memory(self) -> None:
+        """Give back what is kept to repeat a step."""
+        self._step = self._made_for = None
+
+    def _step_for(self, shape: torch.Size, active: list[int]) -> RepeatedStep:
+        if self._step is None or self._made_for != (shape, active):
+            self._made_for = shape, list(active)
+            step = Step(
+                self._network, self._average, self.adam, self._settings, active,
+                self._scale, self.way.sixteen_bits,
+            )  # fmt: skip
+            recorder = self.way.recorder() if self.way.recorder is not None else None
+            self._step = RepeatedStep(step, recorder, self._network.weight.device)
+        return self._step
+
+    def _judge(self, loss: float, factor: float) -> None:
+        """Go back to float32 if 16 bits were too few in the step before; it changed nothing."""
+        if not self.way.sixteen_bits or (math.isfinite(loss) and factor >= SMALLEST_FACTOR):
+            return
+        log.warning(
+            "Training goes on with maps in float32: with float16 the loss was %g and the loss "
+            "scale %g.", loss, factor,
+        )  # fmt: skip
+        self.way = replace(self.way, sixteen_bits=False)
+        self._scale = LossScale(self._network.weight.device, scales=False)
+        self.spare_memory()
+
+
+class _Reading:
+    """Numbers on their way from the device."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._arrived: torch.cuda.Event | None = None
+        self._tensor = tensor
+        if tensor.is_cuda:
+            self._tensor = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+            self._tensor.copy_(tensor, non_blocking=True)
+            self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._arrived.record(torch.cuda.current_stream(tensor.device))
+
+    def numbers(self) -> tuple[float, float]:
+        """They, when they have arrived."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        loss, factor = self._tensor.tolist()
+        return loss, factor
+
+
+def _tensor(array: npt.NDArray[np.generic]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))

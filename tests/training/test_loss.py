@@ -1,0 +1,36 @@
+"""The losses against torch's own, which gathers the painted pixels first."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from napari_msd.training.loss import stroke_loss
+from napari_msd.training.patches import UNPAINTED
+
+
+@pytest.mark.parametrize("size", [(5, 7), (2, 4, 3)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_strokes_weigh_as_in_torchs_cross_entropy(size, smoothing):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 4, *size, generator=generator, dtype=torch.double, requires_grad=True)
+    labels = torch.randint(UNPAINTED, 3, (2, *size), generator=generator)  # class 3 has no pixel
+    painted = labels != UNPAINTED
+    counts = torch.bincount(labels[painted], minlength=4).double()
+    weights = torch.where(counts > 0, counts.rsqrt(), 0)
+    wanted = F.cross_entropy(
+        logits.movedim(1, -1)[painted], labels[painted], weights, label_smoothing=smoothing
+    )
+    loss = stroke_loss(logits, labels, smoothing)
+    torch.testing.assert_close(loss, wanted)
+    gradients = (torch.autograd.grad(value, logits)[0] for value in (loss, wanted))
+    torch.testing.assert_close(*gradients)
+
+
+def test_nothing_painted_is_no_loss():
+    logits = torch.randn(1, 2, 3, 3, requires_grad=True)
+    loss = stroke_loss(logits, torch.full((1, 3, 3), UNPAINTED), 0.2)
+    loss.backward()
+    assert loss == 0
+    assert not logits.grad.any()
