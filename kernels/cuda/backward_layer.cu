@@ -108,9 +108,10 @@ backward_layer_kernel(Network network, int32_t end_channel, Block block, int32_t
 #pragma unroll
           for (int r = 0; r < 3; ++r) {
             rows[r] = batch == 0 ? sending.rows[0][r] : sending.rows[1][r];
-            const T *of_row = w + a * plane_weights + 3 * (batch == 0 ? sending.taps[0][r] : sending.taps[1][r]);
+            const int32_t b = batch == 0 ? sending.taps[0][r] : sending.taps[1][r];
+            const T *of_row = w + a * plane_weights + 3 * b;
 #pragma unroll
-            for (int c = 0; c < 3; ++c) taps[3 * r + c] = of_row[c];
+            for (int c = 0; c < 3; ++c) taps[3 * r + c] = b == no_taps ? T(0) : of_row[c];
           }
           if (rows[0] < 0) break;
           T sent[sent_pixels][9];

@@ -28,12 +28,18 @@ struct alignas(16) Stage {
   Step steps[channels_per_chunk];
 };
 
+// The weights of no_taps.
+struct alignas(16) Zeros {
+  float weights[3][maps_together];
+};
+
 template <class S, int nz, int sweep_pixels>
 __global__ void __launch_bounds__(block_threads, nz == 1 ? 4 : 3)
 backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_t first_channel,
                       const float *grad_logits, const float *output_weight, const float *weights, const Step *steps,
                       const S *deltas, float *gradients) {
   __shared__ Stage<nz> stages[2];
+  __shared__ Zeros zeros;
   constexpr int channel_weights = taps_of<nz> * maps_together;
   const Geometry &g = network.geometry;
   const int thread = static_cast<int>(threadIdx.x);
@@ -56,6 +62,7 @@ backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_
       copy_4_bytes(reinterpret_cast<int32_t *>(stage.steps) + thread, reinterpret_cast<const int32_t *>(steps + first) + thread);
     }
   };
+  if (thread < 3 * maps_together) zeros.weights[0][thread] = 0;
   wait_for_earlier_launches();
   fetch(first_channel, stages[0]);
 
@@ -102,20 +109,17 @@ backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_
           const int32_t from_z = nz == 1 ? 0 : k == 0 ? planes.direct : planes.mirrored;
           if (from_z < 0) continue;
           const SendingRows sending = sending_rows(g, step, from_z, row.y, far_yz);
+          int32_t rows[3] = {sending.rows[0][0], sending.rows[0][1], sending.rows[0][2]};
+          int32_t taps[3] = {sending.taps[0][0], sending.taps[0][1], sending.taps[0][2]};
+          bool last = sending.rows[1][0] < 0;
 #pragma unroll 1
-          for (int batch = 0; batch < 2; ++batch) {
-            int32_t rows[3], taps[3];
-#pragma unroll
-            for (int r = 0; r < 3; ++r) {
-              rows[r] = batch == 0 ? sending.rows[0][r] : sending.rows[1][r];
-              taps[r] = batch == 0 ? sending.taps[0][r] : sending.taps[1][r];
-            }
-            if (rows[0] < 0) break;
+          for (;;) {
             float sent[sweep_pixels][9];
             gather_rows(g, rows, columns, step.x, delta, sent);
 #pragma unroll
             for (int t = 0; t < 9; ++t) {
-              const float4 *w = reinterpret_cast<const float4 *>(stage.weights[q][9 * a + 3 * taps[t / 3] + t % 3]);
+              const float(*of_row)[maps_together] = taps[t / 3] == no_taps ? zeros.weights : stage.weights[q] + 9 * a + 3 * taps[t / 3];
+              const float4 *w = reinterpret_cast<const float4 *>(of_row[t % 3]);
               const float4 low = w[0], high = w[1];
 #pragma unroll
               for (int i = 0; i < sweep_pixels; ++i) {
@@ -128,6 +132,13 @@ backward_sweep_kernel(Network network, int64_t first_map, int32_t n_maps, int64_
                 sums[i][6] += high.z * sent[i][t];
                 sums[i][7] += high.w * sent[i][t];
               }
+            }
+            if (last) break;
+            last = true;
+#pragma unroll
+            for (int r = 0; r < 3; ++r) {
+              rows[r] = sending.rows[1][r];
+              taps[r] = sending.taps[1][r];
             }
           }
         }

@@ -251,18 +251,21 @@ __device__ inline void copy_taps(const Geometry &g, Step step, const S *delta, S
 }
 
 // The rows that send to row y through the taps of one plane of the filter, whichever taps these are: mostly three, also
-// near edges, where a mirrored reader takes the place of one that is missing. As offsets in an image, in two batches; -1: none.
+// near edges, where a mirrored reader takes the place of one that is missing. As offsets in an image, in two batches; a batch
+// without rows begins with -1. Where there are fewer than three, the first stands once more, with the weights of `no_taps`: 0.
+constexpr int32_t no_taps = 3;
 struct SendingRows {
   int32_t rows[2][3];
   int32_t taps[2][3];  // b of each
 };
 
 __device__ inline SendingRows sending_rows(const Geometry &g, Step step, int32_t z, int32_t y, bool far_from_edges) {
-  const int32_t first = z * g.height;
-  SendingRows sending = {{{(first + y) * g.width, -1, -1}, {-1, -1, -1}}, {{1, 0, 0}, {0, 0, 0}}};
+  const int32_t first = z * g.height, here = (first + y) * g.width;
+  SendingRows sending = {{{here, here, here}, {-1, -1, -1}}, {{1, no_taps, no_taps}, {no_taps, no_taps, no_taps}}};
   if (far_from_edges) {
     sending.rows[0][1] = (first + y + step.y) * g.width;
     sending.rows[0][2] = (first + y - step.y) * g.width;
+    sending.taps[0][1] = 0;
     sending.taps[0][2] = 2;
     return sending;
   }
@@ -272,16 +275,31 @@ __device__ inline SendingRows sending_rows(const Geometry &g, Step step, int32_t
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
     if (found[k] < 0) continue;
+    const int32_t from = (first + found[k]) * g.width;
 #pragma unroll
     for (int slot = 0; slot < 4; ++slot) {  // registers have no index
       if (slot != n) continue;
-      sending.rows[slot / 2][slot / 2 == 0 ? slot + 1 : slot - 2] = (first + found[k]) * g.width;
+      sending.rows[slot / 2][slot / 2 == 0 ? slot + 1 : slot - 2] = from;
       sending.taps[slot / 2][slot / 2 == 0 ? slot + 1 : slot - 2] = k % 2 * 2;
     }
+    if (n == 2) sending.rows[1][1] = sending.rows[1][2] = from;
     ++n;
   }
   return sending;
 }
+
+// Readers of a row's pixels along x for both outer taps, with all that is the same for the whole row worked out before.
+struct RowEnds {
+  int32_t left, right;            // the mirrored reader of pixel x is left - x, or right - x, if that is in the row
+  int32_t left_axis, right_axis;  // except of this pixel, which is its own mirror image; -1: none
+};
+__device__ inline RowEnds row_ends(const Geometry &g, int32_t step) {
+  if (g.boundary == MSD_ZEROS || step == 0) return {-1, -1, -1, -1};
+  const int32_t edge = edge_of(g.boundary), first = edge ? -1 : 0, last = edge ? -1 : g.width - 1;
+  const int32_t before = -edge, behind = 2 * g.width - 2 + edge;
+  return step > 0 ? RowEnds{before + step, behind - step, first, last} : RowEnds{behind + step, before - step, last, first};
+}
+__device__ inline bool in_row(int32_t x, int32_t width) { return static_cast<uint32_t>(x) < static_cast<uint32_t>(width); }
 
 // What three rows send to a thread's pixels, columns.of_thread(0 .. n - 1), through the three taps along x: q[i][3 row + c]. All
 // loads stand before all sums, so that a warp waits once: blocks end when their slowest warp does, launches when their
@@ -289,10 +307,11 @@ __device__ inline SendingRows sending_rows(const Geometry &g, Step step, int32_t
 template <int n, class S>
 __device__ inline void gather_rows(const Geometry &g, const int32_t (&rows)[3], const Columns &columns, int32_t step, const S *delta,
                                    Compute<S> (&q)[n][9]) {
+  const S *of_thread = delta + columns.of_thread(0);
   const S *from[3];
 #pragma unroll
-  for (int r = 0; r < 3; ++r) from[r] = delta + rows[r] + columns.of_thread(0);
-  if (rows[1] >= 0 && rows[2] >= 0 && rows[0] >= 0 && far_from_edges(columns.first, columns.last, g.width, step)) {
+  for (int r = 0; r < 3; ++r) from[r] = of_thread + rows[r];
+  if (far_from_edges(columns.first, columns.last, g.width, step)) {
 #pragma unroll
     for (int i = 0; i < n; ++i) {
 #pragma unroll
@@ -300,6 +319,9 @@ __device__ inline void gather_rows(const Geometry &g, const int32_t (&rows)[3], 
     }
     return;
   }
+  // Without this the compiler works out what only the ends need ahead of the loop around this, for all.
+  step = static_cast<int32_t>(forgotten(static_cast<unsigned>(step)));
+  const RowEnds ends = row_ends(g, step);
   S direct[n][9], mirrored[n][6];
   bool far[n];
 #pragma unroll
@@ -308,25 +330,20 @@ __device__ inline void gather_rows(const Geometry &g, const int32_t (&rows)[3], 
     far[i] = far_from_edges(run, run + warp_pixels - 1, g.width, step);
     if (far[i]) {
 #pragma unroll
-      for (int t = 0; t < 9; ++t) {
-        direct[i][t] = rows[t / 3] >= 0 ? from[t / 3][(1 - t % 3) * step + warp_pixels * i] : S{};
-      }
+      for (int t = 0; t < 9; ++t) direct[i][t] = from[t / 3][(1 - t % 3) * step + warp_pixels * i];
       continue;
     }
-    const int32_t x = columns.of_thread(i);
-    const bool inside = x < g.width;
-    const Readers left = readers(min(x, g.width - 1), g.width, step, g.boundary);
-    const Readers right = readers(min(x, g.width - 1), g.width, -step, g.boundary);
-    const bool sends[3] = {inside && left.direct >= 0, inside, inside && right.direct >= 0};
-#pragma unroll
-    for (int t = 0; t < 9; ++t) {
-      direct[i][t] = rows[t / 3] >= 0 && sends[t % 3] ? from[t / 3][(1 - t % 3) * step + warp_pixels * i] : S{};
-    }
+    const int32_t x = columns.of_thread(i), left = ends.left - x, right = ends.right - x;
+    const bool sends[3] = {in_row(x + step, g.width), x < g.width, in_row(x - step, g.width)};
+    const bool left_sends = in_row(left, g.width) && x != ends.left_axis;
+    const bool right_sends = in_row(right, g.width) && x != ends.right_axis;
 #pragma unroll
     for (int r = 0; r < 3; ++r) {
+#pragma unroll
+      for (int c = 0; c < 3; ++c) direct[i][3 * r + c] = sends[c] ? from[r][(1 - c) * step + warp_pixels * i] : S{};
       const S *row = delta + rows[r];
-      mirrored[i][2 * r] = rows[r] >= 0 && left.mirrored >= 0 ? row[left.mirrored] : S{};
-      mirrored[i][2 * r + 1] = rows[r] >= 0 && right.mirrored >= 0 ? row[right.mirrored] : S{};
+      mirrored[i][2 * r] = left_sends ? row[left] : S{};
+      mirrored[i][2 * r + 1] = right_sends ? row[right] : S{};
     }
   }
 #pragma unroll
