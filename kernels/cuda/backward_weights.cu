@@ -119,7 +119,7 @@ struct MatrixCorrelation {
 
   __device__ void deposit(SumTile &tile) const {
 #pragma unroll
-    for (int t = 0; t < 9; ++t) store_sums(tile[warp_channel()][t] + warp_map(), sums[t], 9 * sum_stride);
+    for (int t = 0; t < 9; ++t) store_sums<false>(tile[warp_channel()][t] + warp_map(), sums[t], 9 * sum_stride);
   }
 };
 
@@ -141,14 +141,12 @@ __device__ inline void copy_chunk(typename C::Stage &stage, const S *first, int6
     constexpr int in_16_bytes = 16 / sizeof(S), pieces = C::pixels / in_16_bytes;
     constexpr int maps_at_once = static_cast<int>(block_threads) / pieces;
     const int column = thread % pieces * in_16_bytes;
+    const int first_m = thread / pieces;
+    const S *from = first + first_m * plane + column;
 #pragma unroll
-    for (int m = thread / pieces; m < correlated_maps; m += maps_at_once) {
-      S *to = stage.map(m) + column;
-      if (m < n) {
-        copy_16_bytes(to, first + m * plane + column);
-      } else {
-        *reinterpret_cast<float4 *>(to) = float4{0, 0, 0, 0};
-      }
+    for (int i = 0; i < correlated_maps / maps_at_once; ++i, from += maps_at_once * plane) {
+      const int m = first_m + i * maps_at_once;
+      copy_16_bytes_or_zeros(stage.map(m) + column, from, m < n);
     }
     return;
   }

@@ -76,6 +76,8 @@ struct Products {
   __device__ static int channel() { return static_cast<int>(threadIdx.x) / 64; }
   __device__ static int column() { return static_cast<int>(threadIdx.x) / 32 % 2 * 256 + static_cast<int>(threadIdx.x) % 32 * 4; }
   __device__ static float *map(Stage &stage, int k) { return stage.maps[k]; }
+  // In which column of a row that was deposited the sum of channel j for `column` lies.
+  __device__ static int32_t deposited(int32_t column, int) { return column; }
 
   // Weights of maps first .. first + depth - 1 for the 4 channels, from where those of the 8 begin.
   __device__ static void copy_weights(Stage &stage, const PackedWeights<S> &weights, int64_t start, int32_t first, int first_j) {
@@ -141,6 +143,7 @@ struct MatrixProducts {
 
   __device__ static int column() { return static_cast<int>(threadIdx.x) / 32 * tile_columns; }
   __device__ static S *map(Stage &stage, int k) { return stage.maps + k * map_stride; }
+  __device__ static int32_t deposited(int32_t column, int j) { return column ^ spread_by(j); }
 
   __device__ static void copy_weights(Stage &stage, const PackedWeights<S> &weights, int64_t start, int32_t first, int) {
     static_assert(depth == map_padding);
@@ -173,7 +176,7 @@ struct MatrixProducts {
     for (int i = 0; i < 3; ++i) {
       if (i != b) continue;
 #pragma unroll
-      for (int c = 0; c < 3; ++c) store_sums(row[c][0] + column(), sums[3 * i + c], tile_pixels);
+      for (int c = 0; c < 3; ++c) store_sums<true>(row[c][0] + column(), sums[3 * i + c], tile_pixels);
     }
   }
 };
@@ -198,14 +201,12 @@ __device__ inline void copy_maps(typename P::Stage &stage, const S *first, int64
     static_assert(P::threads % pieces == 0 && P::depth % maps_at_once == 0);
     const int column = thread % pieces * in_16_bytes;
     if (column >= pixels) return;
+    const int first_k = thread / pieces;
+    const S *from = first + first_k * plane + column;
 #pragma unroll
-    for (int k = thread / pieces; k < P::depth; k += maps_at_once) {
-      S *to = P::map(stage, k) + column;
-      if (k < n) {
-        copy_16_bytes(to, first + k * plane + column);
-      } else {
-        *reinterpret_cast<float4 *>(to) = float4{0, 0, 0, 0};
-      }
+    for (int i = 0; i < P::depth / maps_at_once; ++i, from += maps_at_once * plane) {
+      const int k = first_k + i * maps_at_once;
+      copy_16_bytes_or_zeros(P::map(stage, k) + column, from, k < n);
     }
     return;
   }
@@ -301,9 +302,9 @@ __device__ inline void sweep_tile(const Network &network, const Block &block, co
         const int32_t step = steps.of[to_j % block_channels + j].x;
         const float (*row)[P::channels][tile_pixels] = shared.row;
         const int32_t left = fold(x - step, g.width, g.boundary), right = fold(x + step, g.width, g.boundary);
-        float sum = left >= 0 ? row[0][j][column + left - x] : 0.0f;
-        sum += row[1][j][column];
-        sum += right >= 0 ? row[2][j][column + right - x] : 0.0f;
+        float sum = left >= 0 ? row[0][j][P::deposited(column + left - x, j)] : 0.0f;
+        sum += row[1][j][P::deposited(column, j)];
+        sum += right >= 0 ? row[2][j][P::deposited(column + right - x, j)] : 0.0f;
         out[j * g.plane + p] = sum;
       }
     }

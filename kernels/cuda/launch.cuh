@@ -54,6 +54,15 @@ __device__ inline void copy_16_bytes(void *shared, const void *global) {
   *static_cast<uint4 *>(shared) = *static_cast<const uint4 *>(global);
 #endif
 }
+// The same, or 16 bytes of zeros: without a branch, and nothing is read then.
+__device__ inline void copy_16_bytes_or_zeros(void *shared, const void *global, bool wanted) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+               "l"(global), "r"(wanted ? 16u : 0u));
+#else
+  *static_cast<uint4 *>(shared) = wanted ? *static_cast<const uint4 *>(global) : uint4{0, 0, 0, 0};
+#endif
+}
 __device__ inline void copy_4_bytes(void *shared, const void *global) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))), "l"(global));

@@ -108,6 +108,10 @@ void wait_for_earlier_launches();
 // Copies are made as late as the GPU may make them; until then their destination holds NaN.
 void copy_later(void *shared, const void *global, size_t bytes);
 inline void copy_16_bytes(void *shared, const void *global) { copy_later(shared, global, 16); }
+inline void copy_16_bytes_or_zeros(void *shared, const void *global, bool wanted) {
+  alignas(16) static const char zeros[16] = {};
+  copy_later(shared, wanted ? global : zeros, 16);
+}
 inline void copy_4_bytes(void *shared, const void *global) { copy_later(shared, global, 4); }
 void wait_for_copies();
 
