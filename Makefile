@@ -18,7 +18,7 @@ UNATTENDED := $(if $(DISPLAY)$(WAYLAND_DISPLAY),$(filter-out 0,$(HEADLESS)),1)
 BUILD_INPUTS := pyproject.toml CMakeLists.txt napari.yaml constraints.txt tools/install.sh \
     $(shell find kernels -type f 2>/dev/null)
 
-.PHONY: help demo test lint test-gui test-rest quick coverage screenshots bench faults info clean
+.PHONY: help demo test lint test-gui test-rest quick coverage screenshots bench faults portability info clean
 
 help:
 	@echo "make demo         open napari on a sample image, training live (HEADLESS=1: unattended)"
@@ -29,6 +29,7 @@ help:
 	@echo "make screenshots  the pictures and the film of the documentation"
 	@echo "make bench        the figures of docs/benchmarks.md"
 	@echo "make faults       breaks what can break, and prints docs/reliability.md's table (half an hour)"
+	@echo "make portability  compile the CPU core with every compiler there is, and run it, also under qemu and valgrind"
 	@echo "make info         devices, compiled cores, versions"
 	@echo "make clean        remove the virtual environment and build leftovers"
 
@@ -39,9 +40,11 @@ ifdef PYTEST_ARGS
 test: lint
 	$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
 else
-# All side by side: each uses one core and a half at most. What each prints comes in one piece, when it has ended.
+# All side by side: each uses one core and a half at most. What each prints comes in one piece, when it has ended, unless
+# make is too old for that (macOS).
+ONE_PIECE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 test: $(VENV)/.installed
-	$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target lint test-gui test-rest
+	$(MAKE) --no-print-directory --keep-going --jobs=3 $(ONE_PIECE) lint test-gui test-rest
 endif
 
 lint: $(VENV)/.installed
@@ -80,6 +83,9 @@ bench: $(VENV)/.installed
 
 faults: $(VENV)/.installed
 	PYTHONPATH=scripts $(XVFB) $(BIN)/python -m faults $(FAULTS_ARGS)
+
+portability: $(VENV)/.installed
+	$(BIN)/python tools/portability.py $(PORTABILITY_ARGS)
 
 info: $(VENV)/.installed
 	$(BIN)/napari-msd info

@@ -86,6 +86,15 @@ bool predict(const Forest &forest, int64_t pixels, int threads, std::vector<floa
   return msd_trees_predict(&forest.view, features.data(), pixels, stride, threads, answers.data()) == MSD_TREES_OK;
 }
 
+// One number for all bits of all forests and answers: the same with every compiler and processor.
+uint64_t digest = 14695981039346656037u;
+
+template <class T>
+void add_to_digest(const std::vector<T> &numbers) {
+  const auto *bytes = reinterpret_cast<const unsigned char *>(numbers.data());
+  for (size_t i = 0; i < numbers.size() * sizeof(T); ++i) digest = (digest ^ bytes[i]) * 1099511628211u;
+}
+
 bool shares(const std::vector<float> &answers, int64_t pixels) {
   for (int64_t i = 0; i < pixels; ++i) {
     float sum = 0;
@@ -152,7 +161,10 @@ int main() {
             std::vector<float> one, three;
             ok = ok && predict(alone, pixels, 1, one) && predict(alone, pixels, 3, three);
             ok = ok && one == three && shares(one, pixels);
+            add_to_digest(one);
           }
+          for (const auto *array : {&alone.feature, &alone.child, &alone.roots}) add_to_digest(*array);
+          for (const auto *array : {&alone.threshold, &alone.answers}) add_to_digest(*array);
           if (!ok) {
             std::printf("failed: %d samples, %d classes, %d features, %d folds\n", static_cast<int>(samples), classes,
                         count, folds);
@@ -164,6 +176,7 @@ int main() {
       }
     }
   }
-  std::printf("%d forests, %d damaged ones could be used\n", forests, used);
+  std::printf("%d forests, %d damaged ones could be used, bits %016llx\n", forests, used,
+              static_cast<unsigned long long>(digest));
   return 0;
 }
