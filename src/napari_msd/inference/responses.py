@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from napari_msd.inference.normalisation import Pixels
-from napari_msd.native.threads import get_threads
+from napari_msd.native.threads import get_all_threads
 
 SCALES = (0.7, 1.4, 2.8, 5.6, 11.2)
 """Standard deviations of the Gaussians in pixels."""
@@ -55,7 +55,7 @@ def filter_responses(image: Pixels) -> Pixels:
         _responses(image[channel], SCALES[scale], part)
 
     # SciPy's filters let other threads run; the last, largest scales take longest
-    with ThreadPoolExecutor(get_threads()) as pool:
+    with ThreadPoolExecutor(get_all_threads()) as pool:
         list(pool.map(fill, reversed(range(len(image) * len(SCALES)))))
     return out
 
@@ -68,7 +68,7 @@ def smoothed(image: Pixels) -> Pixels:
         channel, scale = divmod(number, len(SCALES))
         gaussian_filter(image[channel], SCALES[scale], output=out[number], truncate=_TRUNCATE)
 
-    with ThreadPoolExecutor(get_threads()) as pool:
+    with ThreadPoolExecutor(get_all_threads()) as pool:
         list(pool.map(fill, reversed(range(len(out)))))
     return out
 

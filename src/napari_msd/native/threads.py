@@ -8,17 +8,32 @@ from functools import cache
 from pathlib import Path
 
 from napari_msd.core.errors import SettingsError
+from napari_msd.native.cores import fast_cores
 
 _threads: int | None = None
 
 
 def get_threads() -> int:
-    """CPU threads of a pass: the number from `set_threads`, else every available core."""
+    """CPU threads of a pass: the number from `set_threads`, else one per fast physical core.
+
+    For work whose threads wait for one another, see `cores`.
+    """
+    if _threads is not None:
+        return _threads
+    available = available_cores()
+    return min(available, _fast_cores() or available)
+
+
+def get_all_threads() -> int:
+    """CPU threads of work that threads take in turn: the set number, else every available core.
+
+    There a slow core, or the second thread of one, takes less of the work and delays nobody.
+    """
     return _threads if _threads is not None else available_cores()
 
 
 def set_threads(threads: int | None) -> None:
-    """Use this many CPU threads from the next pass on; None: all available cores.
+    """Use this many CPU threads from the next pass on; None: what this machine does best with.
 
     Raises
     ------
@@ -32,12 +47,17 @@ def set_threads(threads: int | None) -> None:
 
 
 def available_cores() -> int:
-    """Number of cores that this process may use; batch systems and containers may limit it."""
+    """Number of logical cores for this process; batch systems and containers may limit it."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
     return min(cores, _own_quota() or cores)
+
+
+@cache
+def _fast_cores() -> int | None:
+    return fast_cores()
 
 
 @cache

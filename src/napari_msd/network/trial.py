@@ -65,7 +65,7 @@ def try_core(device: torch.device, map_dtype: torch.dtype | None = None) -> bool
         error = _found[key]
         if error is not None and map_dtype is None:
             set_aside(kind, number, error)
-    return error is None
+    return error is None and library_status(kind, number).usable
 
 
 def _compare(

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_msd.core.errors import MSDError, OutOfMemoryError
 from napari_msd.native.libraries import LibraryError, find_file
-from napari_msd.native.threads import get_threads
+from napari_msd.native.threads import get_all_threads
 from napari_msd.trees.reference import Arrays, Floats, Growth, Integers
 
 ABI_VERSION = 1
@@ -136,7 +136,7 @@ class CompiledTrees:
             min_leaf=growth.min_leaf,
             candidates=growth.candidates,
             folds=growth.folds,
-            threads=get_threads(),
+            threads=get_all_threads(),
         )
         code = self._functions.msd_trees_grow(
             ctypes.byref(settings),
@@ -179,7 +179,7 @@ class CompiledTrees:
         forest = _described(feature, threshold, child, answers, roots, n_features)
         result = np.empty((answers.shape[1], n), dtype=np.float32)
         code = self._functions.msd_trees_predict(
-            ctypes.byref(forest), _floats(features), n, stride, get_threads(), _floats(result)
+            ctypes.byref(forest), _floats(features), n, stride, get_all_threads(), _floats(result)
         )
         self._check(code)
         return result
