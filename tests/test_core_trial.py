@@ -285,6 +285,31 @@ def test_info_says_what_is_wrong(core, monkeypatch, capsys):
     assert code == 1
 
 
+def test_info_checks_each_way_of_a_gpu(monkeypatch):
+    usable = libraries.LibraryStatus("cuda", None, True, "ready", "90")
+    asked = []
+    monkeypatch.setattr(libraries, "library_status", lambda *_: usable)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+    def check(kind, device, map_dtype=None, schedule="staged"):
+        asked.append((kind, map_dtype, schedule))
+        return WRONG if (map_dtype, schedule) == (torch.float16, "cooperative") else None
+
+    monkeypatch.setattr(self_check, "first_error", check)
+    lines = []
+    assert not info.check_cores(lines.append)
+    assert asked == [
+        ("cpu", None, "staged"),
+        ("cuda", None, "staged"),
+        ("cuda", torch.float16, "staged"),
+        ("cuda", None, "cooperative"),
+        ("cuda", torch.float16, "cooperative"),
+    ]
+    (wrong,) = [line for line in lines if WRONG in line]
+    assert wrong.startswith("check       cuda core on cuda:0, in one launch, float16 maps: WRONG")
+
+
 def test_info_checks_nothing_where_there_is_no_core(monkeypatch):
     monkeypatch.setattr(libraries, "find_library", lambda _kind: None)
     libraries.forget_libraries()

@@ -22,6 +22,7 @@ from napari_msd.native.core import Core
 
 from . import oracle
 from .oracle import BACKENDS, Case
+from .wrong_core import core_with  # noqa: F401 -- a fixture
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from napari_msd.images.model_file import ModelRecord
     from napari_msd.native.aside import LibraryKind
+    from napari_msd.native.core import Schedule
 
 PACKAGES = ("napari-msd", "torch", "numpy", "napari", "msgspec", "safetensors", "tifffile")
 
@@ -62,10 +63,16 @@ def check_cores(say: Callable[[str], object]) -> bool:
         kind: LibraryKind = "cuda" if device.type == "cuda" else "cpu"
         if not library_status(kind, device.index or 0).usable:
             continue
-        error = first_error(kind, device)
-        right = right and error is None
-        what = "it agrees with the reference" if error is None else f"WRONG: {error}"
-        say(f"check       {kind} core on {device}: {what}.")
+        ways: dict[str, tuple[torch.dtype | None, Schedule]] = {"": (None, "staged")}
+        if kind == "cuda":
+            ways[", float16 maps"] = torch.float16, "staged"
+            ways[", in one launch"] = None, "cooperative"
+            ways[", in one launch, float16 maps"] = torch.float16, "cooperative"
+        for way, options in ways.items():
+            error = first_error(kind, device, *options)
+            right = right and error is None
+            what = "it agrees with the reference" if error is None else f"WRONG: {error}"
+            say(f"check       {kind} core on {device}{way}: {what}.")
     return right
 
 

@@ -1,0 +1,45 @@
+"""A core that computes wrongly, as a person meets it: a sentence, and training in torch."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+
+from napari_msd.native import libraries
+
+pytest.importorskip("msgspec")  # the GPU's machines have none
+
+from napari_msd.trainer.client import TrainerClient
+from napari_msd.trainer.messages import Notice, Progress, Ready
+
+from ..trainer.conftest import SMALL, Listener, painted, plane_space, read_image
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_a_trainer_with_a_wrong_core_says_so_and_learns_in_torch(
+    core_with, tmp_path, monkeypatch, caplog
+):
+    core_with("boundary.cpp", "x + dilation, width", "x - dilation, width")
+    monkeypatch.setenv(libraries.FOLDER_VARIABLE, str(tmp_path))
+    listener = Listener()
+    with caplog.at_level(logging.INFO, "napari_msd"):
+        client = TrainerClient(listener)
+        try:
+            client.open(SMALL, plane_space(), read_image)
+            client.set_strokes(painted(1, 2, 3))
+            client.set_live(True)
+            learned = listener.wait(Progress, lambda event: event.step > 0)
+            notice = listener.wait(Notice)
+        finally:
+            client.close()
+    assert learned.loss is not None
+    assert notice.level == "warning"
+    assert notice.text.startswith("The compiled CPU core failed on this machine and is not used")
+    ready = [event for event in listener.events if isinstance(event, Ready)]
+    assert {event.backend for event in ready} == {"torch"}
+    assert "the gradient of" in ready[-1].reason or "the prediction" in ready[-1].reason
+    # The reason has come into the log of the process that has the window.
+    assert re.search(r"CPU core is set aside on this CPU: the .* is off by up to \d", caplog.text)
