@@ -14,6 +14,7 @@ import torch
 from napari_msd.cli import info
 from napari_msd.cli.app import main
 from napari_msd.core.box import Box
+from napari_msd.core.errors import MSDError
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import NetworkInput, Space
 from napari_msd.native import aside, libraries, schedules, take_sentences
@@ -211,6 +212,49 @@ def test_a_pass_that_the_chosen_schedule_cannot_run_is_staged(monkeypatch, able)
     assert schedules.schedule_of(image, 2, structure, True) == expected
     assert schedules.schedule_of(image, 2, structure, False) == "staged"
     assert core.asked == [("cooperative", True)]
+
+
+class Waits:
+    """A core whose cooperative passes went well, or did not."""
+
+    def __init__(self) -> None:
+        self.asked, self.error = 0, None
+
+    def check_waits(self, like):
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def waits(monkeypatch) -> Waits:
+    core = Waits()
+    monkeypatch.setattr(schedules, "compiled_core", lambda *_: core)
+    monkeypatch.setattr(torch.cuda, "device", lambda _device: nullcontext())
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+    return core
+
+
+def test_staged_passes_are_not_asked_whether_they_waited(waits):
+    schedules.choose_schedule(1, None, True, "staged")
+    schedules.choose_schedule(0, None, True, "cooperative")  # another GPU
+    assert schedules.still_right(GPU)
+    assert schedules.still_right(CPU)
+    assert waits.asked == 0
+
+
+def test_after_a_wait_that_gave_up_all_passes_there_are_staged(waits, caplog):
+    schedules.choose_schedule(1, None, True, "cooperative")
+    schedules.choose_schedule(1, torch.float16, True, "cooperative")
+    schedules.choose_schedule(0, None, True, "cooperative")
+    assert schedules.still_right(GPU)
+    waits.error = MSDError("blocks gave up waiting")
+    assert not schedules.still_right(GPU)
+    assert "Every pass on cuda:1 is staged from now on: blocks gave up waiting" in caplog.text
+    assert schedules.still_right(GPU)  # nothing cooperative is left to be asked about
+    assert waits.asked == 2
+    assert (chosen()[0], chosen(torch.float16)[0]) == ("staged", "staged")
+    assert schedules._chosen[0, None, True] == "cooperative"
 
 
 # --- who tries, and who is told ----------------------------------------------------------------

@@ -20,6 +20,12 @@ def test_maps_in_16_bits_pass(case: Case):
     assert first_error(case.backend, torch.device(case.device), torch.float16) is None
 
 
+@on("cuda-shim", "gpu")
+@pytest.mark.parametrize("map_dtype", [None, torch.float16], ids=["float32", "float16"])
+def test_passes_in_one_launch_pass(case: Case, map_dtype):
+    assert first_error(case.backend, torch.device(case.device), map_dtype, "cooperative") is None
+
+
 # --- errors in the sources ---------------------------------------------------------------------
 
 

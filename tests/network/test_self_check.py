@@ -216,6 +216,32 @@ def test_a_forgotten_bias_is_found(core, check, number):
     assert check(Ignores(core, number)) is not None
 
 
+class WrongInOneLaunch(Altered):
+    def __init__(self, core: Core, gave_up: bool) -> None:
+        super().__init__(core)
+        self.gave_up = gave_up
+
+    def forward(self, *arguments):
+        logits, maps = super().forward(*arguments)
+        wrong = arguments[5].schedule == "cooperative" and not self.gave_up
+        return logits + wrong, maps
+
+    def check_waits(self, like):
+        if self.gave_up:
+            raise MSDError("blocks gave up waiting")
+
+
+@pytest.mark.parametrize(
+    ("gave_up", "text"), [(False, "the prediction for"), (True, "blocks gave up waiting")]
+)
+def test_each_schedule_is_checked(core, monkeypatch, gave_up, text):
+    wrong = WrongInOneLaunch(core, gave_up)
+    for module in (operator, self_check):
+        monkeypatch.setattr(module, "compiled_core", lambda *_: wrong)
+    assert first_error("cpu", CPU) is None
+    assert text in first_error("cpu", CPU, None, "cooperative")
+
+
 # --- failures ----------------------------------------------------------------------------------
 
 

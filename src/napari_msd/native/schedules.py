@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from napari_msd.core.errors import MSDError
 from napari_msd.native.backend import device_number
 from napari_msd.native.core import Schedule, Structure
 from napari_msd.native.operator import compiled_core
 from napari_msd.native.untraced import untraced
 
+_log = logging.getLogger(__name__)
 _chosen: dict[tuple[int, torch.dtype | None, bool], Schedule] = {}
 
 
@@ -61,6 +64,32 @@ def schedule_of(image: Tensor, n_classes: int, structure: Structure, training: b
     with torch.cuda.device(image.device):
         able = core.can_run(image.shape, image.dtype, n_classes, wanted, training)
     return chosen if able else "staged"
+
+
+def still_right(device: torch.device) -> bool:
+    """Ask whether cooperative passes on a GPU have gone well since the last call.
+
+    If not, blocks of threads gave up waiting for one another: what was computed since then may be
+    wrong, and every pass from now on is staged; the log says so. Who repeats captured passes has to
+    capture them anew. Waits for the GPU where passes are cooperative, else costs nothing.
+    """
+    if device.type != "cuda":
+        return True
+    number = device_number(device)
+    mine = [
+        key for key, schedule in _chosen.items() if (key[0], schedule) == (number, "cooperative")
+    ]
+    if not mine:
+        return True
+    try:
+        with torch.cuda.device(device):
+            compiled_core("cuda", number).check_waits(torch.empty(0, device=device))
+    except MSDError as error:
+        _log.warning("Every pass on %s is staged from now on: %s", device, error)
+        for key in mine:
+            _chosen[key] = "staged"
+        return False
+    return True
 
 
 def forget_schedules() -> None:
