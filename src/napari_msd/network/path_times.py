@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from napari_msd.core.settings import Settings
+from napari_msd.native import operator
 from napari_msd.native.aside import LibraryKind
 from napari_msd.native.backend import device_number
 from napari_msd.native.core import Schedule
-from napari_msd.native.operator import compiled_core, mixed_scale_dense
+from napari_msd.native.operator import mixed_scale_dense
 from napari_msd.network.blocked import mixed_scale_dense_blocked
 from napari_msd.network.msdnet import MSDNet
 
@@ -75,14 +76,14 @@ def path_times(
         try:
             results = [tensor.float() for tensor in work()]
             if path == "cooperative":
-                compiled_core(kind, device_number(device)).check_waits(results[0])
+                operator.compiled_core(kind, device_number(device)).check_waits(results[0])
             if first is not None and not _alike(results, first):
                 _log.warning("%s passes on %s differ from %s ones", path, device, paths[0])
                 continue
             first = first or results
             found[path] = _milliseconds(work, device, captured=training and path != "torch")
             if path == "cooperative":
-                compiled_core(kind, device_number(device)).check_waits(results[0])
+                operator.compiled_core(kind, device_number(device)).check_waits(results[0])
         except Exception as error:  # of any kind: the others are still to be timed
             found.pop(path, None)
             _log.info("No %s passes on %s: %s", path, device, error)

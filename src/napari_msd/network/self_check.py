@@ -17,10 +17,11 @@ from torch import Tensor
 
 from napari_msd.core.errors import OutOfMemoryError
 from napari_msd.core.settings import Boundary
+from napari_msd.native import operator
 from napari_msd.native.aside import LibraryKind
 from napari_msd.native.backend import device_number
 from napari_msd.native.core import Schedule, UnsupportedError
-from napari_msd.native.operator import compiled_core, mixed_scale_dense
+from napari_msd.native.operator import mixed_scale_dense
 from napari_msd.network.reference import mixed_scale_dense_reference
 
 EXACT_IN_16_BITS = 2**11
@@ -166,7 +167,7 @@ def _error(
     for name, *pair in zip(NAMES, gradients, solved.gradients, strict=True):
         found[f"the gradient of {name}"] = (pair[0], pair[1])
     if schedule == "cooperative":
-        compiled_core(kind, device_number(device)).check_waits(logits)
+        operator.compiled_core(kind, device_number(device)).check_waits(logits)
     for what, (got, right) in found.items():
         got = got.detach().cpu()
         if not torch.equal(got, right):
