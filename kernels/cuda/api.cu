@@ -25,8 +25,6 @@ int64_t aligned(int64_t bytes) { return (bytes + alignment - 1) / alignment * al
 
 // Images computed together when no maps are kept: enough pixels to fill any card.
 constexpr int64_t pixels_together = int64_t{1} << 20;
-// A sweep over fewer maps (or channels) than this costs more than it saves.
-constexpr int64_t least_to_sweep = block_channels;
 
 struct Pass {
   Network network;
@@ -38,6 +36,9 @@ struct Pass {
   int64_t forward_bytes, matrices_bytes, backward_bytes;
   int64_t steps_bytes, rows_bytes, partials_bytes, gradients_bytes, deltas_bytes, maps_bytes;
   std::vector<Step> steps;
+  // Cooperative passes only: 0 otherwise.
+  int32_t most_forward_bands = 0;
+  int64_t flags_bytes = 0;
 
   // The largest |dilation| along x in a block.
   int32_t reach_x(const Block &block) const {
@@ -46,6 +47,12 @@ struct Pass {
       const int32_t x = steps[static_cast<size_t>(q)].x;
       if ((x < 0 ? -x : x) > reach) reach = x < 0 ? -x : x;
     }
+    return reach;
+  }
+  // The largest of all blocks.
+  int32_t reach_x() const {
+    int32_t reach = 0;
+    for (const Block &block : blocks) reach = reach_x(block) > reach ? reach_x(block) : reach;
     return reach;
   }
 };
@@ -58,10 +65,33 @@ int compute_capability() {
   return known ? major : 8;
 }
 
+template <class S>
+struct Storage {
+  using type = S;
+};
+
+// call(Storage<S>) for the type that the problem's maps are stored in.
+template <class Call>
+int32_t with_storage(const msd_problem &problem, Call &&call) {
+  if (problem.dtype == MSD_FLOAT64) return call(Storage<double>{});
+  if (problem.map_dtype == MSD_MAPS_BFLOAT16) return call(Storage<__nv_bfloat16>{});
+  if (problem.map_dtype == MSD_MAPS_FLOAT16) return call(Storage<__half>{});
+  return call(Storage<float>{});
+}
+
+// How many bands a cooperative forward pass can have, 0 where it cannot run.
+int32_t most_bands(const msd_problem &problem, const Pass &pass) {
+  if (problem.dtype == MSD_FLOAT64) return 0;
+  return with_storage(problem, [&](auto storage) -> int32_t {
+    using S = typename decltype(storage)::type;
+    if constexpr (std::is_same_v<S, double>) return 0;
+    else return most_forward_bands<S>(pass.network, pass.reach_x());
+  });
+}
+
 msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   const msd_error wrong = check_problem(problem);
   if (wrong != MSD_OK) return wrong;
-  if (problem->schedule == MSD_COOPERATIVE) return MSD_UNSUPPORTED;
   if (problem->map_dtype == MSD_MAPS_BFLOAT16 && compute_capability() < 8) return MSD_UNSUPPORTED;
   Network &network = pass.network;
   network.in_channels = problem->in_channels;
@@ -119,6 +149,11 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   if (pass.blocked && pass.blocks.size() > 1) {
     pass.rows_bytes = aligned(product({pass.images_together, network.taps / 3, block_plane}));
   }
+  if (problem->schedule == MSD_COOPERATIVE) {
+    pass.most_forward_bands = most_bands(*problem, pass);
+    if (pass.most_forward_bands == 0) return MSD_UNSUPPORTED;
+    pass.flags_bytes = aligned(pass.most_forward_bands * flag_stride * static_cast<int64_t>(sizeof(unsigned)));
+  }
   pass.maps_bytes = product({pass.images_together, network.maps(), g.plane, item});
   pass.partials_bytes = aligned(product({pass.sums.partials, network.parameters(), 8}));
   pass.gradients_bytes = aligned(product({g.batch, block_plane}));
@@ -152,6 +187,17 @@ int32_t launch_result() {
   return named(result, result == cudaSuccess ? MSD_OK : MSD_DEVICE_FAILED);
 }
 
+// Images that are computed together, and the number of the first, group by group.
+template <class Call>
+void for_each_group(const Pass &pass, Call &&call) {
+  const int64_t batch = pass.network.geometry.batch;
+  for (int64_t image = 0; image < batch; image += pass.images_together) {
+    Network network = pass.network;
+    network.geometry.batch = batch - image < pass.images_together ? batch - image : pass.images_together;
+    call(network, image);
+  }
+}
+
 template <class S>
 int32_t forward(const Pass &pass, const Compute<S> *input, const Compute<S> *weight, const Compute<S> *bias,
                 const Compute<S> *output_weight, const Compute<S> *output_bias, S *maps, Compute<S> *logits,
@@ -163,11 +209,26 @@ int32_t forward(const Pass &pass, const Compute<S> *input, const Compute<S> *wei
   if (pass.matrices_bytes) weights.matrices = reinterpret_cast<S *>(memory);
   float *rows = reinterpret_cast<float *>(memory + pass.matrices_bytes);
   const Step *steps = pass.steps.data();
+  if constexpr (!std::is_same_v<S, double>) {
+    if (pass.most_forward_bands > 0) {
+      memory += pass.matrices_bytes + pass.rows_bytes;
+      Step *on_device = reinterpret_cast<Step *>(memory);
+      Flags flags = {reinterpret_cast<unsigned *>(memory + pass.steps_bytes), given_up_flag(), 0};
+      pack_weights(pass.network, weight, weights, stream);
+      upload_steps(steps, pass.network.channels(), on_device, flags.reached, pass.most_forward_bands, stream);
+      for_each_group(pass, [&](const Network &network, int64_t image) {
+        const int64_t plane = network.geometry.plane;
+        forward_cooperative(network, pass.reach_x(), pass.most_forward_bands, weights, flags, on_device, input + image * network.in_channels * plane,
+                            bias, output_weight, output_bias, maps, rows, logits + image * network.n_classes * plane, stream);
+        // As many as a pass has phases, or more.
+        flags.first_epoch += static_cast<unsigned>(2 * network.depth + 1);
+      });
+      return launch_result();
+    }
+  }
   pack_weights(pass.network, weight, weights, stream);
-  for (int64_t image = 0; image < pass.network.geometry.batch; image += pass.images_together) {
-    Network network = pass.network;
-    Geometry &g = network.geometry;
-    g.batch = g.batch - image < pass.images_together ? g.batch - image : pass.images_together;
+  for_each_group(pass, [&](const Network &network, int64_t image) {
+    const Geometry &g = network.geometry;
     copy_input(network, input + image * network.in_channels * g.plane, maps, stream);
     for (const Block &block : pass.blocks) {
       bool swept = false;
@@ -180,7 +241,7 @@ int32_t forward(const Pass &pass, const Compute<S> *input, const Compute<S> *wei
       }
     }
     output_layer(network, maps, output_weight, output_bias, logits + image * network.n_classes * g.plane, stream);
-  }
+  });
   return launch_result();
 }
 
@@ -201,7 +262,7 @@ int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps,
   float *gradients = reinterpret_cast<float *>(memory += pass.partials_bytes);
   S *deltas = reinterpret_cast<S *>(memory += pass.gradients_bytes);
   if (network.geometry.batch > 0) {
-    upload_steps(pass.steps.data(), channels, steps, stream);
+    upload_steps(pass.steps.data(), channels, steps, nullptr, 0, stream);
     pack_weights(network, weight, weights_packed, stream);
     // Gradients of n maps from everything at and behind `channel`, where there is enough of it.
     const auto sweep = [&](int64_t first_map, int32_t n, int64_t channel, int64_t start, auto *into) {
@@ -233,20 +294,6 @@ int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps,
       {network.weights(), channels, network.n_classes * network.maps(), network.n_classes}};
   reduce_partials(static_cast<const double *>(partials), pass.sums.partials, network.parameters(), gradients_of_parameters, stream);
   return launch_result();
-}
-
-template <class S>
-struct Storage {
-  using type = S;
-};
-
-// call(Storage<S>) for the type that the problem's maps are stored in.
-template <class Call>
-int32_t with_storage(const msd_problem &problem, Call &&call) {
-  if (problem.dtype == MSD_FLOAT64) return call(Storage<double>{});
-  if (problem.map_dtype == MSD_MAPS_BFLOAT16) return call(Storage<__nv_bfloat16>{});
-  if (problem.map_dtype == MSD_MAPS_FLOAT16) return call(Storage<__half>{});
-  return call(Storage<float>{});
 }
 
 }  // namespace
@@ -286,7 +333,16 @@ int32_t msd_probe(int32_t device) {
   return named(result, result == cudaSuccess ? MSD_OK : MSD_DEVICE_FAILED);
 }
 
-int32_t msd_check_waits(void *) { return MSD_OK; }
+int32_t msd_check_waits(void *stream) {
+  keep_last_error("");
+  bool given_up = false;
+  const cudaError_t result = take_given_up(given_up, static_cast<cudaStream_t>(stream));
+  if (result == cudaSuccess && given_up) {
+    keep_last_error("blocks of threads gave up waiting for one another");
+    return MSD_DEVICE_FAILED;
+  }
+  return named(result, result == cudaSuccess ? MSD_OK : MSD_DEVICE_FAILED);
+}
 
 int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
   return guarded([&]() -> int32_t {
@@ -294,7 +350,8 @@ int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
     const msd_error wrong = plan_pass(problem, pass);
     if (wrong != MSD_OK || !memory) return wrong != MSD_OK ? wrong : MSD_BAD_ARGUMENT;
     memory->maps = pass.maps_bytes;
-    memory->forward_workspace = pass.forward_bytes + pass.matrices_bytes + pass.rows_bytes;
+    memory->forward_workspace = pass.forward_bytes + pass.matrices_bytes + pass.rows_bytes +
+                                (problem->schedule == MSD_COOPERATIVE ? pass.steps_bytes + pass.flags_bytes : 0);
     memory->backward_workspace =
         problem->keep_maps ? pass.forward_bytes + pass.backward_bytes + pass.steps_bytes + pass.partials_bytes +
                                  pass.gradients_bytes + pass.deltas_bytes

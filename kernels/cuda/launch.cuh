@@ -9,6 +9,8 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
+#include <cstdint>
+
 namespace napari_msd {
 
 // Whether a launch may be set up while the one before it on the stream still runs (compute capability 9.0): some 200 short
@@ -38,6 +40,43 @@ __device__ inline void wait_for_earlier_launches() {
   asm volatile("griddepcontrol.launch_dependents;");
 #endif
 }
+
+// All blocks run at the same time, so that they may wait for one another; each has memory_bytes of shared memory. At most as
+// many as most_together says.
+template <class... Parameters, class... Arguments>
+void launch_together(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, size_t memory_bytes, cudaStream_t stream,
+                     Arguments... arguments) {
+  cudaLaunchAttribute together = {};
+  together.id = cudaLaunchAttributeCooperative;
+  together.val.cooperative = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(blocks);
+  config.blockDim = dim3(threads);
+  config.dynamicSmemBytes = memory_bytes;
+  config.stream = stream;
+  config.attrs = &together;
+  config.numAttrs = 1;
+  (void)cudaLaunchKernelEx(&config, kernel, arguments...);
+}
+
+// The shared memory of a block of such a launch.
+__device__ inline char *block_memory() {
+  extern __shared__ __align__(256) char launch_memory[];
+  return launch_memory;
+}
+
+// Flags by which blocks of such a launch tell one another how far they are. Who sees a flag reach an epoch sees all that the
+// other block wrote before (its other threads: before a barrier).
+__device__ inline bool has_reached(const unsigned *flag, unsigned epoch) {
+  unsigned value;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(flag) : "memory");
+  return static_cast<int>(value - epoch) >= 0;
+}
+__device__ inline void set_reached(unsigned *flag, unsigned epoch) {
+  asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(flag), "r"(epoch) : "memory");
+}
+__device__ inline void pause() {}
+__device__ inline int64_t ticks() { return clock64(); }
 
 // The same value, but the compiler cannot know: what follows from it is worked out here, not kept from before.
 __device__ inline unsigned forgotten(unsigned value) {
@@ -78,3 +117,21 @@ __device__ inline void wait_for_copies() {
 
 }  // namespace napari_msd
 #endif
+
+namespace napari_msd {
+
+// How many blocks of a kernel the current device runs at the same time; 0 where it has no such launches.
+template <class Kernel>
+int most_together(Kernel kernel, int threads, size_t memory_bytes) {
+  int device = 0, allowed = 0, multiprocessors = 0, blocks = 0;
+  const bool known =
+      cudaGetDevice(&device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&allowed, cudaDevAttrCooperativeLaunch, device) == cudaSuccess && allowed &&
+      cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device) == cudaSuccess &&
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(memory_bytes)) == cudaSuccess &&
+      cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, memory_bytes) == cudaSuccess;
+  if (!known) (void)cudaGetLastError();  // so that no pass takes this failure for its own
+  return known ? multiprocessors * blocks : 0;
+}
+
+}  // namespace napari_msd

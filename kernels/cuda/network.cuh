@@ -31,6 +31,8 @@ struct Network {
 
 // Whole layers that are resolved together after one sweep over all maps outside: 8 channels, or one wide layer.
 constexpr int block_channels = 8;
+// A sweep over fewer maps (or channels) than this costs more than it saves.
+constexpr int64_t least_to_sweep = block_channels;
 // Packed weights of a block go on to a whole number of chunks of maps, with zeros.
 constexpr int map_padding = 16;
 
@@ -160,8 +162,8 @@ __device__ inline Unit unit_of(const Geometry &g, const SumPlan &plan, int64_t u
 #define NAPARI_MSD_FOR_EACH_STORAGE(DO) DO(double) DO(float) DO(__half) DO(__nv_bfloat16)
 #define NAPARI_MSD_FOR_EACH_BLOCKED_STORAGE(DO) DO(float) DO(__half) DO(__nv_bfloat16)
 
-// upload_steps.cu: host values to device memory as kernel arguments; safe in a captured graph.
-void upload_steps(const Step *host, int64_t count, Step *device, cudaStream_t stream);
+// upload_steps.cu: host values to device memory as kernel arguments; safe in a captured graph. Clears n_flags flags, too.
+void upload_steps(const Step *host, int64_t count, Step *device, unsigned *flags, int32_t n_flags, cudaStream_t stream);
 
 // pack_weights.cu: arrays that are null are left out.
 template <class S>
@@ -220,6 +222,29 @@ struct ParameterGradients {
 template <class T>
 void reduce_partials(const double *partials, int32_t n_partials, int64_t stride, const ParameterGradients<T> &gradients,
                      cudaStream_t stream);
+
+// How bands tell one another how far they are (cooperative.cuh): flags lie on cache lines of their own.
+constexpr int32_t flag_stride = 32;
+
+struct Flags {
+  unsigned *reached;   // of each band
+  unsigned *given_up;  // of the device
+  unsigned first_epoch;
+
+  __device__ unsigned *of(int32_t band) const { return reached + flag_stride * band; }
+};
+
+// forward_cooperative.cu: how many bands at most, 0 where it cannot run; reach_x: of all blocks.
+template <class S>
+int32_t most_forward_bands(const Network &network, int32_t reach_x);
+template <class S>
+void forward_cooperative(const Network &network, int32_t reach_x, int32_t most_bands, const PackedWeights<S> &weights, const Flags &flags,
+                         const Step *steps, const Compute<S> *input, const Compute<S> *bias, const Compute<S> *output_weight,
+                         const Compute<S> *output_bias, S *maps, float *rows, Compute<S> *logits, cudaStream_t stream);
+
+// given_up.cu: where waits say that they gave up, null without a device; and what they said, forgotten by this call.
+unsigned *given_up_flag();
+cudaError_t take_given_up(bool &was_given_up, cudaStream_t stream);
 
 // find_code.cu
 cudaError_t find_code();

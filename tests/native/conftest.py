@@ -95,6 +95,24 @@ def shim_case(shim_core: Core, use_core: Callable[[Core], None]) -> Case:
 
 
 @pytest.fixture
+def poisoned(shim_core, monkeypatch):
+    """Maps and workspace hold NaN before each pass: what is read must have been written."""
+    allocate = shim_core._allocate
+
+    def poison(like, n_bytes, problem):
+        memory = allocate(like, n_bytes, problem)
+        memory.view(torch.uint8).fill_(0xFF)
+        return memory
+
+    monkeypatch.setattr(shim_core, "_allocate", poison)
+    monkeypatch.setattr(
+        shim_core,
+        "_workspace",
+        lambda _like, *rest: poison(torch.empty(0, dtype=torch.uint8), *rest),
+    )
+
+
+@pytest.fixture
 def gpu_case(
     gpu_core: Core, use_core: Callable[[Core], None], monkeypatch: pytest.MonkeyPatch
 ) -> Case:

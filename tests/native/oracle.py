@@ -311,3 +311,14 @@ def assert_exact(
     names = ["logits", "image", *(name for name, _ in net.named_parameters())]
     for name, value, wanted in zip(names, got, expected, strict=True):
         assert torch.equal(value.double(), wanted), f"{name} differ"
+
+
+def everything(case: Case, net: MSDNet, image: Tensor) -> list[Tensor]:
+    """Logits and all gradients of a pass, as one list."""
+    image = image.detach().requires_grad_()
+    logits = case.logits(net, image)
+    with torch.no_grad():
+        without_gradients = case.logits(net, image)
+    gradient = torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).reshape(logits.shape)
+    gradients = torch.autograd.grad(logits, (image, *net.parameters()), gradient)
+    return [logits.detach(), without_gradients, *gradients]

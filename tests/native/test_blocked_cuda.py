@@ -34,35 +34,6 @@ def test_16_bit_maps_take_half_the_memory(shim_case, make_tame_net):
     assert 2 * sizes[torch.bfloat16] == sizes[None] == 4 * 21 * 64 * 64
 
 
-@pytest.fixture
-def poisoned(shim_core, monkeypatch):
-    """Maps and workspace hold NaN before each pass: what is read must have been written."""
-    allocate = shim_core._allocate
-
-    def poison(like, n_bytes, problem):
-        memory = allocate(like, n_bytes, problem)
-        memory.view(torch.uint8).fill_(0xFF)
-        return memory
-
-    monkeypatch.setattr(shim_core, "_allocate", poison)
-    monkeypatch.setattr(
-        shim_core,
-        "_workspace",
-        lambda _like, *rest: poison(torch.empty(0, dtype=torch.uint8), *rest),
-    )
-
-
-def everything(case, net, image):
-    """Logits and all gradients of a pass, as one list."""
-    image = image.detach().requires_grad_()
-    logits = case.logits(net, image)
-    with torch.no_grad():
-        without_gradients = case.logits(net, image)
-    gradient = torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).reshape(logits.shape)
-    gradients = torch.autograd.grad(logits, (image, *net.parameters()), gradient)
-    return [logits.detach(), without_gradients, *gradients]
-
-
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize(
     ("size", "width", "map_dtype"),
@@ -88,7 +59,7 @@ def test_the_order_of_threads_and_blocks_changes_nothing(
     results = {}
     for order in ("", "reverse", "shuffle:1", "shuffle:2"):
         monkeypatch.setenv("NAPARI_MSD_SHIM_ORDER", order)
-        results[order] = everything(case, net, image)
+        results[order] = oracle.everything(case, net, image)
     assert all(result.isfinite().all() for result in results[""])
     for result in results.values():
         assert all(torch.equal(a, b) for a, b in zip(result, results[""], strict=True))
@@ -97,8 +68,8 @@ def test_the_order_of_threads_and_blocks_changes_nothing(
 def test_float64_in_any_order(shim_case, poisoned, make_net, monkeypatch):
     net = make_net(2, 3, depth=5, width=2, dilations=(1, 2, 7))
     image = random_image(2, 2, 9, 17).double()
-    expected = everything(shim_case, net, image)
+    expected = oracle.everything(shim_case, net, image)
     assert all(result.isfinite().all() for result in expected)
     monkeypatch.setenv("NAPARI_MSD_SHIM_ORDER", "shuffle:3")
-    for got, wanted in zip(everything(shim_case, net, image), expected, strict=True):
+    for got, wanted in zip(oracle.everything(shim_case, net, image), expected, strict=True):
         assert torch.equal(got, wanted)

@@ -97,18 +97,6 @@ def test_an_unknown_schedule_is_refused(case, make_net, number):
         case.core._memory(problem)
 
 
-def test_a_schedule_that_a_core_cannot_follow_is_said(shim_case, make_net):
-    net, image = make_net(depth=2), torch.zeros(1, 1, 4, 5, dtype=torch.float64)
-    structure = Structure(net.dilations, net.width, net.boundary)
-    staged, cooperative = (
-        shim_case.core.can_run(image.shape, image.dtype, 2, replace(structure, schedule=name), True)
-        for name in ("staged", "cooperative")
-    )
-    assert (staged, cooperative) == (True, False)
-    with pytest.raises(UnsupportedError, match="4 x 5 pixels"):
-        replace(shim_case, schedule="cooperative").logits(net, image)
-
-
 @on("cpu", "cuda-shim")
 @pytest.mark.parametrize(
     ("shape", "depth", "training"),

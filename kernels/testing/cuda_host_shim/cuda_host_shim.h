@@ -6,6 +6,10 @@
 // next; blocks run one after another, so `__shared__` can be static memory. NAPARI_MSD_SHIM_ORDER changes the order of
 // both. A barrier that some threads of a block wait at when the others have ended aborts: all kernels here
 // reach each barrier with the whole block.
+//
+// In a launch of blocks that run together (launch_together) all blocks are alive, a block runs until all its threads wait
+// (in shuffled orders one barrier at a time), and their memory is block_memory(), not `__shared__`. When nobody can go on the
+// tests end with a message.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +34,13 @@ enum cudaError_t {
   cudaErrorLaunchOutOfResources = 701
 };
 #define CUDART_VERSION 13000
-enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor = 75 };
+enum cudaDeviceAttr {
+  cudaDevAttrMultiProcessorCount = 16,
+  cudaDevAttrComputeCapabilityMajor = 75,
+  cudaDevAttrCooperativeLaunch = 95
+};
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum cudaMemcpyKind { cudaMemcpyDeviceToHost = 2 };
 
 struct dim3 {
   unsigned x, y, z;
@@ -72,10 +82,37 @@ inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *, void (*)()) {
   const bool old = machine_is("old GPU") || (machine_is("old second GPU") && current_device == 1);
   return old ? cudaErrorNoKernelImageForDevice : cudaSuccess;
 }
-inline cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr, int) {
-  *value = 8;
+// 3 multiprocessors, or as NAPARI_MSD_SHIM_MULTIPROCESSORS says; each holds one block of a cooperative launch.
+inline cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int) {
+  const char *wanted = std::getenv("NAPARI_MSD_SHIM_MULTIPROCESSORS");
+  *value = attribute == cudaDevAttrMultiProcessorCount ? (wanted ? std::atoi(wanted) : 3)
+           : attribute == cudaDevAttrCooperativeLaunch ? !machine_is("one block at a time")
+                                                       : 8;
   return cudaSuccess;
 }
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int) {
+  return cudaSuccess;
+}
+template <class Kernel>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, Kernel, int, size_t) {
+  *blocks = 1;
+  return cudaSuccess;
+}
+template <class T>
+cudaError_t cudaGetSymbolAddress(void **address, T &symbol) {
+  *address = &symbol;
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  std::memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t) {
+  std::memset(to, value, bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 
 inline int32_t min(int32_t a, int32_t b) { return a < b ? a : b; }
 inline int32_t max(int32_t a, int32_t b) { return a > b ? a : b; }
@@ -115,13 +152,29 @@ inline void copy_16_bytes_or_zeros(void *shared, const void *global, bool wanted
 inline void copy_4_bytes(void *shared, const void *global) { copy_later(shared, global, 4); }
 void wait_for_copies();
 
-// Runs body(context) once per thread of the grid.
-void run_grid(dim3 grid, unsigned block, void (*body)(void *), void *context);
+// What a block of a cooperative launch has in place of `__shared__`.
+char *block_memory();
+// Whether the flag has come so far; a thread that asks in vain calls pause(), which lets others run.
+bool has_reached(const unsigned *flag, unsigned epoch);
+void set_reached(unsigned *flag, unsigned epoch);
+void pause();
+// Goes on only on the machine "stalled", once nobody can go on; there, as on "deadlocked", the first block sets no flags.
+int64_t ticks();
+
+// Runs body(context) once per thread of the grid; all blocks at a time where `memory_bytes`, what each has, is not 0.
+void run_grid(dim3 grid, unsigned block, void (*body)(void *), void *context, size_t memory_bytes = 0);
 
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, unsigned block, cudaStream_t, Arguments... arguments) {
   auto call = [&] { kernel(arguments...); };
   run_grid(grid, block, [](void *context) { (*static_cast<decltype(call) *>(context))(); }, &call);
+}
+
+template <class... Parameters, class... Arguments>
+void launch_together(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, size_t memory_bytes, cudaStream_t,
+                     Arguments... arguments) {
+  auto call = [&] { kernel(arguments...); };
+  run_grid(dim3(blocks), threads, [](void *context) { (*static_cast<decltype(call) *>(context))(); }, &call, memory_bytes);
 }
 
 }  // namespace napari_msd
