@@ -53,13 +53,12 @@ class BackwardImage {
       sums_ = lane_sums_ + (share_.lane + lane) * plan_.sums_stride();
       if (packed != &block) pack(weights_, block.first, block.last, first_map_, block.maps_outside);
       packed = &block;
+      rings_.set(bands_, lane);
       up_ = bands_.upwards(lane);
       if (block.last == plan_.channels) start_with_logits(bands_.rows_of(lane, chunk, 0));
       const int n = block.n_layers();
       for (int i = 0; i < n; ++i) {
-        const int64_t begin = block.layers[static_cast<size_t>(n - 1 - i)];
-        const int64_t end = block.layers[static_cast<size_t>(n - i)];
-        resolve_layer(block, begin, end, bands_.rows_of(lane, chunk, block.lags[static_cast<size_t>(i)]));
+        resolve_layer(block, n - 1 - i, bands_.rows_of(lane, chunk, block.lags[static_cast<size_t>(i)]));
       }
       const Rows rows = bands_.rows_of(lane, chunk, block.lags.back());
       for (int64_t y = rows.first; y < rows.last; y += bands_.tile_rows) {
@@ -72,12 +71,9 @@ class BackwardImage {
  private:
   const T *row(int64_t l, int64_t y) const { return maps_ + (y * plan_.maps + l) * plan_.row_stride; }
   T *gradient(int64_t l, int64_t y) const { return gradients_ + (y * plan_.maps + l) * plan_.row_stride; }
-  T *ring_row(const Block &block, int64_t q, int64_t y) const {
-    const int layer = block.layer(q);
-    const RingPart &part = block.ring[static_cast<size_t>(layer)];
-    const int64_t channel = q - block.layers[static_cast<size_t>(layer)];
-    return ring_ + bands_.band(y) * plan_.backward_ring() +
-           (part.start + bands_.place(part, y) * part.channels + channel) * 3 * plan_.row_stride;
+  // The three rows of the j-th channel of a layer that stand in a ring for row y of the image.
+  T *ring_rows(const RingPart &part, int64_t j, int64_t y) const {
+    return ring_ + (rings_.row(part, y) + j) * 3 * plan_.row_stride;
   }
 
   // The weights of channels begin .. end - 1 for maps first .. last - 1, as push_gradients takes them.
@@ -131,15 +127,26 @@ class BackwardImage {
     return {taps_, jump, row(0, first_row), plan_.row_stride, plan_.maps * plan_.row_stride, n, plan_.row_stride, 0};
   }
 
-  // The gradients of channel q's tap products at row y, as pointers: nearly always to rows of the ring.
-  void find_taps(const Block &block, int64_t q, int64_t y, const T **taps, T *sums) const {
-    const TapTable &table = tables_.of_channel(q);
+  // The gradients at row y of the tap products of a block's channels from one layer on, as pointers.
+  void find_taps(const Block &block, int first_layer, int64_t y, const T **taps, T *sums) const {
+    for (int i = first_layer; i < block.n_layers(); ++i) {
+      const RingPart &part = block.ring[static_cast<size_t>(i)];
+      for (int64_t j = 0; j < part.channels; ++j) {
+        find_taps(tables_.of_channel(block.layers[static_cast<size_t>(i)] + j), part, j, y, taps, sums);
+        taps += plan_.taps;
+        sums += plan_.taps * plan_.row_stride;
+      }
+    }
+  }
+
+  // ... of one channel: nearly always rows of the ring.
+  void find_taps(const TapTable &table, const RingPart &part, int64_t j, int64_t y, const T **taps, T *sums) const {
     for (int b = 0; b < table.n_row_taps; ++b) {
       const int32_t *start = table.target_start + b * (plan_.rows + 1) + y;
       const int32_t *targets = table.targets + b * plan_.rows;
       const int32_t n = start[1] - start[0];
       if (n == 1) {
-        const T *only = ring_row(block, q, targets[start[0]]);
+        const T *only = ring_rows(part, j, targets[start[0]]);
         for (int c = 0; c < 3; ++c) taps[3 * b + c] = only + c * plan_.row_stride;
         continue;
       }
@@ -152,7 +159,7 @@ class BackwardImage {
           int n_sources = 0;
           if (i > start[0]) sources[n_sources++] = sum;
           while (i < start[1] && n_sources < 8) {
-            sources[n_sources++] = ring_row(block, q, targets[i++]) + c * plan_.row_stride;
+            sources[n_sources++] = ring_rows(part, j, targets[i++]) + c * plan_.row_stride;
           }
           kernels_.add_rows(sources, n_sources, sum, plan_.row_stride);
         }
@@ -160,22 +167,21 @@ class BackwardImage {
     }
   }
 
-  void resolve_layer(const Block &block, int64_t begin, int64_t end, Rows rows) const {
+  void resolve_layer(const Block &block, int layer, Rows rows) const {
+    const RingPart &part = block.ring[static_cast<size_t>(layer)];
+    const int64_t begin = block.layers[static_cast<size_t>(layer)], end = begin + part.channels;
     const int64_t l = plan_.problem.in_channels + begin, n_in = (block.last - end) * plan_.taps;
     if (n_in > 0) pack(inner_weights_, end, block.last, l, l + end - begin);
     for (int64_t y = rows.first; y < rows.last; ++y) {
       if (n_in > 0) {
-        for (int64_t q = end; q < block.last; ++q) {
-          const int64_t place = (q - end) * plan_.taps;
-          find_taps(block, q, y, taps_ + place, rest_ + place * plan_.row_stride);
-        }
+        find_taps(block, layer + 1, y, taps_, rest_);
         kernels_.push_gradients(taps_, static_cast<int>(n_in), gradient(l, y), plan_.row_stride,
                                 static_cast<int>(end - begin), inner_weights_, plan_.row_stride, 0);
       }
       for (int64_t q = begin; q < end; ++q) {
         sums_[plan_.weights + q] +=
             kernels_.shift_gradient(tables_.of_channel(q), gradient(l + q - begin, y), row(l + q - begin, y), padded_,
-                                    ring_row(block, q, y), plan_.row_stride);
+                                    ring_rows(part, q - begin, y), plan_.row_stride);
       }
     }
   }
@@ -185,10 +191,7 @@ class BackwardImage {
     const int64_t ahead = plan_.maps * plan_.row_stride * (up_ ? -bands_.chunk_rows : 1);
     const int64_t jump = (block.last - block.first) * plan_.taps;
     for (int64_t y = rows.first; y < rows.last; ++y) {
-      for (int64_t q = block.first; q < block.last; ++q) {
-        const int64_t place = (y - rows.first) * jump + (q - block.first) * plan_.taps;
-        find_taps(block, q, y, taps_ + place, rest_ + place * plan_.row_stride);
-      }
+      find_taps(block, 0, y, taps_ + (y - rows.first) * jump, rest_ + (y - rows.first) * jump * plan_.row_stride);
       if (block.maps_outside > first_map_) {
         kernels_.push_gradients(taps_ + (y - rows.first) * jump, static_cast<int>(jump), gradient(first_map_, y),
                                 plan_.row_stride, static_cast<int>(block.maps_outside - first_map_), weights_,
@@ -221,6 +224,7 @@ class BackwardImage {
   const Share share_;
   const KernelTable<T> &kernels_ = kernels<T>();
   const Bands &bands_ = *share_.bands;
+  LaneRings rings_{plan_.backward_ring_rows()};
   const T *maps_;
   T *gradients_, *ring_;
   T *zeros_, *padded_, *weights_, *inner_weights_, *rest_;

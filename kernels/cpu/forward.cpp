@@ -1,11 +1,14 @@
 // The forward pass: input and weights -> all maps and the logits.
 //
-// A sweep over the rows per block of layers (plan.h). For a chunk of rows, in steps:
-//   0. for every channel of the block the tap products from all maps before the block,
+// A sweep over the rows per block of layers (plan.h). For a chunk of rows, layer by layer, each as many rows behind as the
+// taps of those before it reach:
+//   1. for every channel of the layer the tap products,
 //        products[t](x) = sum over l of weight[q][l][t] * z[l](y, x),
 //      row by row, at once summed along x (shift_products) into the ring: three rows per channel instead of nine;
-//   1 .. n. layer by layer, each as many rows behind as its taps reach: the same for the block's own earlier maps,
-//      added to the ring, then the rows of the ring are gathered into the new map's row.
+//   2. the rows of the ring are gathered into the new map's row, again as many rows behind as the layer's taps reach.
+// Where many maps lie before the block, what they give to all its layers is computed at the sweep's own row, so that
+// they come from memory once per block, and the block's own earlier maps are added in step 1. Where there are few, reading
+// them again is cheaper than adding to the ring, and than the longer ring (Block::late).
 // The final 1x1 convolution takes part in the last block's sweep: the maps are in the cache there.
 //
 // Memory: maps are written once and read once per block; the ring holds rows of the recent past.
@@ -37,42 +40,38 @@ class ForwardImage {
     share_.run([&](const Block &block, int lane, int64_t chunk) {
       const bool is_last = block.last == plan_.channels;
       const Rows rows = bands_.rows_of(lane, chunk, 0);
-      ahead_ = plan_.in_cache ? 0 : row_numbers_ * (bands_.upwards(lane) ? -bands_.chunk_rows : 1);
+      rings_.set(bands_, lane);
+      ahead_ = plan_.in_cache ? 0 : plan_.maps * plan_.row_stride * (bands_.upwards(lane) ? -bands_.chunk_rows : 1);
       if (block.first == 0) load_input(rows);
-      for (int64_t y = rows.first; y < rows.last; ++y) {
-        for (int64_t q = block.first; q < block.last; ++q) {
-          add_products(block, block.layer(q), q, y, 0, block.maps_outside, false);
+      if (!block.late) {
+        for (int64_t y = rows.first; y < rows.last; ++y) {
+          for (int i = 0; i < block.n_layers(); ++i) {
+            add_products(block, i, y, 0, block.maps_outside, i == 0 ? ahead_ : 0);
+          }
+          if (is_last) add_logits(y, 0, block.maps_outside);
         }
-        if (is_last) add_logits(y, 0, block.maps_outside);
       }
       for (int i = 0; i < block.n_layers(); ++i) {
-        const int64_t first = block.layers[static_cast<size_t>(i)], last = block.layers[static_cast<size_t>(i) + 1];
-        if (i > 0) {
-          const Rows known = bands_.rows_of(lane, chunk, block.lags[static_cast<size_t>(i)]);
-          for (int64_t y = known.first; y < known.last; ++y) {
-            for (int64_t q = first; q < last; ++q) {
-              add_products(block, i, q, y, block.maps_outside, plan_.maps_before(q), true);
-            }
-          }
+        const int64_t first = block.late ? 0 : block.maps_outside;
+        const int64_t last = plan_.problem.in_channels + block.layers[static_cast<size_t>(i)];
+        const Rows known = bands_.rows_of(lane, chunk, block.lags[static_cast<size_t>(i)]);
+        for (int64_t y = known.first; first < last && y < known.last; ++y) {
+          add_products(block, i, y, first, last, first == 0 ? ahead_ : 0);
         }
-        const Rows ready = bands_.rows_of(lane, chunk, block.lags[static_cast<size_t>(i) + 1]);
-        for (int64_t q = first; q < last; ++q) {
-          for (int64_t y = ready.first; y < ready.last; ++y) gather(block, i, q, y);
-        }
-        if (is_last && last == block.last) {
-          for (int64_t y = ready.first; y < ready.last; ++y) add_logits(y, block.maps_outside, plan_.maps);
-        }
+        gather(block, i, bands_.rows_of(lane, chunk, block.lags[static_cast<size_t>(i) + 1]));
+      }
+      if (is_last) {
+        const Rows ready = bands_.rows_of(lane, chunk, block.lags.back());
+        for (int64_t y = ready.first; y < ready.last; ++y) add_logits(y, block.late ? 0 : block.maps_outside, plan_.maps);
       }
     });
   }
 
  private:
   T *row(int64_t l, int64_t y) const { return maps_ + (y * plan_.maps + l) * plan_.row_stride; }
-  T *ring_row(const Block &block, int layer, int64_t q, int64_t y) const {
-    const RingPart &part = block.ring[static_cast<size_t>(layer)];
-    const int64_t channel = q - block.layers[static_cast<size_t>(layer)];
-    return ring_ + bands_.band(y) * plan_.forward_ring() +
-           (part.start + bands_.place(part, y) * part.channels + channel) * plan_.row_taps * plan_.row_stride;
+  // The rows of all channels of a layer that stand in a ring for row y of the image.
+  T *ring_rows(const RingPart &part, int64_t y) const {
+    return ring_ + rings_.row(part, y) * plan_.row_taps * plan_.row_stride;
   }
 
   void load_input(Rows rows) const {
@@ -86,27 +85,39 @@ class ForwardImage {
     }
   }
 
-  // What maps first .. last - 1 give to channel q at row y, into the ring.
-  void add_products(const Block &block, int layer, int64_t q, int64_t y, int64_t first, int64_t last, bool add) const {
+  // What maps first .. last - 1 give to a layer's channels at row y, into the ring; the first ones begin the sums.
+  void add_products(const Block &block, int layer, int64_t y, int64_t first, int64_t last, int64_t ahead) const {
     const int64_t stride = plan_.padded_stride();
-    kernels_.combine_planes(row(first, y), plan_.row_stride, static_cast<int>(last - first), products_, stride,
-                            static_cast<int>(plan_.taps),
-                            arrays_.weight + plan_.weight_offset(q) + first * plan_.taps, 1, plan_.taps, nullptr,
-                            false, plan_.row_stride, q == block.first ? ahead_ : 0);
-    kernels_.shift_products(tables_.of_channel(q), products_, stride, ring_row(block, layer, q, y),
-                            plan_.row_stride, add);
+    const RingPart &part = block.ring[static_cast<size_t>(layer)];
+    T *sums = ring_rows(part, y);
+    const T *const maps = row(first, y);
+    for (int64_t j = 0; j < part.channels; ++j) {
+      const int64_t q = block.layers[static_cast<size_t>(layer)] + j;
+      kernels_.combine_planes(maps, plan_.row_stride, static_cast<int>(last - first), products_, stride,
+                              static_cast<int>(plan_.taps),
+                              arrays_.weight + plan_.weight_offset(q) + first * plan_.taps, 1, plan_.taps, nullptr,
+                              false, plan_.row_stride, j == 0 ? ahead : 0);
+      kernels_.shift_products(tables_.of_channel(q), products_, stride, sums, plan_.row_stride, first > 0);
+      sums += plan_.row_taps * plan_.row_stride;
+    }
   }
 
-  void gather(const Block &block, int layer, int64_t q, int64_t y) const {
-    const TapTable &table = tables_.of_channel(q);
-    const T *sources[9];
-    int n = 0;
-    for (int b = 0; b < table.n_row_taps; ++b) {
-      const int64_t source = table.row_source[b * plan_.rows + y];
-      if (source >= 0) sources[n++] = ring_row(block, layer, q, source) + b * plan_.row_stride;
+  void gather(const Block &block, int layer, Rows rows) const {
+    const RingPart &part = block.ring[static_cast<size_t>(layer)];
+    for (int64_t j = 0; j < part.channels; ++j) {
+      const int64_t q = block.layers[static_cast<size_t>(layer)] + j;
+      const TapTable &table = tables_.of_channel(q);
+      for (int64_t y = rows.first; y < rows.last; ++y) {
+        const T *sources[9];
+        int n = 0;
+        for (int b = 0; b < table.n_row_taps; ++b) {
+          const int64_t source = table.row_source[b * plan_.rows + y];
+          if (source >= 0) sources[n++] = ring_rows(part, source) + (j * plan_.row_taps + b) * plan_.row_stride;
+        }
+        kernels_.gather_rows(sources, n, arrays_.bias[q], row(plan_.problem.in_channels + q, y), plan_.width,
+                             plan_.row_stride);
+      }
     }
-    kernels_.gather_rows(sources, n, arrays_.bias[q], row(plan_.problem.in_channels + q, y), plan_.width,
-                         plan_.row_stride);
   }
 
   // What maps first .. last - 1 give to the logits at row y; the first ones with the bias.
@@ -136,7 +147,7 @@ class ForwardImage {
   const Share share_;
   const KernelTable<T> &kernels_ = kernels<T>();
   const Bands &bands_ = *share_.bands;
-  const int64_t row_numbers_ = plan_.maps * plan_.row_stride;
+  LaneRings rings_{plan_.forward_ring_rows()};
   int64_t ahead_ = 0;  // to the next row of all maps, where that comes from memory
   T *maps_, *ring_, *products_;
 };

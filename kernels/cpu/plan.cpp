@@ -16,6 +16,9 @@ constexpr int64_t chunk_pixels = 1536;
 constexpr int64_t tile_numbers = 51200;
 constexpr int64_t team_chunk_rows = 4;
 
+// Of so many maps before a block of layers, products are computed layer by layer (Block::late).
+constexpr int64_t late_maps = 32;
+
 // An image whose maps are so small stays in the caches from layer to layer.
 constexpr int64_t cached_image = int64_t{8} << 20;
 
@@ -85,7 +88,7 @@ Blocks Plan::make_blocks(const Bands &bands, int64_t most_channels, bool backwar
   const int64_t unit = bands.count > 1 ? bands.chunk_rows : 1;
   Blocks blocks = {{}, std::min(layers * w, channels), 0};
   for (int64_t first = 0; first < channels; first += layers * w) {
-    Block block = {first, std::min(first + layers * w, channels), maps_before(first), {}, {}, {}, 0, 0, 0};
+    Block block = {first, std::min(first + layers * w, channels), maps_before(first), {}, {}, {}, false, 0, 0, 0};
     std::vector<int64_t> reaches;
     for (int64_t q = first; q < block.last; q += w) {
       int64_t most = 0;
@@ -103,11 +106,13 @@ Blocks Plan::make_blocks(const Bands &bands, int64_t most_channels, bool backwar
       most_reach = std::max(most_reach, most);
     }
     block.lags.push_back(lag);
+    block.late = block.maps_outside <= late_maps;
     int64_t place = 0;
     for (size_t i = 0; i < n; ++i) {
-      // A row is written when the sweep (forward) or the layer (backward) comes to it, and read for the last time for a
-      // row as far behind as the layer reaches: by the layer (forward), by what comes after all layers (backward).
-      const int64_t age = backwards ? lag - block.lags[n - 1 - i] : block.lags[i + 1];
+      // From when a row is written first, by the layer or already by the sweep, until it is read for the last time: by
+      // the layer (forward), or by what comes after all layers (backward), for a row as far behind as the layer reaches.
+      const int64_t written = backwards ? block.lags[n - 1 - i] : block.late ? block.lags[i] : 0;
+      const int64_t age = (backwards ? lag : block.lags[i + 1]) - written;
       RingPart part = {place, age + reaches[i] + bands.chunk_rows, bands.count > 1 ? reaches[i] : 0, w};
       const int64_t edges = bands.count > 2 ? 2 : 1;
       if (part.rows + edges * part.edge >= bands.rows) part.rows = bands.rows, part.edge = 0;

@@ -19,6 +19,7 @@
 // Chunks. A sweep goes chunk by chunk of `chunk_rows` rows.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -48,13 +49,12 @@ struct Block {
   std::vector<RingPart> ring;   // of each layer
   // How many rows behind the sweep the layers are, in the sweep's order, and how many once all layers have gone by.
   std::vector<int64_t> lags;
+  bool late;       // forward: a layer's products of all maps are computed when the sweep comes to the layer
   int64_t start;   // chunks of the sweeps before this one
   int64_t chunks;  // until the last layer has seen the last row
   int64_t head;    // of these, the first ones that may read beyond the border where the band begins
 
   int n_layers() const { return static_cast<int>(ring.size()); }
-  // The layer of one of its channels, counted from the block's first.
-  int layer(int64_t q) const { return static_cast<int>((q - first) / ring.front().channels); }
 };
 
 // How one of the passes goes through the layers, in the order of its sweeps.
@@ -90,13 +90,41 @@ struct Bands {
   }
   // The rows of a band that a chunk comes to, `lag` rows behind.
   Rows rows_of(int band, int64_t chunk, int64_t lag) const;
-  // The place of row y of one of the layer's channels, in the ring of the row's own band.
-  int64_t place(const RingPart &part, int64_t y) const {
-    const int64_t d = distance(y);
+  // The place in the ring of its own band of a row at this distance.
+  int64_t place(const RingPart &part, int64_t d) const {
     if (d < part.edge) return part.rows + d;
     if (d >= rows - part.edge && count > 2) return part.rows + part.edge + d - (rows - part.edge);
     return static_cast<uint32_t>(d) % static_cast<uint32_t>(part.rows);
   }
+};
+
+// Where rows stand in the rings of an image's lanes, seen from one of them: its own rows are found quickly.
+class LaneRings {
+ public:
+  explicit LaneRings(int64_t rows_per_lane) : rows_per_lane_(rows_per_lane) {}
+  void set(const Bands &bands, int lane) {
+    bands_ = &bands;
+    lane_ = lane;
+    first_ = lane * bands.rows;
+    upwards_ = bands.upwards(lane);
+  }
+  // The row of the first lane's ring, or of one behind it, where the layer's first channel has row y of the image.
+  int64_t row(const RingPart &part, int64_t y) const {
+    int64_t lane = lane_, d = y - first_;
+    if (d >= 0 && d < bands_->rows) {
+      if (upwards_) d = bands_->rows - 1 - d;
+    } else {
+      lane = bands_->band(y);
+      d = bands_->distance(y);
+    }
+    return lane * rows_per_lane_ + part.start + bands_->place(part, d) * part.channels;
+  }
+
+ private:
+  const int64_t rows_per_lane_;
+  const Bands *bands_ = nullptr;
+  int64_t lane_ = 0, first_ = 0;
+  bool upwards_ = false;
 };
 
 struct Plan {
@@ -122,8 +150,10 @@ struct Plan {
 
   int64_t image_numbers() const { return product({rows, maps, row_stride}); }
   // Of one lane. Per row and channel, the ring holds a row per row tap (forward), three shifted rows (backward).
-  int64_t forward_ring() const { return ring_numbers(whole.forward, parted.forward, row_taps); }
-  int64_t backward_ring() const { return ring_numbers(whole.backward, parted.backward, 3); }
+  int64_t forward_ring_rows() const { return std::max(whole.forward.ring_rows, parted.forward.ring_rows); }
+  int64_t backward_ring_rows() const { return std::max(whole.backward.ring_rows, parted.backward.ring_rows); }
+  int64_t forward_ring() const { return product({forward_ring_rows(), row_taps, row_stride}); }
+  int64_t backward_ring() const { return product({backward_ring_rows(), 3, row_stride}); }
   int64_t padded_stride() const { return row_stride + 2 * margin; }
   int64_t forward_scratch() const;   // numbers per thread
   int64_t backward_scratch() const;  // numbers per thread
@@ -137,9 +167,6 @@ struct Plan {
   std::vector<int64_t> weight_offsets_;  // per channel, and the number of weights
 
   int64_t reach(int64_t q) const;
-  int64_t ring_numbers(const Blocks &a, const Blocks &b, int64_t per_channel) const {
-    return product({a.ring_rows > b.ring_rows ? a.ring_rows : b.ring_rows, per_channel, row_stride});
-  }
   Bands make_bands(int count) const;
   Blocks make_blocks(const Bands &bands, int64_t most_channels, bool backwards) const;
 };

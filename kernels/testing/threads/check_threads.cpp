@@ -235,7 +235,7 @@ bool what_is_read_is_there() {
             const RingPart &part = block.ring[static_cast<size_t>(i)];
             const int64_t reach = std::min<int64_t>(dilations[static_cast<size_t>(block.first + i)], height - 1);
             // Written at this lag for the first and the last time, read at these.
-            const int64_t begun = backwards ? block.lags[static_cast<size_t>(n - 1 - i)] : 0;
+            const int64_t begun = backwards ? block.lags[static_cast<size_t>(n - 1 - i)] : block.late ? block.lags[static_cast<size_t>(i)] : 0;
             const int64_t ready = block.lags[static_cast<size_t>(backwards ? n - 1 - i : i)];
             std::vector<int64_t> readers;
             for (int k = backwards ? n - i : i + 1; k <= (backwards ? n : i + 1); ++k) {
@@ -262,7 +262,7 @@ bool what_is_read_is_there() {
                 }
               }
               const size_t band = static_cast<size_t>(bands.band(y));
-              const int64_t place = bands.place(part, y);
+              const int64_t place = bands.place(part, bands.distance(y));
               if (place < 0 || part.start + (place + 1) * part.channels > (backwards ? bands.backward : bands.forward).ring_rows) {
                 return false;
               }
