@@ -8,6 +8,7 @@ import torch
 
 from napari_msd.core.errors import SettingsError
 from napari_msd.core.settings import BackendName
+from napari_msd.native.aside import set_aside
 from napari_msd.native.libraries import library_status
 from napari_msd.native.threads import get_threads
 from napari_msd.native.untraced import untraced
@@ -81,6 +82,12 @@ def choose_backend(
 def torch_instead(device: torch.device, why: Exception) -> BackendChoice:
     """Choose plain torch, because a compiled core cannot compute this image (`why` says it)."""
     return BackendChoice("torch", f"PyTorch on {_place(device)}: {_lower_first(str(why))}")
+
+
+def set_aside_for(backend: BackendName, device: torch.device, why: Exception) -> None:
+    """Use the compiled core `backend` on `device` no longer, because it failed (`why` says it)."""
+    if backend != "torch":
+        set_aside(backend, _number(device), str(why).rstrip("."))
 
 
 def map_dtype(backend: BackendName, image: torch.Tensor) -> torch.dtype | None:

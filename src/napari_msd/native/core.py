@@ -71,13 +71,17 @@ class UnsupportedError(SettingsError):
     """A valid problem that a compiled core does not support; plain torch may."""
 
 
+class CoreFailedError(MSDError):
+    """A compiled core failed or computed wrongly; plain torch may do better."""
+
+
 class Core:
     """A loaded library, called with tensors on its device.
 
     Every method takes contiguous tensors of one dtype (float32 or float64) and
     raises `OutOfMemoryError` if the device has too little memory, `UnsupportedError`
-    for problems that the core does not support, and `MSDError` with the sizes for
-    any other error of the library.
+    for problems that the core does not support, and `CoreFailedError` with the sizes
+    for any other error of the library.
     """
 
     def __init__(self, library: Library) -> None:
@@ -205,14 +209,14 @@ class Core:
 
         Raises
         ------
-        MSDError
+        CoreFailedError
             If blocks of threads of a cooperative pass gave up waiting for one another since the
             last call: what was computed since then on this GPU is wrong.
         """
         code = self.library.functions.msd_check_waits(_stream(like))
         if code != abi.OK:
             text = self.library.error_text(code)
-            raise MSDError(f"The compiled core failed to compute in one launch: {text}.")
+            raise CoreFailedError(f"The compiled core failed to compute in one launch: {text}.")
 
     def maps_size(self, image: Tensor, output_weight: Tensor, structure: Structure) -> int:
         """Number of elements in the maps that `forward` keeps."""
@@ -288,7 +292,7 @@ class Core:
             raise OutOfMemoryError(f"Out of memory for {text}")
         if code == abi.UNSUPPORTED:
             raise UnsupportedError(f"Cannot compute {text}")
-        raise MSDError(f"The compiled core failed on {text}")
+        raise CoreFailedError(f"The compiled core failed on {text}")
 
 
 def _raise_out_of_memory(n_bytes: int, problem: abi.Problem, cause: BaseException) -> NoReturn:

@@ -19,9 +19,10 @@ from napari_msd.native.backend import (
     BACKEND_REQUESTS,
     choose_backend,
     map_dtype,
+    set_aside_for,
     torch_instead,
 )
-from napari_msd.native.core import Schedule, Structure, UnsupportedError
+from napari_msd.native.core import CoreFailedError, Schedule, Structure, UnsupportedError
 from napari_msd.native.operator import mixed_scale_dense
 from napari_msd.native.schedules import schedule_of
 from napari_msd.network.blocked import mixed_scale_dense_blocked
@@ -218,9 +219,11 @@ class MSDNet(nn.Module):
                 return mixed_scale_dense(
                     image, *parameters, *structure, choice.name, maps_as, self.dilations_z, schedule
                 )
-            except UnsupportedError as why:
+            except (UnsupportedError, CoreFailedError) as why:
                 if self.backend != "auto":
                     raise
+                if isinstance(why, CoreFailedError):
+                    set_aside_for(choice.name, image.device, why)
                 choice = torch_instead(image.device, why)
                 self.backend_in_use, self.backend_reason = choice.name, choice.reason
         return mixed_scale_dense_blocked(image, *parameters, *structure, self.dilations_z)

@@ -22,7 +22,9 @@ import torch
 from torch import Tensor
 
 from napari_msd.core.settings import Settings
-from napari_msd.native.backend import choose_backend
+from napari_msd.native.backend import choose_backend, set_aside_for
+from napari_msd.native.core import CoreFailedError
+from napari_msd.native.operator import compiled_core
 from napari_msd.network import MSDNet
 from napari_msd.training.adam import Adam
 from napari_msd.training.cuda_graph import CudaGraph
@@ -94,11 +96,12 @@ class Stepper:
     ) -> None:
         self.way = way
         self._network, self._average = network, average
+        self._device = network.weight.device
         self._settings = settings
         self.adam = Adam(list(network.parameters()), settings.learning_rate)
         if earlier is not None:
             self.adam.carry(earlier.adam)
-        self._scale = LossScale(network.weight.device, way.sixteen_bits)
+        self._scale = LossScale(self._device, way.sixteen_bits)
         self._made_for: tuple[torch.Size, list[int]] | None = None
         self._step: RepeatedStep | None = None
         self._newest: _Reading | None = None
@@ -119,7 +122,11 @@ class Stepper:
         if before is not None:
             self._judge(*before)
         images, labels = _tensor(batch.images), _tensor(batch.labels)
-        outcome = self._step_for(images.shape, active)(images, labels)
+        try:
+            outcome = self._step_for(images.shape, active)(images, labels)
+        except CoreFailedError as error:  # in the backward pass: forward, networks help themselves
+            self._do_without_core(error)
+            outcome = self._step_for(images.shape, active)(images, labels)
         self._newest = _Reading(outcome.report)
         if before is None or not outcome.report.is_cuda:
             before = self._newest.numbers()
@@ -137,19 +144,36 @@ class Stepper:
                 self._scale, self.way.sixteen_bits,
             )  # fmt: skip
             recorder = self.way.recorder() if self.way.recorder is not None else None
-            self._step = RepeatedStep(step, recorder, self._network.weight.device)
+            self._step = RepeatedStep(step, recorder, self._device)
         return self._step
 
     def _judge(self, loss: float, factor: float) -> None:
-        """Go back to float32 if 16 bits were too few in the step before; it changed nothing."""
+        """See whether the step before went well: go on another way if not."""
+        if self._network.backend_in_use == "cuda":
+            try:  # the device is at rest, so this costs nothing
+                compiled_core("cuda", self._device.index or 0).check_waits(self._network.weight)
+            except CoreFailedError as error:
+                self._do_without_core(error)
+                return
         if not self.way.sixteen_bits or (math.isfinite(loss) and factor >= SMALLEST_FACTOR):
             return
         log.warning(
             "Training goes on with maps in float32: with float16 the loss was %g and the loss "
             "scale %g.", loss, factor,
         )  # fmt: skip
-        self.way = replace(self.way, sixteen_bits=False)
-        self._scale = LossScale(self._network.weight.device, scales=False)
+        self._go_on(replace(self.way, sixteen_bits=False))
+
+    def _do_without_core(self, error: CoreFailedError) -> None:
+        """Set the compiled core aside, so that the next pass runs in plain torch."""
+        backend = self._network.backend_in_use
+        if self._network.backend != "auto" or backend is None:
+            raise error
+        set_aside_for(backend, self._device, error)
+        self._go_on(way_of(self._network))
+
+    def _go_on(self, way: Way) -> None:
+        self.way = way
+        self._scale = LossScale(self._device, way.sixteen_bits)
         self.spare_memory()
 
 

@@ -18,6 +18,7 @@ from napari_msd.inference import AnyNormalisation, EachPlane, Normalisation, Pre
 from napari_msd.inference.ensemble import Ensemble, Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.inference.normalisation import Pixels
+from napari_msd.native import take_sentences
 from napari_msd.native.device import choose_device
 from napari_msd.network import MSDNet
 from napari_msd.network.trial import try_core
@@ -285,8 +286,12 @@ class Trainer:
         return self.kept.temperature
 
     def take_remark(self) -> str:
-        """What is done in smaller parts for want of memory since the last call, as a sentence."""
-        return self.limit.take_remark() or self.kept.tiles.take_remark()
+        """What is done otherwise since the last call, as a sentence.
+
+        In smaller parts for want of memory, or without a compiled core that failed.
+        """
+        told = [self.limit.take_remark(), self.kept.tiles.take_remark(), *take_sentences()]
+        return " ".join(filter(None, told))
 
     def record(self) -> ModelRecord:
         """The kept weights as a model."""

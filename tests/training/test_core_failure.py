@@ -1,0 +1,68 @@
+"""A compiled core that fails in the middle of training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from napari_msd import MSDNet
+from napari_msd.native import aside, library_statuses, take_sentences
+from napari_msd.native.core import Core, CoreFailedError
+from napari_msd.training.learner import Learner
+
+from .test_repeated_step import EVERY, SETTINGS, batch, learned, network
+from .test_trainer import trainer_for
+
+pytestmark = pytest.mark.skipif(
+    not library_statuses()[0].usable, reason=library_statuses()[0].reason
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_set_aside() -> Iterator[None]:
+    aside.use_again()
+    yield
+    aside.use_again()
+
+
+def break_core(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise CoreFailedError("The compiled core failed on 2 image(s): an internal error.")
+
+    monkeypatch.setattr(Core, call, fail)
+
+
+@pytest.mark.parametrize("call", ["forward", "backward"])
+def test_the_step_is_done_once_more_without_it(call, monkeypatch):
+    plain, learner = Learner(network(), SETTINGS), Learner(network(), SETTINGS)
+    plain.network.backend = "torch"
+    learned(learner, 0, 3)
+    assert learner.network.backend_in_use == "cpu"
+    break_core(monkeypatch, call)
+    learned(learner, 3, 8)
+    learned(plain, 0, 8)
+    assert learner.network.backend_in_use == "torch"
+    torch.testing.assert_close(learner.network.weight, plain.network.weight, atol=1e-5, rtol=1e-4)
+    (sentence,) = take_sentences()
+    assert "CPU core failed" in sentence
+
+
+def test_a_core_that_was_asked_for_is_not_replaced(monkeypatch):
+    learner = Learner(MSDNet(1, 3, depth=3, backend="cpu"), SETTINGS)
+    break_core(monkeypatch, "backward")
+    with pytest.raises(CoreFailedError):
+        learner.learn(batch(0), EVERY)
+    assert not take_sentences()
+
+
+def test_a_person_is_told_once_and_training_goes_on(monkeypatch):
+    trainer = trainer_for(1, 2)
+    break_core(monkeypatch, "backward")
+    trainer.step()
+    assert "CPU core failed" in trainer.take_remark()
+    assert not trainer.take_remark()
+    trainer.step()
+    assert trainer.backend[0] == "torch"
+    assert "set aside" in trainer.backend[1]
