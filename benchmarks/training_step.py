@@ -14,6 +14,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--depth", type=int, default=30)
     parser.add_argument("--way", action="append", help="only this one; may be repeated")
-    parser.add_argument("--json", help="a file for the figures")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
     options = parser.parse_args()
     device = describe_device(options.device)
     print(device.text)
@@ -65,7 +66,7 @@ def main() -> None:
             per_step = found["ms"]
             print(f"{way:15} {1000 / per_step:7.1f} {per_step:8.2f} {parts} {found['loss']:6.3f}")
     if options.json:
-        with open(options.json, "w") as file:
+        with options.json.open("w") as file:
             json.dump({"device": device.text, "steps": options.steps, "ways": figures}, file)
 
 

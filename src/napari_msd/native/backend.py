@@ -87,7 +87,7 @@ def torch_instead(device: torch.device, why: Exception) -> BackendChoice:
 def set_aside_for(backend: BackendName, device: torch.device, why: Exception) -> None:
     """Use the compiled core `backend` on `device` no longer, because it failed (`why` says it)."""
     if backend != "torch":
-        set_aside(backend, _number(device), str(why).rstrip("."))
+        set_aside(backend, device_number(device), str(why).rstrip("."))
 
 
 def map_dtype(backend: BackendName, image: torch.Tensor) -> torch.dtype | None:
