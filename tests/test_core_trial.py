@@ -14,11 +14,10 @@ import torch
 from napari_msd.cli import info
 from napari_msd.cli.app import main
 from napari_msd.core.box import Box
-from napari_msd.core.errors import MSDError
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import NetworkInput, Space
 from napari_msd.native import aside, libraries, schedules, take_sentences
-from napari_msd.native.core import Structure
+from napari_msd.native.core import CoreFailedError, Structure
 from napari_msd.network import self_check, trial
 from napari_msd.network.trial import try_core
 from napari_msd.trainer.engine import Engine
@@ -238,8 +237,8 @@ def waits(monkeypatch) -> Waits:
 def test_staged_passes_are_not_asked_whether_they_waited(waits):
     schedules.choose_schedule(1, None, True, "staged")
     schedules.choose_schedule(0, None, True, "cooperative")  # another GPU
-    assert schedules.still_right(GPU)
-    assert schedules.still_right(CPU)
+    assert schedules.times_given_up(GPU) == 0
+    assert schedules.times_given_up(CPU) == 0
     assert waits.asked == 0
 
 
@@ -247,11 +246,12 @@ def test_after_a_wait_that_gave_up_all_passes_there_are_staged(waits, caplog):
     schedules.choose_schedule(1, None, True, "cooperative")
     schedules.choose_schedule(1, torch.float16, True, "cooperative")
     schedules.choose_schedule(0, None, True, "cooperative")
-    assert schedules.still_right(GPU)
-    waits.error = MSDError("blocks gave up waiting")
-    assert not schedules.still_right(GPU)
+    assert schedules.times_given_up(GPU) == 0
+    waits.error = CoreFailedError("blocks gave up waiting")
+    assert schedules.times_given_up(GPU) == 1
     assert "Every pass on cuda:1 is staged from now on: blocks gave up waiting" in caplog.text
-    assert schedules.still_right(GPU)  # nothing cooperative is left to be asked about
+    assert schedules.times_given_up(GPU) == 1  # nothing cooperative is left to be asked about
+    assert schedules.times_given_up(torch.device("cuda", 2)) == 0
     assert waits.asked == 2
     assert (chosen()[0], chosen(torch.float16)[0]) == ("staged", "staged")
     assert schedules._chosen[0, None, True] == "cooperative"

@@ -54,6 +54,11 @@ def why_aside(library: LibraryKind, device: int) -> str | None:
     return _reasons.get(_key(library, device))
 
 
+def number_set_aside() -> int:
+    """How many cores are set aside: another number means that another backend may be in use."""
+    return len(_reasons)
+
+
 def take_sentences() -> list[str]:
     """For the person: a sentence for each core that was set aside since the last call."""
     with _lock:

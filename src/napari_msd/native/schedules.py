@@ -11,14 +11,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from napari_msd.core.errors import MSDError
 from napari_msd.native.backend import device_number
-from napari_msd.native.core import Schedule, Structure
+from napari_msd.native.core import CoreFailedError, Schedule, Structure
 from napari_msd.native.operator import compiled_core
 from napari_msd.native.untraced import untraced
 
 _log = logging.getLogger(__name__)
 _chosen: dict[tuple[int, torch.dtype | None, bool], Schedule] = {}
+_given_up: dict[int, int] = {}
 
 
 def choose_schedule(
@@ -66,32 +66,31 @@ def schedule_of(image: Tensor, n_classes: int, structure: Structure, training: b
     return chosen if able else "staged"
 
 
-def still_right(device: torch.device) -> bool:
-    """Ask whether cooperative passes on a GPU have gone well since the last call.
+def times_given_up(device: torch.device) -> int:
+    """How often cooperative passes on a GPU were found to have gone wrong, in this process.
 
-    If not, blocks of threads gave up waiting for one another: what was computed since then may be
-    wrong, and every pass from now on is staged; the log says so. Who repeats captured passes has to
-    capture them anew. Waits for the GPU where passes are cooperative, else costs nothing.
+    A larger number than before means that blocks of threads gave up waiting for one another: what
+    was computed since may be wrong, and captured passes have to be captured anew. New passes are
+    staged from then on, and the log says so. Waits for the GPU's work where passes are cooperative,
+    and costs nothing elsewhere.
     """
-    if device.type != "cuda":
-        return True
-    number = device_number(device)
+    number = device_number(device) if device.type == "cuda" else -1
     mine = [
         key for key, schedule in _chosen.items() if (key[0], schedule) == (number, "cooperative")
     ]
-    if not mine:
-        return True
-    try:
-        with torch.cuda.device(device):
-            compiled_core("cuda", number).check_waits(torch.empty(0, device=device))
-    except MSDError as error:
-        _log.warning("Every pass on %s is staged from now on: %s", device, error)
-        for key in mine:
-            _chosen[key] = "staged"
-        return False
-    return True
+    if mine:
+        try:
+            with torch.cuda.device(device):
+                compiled_core("cuda", number).check_waits(torch.empty(0, device=device))
+        except CoreFailedError as error:
+            _log.warning("Every pass on %s is staged from now on: %s", device, error)
+            for key in mine:
+                _chosen[key] = "staged"
+            _given_up[number] = _given_up.get(number, 0) + 1
+    return _given_up.get(number, 0)
 
 
 def forget_schedules() -> None:
     """Every pass is staged again; for tests."""
     _chosen.clear()
+    _given_up.clear()

@@ -14,7 +14,8 @@ from napari_msd.core.settings import Settings
 from napari_msd.core.space import Space
 from napari_msd.document import Painted
 from napari_msd.images.model_file import ModelRecord
-from napari_msd.native import get_threads, take_sentences
+from napari_msd.native import get_threads
+from napari_msd.native.aside import number_set_aside
 from napari_msd.native.device import choose_device
 from napari_msd.trainer.checkpoint_sender import CheckpointSender
 from napari_msd.trainer.coarse_view import Area
@@ -75,12 +76,14 @@ class Engine:
         self._intake: PixelIntake | None = None
         self._refits = False
         self._since_drop = 0
+        self._set_aside = number_set_aside()
         self._obstacle = "Choose an image and paint a few strokes first."
 
     # --- requests ------------------------------------------------------------------------
 
     def announce_device(self) -> None:
         """Say which device will be used, and why."""
+        self._set_aside = number_set_aside()
         device = describe_device(self._settings.device)
         self.computes_on_cpu = choose_device(self._settings.device)[0].type == "cpu"
         # see cores_to_ourselves; this process is all ours
@@ -259,18 +262,11 @@ class Engine:
     def work(self) -> bool:
         """Do one small unit of work; False if there is none before the next request."""
         did = self._work()
-        if self._trainer is not None:
-            if remark := self._trainer.take_remark():
-                self._emit(Notice("warning", remark))
-            self._tell_of_cores()
+        if self._set_aside != number_set_aside():
+            self.announce_device()  # something else computes in a core's place
+        if self._trainer is not None and (remark := self._trainer.take_remark()):
+            self._emit(Notice("warning", remark))
         return did
-
-    def _tell_of_cores(self) -> None:
-        """Say which compiled cores were set aside, and what computes in their place."""
-        if sentences := take_sentences():
-            self.announce_device()
-        for sentence in sentences:
-            self._emit(Notice("warning", sentence))
 
     def _work(self) -> bool:
         if self._comparison is not None and self._compare_next(self._comparison):

@@ -4,6 +4,7 @@
 |---|---|
 | the loss is not finite, or the loss scale has become smaller than 1 | maps in float32 again |
 | a step cannot be recorded, or its repetition differs | each step is launched plainly |
+| blocks of a cooperative launch gave up waiting | staged launches from then on |
 | a compiled core fails | it is set aside, and the step is done once more |
 """
 
@@ -24,8 +25,9 @@ from torch import Tensor
 from napari_msd.core.settings import Settings
 from napari_msd.native.backend import choose_backend, set_aside_for
 from napari_msd.native.core import CoreFailedError
-from napari_msd.native.operator import compiled_core
+from napari_msd.native.schedules import times_given_up
 from napari_msd.network import MSDNet
+from napari_msd.network.trial import try_core
 from napari_msd.training.adam import Adam
 from napari_msd.training.cuda_graph import CudaGraph
 from napari_msd.training.loss_scale import LossScale
@@ -68,7 +70,8 @@ def way_of(network: MSDNet) -> Way:
     if backend.name != "cuda":
         return Way()
     dtype, _, graph = os.environ.get(WAY_VARIABLE, "float16-graph").partition("-")
-    return Way(dtype == "float16", partial(CudaGraph, device) if graph else None)
+    sixteen_bits = dtype == "float16" and try_core(device, torch.float16)
+    return Way(sixteen_bits, partial(CudaGraph, device) if graph else None)
 
 
 class Stepper:
@@ -105,6 +108,7 @@ class Stepper:
         self._made_for: tuple[torch.Size, list[int]] | None = None
         self._step: RepeatedStep | None = None
         self._newest: _Reading | None = None
+        self._given_up = times_given_up(self._device)
 
     def learn(self, batch: Batch, active: list[int]) -> float:
         """One step; returns its loss, on a GPU that of the step before.
@@ -149,12 +153,11 @@ class Stepper:
 
     def _judge(self, loss: float, factor: float) -> None:
         """See whether the step before went well: go on another way if not."""
-        if self._network.backend_in_use == "cuda":
-            try:  # the device is at rest, so this costs nothing
-                compiled_core("cuda", self._device.index or 0).check_waits(self._network.weight)
-            except CoreFailedError as error:
-                self._do_without_core(error)
-                return
+        given_up = times_given_up(self._device)  # the device is at rest, so this costs nothing
+        if given_up != self._given_up:
+            self._given_up = given_up
+            self._go_on(self.way)  # by the staged schedule, captured anew
+            return
         if not self.way.sixteen_bits or (math.isfinite(loss) and factor >= SMALLEST_FACTOR):
             return
         log.warning(
