@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from napari_msd import MSDNet
 from napari_msd.native import aside, library_statuses, take_sentences
+from napari_msd.native.backend import BackendChoice
 from napari_msd.native.core import Core, CoreFailedError
+from napari_msd.training import stepper
 from napari_msd.training.learner import Learner
+from napari_msd.training.stepper import Way
 
-from .test_repeated_step import EVERY, SETTINGS, batch, learned, network
+from .test_repeated_step import (
+    EVERY,
+    SETTINGS,
+    Recorded,
+    Recorders,
+    assert_same_weights,
+    batch,
+    learned,
+    network,
+)
 from .test_trainer import trainer_for
 
 pytestmark = pytest.mark.skipif(
@@ -66,3 +79,40 @@ def test_a_person_is_told_once_and_training_goes_on(monkeypatch):
     trainer.step()
     assert trainer.backend[0] == "torch"
     assert "set aside" in trainer.backend[1]
+
+
+def test_after_blocks_gave_up_waiting_a_step_is_recorded_anew(monkeypatch):
+    recorders = Recorders(Recorded)
+    learner = Learner(network(), SETTINGS, Way(recorder=recorders))
+    plain = Learner(network(), SETTINGS)
+    learned(learner, 0, 6)
+    monkeypatch.setattr(stepper, "times_given_up", lambda _device: 1)
+    learned(learner, 6, 12)
+    learned(plain, 0, 12)
+    assert [recorder.replays for recorder in recorders] == [3, 3]
+    assert_same_weights(learner, plain)
+    assert not take_sentences()  # the core is still in use
+
+
+@pytest.mark.parametrize(("agrees", "variable"), [(True, ""), (False, ""), (True, "float32-graph")])
+def test_16_bit_maps_are_used_where_they_pass_the_check(monkeypatch, agrees, variable):
+    tried = []
+
+    def try_core(device, map_dtype):
+        tried.append((device.type, map_dtype))
+        return agrees
+
+    monkeypatch.setattr(stepper, "try_core", try_core)
+    monkeypatch.setattr(
+        stepper, "choose_backend", lambda *_: BackendChoice("cuda", "Compiled CUDA core.")
+    )
+    if variable:
+        monkeypatch.setenv(stepper.WAY_VARIABLE, variable)
+    net = network()
+    on_gpu = SimpleNamespace(
+        weight=SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float32),
+        backend=net.backend,
+        ndim=net.ndim,
+    )
+    assert stepper.way_of(on_gpu).sixteen_bits == (agrees and not variable)
+    assert tried == ([] if variable else [("cuda", torch.float16)])
