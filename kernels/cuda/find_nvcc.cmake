@@ -1,7 +1,7 @@
 # Decide, before any language is enabled, whether the CUDA core can be built and with which nvcc; CMake then
 # takes it from CMAKE_CUDA_COMPILER.
 #
-#   1. an nvcc that was named (CMAKE_CUDA_COMPILER, CUDACXX) or is on the PATH, if it is CUDA 13;
+#   1. an nvcc that was named (CMAKE_CUDA_COMPILER, CUDACXX) or is on the PATH, if it is CUDA 12.8 or newer;
 #   2. the one that pip put into the build environment: nvidia/cu13/bin/nvcc beside some Python package folder.
 #      Its static runtime lies in lib (wheels have no lib64), which its own configuration does not name.
 #
@@ -10,13 +10,13 @@ set(napari_msd_has_cuda OFF)
 set(napari_msd_cuda_link_folder "")
 option(NAPARI_MSD_CUDA "Build the CUDA core where nvcc is found" ON)
 
-# nvcc is CUDA 13 or newer (what current torch builds and their drivers are) and really makes a library with
-# this machine's compiler: it may refuse a host compiler newer than itself, and enable_language would then end
-# the whole build, the CPU core's too.
+# nvcc is CUDA 12.8 or newer (the first that knows all our targets; what CUDA 12 builds runs with drivers from 525 on,
+# what CUDA 13 builds from 580 on) and really makes a library with this machine's compiler: it may refuse a host compiler
+# newer than itself, and enable_language would then end the whole build, the CPU core's too.
 function(napari_msd_check_nvcc nvcc link_folder result)
   set(${result} OFF PARENT_SCOPE)
   execute_process(COMMAND ${nvcc} --version OUTPUT_VARIABLE text ERROR_QUIET RESULT_VARIABLE failed)
-  if(failed OR NOT text MATCHES "release ([0-9]+)\\." OR CMAKE_MATCH_1 LESS 13)
+  if(failed OR NOT text MATCHES "release ([0-9]+\\.[0-9]+)" OR CMAKE_MATCH_1 VERSION_LESS 12.8)
     return()
   endif()
   set(trial ${CMAKE_BINARY_DIR}/nvcc_trial)
@@ -39,7 +39,7 @@ endfunction()
 
 if(NAPARI_MSD_CUDA AND CMAKE_HOST_SYSTEM_NAME STREQUAL "Linux")
   execute_process(COMMAND uname -m OUTPUT_VARIABLE machine OUTPUT_STRIP_TRAILING_WHITESPACE)
-  if(machine STREQUAL "x86_64")
+  if(machine MATCHES "^(x86_64|aarch64)$")
     set(candidates ${CMAKE_CUDA_COMPILER} $ENV{CUDACXX})
     find_program(napari_msd_nvcc_on_path nvcc NO_CMAKE_PATH NO_CMAKE_SYSTEM_PATH)
     if(napari_msd_nvcc_on_path)
