@@ -18,12 +18,13 @@ UNATTENDED := $(if $(DISPLAY)$(WAYLAND_DISPLAY),$(filter-out 0,$(HEADLESS)),1)
 BUILD_INPUTS := pyproject.toml CMakeLists.txt napari.yaml constraints.txt tools/install.sh \
     $(shell find kernels -type f 2>/dev/null)
 
-.PHONY: help demo test lint test-gui test-rest quick coverage screenshots bench faults portability info clean
+.PHONY: help demo test lint format test-gui test-rest quick coverage screenshots bench faults portability info clean
 
 help:
 	@echo "make demo         open napari on a sample image, training live (HEADLESS=1: unattended)"
 	@echo "make test         linters, type check, import contracts, all tests"
 	@echo "make lint         of these all but the tests"
+	@echo "make format       format Python and the kernels"
 	@echo "make quick        style, and the tests that are quick: for use while you write"
 	@echo "make coverage     all tests; which lines they reach, in build/coverage"
 	@echo "make screenshots  the pictures and the film of the documentation"
@@ -47,9 +48,15 @@ test: $(VENV)/.installed
 	$(MAKE) --no-print-directory --keep-going --jobs=3 $(ONE_PIECE) lint test-gui test-rest
 endif
 
+# All of kernels follows when nobody works on many lines of them: `make format`, then FORMATTED := kernels here
+# and in .pre-commit-config.yaml.
+FORMATTED := kernels/include kernels/trees kernels/testing/portability kernels/testing/trees
+sources = $(shell find $(1) -name '*.h' -o -name '*.cpp' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh')
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run --Werror $(call sources,$(FORMATTED))
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(XVFB) $(BIN)/npe2 validate napari-msd --imports
@@ -62,6 +69,10 @@ test-gui: $(VENV)/.installed
 
 test-rest: $(VENV)/.installed
 	$(subst -a,-n 300 -a,$(XVFB)) $(BIN)/python -m pytest $(GUI_TESTS:%=--ignore=%)
+
+format: $(VENV)/.installed
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(call sources,kernels)
 
 quick: $(VENV)/.installed
 	$(BIN)/ruff check

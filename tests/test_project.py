@@ -90,10 +90,11 @@ def test_the_pinned_versions_are_allowed_by_pyproject():
     assert refused == []
 
 
-def test_the_hook_has_the_ruff_of_the_constraints():
+@pytest.mark.parametrize("name", ["ruff", "clang-format"])
+def test_the_hook_has_the_version_of_the_constraints(name):
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
-    (hook,) = [repo["rev"] for repo in config["repos"] if "ruff" in repo["repo"]]
-    assert f"ruff=={hook.removeprefix('v')}\n" in (ROOT / "constraints.txt").read_text("utf-8")
+    (hook,) = [repo["rev"] for repo in config["repos"] if name in repo["repo"]]
+    assert f"{name}=={hook.removeprefix('v')}\n" in (ROOT / "constraints.txt").read_text("utf-8")
 
 
 # --- tests -------------------------------------------------------------------------------------

@@ -82,20 +82,20 @@ typedef enum msd_error {
 } msd_error;
 
 typedef struct msd_problem {
-  int64_t batch;            /* images, >= 0; with 0 a call zeroes the parameter gradients and returns */
-  int64_t sizes[3];         /* Z, Y, X in pixels, each >= 1; Z = 1 when ndim is 2 */
-  const int32_t *dilations; /* HOST memory: depth*width dilations in pixels, each >= 1 */
-  int32_t in_channels;      /* >= 1 */
-  int32_t depth;            /* >= 1 */
-  int32_t width;            /* >= 1 */
-  int32_t n_classes;        /* >= 1 */
-  int32_t ndim;             /* 2 or 3 */
-  int32_t boundary;         /* msd_boundary */
-  int32_t dtype;            /* msd_dtype */
-  int32_t threads;          /* CPU threads, >= 1: most that are used. The same number gives the same bits, also where
+  int64_t batch;              /* images, >= 0; with 0 a call zeroes the parameter gradients and returns */
+  int64_t sizes[3];           /* Z, Y, X in pixels, each >= 1; Z = 1 when ndim is 2 */
+  const int32_t *dilations;   /* HOST memory: depth*width dilations in pixels, each >= 1 */
+  int32_t in_channels;        /* >= 1 */
+  int32_t depth;              /* >= 1 */
+  int32_t width;              /* >= 1 */
+  int32_t n_classes;          /* >= 1 */
+  int32_t ndim;               /* 2 or 3 */
+  int32_t boundary;           /* msd_boundary */
+  int32_t dtype;              /* msd_dtype */
+  int32_t threads;            /* CPU threads, >= 1: most that are used. The same number gives the same bits, also where
                              * fewer come (few cores, busy ones, or no more threads can be started) */
-  int32_t keep_maps;        /* 0: no backward pass will follow, maps may be smaller */
-  int32_t map_dtype;        /* msd_map_dtype */
+  int32_t keep_maps;          /* 0: no backward pass will follow, maps may be smaller */
+  int32_t map_dtype;          /* msd_map_dtype */
   const int32_t *dilations_z; /* HOST memory: depth*width dilations along Z in pixels, each >= 1; NULL: those of
                                * `dilations`. NULL when ndim is 2 */
   int32_t schedule;           /* msd_schedule; both passes over the same maps may use different ones */
@@ -132,21 +132,19 @@ MSD_API int32_t msd_check_waits(void *stream);
 /* Answers MSD_UNSUPPORTED when this core, or (CUDA) the current device, cannot run the problem by its schedule. */
 MSD_API int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory);
 
-MSD_API int32_t msd_forward(const msd_problem *problem, const void *input, const void *weight,
-                            const void *bias, const void *output_weight, const void *output_bias,
-                            void *maps, void *logits, void *workspace, void *stream);
+MSD_API int32_t msd_forward(const msd_problem *problem, const void *input, const void *weight, const void *bias,
+                            const void *output_weight, const void *output_bias, void *maps, void *logits,
+                            void *workspace, void *stream);
 
 /* grad_input may be NULL: then it is not computed. The gradients are overwritten, not added to. */
-MSD_API int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const void *maps,
-                             const void *weight, const void *output_weight, void *grad_input,
-                             void *grad_weight, void *grad_bias, void *grad_output_weight,
-                             void *grad_output_bias, void *workspace, void *stream);
+MSD_API int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const void *maps, const void *weight,
+                             const void *output_weight, void *grad_input, void *grad_weight, void *grad_bias,
+                             void *grad_output_weight, void *grad_output_bias, void *workspace, void *stream);
 
 /* For benchmarks: `rounds` of nothing but fused multiply-adds in registers, on `threads` threads (CPU) or on
  * the whole card, so that the caller can time what this machine can do at most. `flops` receives how many
  * operations that is, two per multiply-add. `sink` is 64 bytes of the device's memory that are overwritten. */
-MSD_API int32_t msd_fma_work(int32_t dtype, int32_t threads, int64_t rounds, double *flops, void *sink,
-                             void *stream);
+MSD_API int32_t msd_fma_work(int32_t dtype, int32_t threads, int64_t rounds, double *flops, void *sink, void *stream);
 
 /* For benchmarks: passes a cache line to and fro between two threads of the CPU `rounds` times, for a tenth of a
  * second at most. `nanoseconds` receives the mean one-way time; 0 where no second thread or no core for it was to be

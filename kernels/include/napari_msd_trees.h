@@ -24,9 +24,9 @@ extern "C" {
 /* Raised whenever a signature, a struct, or the bits of a result change: Python refuses another number. */
 #define MSD_TREES_ABI_VERSION 1
 
-#define MSD_TREES_MAX_DEPTH 64          /* steps from a root to a leaf in a grown tree */
-#define MSD_TREES_MAX_FEATURES 4096     /* a node's feature takes 12 bits */
-#define MSD_TREES_MAX_STEP (1 << 20)    /* from a node to its left child: less than this, 20 bits */
+#define MSD_TREES_MAX_DEPTH 64       /* steps from a root to a leaf in a grown tree */
+#define MSD_TREES_MAX_FEATURES 4096  /* a node's feature takes 12 bits */
+#define MSD_TREES_MAX_STEP (1 << 20) /* from a node to its left child: less than this, 20 bits */
 #define MSD_TREES_MAX_CLASSES 65536
 
 typedef enum msd_trees_error {
@@ -51,11 +51,11 @@ typedef struct msd_growth {
 
 /* Trees, one after another: their nodes, the root first, children after their parents. */
 typedef struct msd_forest {
-  int32_t *feature;   /* (nodes) which feature a node asks for; -1 in a leaf */
-  float *threshold;   /* (nodes) left if feature <= threshold, else (NaN, too) right; finite */
-  int32_t *child;     /* (nodes) the left child, the right one is the next; in a leaf its row of answers */
-  float *answers;     /* (leaves, classes) shares of the classes in each leaf */
-  int32_t *roots;     /* (trees) */
+  int32_t *feature; /* (nodes) which feature a node asks for; -1 in a leaf */
+  float *threshold; /* (nodes) left if feature <= threshold, else (NaN, too) right; finite */
+  int32_t *child;   /* (nodes) the left child, the right one is the next; in a leaf its row of answers */
+  float *answers;   /* (leaves, classes) shares of the classes in each leaf */
+  int32_t *roots;   /* (trees) */
   int64_t nodes;
   int64_t leaves;
   int32_t trees;

@@ -84,7 +84,8 @@ int32_t msd_trees_grow(const msd_growth *growth, const float *features, const in
 int32_t msd_trees_predict(const msd_forest *forest, const float *features, int64_t pixels, int64_t row_stride,
                           int32_t threads, float *answers) {
   return guarded([&]() -> int32_t {
-    if (!forest || !has_arrays(*forest) || pixels < 0 || row_stride < pixels || threads < 1) return MSD_TREES_BAD_ARGUMENT;
+    if (!forest || !has_arrays(*forest) || pixels < 0 || row_stride < pixels || threads < 1)
+      return MSD_TREES_BAD_ARGUMENT;
     if (!within(forest->classes, 1, MSD_TREES_MAX_CLASSES) || !within(forest->features, 1, MSD_TREES_MAX_FEATURES)) {
       return MSD_TREES_BAD_ARGUMENT;
     }

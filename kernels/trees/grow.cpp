@@ -136,7 +136,8 @@ class Grower {
     for (int32_t i = node.begin; i < node.end; ++i) {
       const int32_t label = samples_.labels[rows_[static_cast<size_t>(i)]];
       ++counts_[static_cast<size_t>(label)];
-      units_[static_cast<size_t>(i - node.begin)] = pack ? uint64_t{1} << (bits_ * label) : static_cast<uint64_t>(label);
+      units_[static_cast<size_t>(i - node.begin)] =
+          pack ? uint64_t{1} << (bits_ * label) : static_cast<uint64_t>(label);
     }
     return *std::max_element(counts_.begin(), counts_.end()) == node.end - node.begin;
   }
@@ -204,7 +205,8 @@ class Grower {
       // A mask, not a condition: no processor foresees on which side of a random threshold a sample lies.
       for (int32_t i = 0; i < n; ++i) sum += units[i] & (uint64_t{0} - static_cast<uint64_t>(values[i] <= threshold));
       const uint64_t mask = static_cast<uint64_t>(packed_below_ - 1);
-      for (size_t c = 0; c < left_.size(); ++c) left_[c] = static_cast<int32_t>((sum >> (bits_ * static_cast<int>(c))) & mask);
+      for (size_t c = 0; c < left_.size(); ++c)
+        left_[c] = static_cast<int32_t>((sum >> (bits_ * static_cast<int>(c))) & mask);
       return;
     }
     std::fill(left_.begin(), left_.end(), 0);
@@ -264,11 +266,11 @@ class Grower {
   float *threshold_ = nullptr;
   int32_t *child_ = nullptr;
   float *answers_ = nullptr;
-  std::vector<Node> pending_;     // all nodes of the tree, in the order of their numbers
-  std::vector<int32_t> rows_;     // samples, node after node
-  std::vector<int32_t> right_;    // scratch of partition()
-  std::vector<float> values_;     // of a node's samples, the feature that is looked at
-  std::vector<uint64_t> units_;   // of a node's samples, what counts 1 for its class; or the class
+  std::vector<Node> pending_;    // all nodes of the tree, in the order of their numbers
+  std::vector<int32_t> rows_;    // samples, node after node
+  std::vector<int32_t> right_;   // scratch of partition()
+  std::vector<float> values_;    // of a node's samples, the feature that is looked at
+  std::vector<uint64_t> units_;  // of a node's samples, what counts 1 for its class; or the class
   std::vector<int32_t> counts_, left_;
   std::vector<int32_t> order_, places_;
   int bits_;

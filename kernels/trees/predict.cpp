@@ -15,10 +15,10 @@
 namespace napari_msd {
 namespace {
 
-constexpr int lanes = 16;          // pixels that walk together
-constexpr int block = 256;         // pixels that go through all trees before the next ones do; a multiple of `lanes`
-constexpr int first_steps = 8;     // before the first look which pixels have arrived: hardly any
-constexpr int later_steps = 4;     // between later looks
+constexpr int lanes = 16;       // pixels that walk together
+constexpr int block = 256;      // pixels that go through all trees before the next ones do; a multiple of `lanes`
+constexpr int first_steps = 8;  // before the first look which pixels have arrived: hardly any
+constexpr int later_steps = 4;  // between later looks
 constexpr uint32_t step_mask = MSD_TREES_MAX_STEP - 1;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
@@ -124,7 +124,8 @@ class Walker {
     }
     const float trees = static_cast<float>(forest.trees);
     for (int32_t c = 0; c < forest.classes; ++c) {
-      for (int i = 0; i < count; ++i) answers_[c * pixels_ + first + i] = sums_[static_cast<size_t>(i * packed_.row + c)] / trees;
+      for (int i = 0; i < count; ++i)
+        answers_[c * pixels_ + first + i] = sums_[static_cast<size_t>(i * packed_.row + c)] / trees;
     }
   }
 

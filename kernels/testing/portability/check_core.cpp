@@ -48,7 +48,8 @@ class Aligned {
  public:
   explicit Aligned(int64_t bytes)
       : memory_(static_cast<T *>(::operator new(static_cast<size_t>(bytes > 0 ? bytes : 1), std::align_val_t(64)))) {
-    for (int64_t i = 0; i < bytes / static_cast<int64_t>(sizeof(T)); ++i) memory_[i] = std::numeric_limits<T>::quiet_NaN();
+    for (int64_t i = 0; i < bytes / static_cast<int64_t>(sizeof(T)); ++i)
+      memory_[i] = std::numeric_limits<T>::quiet_NaN();
   }
   ~Aligned() { ::operator delete(memory_, std::align_val_t(64)); }
   Aligned(const Aligned &) = delete;
@@ -195,7 +196,9 @@ bool agrees(msd_problem problem, bool holes) {
   const auto grad_logits = integers<T>(problem.batch * problem.n_classes * pixels, 1);
 
   std::vector<double> logits, grad_input(input.size());
-  Gradients<double> wanted{{}, std::vector<double>(network.weight.size()), std::vector<double>(network.bias.size()),
+  Gradients<double> wanted{{},
+                           std::vector<double>(network.weight.size()),
+                           std::vector<double>(network.bias.size()),
                            std::vector<double>(network.output_weight.size()),
                            std::vector<double>(network.output_bias.size())};
   for (int64_t b = 0; b < problem.batch; ++b) {
@@ -214,9 +217,9 @@ bool agrees(msd_problem problem, bool holes) {
     if (msd_memory_needed(&problem, &memory) != MSD_OK) return false;
     Aligned<T> maps(memory.maps), forward(memory.forward_workspace), backward(memory.backward_workspace);
     std::vector<T> found(logits.size(), std::numeric_limits<T>::quiet_NaN());
-    ok = ok && msd_forward(&problem, input.data(), network.weight.data(), network.bias.data(),
-                           network.output_weight.data(), network.output_bias.data(), maps.get(), found.data(),
-                           forward.get(), nullptr) == MSD_OK;
+    ok = ok &&
+         msd_forward(&problem, input.data(), network.weight.data(), network.bias.data(), network.output_weight.data(),
+                     network.output_bias.data(), maps.get(), found.data(), forward.get(), nullptr) == MSD_OK;
     ok = ok && same("logits", found, logits);
     if (!keep || holes) continue;
     Gradients<T> grad{std::vector<T>(input.size()), std::vector<T>(network.weight.size()),
@@ -244,7 +247,7 @@ int main(int count, char **arguments) {
     int ndim;
     int64_t sizes[3];
   };
-  const Shape shapes[] = {{2, {1, 1, 1}}, {2, {1, 5, 3}},  {2, {1, 9, 33}},
+  const Shape shapes[] = {{2, {1, 1, 1}},  {2, {1, 5, 3}}, {2, {1, 9, 33}},
                           {2, {1, 7, 70}}, {3, {3, 4, 5}}, {3, {2, 3, 18}}};
   const int32_t dilations[] = {1, 3, 9, 2, 40, 1, 5, 2, 4}, dilations_z[] = {2, 1, 1, 3, 1, 2, 1, 1, 5};
   int problems = 0;
