@@ -26,17 +26,18 @@ TapTable make_table(const msd_problem &problem, int32_t dilation, int32_t dilati
   const int64_t depth = problem.sizes[0], height = problem.sizes[1], width = problem.sizes[2];
   const int64_t rows = depth * height;
   const int n_row_taps = problem.ndim == 3 ? 9 : 3;
-  storage.assign(static_cast<size_t>(n_row_taps * (3 * rows + 1) + 2 * width), 0);
-  int32_t *row_source = storage.data();
-  int32_t *target_start = row_source + n_row_taps * rows;
+  storage.assign(static_cast<size_t>(6 * rows + n_row_taps * (2 * rows + 1) + 2 * width), 0);
+  int32_t *y_source = storage.data();
+  int32_t *z_source = y_source + 3 * rows;
+  int32_t *target_start = z_source + 3 * rows;
   int32_t *targets = target_start + n_row_taps * (rows + 1);
   int32_t *left_source = targets + n_row_taps * rows;
   int32_t *right_source = left_source + width;
 
+  std::vector<int32_t> source(static_cast<size_t>(rows));
   for (int t = 0; t < n_row_taps; ++t) {
     const int64_t step_z = problem.ndim == 3 ? (t / 3 - 1) * static_cast<int64_t>(dilation_z) : 0;
     const int64_t step_y = (t % 3 - 1) * static_cast<int64_t>(dilation);
-    int32_t *source = row_source + t * rows;
     int32_t *start = target_start + t * (rows + 1);
     int32_t *target = targets + t * rows;
     for (int64_t z = 0; z < depth; ++z) {
@@ -44,7 +45,9 @@ TapTable make_table(const msd_problem &problem, int32_t dilation, int32_t dilati
       for (int64_t y = 0; y < height; ++y) {
         const int64_t from_y = source_index(y + step_y, height, problem.boundary);
         const int64_t from = from_z < 0 || from_y < 0 ? -1 : from_z * height + from_y;
-        source[z * height + y] = static_cast<int32_t>(from);
+        source[static_cast<size_t>(z * height + y)] = static_cast<int32_t>(from);
+        if (t < 3) y_source[t * rows + z * height + y] = static_cast<int32_t>(from_y < 0 ? -1 : z * height + from_y);
+        if (t % 3 == 0) z_source[t / 3 * rows + z * height + y] = static_cast<int32_t>(from_z < 0 ? -1 : from_z * height + y);
         if (from >= 0) ++start[from + 1];
       }
     }
@@ -52,7 +55,8 @@ TapTable make_table(const msd_problem &problem, int32_t dilation, int32_t dilati
     for (int64_t y = 0; y < rows; ++y) start[y + 1] += start[y];
     std::vector<int32_t> next(start, start + rows);
     for (int64_t y = 0; y < rows; ++y) {
-      if (source[y] >= 0) target[next[source[y]]++] = static_cast<int32_t>(y);
+      const int32_t from = source[static_cast<size_t>(y)];
+      if (from >= 0) target[next[static_cast<size_t>(from)]++] = static_cast<int32_t>(y);
     }
   }
   for (int64_t x = 0; x < width; ++x) {
@@ -60,7 +64,7 @@ TapTable make_table(const msd_problem &problem, int32_t dilation, int32_t dilati
     right_source[x] = source_index(x + dilation, width, problem.boundary);
   }
   return {problem.boundary, dilation,     static_cast<int32_t>(rows), static_cast<int32_t>(width), n_row_taps,
-          row_source,       target_start, targets,                    left_source,                 right_source};
+          y_source,         z_source,     target_start, targets,                    left_source,                 right_source};
 }
 
 }  // namespace

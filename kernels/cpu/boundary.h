@@ -19,7 +19,8 @@ struct TapTable {
   int32_t rows;
   int32_t width;
   int32_t n_row_taps;
-  const int32_t *row_source;    // [n_row_taps][rows]: the row that a row tap reads at row y, -1: none
+  const int32_t *y_source;      // [3][rows]: the row that a tap along y reads at row y, -1: none
+  const int32_t *z_source;      // [3][rows]: the same along z; only in 3-D
   const int32_t *target_start;  // [n_row_taps][rows + 1]: the rows that read row y are
   const int32_t *targets;       //   targets[t][target_start[t][y]] up to target_start[t][y + 1]
   const int32_t *left_source;   // [width]: fold(x - dilation), -1: none

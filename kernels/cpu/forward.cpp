@@ -5,7 +5,9 @@
 //   1. for every channel of the layer the tap products,
 //        products[t](x) = sum over l of weight[q][l][t] * z[l](y, x),
 //      row by row, at once summed along x (shift_products) into the ring: three rows per channel instead of nine;
-//   2. the rows of the ring are gathered into the new map's row, again as many rows behind as the layer's taps reach.
+//   2. the rows of the ring are gathered into the new map's row, again as many rows behind as the layer's taps reach. In 3-D this
+//      takes two steps: nine rows of the same plane become three sums along y, so that what stays in the ring for as many
+//      planes as the layer reaches is three rows, not nine.
 // Where many maps lie before the block, what they give to all its layers is computed at the sweep's own row, so that
 // they come from memory once per block, and the block's own earlier maps are added in step 1. Where there are few, reading
 // them again is cheaper than adding to the ring, and than the longer ring (Block::late).
@@ -33,7 +35,9 @@ class ForwardImage {
       : plan_(plan), arrays_(arrays), tables_(tables), share_(share) {
     maps_ = arrays.maps + (plan.problem.keep_maps ? share.image : share.slot) * plan.image_numbers();
     ring_ = arrays.workspace + share.lane * plan.forward_ring();
-    products_ = arrays.workspace + plan.threads * plan.forward_ring() + thread * plan.forward_scratch() + plan.margin;
+    T *const sums = arrays.workspace + plan.threads * plan.forward_ring();
+    sums_ = sums + share.lane * plan.forward_sums();
+    products_ = sums + plan.threads * plan.forward_sums() + thread * plan.forward_scratch() + plan.margin;
   }
 
   void run() {
@@ -41,6 +45,7 @@ class ForwardImage {
       const bool is_last = block.last == plan_.channels;
       const Rows rows = bands_.rows_of(lane, chunk, 0);
       rings_.set(bands_, lane);
+      sum_rings_.set(bands_, lane);
       ahead_ = plan_.in_cache ? 0 : plan_.maps * plan_.row_stride * (bands_.upwards(lane) ? -bands_.chunk_rows : 1);
       if (block.first == 0) load_input(rows);
       if (!block.late) {
@@ -58,6 +63,9 @@ class ForwardImage {
         for (int64_t y = known.first; first < last && y < known.last; ++y) {
           add_products(block, i, y, first, last, first == 0 ? ahead_ : 0);
         }
+        if (!block.sums.empty()) {
+          sum_along_y(block, i, bands_.rows_of(lane, chunk, block.sum_lags[static_cast<size_t>(i)]));
+        }
         gather(block, i, bands_.rows_of(lane, chunk, block.lags[static_cast<size_t>(i) + 1]));
       }
       if (is_last) {
@@ -73,6 +81,8 @@ class ForwardImage {
   T *ring_rows(const RingPart &part, int64_t y) const {
     return ring_ + rings_.row(part, y) * plan_.row_taps * plan_.row_stride;
   }
+
+  T *sum_rows(const RingPart &part, int64_t y) const { return sums_ + sum_rings_.row(part, y) * 3 * plan_.row_stride; }
 
   void load_input(Rows rows) const {
     const int64_t channels = plan_.problem.in_channels;
@@ -102,17 +112,45 @@ class ForwardImage {
     }
   }
 
+  // 3-D: of a row's nine sums along x, the three sums along y.
+  void sum_along_y(const Block &block, int layer, Rows rows) const {
+    const RingPart &from = block.ring[static_cast<size_t>(layer)], &to = block.sums[static_cast<size_t>(layer)];
+    for (int64_t j = 0; j < from.channels; ++j) {
+      const TapTable &table = tables_.of_channel(block.layers[static_cast<size_t>(layer)] + j);
+      for (int64_t y = rows.first; y < rows.last; ++y) {
+        const T *sources[3];
+        int taps[3], n = 0;
+        for (int b = 0; b < 3; ++b) {
+          const int64_t source = table.y_source[b * plan_.rows + y];
+          if (source < 0) continue;
+          taps[n] = b;
+          sources[n++] = ring_rows(from, source) + j * 9 * plan_.row_stride;
+        }
+        T *sums = sum_rows(to, y) + j * 3 * plan_.row_stride;
+        for (int a = 0; a < 3; ++a) {
+          const T *rows_of_a[3];
+          for (int i = 0; i < n; ++i) rows_of_a[i] = sources[i] + (3 * a + taps[i]) * plan_.row_stride;
+          kernels_.add_rows(rows_of_a, n, sums + a * plan_.row_stride, plan_.row_stride);
+        }
+      }
+    }
+  }
+
   void gather(const Block &block, int layer, Rows rows) const {
-    const RingPart &part = block.ring[static_cast<size_t>(layer)];
+    const bool summed = !block.sums.empty();
+    const RingPart &part = (summed ? block.sums : block.ring)[static_cast<size_t>(layer)];
     for (int64_t j = 0; j < part.channels; ++j) {
       const int64_t q = block.layers[static_cast<size_t>(layer)] + j;
       const TapTable &table = tables_.of_channel(q);
+      const int32_t *const rows_read = summed ? table.z_source : table.y_source;
       for (int64_t y = rows.first; y < rows.last; ++y) {
-        const T *sources[9];
+        const T *sources[3];
         int n = 0;
-        for (int b = 0; b < table.n_row_taps; ++b) {
-          const int64_t source = table.row_source[b * plan_.rows + y];
-          if (source >= 0) sources[n++] = ring_rows(part, source) + (j * plan_.row_taps + b) * plan_.row_stride;
+        for (int b = 0; b < 3; ++b) {
+          const int64_t source = rows_read[b * plan_.rows + y];
+          if (source < 0) continue;
+          const T *const three = summed ? sum_rows(part, source) : ring_rows(part, source);
+          sources[n++] = three + (3 * j + b) * plan_.row_stride;
         }
         kernels_.gather_rows(sources, n, arrays_.bias[q], row(plan_.problem.in_channels + q, y), plan_.width,
                              plan_.row_stride);
@@ -147,9 +185,9 @@ class ForwardImage {
   const Share share_;
   const KernelTable<T> &kernels_ = kernels<T>();
   const Bands &bands_ = *share_.bands;
-  LaneRings rings_{plan_.forward_ring_rows()};
+  LaneRings rings_{plan_.forward_ring_rows()}, sum_rings_{plan_.forward_sum_rows()};
   int64_t ahead_ = 0;  // to the next row of all maps, where that comes from memory
-  T *maps_, *ring_, *products_;
+  T *maps_, *ring_, *sums_, *products_;
 };
 
 template <class T>

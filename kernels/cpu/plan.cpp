@@ -55,15 +55,15 @@ Plan::Plan(const msd_problem &p) : problem(p) {
 }
 
 // How many rows away the farthest row is that a tap reads: folding never moves a position farther from its pixel.
-int64_t Plan::reach(int64_t q) const {
-  const int64_t s = problem.dilations[q], depth = problem.sizes[0], height = problem.sizes[1];
-  return std::min(s, height - 1) + std::min<int64_t>(dilation_along_z(problem, q), depth - 1) * height;
+int64_t Plan::reach_along_y(int64_t q) const { return std::min<int64_t>(problem.dilations[q], problem.sizes[1] - 1); }
+int64_t Plan::reach_along_z(int64_t q) const {
+  return std::min<int64_t>(dilation_along_z(problem, q), problem.sizes[0] - 1) * problem.sizes[1];
 }
 
 Bands Plan::make_bands(int count) const {
   Bands bands = {count, rows, rows, 0, 0, 0, {}, {}};
   int64_t most_reach = 0;
-  for (int64_t q = 0; q < channels; ++q) most_reach = std::max(most_reach, reach(q));
+  for (int64_t q = 0; q < channels; ++q) most_reach = std::max(most_reach, reach_along_y(q) + reach_along_z(q));
   bands.chunk_rows = std::clamp<int64_t>(chunk_pixels / row_stride, 1, rows);
   if (count > 1) {
     // Lags are whole chunks here, so chunks must be short beside what most layers reach.
@@ -83,43 +83,62 @@ Bands Plan::make_bands(int count) const {
   return bands;
 }
 
+// Room for rows of this age and for those next to the borders, at `place`, which is moved on.
+RingPart Plan::ring_part(const Bands &bands, int64_t &place, int64_t age, int64_t reach) const {
+  RingPart part = {place, age + reach + bands.chunk_rows, bands.count > 1 ? reach : 0, problem.width};
+  const int64_t edges = bands.count > 2 ? 2 : 1;
+  if (part.rows + edges * part.edge >= bands.rows) {
+    part.rows = bands.rows;
+    part.edge = 0;
+  }
+  place += (part.rows + edges * part.edge) * part.channels;
+  return part;
+}
+
 Blocks Plan::make_blocks(const Bands &bands, int64_t most_channels, bool backwards) const {
   const int64_t w = problem.width, layers = std::max<int64_t>(1, most_channels / w);
   const int64_t unit = bands.count > 1 ? bands.chunk_rows : 1;
-  Blocks blocks = {{}, std::min(layers * w, channels), 0};
+  Blocks blocks = {{}, std::min(layers * w, channels), 0, 0};
   for (int64_t first = 0; first < channels; first += layers * w) {
-    Block block = {first, std::min(first + layers * w, channels), maps_before(first), {}, {}, {}, false, 0, 0, 0};
-    std::vector<int64_t> reaches;
+    Block block = {first, std::min(first + layers * w, channels), maps_before(first), {}, {}, {}, {}, {}, false, 0, 0, 0};
+    std::vector<int64_t> along_y, along_z;
     for (int64_t q = first; q < block.last; q += w) {
-      int64_t most = 0;
-      for (int64_t j = 0; j < w; ++j) most = std::max(most, reach(q + j));
+      int64_t most_y = 0, most_z = 0;
+      for (int64_t j = 0; j < w; ++j) {
+        most_y = std::max(most_y, reach_along_y(q + j));
+        most_z = std::max(most_z, reach_along_z(q + j));
+      }
       block.layers.push_back(q);
-      reaches.push_back(most);
+      along_y.push_back(most_y);
+      along_z.push_back(most_z);
     }
     block.layers.push_back(block.last);
-    const size_t n = reaches.size();
+    const size_t n = along_y.size();
     int64_t lag = 0, most_reach = 0;
     for (size_t i = 0; i < n; ++i) {
-      const int64_t most = reaches[backwards ? n - 1 - i : i];
+      const int64_t y = along_y[backwards ? n - 1 - i : i], z = along_z[backwards ? n - 1 - i : i];
       block.lags.push_back(lag);
-      lag += round_up(most, unit);
-      most_reach = std::max(most_reach, most);
+      block.sum_lags.push_back(lag + round_up(y, unit));
+      lag += round_up(y, unit) + round_up(z, unit);
+      most_reach = std::max(most_reach, y + z);
     }
     block.lags.push_back(lag);
     block.late = block.maps_outside <= late_maps;
-    int64_t place = 0;
+    int64_t place = 0, sum_place = 0;
     for (size_t i = 0; i < n; ++i) {
-      // From when a row is written first, by the layer or already by the sweep, until it is read for the last time: by
-      // the layer (forward), or by what comes after all layers (backward), for a row as far behind as the layer reaches.
-      const int64_t written = backwards ? block.lags[n - 1 - i] : block.late ? block.lags[i] : 0;
-      const int64_t age = (backwards ? lag : block.lags[i + 1]) - written;
-      RingPart part = {place, age + reaches[i] + bands.chunk_rows, bands.count > 1 ? reaches[i] : 0, w};
-      const int64_t edges = bands.count > 2 ? 2 : 1;
-      if (part.rows + edges * part.edge >= bands.rows) part.rows = bands.rows, part.edge = 0;
-      block.ring.push_back(part);
-      place += (part.rows + edges * part.edge) * w;
+      // A row is kept from when it is written first, by the layer or already by the sweep, until it is read for the last
+      // time for a row as far behind as the taps reach: by the sums along y, by the layer, or by what comes after all layers.
+      if (backwards) {
+        block.ring.push_back(ring_part(bands, place, lag - block.lags[n - 1 - i], along_y[i] + along_z[i]));
+        continue;
+      }
+      const bool sums = problem.ndim == 3;
+      const int64_t written = block.late ? block.lags[i] : 0, read = sums ? block.sum_lags[i] : block.lags[i + 1];
+      block.ring.push_back(ring_part(bands, place, read - written, along_y[i]));
+      if (sums) block.sums.push_back(ring_part(bands, sum_place, block.lags[i + 1] - read, along_z[i]));
     }
     blocks.ring_rows = std::max(blocks.ring_rows, place);
+    blocks.sum_rows = std::max(blocks.sum_rows, sum_place);
     block.chunks = (bands.rows + lag + bands.chunk_rows - 1) / bands.chunk_rows;
     block.head = (lag + most_reach + bands.chunk_rows - 1) / bands.chunk_rows;
     blocks.all.push_back(std::move(block));
@@ -160,7 +179,7 @@ msd_memory Plan::memory() const {
   msd_memory needed;
   const int64_t images = problem.keep_maps ? problem.batch : slots;
   needed.maps = product({images, image_numbers(), item});
-  needed.forward_workspace = product({threads, forward_ring() + forward_scratch(), item});
+  needed.forward_workspace = product({threads, forward_ring() + forward_sums() + forward_scratch(), item});
   needed.backward_workspace = product({slots, image_numbers(), item}) +
                               product({threads, backward_ring() + backward_scratch(), item}) +
                               product({threads, sums_stride(), 8});

@@ -47,8 +47,11 @@ struct Block {
   int64_t maps_outside;         // maps before the block
   std::vector<int64_t> layers;  // first channel of each layer, and `last`
   std::vector<RingPart> ring;   // of each layer
+  // 3-D, forward: the sums along y, which alone are kept for as long as a layer reaches along z.
+  std::vector<RingPart> sums;
   // How many rows behind the sweep the layers are, in the sweep's order, and how many once all layers have gone by.
   std::vector<int64_t> lags;
+  std::vector<int64_t> sum_lags;  // of the sums along y
   bool late;       // forward: a layer's products of all maps are computed when the sweep comes to the layer
   int64_t start;   // chunks of the sweeps before this one
   int64_t chunks;  // until the last layer has seen the last row
@@ -62,6 +65,7 @@ struct Blocks {
   std::vector<Block> all;
   int64_t channels;   // of the largest block
   int64_t ring_rows;  // of one lane, over all channels
+  int64_t sum_rows;   // of sums along y
   int64_t chunks() const { return all.back().start + all.back().chunks; }
 };
 
@@ -149,10 +153,13 @@ struct Plan {
   int64_t weight_offset(int64_t q) const { return weight_offsets_[static_cast<size_t>(q)]; }
 
   int64_t image_numbers() const { return product({rows, maps, row_stride}); }
-  // Of one lane. Per row and channel, the ring holds a row per row tap (forward), three shifted rows (backward).
+  // Of one lane. Per row and channel, the ring holds a row per row tap (forward), three shifted rows (backward). Three
+  // are also the sums along y, one per tap along z.
   int64_t forward_ring_rows() const { return std::max(whole.forward.ring_rows, parted.forward.ring_rows); }
   int64_t backward_ring_rows() const { return std::max(whole.backward.ring_rows, parted.backward.ring_rows); }
   int64_t forward_ring() const { return product({forward_ring_rows(), row_taps, row_stride}); }
+  int64_t forward_sum_rows() const { return std::max(whole.forward.sum_rows, parted.forward.sum_rows); }
+  int64_t forward_sums() const { return product({forward_sum_rows(), 3, row_stride}); }
   int64_t backward_ring() const { return product({backward_ring_rows(), 3, row_stride}); }
   int64_t padded_stride() const { return row_stride + 2 * margin; }
   int64_t forward_scratch() const;   // numbers per thread
@@ -166,8 +173,10 @@ struct Plan {
  private:
   std::vector<int64_t> weight_offsets_;  // per channel, and the number of weights
 
-  int64_t reach(int64_t q) const;
+  int64_t reach_along_y(int64_t q) const;
+  int64_t reach_along_z(int64_t q) const;
   Bands make_bands(int count) const;
+  RingPart ring_part(const Bands &bands, int64_t &place, int64_t age, int64_t reach) const;
   Blocks make_blocks(const Bands &bands, int64_t most_channels, bool backwards) const;
 };
 

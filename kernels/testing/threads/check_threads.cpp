@@ -211,71 +211,97 @@ bool every_chunk_once() {
   return true;
 }
 
-// Of all pairs of rows that a pass reads across borders: the row was written by an earlier chunk, stands in a place of its own
-// until it is read for the last time, and the chunk that reads it is one of those that wait.
+// Rows of a ring that are written between chunks `begun` and `ready` at their own lag, and read for rows as far away as `reach`.
+struct RingUse {
+  const RingPart *part;
+  int64_t begun, ready;          // lags
+  std::vector<int64_t> readers;  // lags
+  int64_t reach;
+};
+
+// Of all pairs of rows that are read: the row was written by an earlier chunk (or an earlier step of the same one, in the same
+// band), stands alone in its place until it is read for the last time, and across a border the reading chunk is one that waits.
+bool ring_holds(const RingUse &use, const Bands &bands, const Block &block, int64_t rows, int64_t ring_rows) {
+  const auto chunk_of = [&](int64_t y, int64_t lag) { return (bands.distance(y) + lag) / bands.chunk_rows; };
+  struct Stay {
+    int64_t place, from, until;
+  };
+  std::vector<std::vector<Stay>> stays(static_cast<size_t>(bands.count));
+  for (int64_t y = 0; y < rows; ++y) {
+    const int64_t ready = chunk_of(y, use.ready);
+    Stay stay = {bands.place(*use.part, bands.distance(y)), chunk_of(y, use.begun), ready};
+    for (int64_t reader = std::max<int64_t>(0, y - use.reach); reader <= std::min(rows - 1, y + use.reach); ++reader) {
+      for (const int64_t lag : use.readers) {
+        const int64_t when = chunk_of(reader, lag);
+        if (bands.band(reader) == bands.band(y)) {
+          if (when < ready) return false;
+          stay.until = std::max(stay.until, when);
+        } else {
+          if (when <= ready) return false;
+          if (when >= block.head && when < bands.rows / bands.chunk_rows) return false;
+          if (std::abs(bands.band(reader) - bands.band(y)) > bands.neighbours) return false;
+          stay.until = block.chunks;  // a neighbour may be behind: until all wait for each other again
+        }
+      }
+    }
+    if (stay.place < 0 || use.part->start + (stay.place + 1) * use.part->channels > ring_rows) return false;
+    std::vector<Stay> &others = stays[static_cast<size_t>(bands.band(y))];
+    for (const Stay &other : others) {
+      if (other.place == stay.place && other.from <= stay.until && stay.from <= other.until) return false;
+    }
+    others.push_back(stay);
+  }
+  return true;
+}
+
+bool rings_hold(const Bands &bands, bool backwards, const std::vector<int64_t> &along_y, const std::vector<int64_t> &along_z) {
+  const Blocks &blocks = backwards ? bands.backward : bands.forward;
+  for (const Block &block : blocks.all) {
+    const size_t n = block.ring.size();
+    for (size_t i = 0; i < n; ++i) {
+      const int64_t y = along_y[static_cast<size_t>(block.first) + i], z = along_z[static_cast<size_t>(block.first) + i];
+      RingUse use = {&block.ring[i], block.late ? block.lags[i] : 0, block.lags[i], {}, y};
+      if (backwards) {
+        use.begun = use.ready = block.lags[n - 1 - i];
+        for (size_t k = n - i; k <= n; ++k) use.readers.push_back(block.lags[k]);
+        use.reach = y + z;
+      } else {
+        use.readers = {block.sums.empty() ? block.lags[i + 1] : block.sum_lags[i]};
+      }
+      if (!ring_holds(use, bands, block, bands.image_rows, blocks.ring_rows)) return false;
+      if (block.sums.empty()) continue;
+      const RingUse sums = {&block.sums[i], block.sum_lags[i], block.sum_lags[i], {block.lags[i + 1]}, z};
+      if (!ring_holds(sums, bands, block, bands.image_rows, blocks.sum_rows)) return false;
+    }
+  }
+  return true;
+}
+
 bool what_is_read_is_there() {
   const std::vector<int32_t> dilations = {1, 5, 2, 30, 1, 5, 2, 8, 1, 3, 1};
+  struct Shape {
+    int64_t depth, height, width;
+  };
   for (const int lanes : {1, 2, 3, 4, 7, 12}) {
-    for (const int64_t height : {1, 9, 64, 97, 150}) {
+    for (const Shape &shape : {Shape{1, 1, 90000}, {1, 9, 10000}, {1, 64, 700}, {1, 97, 700}, {1, 150, 700}, {5, 20, 600}, {40, 4, 700}}) {
       msd_problem problem = {};
       problem.batch = problem.in_channels = problem.width = problem.n_classes = 1;
-      problem.sizes[0] = 1;
-      problem.sizes[1] = height;
-      problem.sizes[2] = 700;
+      problem.sizes[0] = shape.depth;
+      problem.sizes[1] = shape.height;
+      problem.sizes[2] = shape.width;
       problem.depth = static_cast<int32_t>(dilations.size());
       problem.dilations = dilations.data();
-      problem.ndim = 2;
+      problem.ndim = shape.depth > 1 ? 3 : 2;
       problem.threads = lanes;
       const Plan plan(problem);
-      const Bands &bands = plan.parted;
+      std::vector<int64_t> along_y, along_z;
+      for (const int32_t dilation : dilations) {
+        along_y.push_back(std::min<int64_t>(dilation, shape.height - 1));
+        along_z.push_back(std::min<int64_t>(dilation, shape.depth - 1) * shape.height);
+      }
       for (const bool backwards : {false, true}) {
-        for (const Block &block : (backwards ? bands.backward : bands.forward).all) {
-          const int n = block.n_layers();
-          for (int i = 0; i < n; ++i) {
-            const RingPart &part = block.ring[static_cast<size_t>(i)];
-            const int64_t reach = std::min<int64_t>(dilations[static_cast<size_t>(block.first + i)], height - 1);
-            // Written at this lag for the first and the last time, read at these.
-            const int64_t begun = backwards ? block.lags[static_cast<size_t>(n - 1 - i)] : block.late ? block.lags[static_cast<size_t>(i)] : 0;
-            const int64_t ready = block.lags[static_cast<size_t>(backwards ? n - 1 - i : i)];
-            std::vector<int64_t> readers;
-            for (int k = backwards ? n - i : i + 1; k <= (backwards ? n : i + 1); ++k) {
-              readers.push_back(block.lags[static_cast<size_t>(k)]);
-            }
-            const auto chunk_of = [&](int64_t y, int64_t lag) { return (bands.distance(y) + lag) / bands.chunk_rows; };
-            // Of each place: who stands there until when.
-            std::vector<std::vector<std::pair<int64_t, int64_t>>> stays(static_cast<size_t>(bands.count));
-            std::vector<std::vector<int64_t>> places(static_cast<size_t>(bands.count));
-            for (int64_t y = 0; y < height; ++y) {
-              int64_t until = chunk_of(y, ready);
-              for (int64_t reader = std::max<int64_t>(0, y - reach); reader <= std::min(height - 1, y + reach); ++reader) {
-                for (const int64_t lag : readers) {
-                  const int64_t when = chunk_of(reader, lag);
-                  if (bands.band(reader) == bands.band(y)) {
-                    if (when < chunk_of(y, ready)) return false;
-                    until = std::max(until, when);
-                  } else {
-                    if (when <= chunk_of(y, ready)) return false;
-                    if (when >= block.head && when < bands.rows / bands.chunk_rows) return false;
-                    if (std::abs(bands.band(reader) - bands.band(y)) > bands.neighbours) return false;
-                    until = block.chunks;  // a neighbour may be behind: until all wait for each other again
-                  }
-                }
-              }
-              const size_t band = static_cast<size_t>(bands.band(y));
-              const int64_t place = bands.place(part, bands.distance(y));
-              if (place < 0 || part.start + (place + 1) * part.channels > (backwards ? bands.backward : bands.forward).ring_rows) {
-                return false;
-              }
-              for (size_t k = 0; k < places[band].size(); ++k) {
-                if (places[band][k] != place) continue;
-                const auto [from, to] = stays[band][k];
-                if (chunk_of(y, begun) <= to && from <= until) return false;
-              }
-              places[band].push_back(place);
-              stays[band].push_back({chunk_of(y, begun), until});
-            }
-          }
-        }
+        if (!rings_hold(plan.whole, backwards, along_y, along_z)) return false;
+        if (!rings_hold(plan.parted, backwards, along_y, along_z)) return false;
       }
     }
   }
