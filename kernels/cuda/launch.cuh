@@ -84,6 +84,13 @@ __device__ inline unsigned forgotten(unsigned value) {
   return value;
 }
 
+// The same address, to which the compiler then adds: left to itself it adds up offsets of 64 bits for each address anew.
+template <class S>
+__device__ inline const S *forgotten(const S *address) {
+  asm volatile("" : "+l"(address));
+  return address;
+}
+
 // Copies to shared memory that go on beside what follows, where the GPU can (compute capability 8.0); done, for this
 // thread, after wait_for_copies. Both addresses are multiples of the size.
 __device__ inline void copy_16_bytes(void *shared, const void *global) {
@@ -107,6 +114,14 @@ __device__ inline void copy_4_bytes(void *shared, const void *global) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))), "l"(global));
 #else
   *static_cast<unsigned *>(shared) = *static_cast<const unsigned *>(global);
+#endif
+}
+__device__ inline void copy_4_bytes_or_zeros(void *shared, const void *global, bool wanted) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+               "l"(global), "r"(wanted ? 4u : 0u));
+#else
+  *static_cast<unsigned *>(shared) = wanted ? *static_cast<const unsigned *>(global) : 0u;
 #endif
 }
 __device__ inline void wait_for_copies() {

@@ -137,6 +137,10 @@ __half __float2half(float value);
 namespace napari_msd {
 
 inline unsigned forgotten(unsigned value) { return value; }
+template <class S>
+const S *forgotten(const S *address) {
+  return address;
+}
 
 inline bool launches_overlap = false;
 // A thread that ends without having called this ends the tests.
@@ -145,11 +149,14 @@ void wait_for_earlier_launches();
 // Copies are made as late as the GPU may make them; until then their destination holds NaN.
 void copy_later(void *shared, const void *global, size_t bytes);
 inline void copy_16_bytes(void *shared, const void *global) { copy_later(shared, global, 16); }
-inline void copy_16_bytes_or_zeros(void *shared, const void *global, bool wanted) {
-  alignas(16) static const char zeros[16] = {};
-  copy_later(shared, wanted ? global : zeros, 16);
-}
 inline void copy_4_bytes(void *shared, const void *global) { copy_later(shared, global, 4); }
+alignas(16) inline constexpr char zero_bytes[16] = {};
+inline void copy_16_bytes_or_zeros(void *shared, const void *global, bool wanted) {
+  copy_later(shared, wanted ? global : zero_bytes, 16);
+}
+inline void copy_4_bytes_or_zeros(void *shared, const void *global, bool wanted) {
+  copy_later(shared, wanted ? global : zero_bytes, 4);
+}
 void wait_for_copies();
 
 // What a block of a cooperative launch has in place of `__shared__`.
