@@ -61,13 +61,12 @@ def main() -> None:
     with cores_to_ourselves(options.device):
         for way in options.way or WAYS.get(device.backend, ("float32",)):
             os.environ[WAY_VARIABLE] = way
-            figures[way] = found = one_way(settings, options.steps, spent)
-            parts = " ".join(f"{found[name]:9.2f}" for name in (*PARTS, "rest"))
-            per_step = found["ms"]
-            print(f"{way:15} {1000 / per_step:7.1f} {per_step:8.2f} {parts} {found['loss']:6.3f}")
+            figures[way] = row = one_way(settings, options.steps, spent)
+            parts = " ".join(f"{row[name]:9.2f}" for name in (*PARTS, "rest"))
+            print(f"{way:15} {1000 / row['ms']:7.1f} {row['ms']:8.2f} {parts} {row['loss']:6.3f}")
     if options.json:
-        with options.json.open("w") as file:
-            json.dump({"device": device.text, "steps": options.steps, "ways": figures}, file)
+        found = {"device": device.text, "steps": options.steps, "ways": figures}
+        options.json.write_text(json.dumps(found))
 
 
 def timed(function: Callable[..., Any], name: str, spent: Counter[str]) -> Callable[..., Any]:

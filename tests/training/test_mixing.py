@@ -18,6 +18,7 @@ from napari_msd.training.prior_correction import EVERY, bearable_offsets, log_pr
 from napari_msd.training.stroke_trees import EARLIER_TREES, N_TREES, thinned
 from napari_msd.training.trainer import MEASURE_EVERY, REGROW_EVERY
 from napari_msd.training.validation import answers_of
+from napari_msd.trees import Forest
 
 SHAPE = (96, 96)
 EVERYTHING = Box.whole(0, SHAPE)
@@ -413,3 +414,24 @@ def test_trees_weigh_more_in_volumes():
     trainer.step()
     assert trainer._mixing.ensembles({})[0].weight in (WEIGHT["3d"], WEIGHT_WHERE_AHEAD["3d"])
     assert WEIGHT_WHERE_AHEAD["3d"] > WEIGHT["3d"] > WEIGHT["2d"]
+
+
+def test_trees_are_asked_again_only_after_the_strokes_changed(monkeypatch):
+    trainer = learn(trainer_for(1, 2, 3), 2)
+    mixing, asked, answer = trainer._mixing, [], Forest.probabilities
+    monkeypatch.setattr(Forest, "probabilities", lambda *args: asked.append(1) or answer(*args))
+
+    def said() -> list[np.ndarray]:
+        trainer.measure()
+        return [mixing._said_of_samples[-1], mixing._said_of_unseen[-1]]
+
+    before = said()
+    asked.clear()
+    assert all(map(np.array_equal, said(), before))
+    assert not asked
+    trainer.paint(Box(0, (40, 42), (46, 48)), np.full((6, 6), 3, np.uint8))
+    after = said()
+    assert asked
+    assert not any(map(np.array_equal, after, before))
+    mixing._said_of_samples = mixing._said_of_unseen = None
+    assert all(map(np.array_equal, said(), after))

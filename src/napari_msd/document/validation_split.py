@@ -131,21 +131,23 @@ class ValidationSplit:
             hidden = self._held_out(part, value)
             if self._sides(value).spare:
                 hidden &= _black(part)
-            labels[(labels == value) & hidden] = 0
+            labels *= (labels != value) | ~hidden
         return labels
 
     def _held_out(self, part: Box, value: int) -> npt.NDArray[np.bool_]:
         """Which pixels of a box along the convolved axes lie in blocks held out for a class."""
-        blocks = [np.arange(a, b) // BLOCK for a, b in zip(part.start, part.stop, strict=True)]
-        first = [int(along[0]) for along in blocks]
+        first = [start // BLOCK for start in part.start]
         turns = [
-            step * np.arange(along[0], along[-1] + 1)
-            for along, step in zip(blocks, self._steps, strict=True)
+            step * np.arange(at, (stop - 1) // BLOCK + 1)
+            for at, stop, step in zip(first, part.stop, self._steps, strict=True)
         ]
-        at = _sum_over_grid(turns) + self._offset(value)
-        inside = [along - start for along, start in zip(blocks, first, strict=True)]
-        held: npt.NDArray[np.bool_] = (at % _TURN < self._threshold)[np.ix_(*inside)]
-        return held
+        held = (_sum_over_grid(turns) + self._offset(value)) % _TURN < self._threshold
+        # repeated and cropped: an index for each pixel takes four times as long
+        for axis in range(held.ndim):
+            held = held.repeat(BLOCK, axis)
+        start = [-(at * BLOCK) for at in first]
+        inside: npt.NDArray[np.bool_] = held[part.shift(start).slices]
+        return inside
 
     def _offset(self, value: int) -> int:
         offset = self._offsets.get(value)

@@ -23,7 +23,7 @@ from napari_msd.training.prior_correction import (
 )
 from napari_msd.training.scores import Scores
 from napari_msd.training.stroke_trees import StrokeTrees
-from napari_msd.training.validation import Answers
+from napari_msd.training.validation import Answers, Places
 
 WEIGHT: dict[Mode, float] = {"2d": 0.5, "2.5d": 0.75, "3d": 0.75}
 """Of the trees. Network and trees err in different places. In single planes halves are nearly
@@ -62,6 +62,9 @@ class Mixing:
         self.trees = StrokeTrees(slabs, annotation, split, features, seed, earlier)
         self._features = features
         self._samples: tuple[bytes, npt.NDArray[np.float32]] | None = None
+        # What trees said last: they stay the same for many looks at a network that learns.
+        self._said_of_samples: tuple[Trees, npt.NDArray[np.float32], Numbers] | None = None
+        self._said_of_unseen: tuple[Trees, Places, Numbers] | None = None
         self._weight = WEIGHT[features.given.mode]
 
     def spare_memory(self) -> None:
@@ -87,7 +90,12 @@ class Mixing:
         trees = self.trees.measuring
         if answers is None or trees is None:
             return None
-        return np.concatenate([trees.at(slab, pixels) for slab, pixels in answers.places], axis=1)
+        known = self._said_of_unseen
+        if known is None or known[0] is not trees or not _same(known[1], answers.places):
+            said = [trees.at(slab, pixels) for slab, pixels in answers.places]
+            known = trees, answers.places, np.concatenate(said, axis=1)
+            self._said_of_unseen = known
+        return known[2]
 
     def weigh(
         self,
@@ -157,7 +165,7 @@ class Mixing:
         def of_both(log_probabilities: Numbers, damping: float) -> Numbers:
             trees = self.trees.shown
             assert trees is not None
-            answers = trees.forest.probabilities(self._sampled(images))
+            answers = self._said_of(trees, self._sampled(images))
             network = np.exp(log_probabilities)
             mix = Ensemble(trees, self._weight, (0.0,) * len(trees.values))
             mixed = np.exp(mix.logits(network, answers, classes, classes)) - FLOOR
@@ -188,6 +196,13 @@ class Mixing:
 
         return mix(shown), mix(measuring)
 
+    def _said_of(self, trees: Trees, samples: npt.NDArray[np.float32]) -> Numbers:
+        known = self._said_of_samples
+        if known is None or known[0] is not trees or known[1] is not samples:
+            known = trees, samples, trees.forest.probabilities(samples)
+            self._said_of_samples = known
+        return known[2]
+
     def _sampled(self, images: Pixels) -> npt.NDArray[np.float32]:
         """Features (count, m) of the pixels that `log_probabilities` looks at."""
         digest = blake2b(images.tobytes(), digest_size=16).digest()
@@ -199,6 +214,14 @@ class Mixing:
             some = np.ascontiguousarray(np.concatenate(flat, axis=1)[:, ::EVERY])
             self._samples = digest, some
         return self._samples[1]
+
+
+def _same(places: Places, others: Places) -> bool:
+    """Whether these are the very arrays: an annotation that changed makes new ones."""
+    return len(places) == len(others) and all(
+        slab is other and pixels is more
+        for (slab, pixels), (other, more) in zip(places, others, strict=True)
+    )
 
 
 def _right(predicted: npt.NDArray[np.integer], truth: npt.NDArray[np.uint8]) -> float:

@@ -50,12 +50,17 @@ def share_offsets(log_probabilities: Numbers, damping: float) -> Numbers:
     ndarray
         (k,), float32, with mean 0: moving all logits alike changes nothing.
     """
-    k = len(log_probabilities)
+    k, n = log_probabilities.shape
+    if damping == 0:
+        return np.zeros(k, np.float32)
+    answers = np.exp(log_probabilities - log_probabilities.max(axis=0))
     shares = np.full(k, 1 / k)
     for _ in range(TURNS):
-        shifted = log_probabilities + damping * np.log(shares * k)[:, None]
-        answers = np.exp(shifted - shifted.max(axis=0))
-        shares = np.maximum((answers / answers.sum(axis=0)).mean(axis=1), SMALLEST_SHARE)
+        # sums of products, not `@`: BLAS would wake its threads, beside the core's
+        weights = ((shares * k) ** damping).astype(np.float32)
+        of_all = np.einsum("k,kn->n", weights, answers)
+        shares = weights * np.einsum("kn,n->k", answers, 1 / of_all) / n
+        shares = np.maximum(shares, SMALLEST_SHARE)
     return _centred(damping * np.log(shares))
 
 

@@ -21,6 +21,10 @@ PIECES_PER_CLASS = 8
 """More are not looked at: measuring must stay a small part of training."""
 
 
+Places = list[tuple[SlabPixels, npt.NDArray[np.int32]]]
+"""Slab, and pixels (n, 2 or 3) in it, of some pieces."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What is asked of a network: painted pieces it was not trained on.
@@ -63,7 +67,7 @@ class Answers:
     truth: npt.NDArray[np.uint8]
     piece: npt.NDArray[np.integer]
     logits: npt.NDArray[np.float32]
-    places: list[tuple[SlabPixels, npt.NDArray[np.int32]]]
+    places: Places
 
     def scores(self, classes: npt.NDArray[np.uint8], logits: npt.NDArray[np.float32]) -> Scores:
         """IoU per class of other logits for the same pixels, whose row k is ``classes[k]``."""
