@@ -31,13 +31,14 @@ struct Pass {
   SumPlan sums;
   bool blocked;
   int64_t images_together;
+  int32_t most_channels = 0;  // of a block
   std::vector<Block> blocks;
   // Packed weights, in both passes, and of 16-bit maps forward, and backward.
   int64_t forward_bytes, matrices_bytes, backward_bytes;
   int64_t steps_bytes, rows_bytes, partials_bytes, gradients_bytes, deltas_bytes, maps_bytes;
   std::vector<Step> steps;
   // Cooperative passes only: 0 otherwise.
-  int32_t most_forward_bands = 0;
+  int32_t most_forward_bands = 0, most_backward_bands = 0;
   int64_t flags_bytes = 0;
 
   // The largest |dilation| along x in a block.
@@ -79,13 +80,15 @@ int32_t with_storage(const msd_problem &problem, Call &&call) {
   return call(Storage<float>{});
 }
 
-// How many bands a cooperative forward pass can have, 0 where it cannot run.
-int32_t most_bands(const msd_problem &problem, const Pass &pass) {
-  if (problem.dtype == MSD_FLOAT64) return 0;
-  return with_storage(problem, [&](auto storage) -> int32_t {
+// How many bands cooperative passes can have; 0 where they cannot run.
+void find_most_bands(const msd_problem &problem, Pass &pass) {
+  with_storage(problem, [&](auto storage) -> int32_t {
     using S = typename decltype(storage)::type;
-    if constexpr (std::is_same_v<S, double>) return 0;
-    else return most_forward_bands<S>(pass.network, pass.reach_x());
+    if constexpr (!std::is_same_v<S, double>) {
+      pass.most_forward_bands = most_forward_bands<S>(pass.network, pass.reach_x());
+      pass.most_backward_bands = most_backward_bands<S>(pass.network);
+    }
+    return MSD_OK;
   });
 }
 
@@ -129,13 +132,12 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   const int64_t fit = pixels_together / g.plane > 1 ? pixels_together / g.plane : 1;
   pass.images_together = problem->keep_maps || g.batch < fit ? g.batch : fit;
   pass.sums = plan_sums(network);
-  int64_t most_channels = 0;
   pass.blocks.push_back(first_block(network));
   while (pass.blocks.back().first_layer + pass.blocks.back().layers < network.depth) {
     pass.blocks.push_back(next_block(network, pass.blocks.back()));
   }
   for (const Block &block : pass.blocks) {
-    if (block.channels > most_channels) most_channels = block.channels;
+    if (block.channels > pass.most_channels) pass.most_channels = block.channels;
   }
   const int64_t forward_rows = forward_end(network, pass.blocks.back());
   const int64_t backward_rows = pass.blocked ? backward_end(network, pass.blocks.back()) : 0;
@@ -143,16 +145,17 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   pass.forward_bytes = aligned(forward_rows * packed_channels * (wide ? 8 : 4));
   pass.matrices_bytes = item == 2 ? aligned(forward_rows * packed_matrix * item) : 0;
   pass.backward_bytes = aligned(backward_rows * network.taps * block_channels * 4);
-  const int64_t block_plane = pass.blocked ? most_channels * g.plane * 4 : 0;
+  const int64_t block_plane = pass.blocked ? pass.most_channels * g.plane * 4 : 0;
   pass.steps_bytes = aligned(network.channels() * static_cast<int64_t>(sizeof(Step)));
   pass.rows_bytes = 0;
   if (pass.blocked && pass.blocks.size() > 1) {
     pass.rows_bytes = aligned(product({pass.images_together, network.taps / 3, block_plane}));
   }
   if (problem->schedule == MSD_COOPERATIVE) {
-    pass.most_forward_bands = most_bands(*problem, pass);
-    if (pass.most_forward_bands == 0) return MSD_UNSUPPORTED;
-    pass.flags_bytes = aligned(pass.most_forward_bands * flag_stride * static_cast<int64_t>(sizeof(unsigned)));
+    find_most_bands(*problem, pass);
+    if (pass.most_forward_bands == 0 || pass.most_backward_bands == 0) return MSD_UNSUPPORTED;
+    const int64_t most = pass.most_forward_bands > pass.most_backward_bands ? pass.most_forward_bands : pass.most_backward_bands;
+    pass.flags_bytes = aligned(most * flag_stride * static_cast<int64_t>(sizeof(unsigned)));
   }
   pass.maps_bytes = product({pass.images_together, network.maps(), g.plane, item});
   pass.partials_bytes = aligned(product({pass.sums.partials, network.parameters(), 8}));
@@ -262,19 +265,30 @@ int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps,
   float *gradients = reinterpret_cast<float *>(memory += pass.partials_bytes);
   S *deltas = reinterpret_cast<S *>(memory += pass.gradients_bytes);
   if (network.geometry.batch > 0) {
-    upload_steps(pass.steps.data(), channels, steps, nullptr, 0, stream);
+    Flags flags = {reinterpret_cast<unsigned *>(memory + aligned(pass.deltas_bytes)), nullptr, 0};
+    upload_steps(pass.steps.data(), channels, steps, flags.reached, pass.most_backward_bands, stream);
     pack_weights(network, weight, weights_packed, stream);
-    // Gradients of n maps from everything at and behind `channel`, where there is enough of it.
+    // Gradients of n maps from everything at and behind `channel`, if that is anything.
     const auto sweep = [&](int64_t first_map, int32_t n, int64_t channel, int64_t start, auto *into) {
       if constexpr (!std::is_same_v<S, double>) {
-        if (channels - channel < least_to_sweep) return false;
+        if (channel == channels) return false;
         const float *packed = weights_packed.backward + start * network.taps * block_channels;
         backward_sweep(network, first_map, n, channel, grad_logits, output_weight, packed, steps, deltas, into, stream);
         return true;
       }
       return false;
     };
-    for (size_t i = pass.blocks.size(); i-- > 0;) {
+    bool staged = true;
+    if constexpr (!std::is_same_v<S, double>) {
+      if (pass.most_backward_bands > 0) {
+        flags.given_up = given_up_flag();
+        const int64_t per_image = pass.most_channels;
+        backward_cooperative(network, pass.blocks.back(), pass.most_backward_bands, weights_packed, flags, steps, grad_logits, output_weight,
+                             maps, gradients, per_image, deltas, grad_input, stream);
+        staged = false;
+      }
+    }
+    for (size_t i = staged ? pass.blocks.size() : 0; i-- > 0;) {
       const Block &block = pass.blocks[i];
       const bool swept = sweep(block.maps_outside, block.channels, block.end_channel(), block.backward_start, gradients);
       for (int32_t layer = block.first_layer + block.layers - 1; layer >= block.first_layer; --layer) {
@@ -282,7 +296,7 @@ int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps,
                        swept ? gradients : nullptr, deltas, grad_input, stream);
       }
     }
-    if (grad_input && !sweep(0, network.in_channels, 0, 0, grad_input)) {
+    if (staged && grad_input && !sweep(0, network.in_channels, 0, 0, grad_input)) {
       backward_layer(network, pass.blocks.front(), -1, grad_logits, output_weight, weights_packed, pass.steps.data(), steps, maps,
                      static_cast<const float *>(nullptr), deltas, grad_input, stream);
     }
@@ -354,7 +368,7 @@ int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
                                 (problem->schedule == MSD_COOPERATIVE ? pass.steps_bytes + pass.flags_bytes : 0);
     memory->backward_workspace =
         problem->keep_maps ? pass.forward_bytes + pass.backward_bytes + pass.steps_bytes + pass.partials_bytes +
-                                 pass.gradients_bytes + pass.deltas_bytes
+                                 pass.gradients_bytes + aligned(pass.deltas_bytes) + pass.flags_bytes
                            : 0;
     return MSD_OK;
   });

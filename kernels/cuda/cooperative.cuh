@@ -103,6 +103,22 @@ __device__ inline void for_each_run(const Geometry &g, const Bands &bands, int32
   }
 }
 
+// The same with all warps of a block side by side in one row, which is then known to be the same for all: work(row, columns).
+template <class Work>
+__device__ inline void for_each_row(const Geometry &g, const Bands &bands, int32_t run_pixels, const Work &work) {
+  const int32_t thread = static_cast<int32_t>(threadIdx.x), warps = static_cast<int32_t>(blockDim.x) / warp_pixels;
+#pragma unroll 1
+  for (int32_t number = 0; number < bands.rows(); ++number) {
+    Row row;
+    if (!row_of_band(g, bands, static_cast<int32_t>(blockIdx.x), number, row)) continue;
+#pragma unroll 1
+    for (int32_t run = 0; run < bands.runs; run += warps) {
+      const int32_t first = (run + thread / warp_pixels) * run_pixels;
+      work(row, Columns{first, first + run_pixels - 1, thread % warp_pixels});
+    }
+  }
+}
+
 // The pixels that a thread takes of its band: work(row, x).
 template <class Work>
 __device__ inline void for_each_pixel(const Geometry &g, const Bands &bands, const Work &work) {
@@ -131,6 +147,32 @@ __device__ inline void wait_for_taps(const Geometry &g, const Bands &bands, cons
       if (z < 0 || y < 0) continue;
       const int32_t other = band_of(g, bands, static_cast<int32_t>(row.image), z, y);
       if (other != band) wait_for_band(flags, other, epoch);
+    }
+  }
+  __syncthreads();
+}
+
+
+// Until the bands have come as far whose rows send to this band's through the taps of channels first_q .. first_q + n - 1.
+template <int nz>
+__device__ inline void wait_for_senders(const Geometry &g, const Bands &bands, const Flags &flags, unsigned epoch, const Step *steps,
+                                        int32_t first_q, int32_t n) {
+  constexpr int32_t taps = 3 * nz;
+  const int32_t band = static_cast<int32_t>(blockIdx.x), threads = static_cast<int32_t>(blockDim.x);
+  for (int32_t e = static_cast<int32_t>(threadIdx.x); e < taps * bands.rows(); e += threads) {
+    const int32_t number = e / taps, a = nz == 1 ? 0 : e % taps / 3, b = e % 3;
+    Row row;
+    if (!row_of_band(g, bands, band, number, row)) continue;
+    for (int32_t q = first_q; q < first_q + n; ++q) {
+      const Step step = steps[q];
+      const Readers planes = readers(row.z, g.depth, nz == 1 ? 0 : (1 - a) * step.z, g.boundary);
+      const Readers rows = readers(row.y, g.height, (1 - b) * step.y, g.boundary);
+      for (int k = 0; k < 4; ++k) {
+        const int32_t z = k < 2 ? planes.direct : planes.mirrored, y = k % 2 == 0 ? rows.direct : rows.mirrored;
+        if (z < 0 || y < 0) continue;
+        const int32_t other = band_of(g, bands, static_cast<int32_t>(row.image), z, y);
+        if (other != band) wait_for_band(flags, other, epoch);
+      }
     }
   }
   __syncthreads();

@@ -97,6 +97,17 @@ __host__ __device__ inline Block next_block(const Network &network, const Block 
                     backward_end(network, block));
 }
 
+// The one before a block that is not the first.
+__host__ __device__ inline Block previous_block(const Network &network, const Block &block) {
+  const int32_t layers = layers_per_block(network);
+  const Block first = first_block(network);
+  if (block.first_layer == first.layers) return first;
+  Block previous = block_from(network, block.first_layer - layers, layers, 0, 0);
+  previous.forward_start = block.forward_start - forward_end(network, previous);
+  previous.backward_start = block.backward_start - backward_end(network, previous);
+  return previous;
+}
+
 // Weights in the order in which kernels read them (pack_weights.cu).
 //   forward   for each block, 8 of its channels, plane of the filter and map: 8 channels x 12, of which 9 are taps
 //   matrices  the same in 16 bits, per 16 maps: 9 taps x 8 channels x 16 maps
@@ -241,6 +252,14 @@ template <class S>
 void forward_cooperative(const Network &network, int32_t reach_x, int32_t most_bands, const PackedWeights<S> &weights, const Flags &flags,
                          const Step *steps, const Compute<S> *input, const Compute<S> *bias, const Compute<S> *output_weight,
                          const Compute<S> *output_bias, S *maps, float *rows, Compute<S> *logits, cudaStream_t stream);
+
+// backward_cooperative.cu: gradients_per_image: maps that the gradients of an image have room for.
+template <class S>
+int32_t most_backward_bands(const Network &network);
+template <class S>
+void backward_cooperative(const Network &network, const Block &last_block, int32_t most_bands, const PackedWeights<S> &weights,
+                          const Flags &flags, const Step *steps, const float *grad_logits, const float *output_weight, const S *maps,
+                          float *gradients, int64_t gradients_per_image, S *deltas, float *grad_input, cudaStream_t stream);
 
 // given_up.cu: where waits say that they gave up, null without a device; and what they said, forgotten by this call.
 unsigned *given_up_flag();
