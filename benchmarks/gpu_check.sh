@@ -27,7 +27,8 @@ export PYTHONPATH="$PWD/src" NAPARI_MSD_LIBRARY_FOLDER="$build" PYTHONUNBUFFERED
 # -c: the project's own pytest options want plugins that such a machine lacks.
 run_tests() {
     python3 -m pytest -c /dev/null --rootdir . -p no:cacheprovider -q --import-mode=importlib -m gpu \
-        tests/native/test_backends.py tests/native/test_backends_exact.py tests/native/test_gpu.py "$@"
+        tests/native/test_backends.py tests/native/test_backends_exact.py tests/native/test_gpu.py \
+        tests/native/test_self_check_of_cores.py tests/network/test_path_times.py "$@"
 }
 
 build_cores() {

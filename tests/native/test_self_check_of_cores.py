@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 
+from napari_msd.native import aside, libraries, schedules
+from napari_msd.network import trial
 from napari_msd.network.self_check import first_error
 
 from .oracle import Case, on
@@ -24,6 +28,23 @@ def test_maps_in_16_bits_pass(case: Case):
 @pytest.mark.parametrize("map_dtype", [None, torch.float16], ids=["float32", "float16"])
 def test_passes_in_one_launch_pass(case: Case, map_dtype):
     assert first_error(case.backend, torch.device(case.device), map_dtype, "cooperative") is None
+
+
+@pytest.mark.gpu
+def test_the_trial_of_a_gpu_chooses_how_passes_are_computed(caplog):
+    if not torch.cuda.is_available() or libraries.load_library("cuda") is None:
+        pytest.skip("needs a CUDA GPU and its core")
+    device = torch.device("cuda", torch.cuda.current_device())
+    trial.try_again()
+    aside.use_again()
+    with caplog.at_level(logging.INFO, "napari_msd"):
+        assert trial.try_core(device)
+        assert trial.try_core(device, torch.float16)
+    for map_dtype in (None, torch.float16):
+        for training in (True, False):
+            assert (device.index, map_dtype, training) in schedules._chosen
+    print(caplog.text)  # the times, for whoever reads the check's output
+    trial.try_again()
 
 
 # --- errors in the sources ---------------------------------------------------------------------
