@@ -15,6 +15,7 @@ import time
 
 import torch
 
+from napari_msd.core.core_trial import crashed_before, on_trial
 from napari_msd.native import set_aside
 from napari_msd.native.aside import LibraryKind
 from napari_msd.native.backend import device_number
@@ -56,16 +57,30 @@ def try_core(device: torch.device, map_dtype: torch.dtype | None = None) -> bool
         if not library_status(kind, number).usable:
             return False
         if key not in _found:
-            _found[key] = _compare(kind, device, map_dtype, "staged")
-            # On a CPU there is one schedule, and nothing to be timed: the core is 3.8 to 17 times
-            # as fast as the blocked torch that would take its place, whatever the network and the
-            # image (docs/benchmarks.md).
-            if kind == "cuda" and _found[key] is None:
-                _choose_path(device, number, map_dtype)
+            _found[key] = _try(kind, device, map_dtype)
         error = _found[key]
         if error is not None and map_dtype is None:
             set_aside(kind, number, error)
     return error is None and library_status(kind, number).usable
+
+
+def _try(kind: LibraryKind, device: torch.device, map_dtype: torch.dtype | None) -> str | None:
+    """What is wrong with the core; where nothing is, how a GPU's passes are computed is chosen."""
+    number = device_number(device)
+    core = f"{kind} {number}"
+    if crashed_before(core):
+        return "the process that tried it crashed"
+    _log.info(on_trial(core))
+    try:
+        error = _compare(kind, device, map_dtype, "staged")
+        # On a CPU there is one schedule, and nothing to be timed: the core is 3.8 to 17 times as
+        # fast as the blocked torch that would take its place, whatever the network and the image
+        # (docs/benchmarks.md).
+        if kind == "cuda" and error is None:
+            _choose_path(device, number, map_dtype)
+        return error
+    finally:
+        _log.info(on_trial(None))
 
 
 def _compare(

@@ -14,6 +14,7 @@ from typing import IO
 
 import msgspec
 
+from napari_msd.core import core_trial
 from napari_msd.trainer.channel import FrameWriter, decode_event, encode, read_frames, widen
 from napari_msd.trainer.envelopes import NO_EPOCH, NOT_SENT, EventEnvelope, RequestEnvelope, Stamp
 from napari_msd.trainer.events import Heartbeat, Notice
@@ -27,6 +28,10 @@ LOG_LINES = 20
 
 READ_SECONDS = 1.0
 """How long to wait for the end of its pipes once it is dead: others may have inherited one."""
+
+
+_crashed_cores: set[str] = set()
+"""Compiled cores whose trial crashed a trainer; the next ones do without them."""
 
 
 class ChildProcess:
@@ -53,6 +58,7 @@ class ChildProcess:
         self._misunderstood = False
         self._watch = HangWatch()
         self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._core_on_trial: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: FrameWriter | None = None
         self._threads: list[threading.Thread] = []
@@ -65,7 +71,12 @@ class ChildProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=sys.prefix,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONSAFEPATH": "1",
+                core_trial.VARIABLE: ",".join(sorted(_crashed_cores)),
+            },
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         if self._ending:  # the program ended meanwhile
@@ -144,6 +155,7 @@ class ChildProcess:
         for line in stream:
             text = line.decode(errors="replace").rstrip()
             self._log.append(text)
+            self._core_on_trial = core_trial.read_on_trial(text, self._core_on_trial)
             log.info("%s", text)
 
     def _read_events(self, process: subprocess.Popen[bytes], log: threading.Thread) -> None:
@@ -156,6 +168,8 @@ class ChildProcess:
         process.kill()
         process.wait()
         log.join(READ_SECONDS)
+        if self._core_on_trial is not None and core_trial.crashed(process.returncode):
+            _crashed_cores.add(self._core_on_trial)
         logging.getLogger(__name__).warning(
             "The trainer process %s (%s). %s",
             self.what_happened,
