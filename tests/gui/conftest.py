@@ -13,15 +13,16 @@ from .mouse import Mouse
 
 @pytest.fixture(scope="module", autouse=True)
 def spare_the_collector():
-    """What windows have imported and cached stays; napari's fixture collects in each test."""
+    """Napari collects garbage at the end of each test; between those ends little is to be found."""
+    gc.disable()
     yield
-    gc.collect()
-    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
 def viewer(make_napari_viewer, monkeypatch):
     """A real napari window; plugin code that touches it off the Qt thread fails."""
+    gc.freeze()  # what earlier windows have imported and cached stays: it is not looked at again
     monkeypatch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "True")
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1200, 800)
