@@ -10,6 +10,8 @@
 #   racecheck  | races in shared memory,
 #   synccheck  | barriers that not all threads reach,
 #   initcheck  | memory that is read before it is written
+#   training   steps of the real trainer, with 16-bit maps and as a graph: checked, then timed (needs the package's
+#              dependencies)
 #   bench      the core, plain torch and blocked torch, each checked first; figures as JSON
 #   profile    time and executed instructions of each kernel in one training step (ncu)
 #   compile    torch.compile of the plain form: minutes of compiling
@@ -68,6 +70,13 @@ AIMS
         --only core --only core-graph --only core-16bit --only core-16bit-graph --only blocked --only naive
 }
 
+training() {
+    python3 -c "import napari_msd.training" && python3 -m pytest -c /dev/null --rootdir . -p no:cacheprovider -q \
+        --import-mode=importlib -m gpu tests/training/test_gpu_step.py \
+        && python3 benchmarks/training_step.py --device cuda --json "$results/training.json" \
+        && python3 benchmarks/training_step.py --device cuda --depth 100 --steps 100
+}
+
 profile() {
     ncu --clock-control none --csv --kernel-name-base demangled -k 'regex:napari_msd' \
         --metrics gpu__time_duration.sum,smsp__inst_executed.sum,launch__registers_per_thread \
@@ -81,13 +90,14 @@ compile_torch() {
 }
 
 failed=""
-for stage in ${*:-build tests memcheck racecheck synccheck initcheck bench profile}; do
+for stage in ${*:-build tests memcheck racecheck synccheck initcheck training bench profile}; do
     echo "== $stage"
     start=$(date +%s)
     case "$stage" in
         build) build_cores ;;
         tests) run_tests ;;
         memcheck | racecheck | synccheck | initcheck) sanitize "$stage" ;;
+        training) training ;;
         bench) bench ;;
         profile) profile ;;
         compile) compile_torch ;;
