@@ -120,7 +120,7 @@ def test_training_goes_on_with_less(monkeypatch, trees):
     assert trainer.scores.mean > 0.9
 
 
-@pytest.mark.parametrize("where", ["_answer_mixed", "_fit_outputs"])
+@pytest.mark.parametrize("where", ["_newest", "_fit_outputs"])
 def test_measuring_and_the_first_fit_go_on_with_less(monkeypatch, where):
     real, failed = getattr(Trainer, where), []
 

@@ -141,7 +141,7 @@ def test_newer_weights_are_kept_unless_clearly_worse_than_the_best(monkeypatch):
     kept = []
     for score in (0.9, 0.89, 0.87, 0.885, 0.95, 0.92):
         scores = Scores({1: score})
-        monkeypatch.setattr("napari_msd.training.trainer.measure", lambda *_, s=scores: s)
+        monkeypatch.setattr("napari_msd.training.newest.measure", lambda *_, s=scores: s)
         trainer.steps += 1
         trainer.measure()
         kept.append(trainer.kept_scores.mean)

@@ -15,7 +15,7 @@ from napari_msd.core.space import NetworkInput, Space
 from napari_msd.document import Amount
 from napari_msd.images.model_file import ModelRecord, TreesRecord
 from napari_msd.inference import AnyNormalisation, EachPlane, Normalisation, Predictor
-from napari_msd.inference.ensemble import Ensemble, Trees
+from napari_msd.inference.ensemble import Trees
 from napari_msd.inference.features import PixelFeatures
 from napari_msd.inference.normalisation import Pixels
 from napari_msd.native import take_sentences
@@ -30,11 +30,11 @@ from napari_msd.training.learner import Learner
 from napari_msd.training.mixing import Mixing
 from napari_msd.training.model_score import normalisation_of, require_input, score_of
 from napari_msd.training.networks import fresh_network, network_of, with_outputs
-from napari_msd.training.prior_correction import OffsetRule, damped_offsets, share_offsets
+from napari_msd.training.newest import Newest, newest_alone, newest_mixed
+from napari_msd.training.prior_correction import OffsetRule, damped_offsets
 from napari_msd.training.scores import Scores
 from napari_msd.training.start_weights import start_from_shipped
 from napari_msd.training.training_data import TrainingData
-from napari_msd.training.validation import answers_of, measure
 
 MEASURE_EVERY = 20
 FIRST_MEASURED = (5, 10)
@@ -204,40 +204,16 @@ class Trainer:
     def measure(self) -> Scores:
         """Score the newest weights on held-out strokes, and keep them unless they are worse."""
         self.measured_steps = self.steps
-        answer, mix, self.scores = self.limit.attempt(
-            lambda: self._answer_mixed() if self._mixing else self._answer_alone(),
-            self._spare_memory,
-        )
+        newest = self.limit.attempt(self._newest, self._spare_memory)
+        self.scores = newest.scores
         self.early_stopping.note(self.steps, self.scores.mean)
-        self.kept.offer(answer, mix, self.steps, self.scores)
+        self.kept.offer(newest.network, newest.mix, self.steps, self.scores)
         return self.scores
 
-    def _answer_alone(self) -> tuple[MSDNet, None, Scores]:
-        """The newest weights with the class shares in their outputs, and their scores."""
+    def _newest(self) -> Newest:
         assert self._learner is not None
-        assert self.normalisation is not None
-        images = self.data.everywhere()
-        answer = self._learner.answer(self._share_offsets(images, share_offsets))
-        predictor = Predictor(answer, self.normalisation, self.outputs, self.classes)
-        return answer, None, measure(predictor, self.data.question)
-
-    def _answer_mixed(self) -> tuple[MSDNet, tuple[Ensemble, Ensemble], Scores]:
-        """The newest weights, what is mixed with them, and the scores of both together."""
-        assert self._learner is not None
-        assert self.normalisation is not None
-        assert self._mixing is not None
-        classes = self.classes
-        self._mixing.trees.update(classes)
-        answer = self._learner.answer(np.zeros(len(self.outputs), np.float32))
-        alone = Predictor(answer, self.normalisation, self.outputs, classes)
-        answers = answers_of(alone, self.data.question)
-        unseen = self._mixing.unseen(answers)
-        self._mixing.weigh(answers, unseen, alone.classes)
-        images = self.data.everywhere()
-        offsets = self._share_offsets(images, self._mixing.rule(images, classes))
-        mix = self._mixing.ensembles(dict(zip(self.outputs, offsets.tolist(), strict=True)))
-        scores = self._mixing.scores(answers, unseen, mix[1], classes, alone.classes)
-        return answer, mix, scores
+        given = self._learner, self.data, self.outputs, self._share_offsets
+        return newest_mixed(*given, self._mixing) if self._mixing else newest_alone(*given)
 
     # --- what was learned ---------------------------------------------------------------
 
