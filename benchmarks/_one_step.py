@@ -4,13 +4,15 @@
     python _one_step.py --summary FILE
 
 The step is a forward and a backward pass over 512 x 512 pixels at depth 100, float32 maps, then
-the same with float16 maps. The kernels' names carry the type of the maps.
+the same with float16 maps, each staged and then cooperative. The kernels' names carry the type of
+the maps.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -18,15 +20,18 @@ from pathlib import Path
 import torch
 
 from napari_msd.bench.cases import Case, prepared
+from napari_msd.native.core import Schedule
+from napari_msd.native.operator import mixed_scale_dense
 
 
 def step(depth: int, side: int) -> None:
     """Forward and backward with the compiled core, with maps of float32 and of float16."""
     net, image = prepared(Case(depth, 1, (side, side)), "cuda")
-    for dtype in (torch.float32, torch.float16):
-        with torch.autocast("cuda", dtype=torch.float16, enabled=dtype != torch.float32):
-            logits = net(image)
-        assert net.backend_in_use == "cuda", net.backend_reason
+    schedules: tuple[Schedule, ...] = ("staged", "cooperative")
+    for dtype, schedule in itertools.product((None, torch.float16), schedules):
+        logits = mixed_scale_dense(
+            image, *net.parameters(), net.dilations, 1, net.boundary, "cuda", dtype, None, schedule
+        )
         torch.autograd.grad(logits.square().mean(), tuple(net.parameters()))
     torch.cuda.synchronize()
 

@@ -5,7 +5,7 @@
 #   sh benchmarks/gpu_check.sh [STAGE ...]
 #
 #   build      both cores, for this card only; registers and spills of every kernel
-#   tests      the GPU's tests
+#   tests      the GPU's tests, both schedules
 #   memcheck   | small networks under compute-sanitizer: accesses out of bounds,
 #   racecheck  | races in shared memory,
 #   synccheck  | barriers that not all threads reach,
@@ -55,7 +55,8 @@ sanitize() {
     PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --tool "$1" --error-exitcode 1 --report-api-errors no \
         --kernel-name kernel_substring=napari_msd python3 -m pytest -c /dev/null --rootdir . -p no:cacheprovider -q \
         --import-mode=importlib -m gpu tests/native/test_backends.py tests/native/test_backends_exact.py \
-        -k "(any_size and 33x17) or (bit_for_bit and (33x17 or 4x9x17)) or (16_bit_maps and 33x17)"
+        tests/native/test_gpu.py \
+        -k "(any_size and 33x17) or (bit_for_bit and (33x17 or 4x9x17)) or (16_bit_maps and 33x17) or (cooperative and 33x17)"
 }
 
 bench() {
@@ -67,7 +68,8 @@ aims on an H100 or H200, in a graph:
 AIMS
     python3 benchmarks/kernels.py --device cuda --seconds 1 --json "$results/bench.json" \
         --case 100:1x512x512 --case 30:16x128x128 --case 30:4x128x128 --case 30:1x512x512 --case 30:1x64x64x64 \
-        --only core --only core-graph --only core-16bit --only core-16bit-graph --only blocked --only naive
+        --only core --only core-graph --only core-16bit --only core-16bit-graph --only core-cooperative \
+        --only core-cooperative-graph --only core-cooperative-16bit-graph --only blocked --only naive
 }
 
 training() {

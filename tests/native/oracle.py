@@ -319,6 +319,7 @@ def everything(case: Case, net: MSDNet, image: Tensor) -> list[Tensor]:
     logits = case.logits(net, image)
     with torch.no_grad():
         without_gradients = case.logits(net, image)
-    gradient = torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).reshape(logits.shape)
+    gradient = torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype, device=logits.device)
+    gradient = gradient.reshape(logits.shape)
     gradients = torch.autograd.grad(logits, (image, *net.parameters()), gradient)
     return [logits.detach(), without_gradients, *gradients]

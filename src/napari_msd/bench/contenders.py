@@ -13,7 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_msd.bench.agreement import autocast, validate
+from napari_msd.core.errors import MSDError
 from napari_msd.native import get_threads
+from napari_msd.native.core import Schedule, Structure
+from napari_msd.native.libraries import load_library
+from napari_msd.native.operator import compiled_core, mixed_scale_dense
 from napari_msd.network import MSDNet
 
 PACKAGES = {"dlsia": "dlsia.core.networks.msdnet", "msdnet": "msdnet"}
@@ -21,6 +25,8 @@ PACKAGES = {"dlsia": "dlsia.core.networks.msdnet", "msdnet": "msdnet"}
 
 CONTENDERS = (
     "core", "core-graph", "core-16bit", "core-16bit-graph",
+    "core-cooperative", "core-cooperative-graph", "core-cooperative-16bit",
+    "core-cooperative-16bit-graph",
     "blocked", "naive", "compile", *PACKAGES,
 )  # fmt: skip
 
@@ -59,6 +65,8 @@ def contender(name: str, net: MSDNet, image: Tensor) -> Contender | None:
     parameters = tuple(net.parameters())
     # Concatenation keeps a further copy of all maps in each layer, padded and not.
     all_concatenations = 2.0 * 4 * net.depth**2 / 2 * image.numel()
+    if name.startswith("core-cooperative"):
+        return _cooperative(net, image, in_16_bits="16bit" in name, graph="graph" in name)
     if name.startswith("core"):
         return _core(net, image, in_16_bits="16bit" in name, graph="graph" in name)
     if name == "blocked":
@@ -156,6 +164,36 @@ def _core(net: MSDNet, image: Tensor, in_16_bits: bool, graph: bool) -> Contende
     words = [str(net.backend_in_use), *["16 bit"] * in_16_bits, *["graph"] * graph]
     # torch's threads keep spinning after their work, on the cores that the compiled core needs.
     return _of_torch(f"core ({', '.join(words)})", forward, tuple(net.parameters()), 1, graph=graph)
+
+
+def _cooperative(net: MSDNet, image: Tensor, in_16_bits: bool, graph: bool) -> Contender | None:
+    """The CUDA core by its cooperative schedule, whatever a trial has chosen."""
+    map_dtype = torch.float16 if in_16_bits else None
+    structure = Structure(
+        net.dilations, net.width, net.boundary, map_dtype, net.dilations_z, "cooperative"
+    )
+    if not image.is_cuda or load_library("cuda", image.device.index or 0) is None:
+        return None
+    core = compiled_core("cuda", image.device.index or 0)
+    if not core.can_run(image.shape, image.dtype, net.n_classes, structure, training=True):
+        return None
+
+    def passes(schedule: Schedule) -> Tensor:
+        return mixed_scale_dense(
+            image, net.weight, net.bias, net.output_weight, net.output_bias, net.dilations,
+            net.width, net.boundary, "cuda", map_dtype, net.dilations_z, schedule,
+        )  # fmt: skip
+
+    with torch.no_grad():
+        same = torch.equal(passes("cooperative"), passes("staged"))
+    core.check_waits(image)
+    if not same:
+        raise MSDError("A cooperative pass gives other bits than a staged one.")
+    words = ["cuda", "cooperative", *["16 bit"] * in_16_bits, *["graph"] * graph]
+    return _of_torch(
+        f"core ({', '.join(words)})", lambda: passes("cooperative"), tuple(net.parameters()), 1,
+        graph=graph,
+    )  # fmt: skip
 
 
 def _dlsia(net: MSDNet, image: Tensor, threads: int, step_bytes: float) -> Contender:
