@@ -13,6 +13,7 @@ import torch
 
 from napari_msd.cli import info
 from napari_msd.cli.app import main
+from napari_msd.core import core_trial
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import NetworkInput, Space
@@ -114,7 +115,7 @@ def gpu(monkeypatch):
     """A GPU whose core is usable; the test says what is found wrong and how long passes take."""
     usable = libraries.LibraryStatus("cuda", None, True, "ready", "90")
     monkeypatch.setattr(trial, "library_status", lambda *_: usable)
-    machine = SimpleNamespace(wrong=set(), times={}, timed=[])
+    machine = SimpleNamespace(wrong=set(), times={}, timed=[], lost=False)
 
     def check(kind, device, map_dtype=None, schedule="staged"):
         assert (kind, device) == ("cuda", GPU)
@@ -125,8 +126,14 @@ def gpu(monkeypatch):
         machine.timed.append((training, *paths))
         return {path: machine.times[path] for path in paths if path in machine.times}
 
+    def zeros(*_, **__):
+        if machine.lost:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return SimpleNamespace(cpu=lambda: None)
+
     monkeypatch.setattr(trial, "first_error", check)
     monkeypatch.setattr(trial, "path_times", time)
+    monkeypatch.setattr(torch, "zeros", zeros)
     return machine
 
 
@@ -184,6 +191,42 @@ def test_where_torch_is_faster_it_is_used_and_nobody_is_told(gpu):
 def test_without_times_passes_are_staged(gpu):
     assert try_core(GPU)
     assert chosen() == ["staged", "staged"]
+
+
+def on_trial_after(caplog) -> str | None:
+    """What the viewer takes to be on trial after all lines of the log."""
+    core = None
+    for message in caplog.messages:
+        core = core_trial.read_on_trial(message, core)
+    return core
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_process_whose_gpu_is_lost_ends_with_what_was_tried_as_its_last_word(gpu, caplog, lost):
+    gpu.lost = lost
+    with caplog.at_level(logging.INFO, "napari_msd"):
+        if lost:
+            with pytest.raises(RuntimeError, match="illegal memory access"):
+                try_core(GPU)
+        else:
+            assert try_core(GPU)
+    assert on_trial_after(caplog) == ("cuda 1" if lost else None)
+
+
+@pytest.mark.parametrize(
+    ("crashed", "usable", "timed"),
+    [
+        ("cuda 1", False, []),
+        ("cuda 1 cooperative,cpu 0", True, ["staged", "torch"]),
+        ("cuda 0 cooperative", True, ["staged", "cooperative", "torch"]),
+    ],
+)
+def test_what_crashed_an_earlier_trainer_is_left_out(gpu, monkeypatch, crashed, usable, timed):
+    monkeypatch.setenv(core_trial.VARIABLE, crashed)
+    gpu.times = {"staged": 1.0, "cooperative": 0.5, "torch": 9.0}
+    assert try_core(GPU) == usable
+    assert list(gpu.timed[0][1:] if gpu.timed else []) == timed
+    assert (aside.why_aside("cuda", 1) == trial.CRASHED) == (not usable)
 
 
 class FakeCore:

@@ -12,15 +12,15 @@ import re
 import signal
 
 VARIABLE = "NAPARI_MSD_CRASHED_CORES"
-"""Environment variable of a trainer: the cores that crashed an earlier one, as ``cpu 0,cuda 1``."""
+"""Environment variable of a trainer: what crashed an earlier one (``cpu 0,cuda 1 cooperative``)."""
 
-_LINE = re.compile(r"core on trial: (?:none|(\w+ \d+))$")
+_LINE = re.compile(r"core on trial: (?:none|(\w+ \d+(?: \w+)?))$")
 _ENDED = {"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"}
 """Signals that come from outside."""
 
 
 def on_trial(core: str | None) -> str:
-    """What to log when the trial of a core ("cpu 0": kind, number of device) begins, or ends."""
+    """What to log when a trial begins ("cpu 0", "cuda 1 cooperative": core, device), or ends."""
     return f"core on trial: {core or 'none'}"
 
 
@@ -31,13 +31,13 @@ def read_on_trial(line: str, before: str | None) -> str | None:
 
 
 def crashed(return_code: int) -> bool:
-    """Whether a process with this return code ended by a fault of its own code."""
+    """Whether a process with this return code ended by itself, with an error or a fault."""
     if return_code < 0:
         try:
             return signal.Signals(-return_code).name not in _ENDED
         except ValueError:
             return True
-    return return_code >= 0xC0000000  # Windows' exceptions
+    return return_code > 0
 
 
 def crashed_before(core: str) -> bool:

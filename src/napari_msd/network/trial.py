@@ -12,6 +12,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -24,6 +26,8 @@ from napari_msd.native.libraries import library_status
 from napari_msd.native.schedules import choose_schedule, forget_schedules
 from napari_msd.network.path_times import Path, path_times
 from napari_msd.network.self_check import first_error
+
+CRASHED = "the process that tried it crashed"
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -67,27 +71,21 @@ def try_core(device: torch.device, map_dtype: torch.dtype | None = None) -> bool
 def _try(kind: LibraryKind, device: torch.device, map_dtype: torch.dtype | None) -> str | None:
     """What is wrong with the core; where nothing is, how a GPU's passes are computed is chosen."""
     number = device_number(device)
-    core = f"{kind} {number}"
-    if crashed_before(core):
-        return "the process that tried it crashed"
-    _log.info(on_trial(core))
-    try:
-        error = _compare(kind, device, map_dtype, "staged")
-        # On a CPU there is one schedule, and nothing to be timed: the core is 3.8 to 17 times as
-        # fast as the blocked torch that would take its place, whatever the network and the image
-        # (docs/benchmarks.md).
-        if kind == "cuda" and error is None:
-            _choose_path(device, number, map_dtype)
-        return error
-    finally:
-        _log.info(on_trial(None))
+    error = _compare(kind, device, map_dtype, "staged")
+    # On a CPU its speed needs no trial: there the core is 3.8 to 17 times as fast as the blocked
+    # torch that would take its place, whatever the network and the image (docs/benchmarks.md).
+    if kind == "cuda" and error is None:
+        _choose_path(device, number, map_dtype)
+    return error
 
 
 def _compare(
     kind: LibraryKind, device: torch.device, map_dtype: torch.dtype | None, schedule: Schedule
 ) -> str | None:
+    """What is wrong with the core by a schedule; None: nothing."""
     began = time.perf_counter()
-    error = first_error(kind, device, map_dtype, schedule)
+    with _on_trial(device, schedule) as crashed:
+        error = CRASHED if crashed else first_error(kind, device, map_dtype, schedule)
     maps = "float32" if map_dtype is None else str(map_dtype).removeprefix("torch.")
     what = f"the compiled {kind.upper()} core on {device}, {maps} maps, {schedule}"
     if error is not None:
@@ -98,18 +96,39 @@ def _compare(
     return error
 
 
+@contextmanager
+def _on_trial(device: torch.device, schedule: Schedule) -> Iterator[bool]:
+    """Log that a core is on trial while it is; yields whether that crashed an earlier process.
+
+    Raises
+    ------
+    RuntimeError
+        If the GPU's context is lost afterwards: then nothing can be computed on it in this process,
+        and the viewer starts another one, which does without what was tried.
+    """
+    core = f"{device.type} {device_number(device)}" + " cooperative" * (schedule != "staged")
+    crashed = crashed_before(core)
+    if not crashed:
+        _log.info(on_trial(core))
+    yield crashed
+    if device.type == "cuda" and not crashed:
+        torch.zeros(1, device=device).cpu()
+    _log.info(on_trial(None))
+
+
 def _choose_path(device: torch.device, number: int, map_dtype: torch.dtype | None) -> None:
     """Have a GPU's passes take the fastest path that is right there, for training and prediction.
 
     Where plain torch trains faster than the core, the core is set aside, and nobody told.
     """
-    schedules: list[Path] = ["staged"]
+    schedules: list[Schedule] = ["staged"]
     if _compare("cuda", device, map_dtype, "cooperative") is None:
         schedules.append("cooperative")
     for training in (True, False):
         # With 16-bit maps the core computes something else than torch would.
         rival: list[Path] = ["torch"] if training and map_dtype is None else []
-        times = path_times("cuda", device, map_dtype, [*schedules, *rival], training)
+        with _on_trial(device, schedules[-1]):
+            times = path_times("cuda", device, map_dtype, [*schedules, *rival], training)
         work = "a training step" if training else "a prediction"
         told = ", ".join(f"{path} {milliseconds:.2f}" for path, milliseconds in times.items())
         _log.info("Milliseconds of %s on %s: %s", work, device, told)
@@ -128,7 +147,7 @@ def core_of(device: torch.device) -> LibraryKind | None:
 
 
 def try_again() -> None:
-    """Forget what was tried; for tests, and for ``napari-msd info --check``."""
+    """Forget what was tried; for tests."""
     with _lock:
         _found.clear()
         forget_schedules()
