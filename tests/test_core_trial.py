@@ -310,6 +310,15 @@ def test_a_trainer_tries_the_core_before_it_has_anything_to_learn(checks):
     assert checks["made"] == [("cpu", CPU, None)]
 
 
+@pytest.mark.parametrize(("finds", "expected"), [(None, "cpu"), (WRONG, "mps")])
+def test_without_its_core_another_device_is_chosen(checks, monkeypatch, finds, expected):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    checks["finds"] = finds
+    trainer = Trainer(replace(SMALL, device="auto"), NetworkInput())
+    assert trainer._device.type == expected
+
+
 def test_a_trainer_that_asks_for_torch_tries_nothing(checks):
     Trainer(replace(SMALL, device="torch"), NetworkInput())
     assert checks["made"] == []

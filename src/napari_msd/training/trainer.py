@@ -98,8 +98,9 @@ class Trainer:
         self.early_stopping = EarlyStopping()
         self.annotation.follow(self._on_annotation)
         self._device, self._backend = choose_device(settings.device)
-        if self._backend == "auto":
-            try_core(self._device)
+        if self._backend == "auto" and not try_core(self._device):
+            # without a core another device may be the fastest
+            self._device, self._backend = choose_device(settings.device)
         self._learner: Learner | None = None
         self._mixing: Mixing | None = None
         self.limit = BatchLimit(settings.patches_per_step, settings.patch_size)
