@@ -253,7 +253,9 @@ def bench(
         typer.Option(help="One of core, blocked, naive, dlsia, msdnet; repeatable."),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; default: a GPU if any.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: one per fast core.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads; default: one per fast core.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="About how long each pass is timed.")] = 4.0,
 ) -> None:
     """Time the network beside the shortest possible time.
