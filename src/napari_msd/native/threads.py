@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from napari_msd.core.errors import SettingsError
-from napari_msd.native.cores import fast_cores
+from napari_msd.native.cpu_topology import fast_processor_cores
 
 _threads: int | None = None
 
@@ -16,12 +16,12 @@ _threads: int | None = None
 def get_threads() -> int:
     """CPU threads of a pass: the number from `set_threads`, else one per fast physical core.
 
-    For work whose threads wait for one another, see `cores`.
+    For work whose threads wait for one another, see `cpu_topology`.
     """
     if _threads is not None:
         return _threads
     available = available_cores()
-    return min(available, _fast_cores() or available)
+    return min(available, _fast_processor_cores() or available)
 
 
 def get_all_threads() -> int:
@@ -56,8 +56,8 @@ def available_cores() -> int:
 
 
 @cache
-def _fast_cores() -> int | None:
-    return fast_cores()
+def _fast_processor_cores() -> int | None:
+    return fast_processor_cores()
 
 
 @cache

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 
-def fast_cores() -> int | None:
+def fast_processor_cores() -> int | None:
     """Number of fast physical cores that this process may use; None: the system does not tell."""
     if sys.platform == "linux":
         return of_linux(Path("/"), os.sched_getaffinity(0))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_msd.native import cores, set_threads, threads
-from napari_msd.native.cores import fast_cores, of_linux, of_macos, of_windows
+from napari_msd.native import cpu_topology, set_threads, threads
+from napari_msd.native.cpu_topology import fast_processor_cores, of_linux, of_macos, of_windows
 
 
 def machine(root: Path, siblings: dict[str, str], fast: str = "", capacities=None) -> Path:
@@ -114,12 +114,12 @@ def test_macos_is_asked_in_c(monkeypatch, code, value, expected):
 
     library = type("C", (), {"sysctlbyname": staticmethod(sysctlbyname)})
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: library)
-    assert cores._sysctl("hw.physicalcpu") == expected
+    assert cpu_topology._sysctl("hw.physicalcpu") == expected
 
 
 def test_a_system_without_sysctl_has_no_answer(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
-    assert cores._sysctl("hw.physicalcpu") is None
+    assert cpu_topology._sysctl("hw.physicalcpu") is None
 
 
 # --- Windows -----------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def test_windows_tells_its_efficiency_classes(records, allowed, expected):
 
 
 def test_this_machine_answers_within_what_it_has():
-    found = fast_cores()
+    found = fast_processor_cores()
     if sys.platform != "linux":
         assert found is not None
     assert found is None or 1 <= found <= os.cpu_count()
@@ -171,7 +171,7 @@ def test_this_machine_answers_within_what_it_has():
 )
 def test_passes_get_the_fast_cores_and_other_work_gets_all(monkeypatch, available, fast, expected):
     monkeypatch.setattr(threads, "available_cores", lambda: available)
-    monkeypatch.setattr(threads, "_fast_cores", lambda: fast)
+    monkeypatch.setattr(threads, "_fast_processor_cores", lambda: fast)
     assert threads.get_threads() == expected
     assert threads.get_all_threads() == available
     set_threads(3)
