@@ -15,6 +15,7 @@
 #include "last_error.h"
 #include "passes.h"
 #include "thread_pool.h"
+#include "trace.h"
 
 namespace {
 
@@ -48,6 +49,18 @@ bool any_null(std::initializer_list<const void *> pointers) {
 template <class T>
 void clear(void *array, int64_t count) {
   std::fill_n(static_cast<T *>(array), count, T(0));
+}
+
+void trace(const char *pass, const Plan &plan, Blocks Bands::*way) {
+  if (!tracing()) return;
+  const Blocks &blocks = (plan.rounds > 0 ? plan.whole : plan.parted).*way;
+  std::fprintf(stderr,
+               "napari_msd: %s (%s), %lld images of %lld rows of %lld: %d lanes with %lld each, then %d by teams of %d; "
+               "%d blocks of up to %lld channels, rings of %lld rows\n",
+               pass, variant_name(), static_cast<long long>(plan.problem.batch), static_cast<long long>(plan.rows),
+               static_cast<long long>(plan.width), plan.threads, static_cast<long long>(plan.rounds), plan.rest,
+               plan.team, static_cast<int>(blocks.all.size()), static_cast<long long>(blocks.channels),
+               static_cast<long long>(blocks.ring_rows));
 }
 
 template <class T>
@@ -110,6 +123,7 @@ int32_t msd_forward(const msd_problem *problem, const void *input, const void *w
       return MSD_BAD_ARGUMENT;
     }
     const Plan plan(*problem);
+    trace("forward", plan, &Bands::forward);
     prefer_huge_pages(maps, plan.memory().maps);
     prefer_huge_pages(workspace, plan.memory().forward_workspace);
     const auto run = [&](auto zero) {
@@ -134,6 +148,7 @@ int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const 
     }
     if (problem->batch > 0 && any_null({grad_logits, maps, workspace})) return MSD_BAD_ARGUMENT;
     const Plan plan(*problem);
+    trace("backward", plan, &Bands::backward);
     if (problem->batch > 0) prefer_huge_pages(workspace, plan.memory().backward_workspace);
     const auto run = [&](auto zero) {
       using T = decltype(zero);

@@ -11,15 +11,26 @@
 
 #include <cstdint>
 
+#include "trace.h"
+
 namespace napari_msd {
 
 // Whether a launch may be set up while the one before it on the stream still runs (compute capability 9.0): some 200 short
 // launches in a row, each needing the one before, make up a pass. Set for each pass by api.cu.
 inline thread_local bool launches_overlap = false;
 
+inline void trace(const void *kernel, dim3 grid, unsigned threads, cudaStream_t stream) {
+  if (!tracing()) return;
+  const char *name = nullptr;
+  (void)cudaFuncGetName(&name, kernel);  // mangled: c++filt makes it readable
+  std::fprintf(stderr, "napari_msd: %s, %u x %u x %u blocks of %u threads, stream %p\n", name ? name : "?", grid.x,
+               grid.y, grid.z, threads, static_cast<void *>(stream));
+}
+
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, unsigned block, cudaStream_t stream,
             Arguments... arguments) {
+  trace(reinterpret_cast<const void *>(kernel), grid, block, stream);
   cudaLaunchAttribute overlap = {};
   overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   overlap.val.programmaticStreamSerializationAllowed = 1;
@@ -46,6 +57,7 @@ __device__ inline void wait_for_earlier_launches() {
 template <class... Parameters, class... Arguments>
 void launch_together(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, size_t memory_bytes, cudaStream_t stream,
                      Arguments... arguments) {
+  trace(reinterpret_cast<const void *>(kernel), dim3(blocks), threads, stream);
   cudaLaunchAttribute together = {};
   together.id = cudaLaunchAttributeCooperative;
   together.val.cooperative = 1;

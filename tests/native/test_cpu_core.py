@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -105,3 +108,20 @@ def test_16_bit_maps_are_refused(cpu_case, make_tame_net):
         replace(cpu_case, map_dtype=torch.bfloat16).logits(
             make_tame_net(depth=2), random_image(1, 1, 5, 6, dtype=torch.float32)
         )
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_is_launched_is_printed_where_that_is_asked_for(cpu_core, asked):
+    code = (
+        "import torch; from napari_msd import MSDNet;"
+        "MSDNet(1, 2, depth=3, backend='cpu')(torch.zeros(2, 1, 8, 9)).sum().backward()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ} | ({"NAPARI_MSD_TRACE": "1"} if asked else {}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    passes = [line.split()[1] for line in result.stderr.splitlines() if "napari_msd:" in line]
+    assert passes == (["forward", "backward"] if asked else [])
