@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -302,3 +302,11 @@ def _differentiate(
 
 
 torch.library.register_autograd(_FORWARD, _differentiate, setup_context=_setup_context)
+
+
+def _refuse(ctx: Any, *_gradients: Tensor | None) -> NoReturn:
+    raise RuntimeError("A compiled core computes first derivatives only.")
+
+
+# Otherwise the operator would count as not differentiable, and second derivatives as 0.
+torch.library.register_autograd(_BACKWARD, _refuse)
