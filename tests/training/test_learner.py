@@ -8,7 +8,6 @@ import torch
 from napari_msd import MSDNet
 from napari_msd.core.settings import Settings
 from napari_msd.training.learner import Learner
-from napari_msd.training.loss import consistency_loss
 from napari_msd.training.patches import Batch
 from napari_msd.training.step import AVERAGING
 
@@ -58,21 +57,3 @@ def test_growing_keeps_what_was_learned():
     torch.testing.assert_close(learning.network.output_weight[:2].detach(), before)
     assert not learning.network.output_weight[2].any()
     assert learning.answer(np.zeros(3, np.float32)).n_classes == 3
-
-
-def test_agreement_with_the_teacher_is_best_where_they_agree():
-    taught = torch.tensor([[2.0, 0.0], [0.0, 1.0]]).reshape(1, 2, 1, 2)
-    everywhere = torch.ones(1, 1, 2, dtype=torch.bool)
-    agreeing = consistency_loss(taught, taught, everywhere)
-    assert agreeing < consistency_loss(-taught, taught, everywhere)
-    assert consistency_loss(taught, taught, ~everywhere) == 0
-
-
-def test_only_pixels_that_count_are_taught():
-    logits = torch.randn(1, 2, 3, 4, generator=torch.Generator().manual_seed(0))
-    logits.requires_grad_()
-    counted = torch.zeros(1, 3, 4, dtype=torch.bool)
-    counted[0, 1, 2] = True
-    consistency_loss(logits, torch.ones_like(logits), counted).backward()
-    assert logits.grad[0, :, 1, 2].abs().min() > 0
-    assert not logits.grad[:, :, ~counted[0]].any()

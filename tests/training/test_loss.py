@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_msd.training.loss import stroke_loss
+from napari_msd.training.loss import cross_entropy, stroke_target, teacher_target
 from napari_msd.training.patches import UNPAINTED
 
 
@@ -22,7 +22,7 @@ def test_strokes_weigh_as_in_torchs_cross_entropy(size, smoothing):
     wanted = F.cross_entropy(
         logits.movedim(1, -1)[painted], labels[painted], weights, label_smoothing=smoothing
     )
-    loss = stroke_loss(logits, labels, smoothing)
+    loss = cross_entropy(logits, stroke_target(logits, labels, smoothing))
     torch.testing.assert_close(loss, wanted)
     gradients = (torch.autograd.grad(value, logits)[0] for value in (loss, wanted))
     torch.testing.assert_close(*gradients)
@@ -30,7 +30,32 @@ def test_strokes_weigh_as_in_torchs_cross_entropy(size, smoothing):
 
 def test_nothing_painted_is_no_loss():
     logits = torch.randn(1, 2, 3, 3, requires_grad=True)
-    loss = stroke_loss(logits, torch.full((1, 3, 3), UNPAINTED), 0.2)
+    labels = torch.full((1, 3, 3), UNPAINTED)
+    loss = cross_entropy(logits, stroke_target(logits, labels, 0.2))
     loss.backward()
     assert loss == 0
     assert not logits.grad.any()
+
+
+def teachers_loss(
+    logits: torch.Tensor, taught: torch.Tensor, counted: torch.Tensor
+) -> torch.Tensor:
+    return cross_entropy(logits, teacher_target(taught, counted))
+
+
+def test_agreement_with_the_teacher_is_best_where_they_agree():
+    taught = torch.tensor([[2.0, 0.0], [0.0, 1.0]]).reshape(1, 2, 1, 2)
+    everywhere = torch.ones(1, 1, 2, dtype=torch.bool)
+    agreeing = teachers_loss(taught, taught, everywhere)
+    assert agreeing < teachers_loss(-taught, taught, everywhere)
+    assert teachers_loss(taught, taught, ~everywhere) == 0
+
+
+def test_only_pixels_that_count_are_taught():
+    logits = torch.randn(1, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    logits.requires_grad_()
+    counted = torch.zeros(1, 3, 4, dtype=torch.bool)
+    counted[0, 1, 2] = True
+    teachers_loss(logits, torch.ones_like(logits), counted).backward()
+    assert logits.grad[0, :, 1, 2].abs().min() > 0
+    assert not logits.grad[:, :, ~counted[0]].any()

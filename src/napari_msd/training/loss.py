@@ -1,7 +1,7 @@
-"""What training makes small.
+"""What training makes small: a cross-entropy with targets from strokes and from a teacher.
 
-Pixels that do not count are multiplied by 0, never left out by an index: whoever gathers pixels
-has to wait for the GPU to count them, and a CUDA graph cannot hold it.
+Targets have a number for each class and pixel, 0 where a pixel does not count. Pixels are not
+gathered: whoever does has to wait for the GPU to count them, and a CUDA graph cannot hold it.
 """
 
 from __future__ import annotations
@@ -10,47 +10,57 @@ import torch
 from torch import Tensor
 
 
-def stroke_loss(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy over painted pixels, classes weighted by 1 / sqrt(painted in the batch).
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Sum over pixels and classes of ``-target * log(softmax(logits))``.
+
+    Parameters
+    ----------
+    logits, target
+        (n, k, [planes,] rows, columns).
+    """
+    return -(torch.log_softmax(logits, dim=1) * target).sum()
+
+
+def stroke_target(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Target of a mean over painted pixels, classes weighted by 1 / sqrt(painted in the batch).
 
     Parameters
     ----------
     logits
-        (n, k, [planes,] rows, columns).
+        (n, k, [planes,] rows, columns); only shape and type are looked at.
     labels
-        (n, [planes,] rows, columns), int64: index of each pixel's class, or negative where
-        nothing is painted.
+        (n, [planes,] rows, columns), int64: index of each pixel's class, negative where nothing is
+        painted.
     smoothing
         Share of certainty (0..0.5) left to the other classes.
 
     Returns
     -------
     Tensor
-        The mean weighted by class, as `torch.nn.functional.cross_entropy` has it; 0 if nothing is
-        painted.
+        Like `logits`: with it `cross_entropy` is `torch.nn.functional.cross_entropy` with these
+        class weights and label smoothing. All 0 if nothing is painted.
     """
     k = logits.shape[1]
-    numbers = torch.arange(k, device=labels.device).view(-1, *(1,) * (labels.ndim - 1))
-    truth = (labels.unsqueeze(1) == numbers).to(logits.dtype)  # 1 where a pixel is of the class
-    painted = truth.sum(dim=1, keepdim=True)
-    counts = truth.transpose(0, 1).flatten(1).sum(dim=1)
+    painted = (labels >= 0).unsqueeze(1)
+    truth = torch.zeros_like(logits.detach())
+    truth.scatter_(1, labels.clamp(min=0).unsqueeze(1), painted.to(truth.dtype))
+    counts = truth.sum(dim=[0, *range(2, truth.ndim)])
     weights = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), 0)
-    wanted = (1 - smoothing) * truth + smoothing / k * painted
-    per_class = (wanted * torch.log_softmax(logits, dim=1)).transpose(0, 1).flatten(1).sum(dim=1)
     total = (weights * counts).sum()
-    return -(weights * per_class).sum() / torch.where(total > 0, total, 1)
+    weights = weights / torch.where(total > 0, total, 1)
+    smoothed = truth.mul_(1 - smoothing).add_(smoothing / k * painted)
+    return smoothed.mul_(weights.view(-1, *(1,) * (labels.ndim - 1)))
 
 
-def consistency_loss(logits: Tensor, taught: Tensor, counted: Tensor) -> Tensor:
-    """Cross-entropy between a teacher's answers and ours, mean over the pixels that count.
+def teacher_target(taught: Tensor, counted: Tensor) -> Tensor:
+    """Target of a mean over the pixels that count: a teacher's answers.
 
     Parameters
     ----------
-    logits, taught
-        (n, k, rows, columns): ours, and the teacher's, which is not changed by it.
+    taught
+        (n, k, [planes,] rows, columns): the teacher's logits.
     counted
-        (n, rows, columns), bool; 0 is returned if nothing counts.
+        (n, [planes,] rows, columns), bool. The target is all 0 if nothing counts.
     """
-    teacher = torch.softmax(taught.detach(), dim=1)
-    per_pixel = -(teacher * torch.log_softmax(logits, dim=1)).sum(dim=1)
-    return (per_pixel * counted).sum() / counted.sum().clamp(min=1)
+    share = counted / counted.sum().clamp(min=1)
+    return torch.softmax(taught.detach(), dim=1).mul_(share.unsqueeze(1))

@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_msd.core.settings import Settings
 from napari_msd.network import MSDNet
 from napari_msd.training.adam import Adam
-from napari_msd.training.loss import consistency_loss, stroke_loss
+from napari_msd.training.loss import cross_entropy, stroke_target, teacher_target
 from napari_msd.training.loss_scale import LossScale
 from napari_msd.training.patches import UNPAINTED
 
@@ -110,13 +110,12 @@ class Step:
 
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         logits = self._logits(self._network, images)
-        loss = stroke_loss(logits, labels, self._settings.label_smoothing)
+        target = stroke_target(logits, labels, self._settings.label_smoothing)
         if self._settings.consistency > 0:
             with torch.no_grad():
                 taught = self._logits(self._average, images)
-            unpainted = consistency_loss(logits, taught, labels == UNPAINTED)
-            loss = loss + self._settings.consistency * unpainted
-        return loss
+            target += self._settings.consistency * teacher_target(taught, labels == UNPAINTED)
+        return cross_entropy(logits, target)
 
     def _logits(self, network: MSDNet, images: Tensor) -> Tensor:
         """The logits of the active outputs, without a copy where that is all of them."""
