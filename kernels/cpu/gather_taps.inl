@@ -32,11 +32,14 @@ void shift_products(const TapTable &table, T *products, int64_t product_stride, 
                     bool accumulate) {
   using Vector = Vec<T>;
   const int64_t s = table.dilation, width = table.width;
+  // All margins first: a vector read soon after two stores that it overlaps waits until both have left the core.
+  for (int b = 0; s < width && b < table.n_row_taps; ++b) {
+    fill_margins<T>(table, products + 3 * b * product_stride, products + (3 * b + 2) * product_stride);
+  }
   for (int b = 0; b < table.n_row_taps; ++b) {
     T *left = products + 3 * b * product_stride, *middle = left + product_stride, *right = middle + product_stride;
     T *sum = sums + b * row_stride;
     if (s < width) {
-      fill_margins<T>(table, left, right);
       if (accumulate) {
         for (int64_t x = 0; x < width; x += Vector::lanes) {
           const Vector sides = Vector::load(left + x - s) + Vector::load(right + x + s);

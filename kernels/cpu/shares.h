@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <vector>
 
 #include "plan.h"
 #include "progress.h"
@@ -27,15 +28,21 @@ class Team {
   Team(const Bands &bands, const Blocks &blocks)
       : bands_(bands), blocks_(blocks), chunks_(blocks.chunks()), lanes_(static_cast<size_t>(bands.count)) {}
 
-  // A number for one more thread; at least size(): no use, it could only wait for others.
-  int join() { return members_.fetch_add(1, std::memory_order_relaxed); }
+  // A lane for one more thread to stay with, `wanted` if nobody has; -1: all have somebody, one more could only wait.
+  int join(int wanted) {
+    for (int i = 0; i < size(); ++i) {
+      const int home = (wanted + i) % size();
+      if (!lane(home).joined.exchange(true, std::memory_order_relaxed)) return home;
+    }
+    return -1;
+  }
   int size() const { return bands_.count; }
 
-  // work(block, lane, chunk) for chunks, in each lane one after another, until all are done. A lane is no one's between two
-  // chunks, so that nobody depends on a thread that waits.
+  // work(block, lane, chunk) for chunks, in each lane one after another, until all are done: of lane `home` as long as
+  // it has any, and of others where it waits for them. A lane that waits is no one's, so that nobody depends on a
+  // thread that waits.
   template <class Work>
-  void run(int member, Work &&work) {
-    int home = member;
+  void run(int home, Work &&work) {
     for (int ended = 0; ended < size();) {
       if (lane(home).done.count() == chunks_) {
         home = (home + 1) % size();
@@ -67,6 +74,7 @@ class Team {
     // On a cache line of its own: neighbours read what stands above.
     alignas(cache_line) std::atomic<bool> taken{false};
     size_t block = 0;  // that the next chunk belongs to
+    std::atomic<bool> joined{false};
   };
 
   Lane &lane(int i) { return lanes_[static_cast<size_t>(i)]; }
@@ -109,7 +117,6 @@ class Team {
   const Blocks &blocks_;
   const int64_t chunks_;
   std::deque<Lane> lanes_;
-  alignas(cache_line) std::atomic<int> members_{0};
 };
 
 // One image of a pass, for one thread.
@@ -117,7 +124,7 @@ struct Share {
   int64_t image;
   int slot;
   int lane;           // the first of the image's
-  int member;         // of the team
+  int home;           // of the team's lanes, the one that this thread stays with
   Team *team;         // null: the image is this thread's alone
   const Bands *bands;
   const Blocks *blocks;
@@ -125,7 +132,7 @@ struct Share {
   // work(block, lane of the image, chunk) for this thread's part of the image.
   template <class Work>
   void run(Work &&work) const {
-    if (team) return team->run(member, work);
+    if (team) return team->run(home, work);
     for (const Block &block : blocks->all) {
       for (int64_t chunk = 0; chunk < block.chunks; ++chunk) work(block, 0, chunk);
     }
@@ -141,7 +148,10 @@ class Shares {
   template <class Work>
   void run(int thread, Work &&work) {
     const Bands &whole = plan_.whole, &parted = plan_.parted;
-    for (int lane = next_lane_++; plan_.rounds > 0 && lane < plan_.threads; lane = next_lane_++) {
+    // A thread takes its own lane first: what the pass before left there is in its core's caches.
+    for (int k = 0; plan_.rounds > 0 && k < plan_.threads; ++k) {
+      const int lane = (thread + k) % plan_.threads;
+      if (lanes_taken_[static_cast<size_t>(lane)].exchange(true, std::memory_order_relaxed)) continue;
       for (int64_t i = 0; i < plan_.rounds; ++i) {
         work(Share{i * plan_.threads + lane, lane, lane, 0, nullptr, &whole, &blocks(whole)});
       }
@@ -150,13 +160,13 @@ class Shares {
     for (int i = 0; i < plan_.rest; ++i) {
       const int number = (thread / plan_.team + i) % plan_.rest, first = number * plan_.team;
       Team &team = teams_[static_cast<size_t>(number)];
-      const int member = team.join();
-      if (member >= team.size()) continue;
+      const int home = team.join(thread % plan_.team);
+      if (home < 0) continue;
       // The lanes' places in memory may still be in use for whole images.
       for (int lane = first; plan_.rounds > 0 && lane < first + plan_.team; ++lane) {
         lanes_done_[static_cast<size_t>(lane)].wait(1);
       }
-      work(Share{plan_.rounds * plan_.threads + number, plan_.rounds > 0 ? first : number, first, member, &team, &parted,
+      work(Share{plan_.rounds * plan_.threads + number, plan_.rounds > 0 ? first : number, first, home, &team, &parted,
                  &blocks(parted)});
     }
   }
@@ -166,7 +176,7 @@ class Shares {
 
   const Plan &plan_;
   const bool backwards_;
-  std::atomic<int> next_lane_{0};
+  std::vector<std::atomic<bool>> lanes_taken_;
   std::deque<Progress> lanes_done_;
   std::deque<Team> teams_;
 };

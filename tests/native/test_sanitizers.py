@@ -1,4 +1,4 @@
-"""The CPU core under the address, undefined-behaviour and thread sanitizers: passes and threads."""
+"""The CPU core under sanitizers (address, undefined behaviour, threads): passes, threads, loops."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ FLAGS = {
 }
 
 
-DRIVERS = {"run_passes": "sanitizers", "check_threads": "threads"}
+DRIVERS = {"run_passes": "sanitizers", "check_threads": "threads", "check_loops": "loops"}
 
 
 def build(folder: Path, sanitizers: str) -> None:
-    """Compile the core's sources and both drivers into two programs."""
+    """Compile the core's sources and the drivers into one program each."""
     compiler = (os.environ.get("CXX") or shutil.which("c++") or "").split()
     if not compiler or sys.platform != "linux":
         pytest.skip("needs Linux and a C++ compiler")
@@ -61,7 +61,7 @@ def build(folder: Path, sanitizers: str) -> None:
 
 @pytest.fixture(scope="module", params=["address,undefined", "thread"])
 def programs(request, compiled_once) -> Path:
-    """The folder that holds both programs, compiled with some sanitizers."""
+    """The folder that holds the programs, compiled with some sanitizers."""
     places = ("include", "common", "cpu", *(f"testing/{name}" for name in DRIVERS.values()))
     return compiled_once(
         f"core-{request.param.replace(',', '-')}",
@@ -97,3 +97,15 @@ def test_threads_wait_for_each_other_and_for_nobody_else(programs, check):
         timeout=600,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("variant", ["baseline", "avx2", "avx512"])
+def test_each_inner_loop_agrees_with_a_plain_one(programs, variant):
+    if "thread" in programs.name:
+        pytest.skip("inner loops know no threads")
+    environment = {**os.environ, "NAPARI_MSD_CPU_VARIANT": variant}
+    result = subprocess.run(
+        [programs / "check_loops"], capture_output=True, text=True, check=False, env=environment
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "the inner loops agree" in result.stdout
