@@ -300,6 +300,36 @@ def test_after_a_wait_that_gave_up_all_passes_there_are_staged(waits, caplog):
     assert schedules._chosen[0, None, True] == "cooperative"
 
 
+@pytest.mark.parametrize(
+    ("schedule", "gradients", "capturing", "passes"),
+    [
+        ("staged", False, False, ["staged"]),
+        ("cooperative", False, False, ["cooperative", "staged"]),
+        ("cooperative", True, False, ["cooperative"]),  # who trains asks after the step
+        ("cooperative", False, True, ["cooperative"]),
+    ],
+)
+def test_a_pass_whose_blocks_gave_up_waiting_is_done_again(
+    waits, monkeypatch, schedule, gradients, capturing, passes
+):
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: capturing)
+    schedules.choose_schedule(1, None, False, "cooperative")
+    done = []
+
+    def work(by):
+        done.append(by)
+        return by
+
+    image = SimpleNamespace(device=GPU)
+    waits.error = CoreFailedError("blocks gave up waiting")
+    with torch.set_grad_enabled(gradients):
+        assert schedules.confirmed(work, schedule, image) == passes[-1]
+    assert done == passes
+    waits.error = None
+    with torch.no_grad():
+        assert schedules.confirmed(work, "cooperative", image) == "cooperative"
+
+
 # --- who tries, and who is told ----------------------------------------------------------------
 
 SMALL = Settings.from_preset(depth=2, patch_size=16, trees=False, device="cpu")

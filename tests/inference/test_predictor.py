@@ -8,7 +8,6 @@ from napari_msd import MSDNet
 from napari_msd.core.box import Box
 from napari_msd.core.errors import ImageError, OutOfMemoryError
 from napari_msd.inference import Normalisation, Predictor, SlabPixels, tiles_of
-from napari_msd.inference import predictor as predictor_module
 from napari_msd.inference.normalisation import require_channels
 
 SHAPE = (61, 83)
@@ -41,18 +40,6 @@ def test_tiles_equal_the_whole(network, plane):
         part = predictor.probabilities(plane, tile)
         # Only the order of additions differs between the two.
         assert np.allclose(part, at_once[(slice(None), *tile.slices)], atol=1e-5)
-
-
-@pytest.mark.parametrize(("times", "passes"), [([0, 0], 1), ([0, 1], 2)])
-def test_a_tile_whose_blocks_gave_up_waiting_is_predicted_again(
-    network, plane, monkeypatch, times, passes
-):
-    answers = iter(times)
-    monkeypatch.setattr(predictor_module, "times_given_up", lambda _device: next(answers))
-    calls = []
-    network.register_forward_hook(lambda *_: calls.append(None))
-    Predictor(network, NORMALISATION, [1, 2, 5]).labels(plane, Box.whole(0, SHAPE))
-    assert len(calls) == passes
 
 
 def test_volumes_are_predicted_in_tiles_too():

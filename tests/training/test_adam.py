@@ -55,3 +55,15 @@ def test_a_parameter_that_became_larger_begins_anew_and_the_others_go_on():
     assert not adam.mean[:18].any()
     assert torch.equal(adam.mean[18:], earlier.mean[15:])
     assert torch.equal(adam.square[18:], earlier.square[15:])
+
+
+def test_what_was_forgotten_changes_no_later_step():
+    weights = torch.ones(3)
+    fresh, other = Adam([weights.clone()], 0.01), Adam([weights.clone()], 0.01)
+    other.step(torch.full((3,), 1e15), torch.tensor(True))
+    assert float((other.parameters[0] - weights).abs().max()) < 0.011  # whatever the gradient
+    other.forget()
+    other.parameters[0].copy_(weights)
+    for adam in (fresh, other):
+        adam.step(torch.tensor([1.0, -2.0, 0.5]), torch.tensor(True))
+    assert torch.equal(fresh.parameters[0], other.parameters[0])

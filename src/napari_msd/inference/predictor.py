@@ -17,7 +17,6 @@ from napari_msd.inference.out_of_memory import TileLimit, is_out_of_memory
 from napari_msd.inference.slab_pixels import SlabPixels
 from napari_msd.inference.tiles import tiles_of
 from napari_msd.inference.uncertainty import uncertainty_of
-from napari_msd.native.schedules import times_given_up
 from napari_msd.network import MSDNet
 
 CONFIDENCE_EVERY = 31
@@ -199,10 +198,7 @@ class Predictor:
         device = self.network.weight.device
         pixels = self._normalisation.for_slab(slab).apply(slab.read(read))
         image = torch.from_numpy(pixels).to(device)
-        before = times_given_up(device)
         logits: Tensor = self.network(image[None])[0]
-        if times_given_up(device) != before:  # wrong; passes are staged by now
-            logits = self.network(image[None])[0]
         logits = logits[(slice(None), *box.within(read).slices)]
         if self._silenced.any():
             silenced = self._silenced.to(device).reshape(-1, *(1,) * box.ndim)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -64,6 +65,21 @@ def schedule_of(image: Tensor, n_classes: int, structure: Structure, training: b
     with torch.cuda.device(image.device):
         able = core.can_run(image.shape, image.dtype, n_classes, wanted, training)
     return chosen if able else "staged"
+
+
+@untraced
+def confirmed(work: Callable[[Schedule], Tensor], schedule: Schedule, image: Tensor) -> Tensor:
+    """Do a pass over `image` by a schedule; without gradients again, staged, if it went wrong.
+
+    With gradients the result may be wrong: who trains asks `times_given_up` after each step. So
+    must who captures passes, after each replay.
+    """
+    result = work(schedule)
+    if schedule == "staged" or torch.is_grad_enabled() or torch.cuda.is_current_stream_capturing():
+        return result
+    # An error of an earlier pass counts, too: at worst this one is done once more for nothing.
+    before = _given_up.get(device_number(image.device), 0)
+    return result if times_given_up(image.device) == before else work("staged")
 
 
 def times_given_up(device: torch.device) -> int:

@@ -24,7 +24,7 @@ from napari_msd.native.backend import (
 )
 from napari_msd.native.core import CoreFailedError, Schedule, Structure, UnsupportedError
 from napari_msd.native.operator import mixed_scale_dense
-from napari_msd.native.schedules import schedule_of
+from napari_msd.native.schedules import confirmed, schedule_of
 from napari_msd.network.blocked import mixed_scale_dense_blocked
 from napari_msd.network.dilations import along_axes, of_each_channel, receptive_radii
 
@@ -210,20 +210,26 @@ class MSDNet(nn.Module):
         choice = choose_backend(self.backend, image.device, image.dtype, self.ndim)
         self.backend_in_use, self.backend_reason = choice.name, choice.reason
         if choice.name != "torch":
-            maps_as = map_dtype(choice.name, image)
-            schedule: Schedule = "staged"
-            if choice.name == "cuda":
-                described = Structure(*structure, maps_as, self.dilations_z)
-                schedule = schedule_of(image, self.n_classes, described, torch.is_grad_enabled())
-            try:
+            core = choice.name
+            maps_as = map_dtype(core, image)
+
+            def compute(schedule: Schedule) -> Tensor:
                 return mixed_scale_dense(
-                    image, *parameters, *structure, choice.name, maps_as, self.dilations_z, schedule
+                    image, *parameters, *structure, core, maps_as, self.dilations_z, schedule
                 )
+
+            try:
+                if core != "cuda":
+                    return compute("staged")
+                described = Structure(*structure, maps_as, self.dilations_z)
+                training = torch.is_grad_enabled()
+                schedule = schedule_of(image, self.n_classes, described, training)
+                return confirmed(compute, schedule, image)
             except (UnsupportedError, CoreFailedError) as why:
                 if self.backend != "auto":
                     raise
                 if isinstance(why, CoreFailedError):
-                    set_aside_for(choice.name, image.device, why)
+                    set_aside_for(core, image.device, why)
                 choice = torch_instead(image.device, why)
                 self.backend_in_use, self.backend_reason = choice.name, choice.reason
         return mixed_scale_dense_blocked(image, *parameters, *structure, self.dilations_z)

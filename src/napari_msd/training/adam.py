@@ -77,6 +77,12 @@ class Adam:
                         theirs.split_with_sizes(earlier.sizes)[i]
                     )
 
+    @torch.no_grad()
+    def forget(self) -> None:
+        """Begin anew: what was learned of the gradients may have come from a wrong one."""
+        for tensor in (self.mean, self.square, self.steps):
+            tensor.zero_()
+
     @property
     def state(self) -> list[Tensor]:
         """All that a step changes."""

@@ -156,6 +156,9 @@ class Stepper:
         given_up = times_given_up(self._device)  # the device is at rest, so this costs nothing
         if given_up != self._given_up:
             self._given_up = given_up
+            # That step moved no weight by more than a few learning rates, whatever its gradient,
+            # but ADAM would remember a large one for a thousand steps.
+            self.adam.forget()
             self._go_on(self.way)  # by the staged schedule, captured anew
             return
         if not self.way.sixteen_bits or (math.isfinite(loss) and factor >= SMALLEST_FACTOR):
