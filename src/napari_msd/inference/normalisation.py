@@ -135,7 +135,7 @@ class Normalisation:
         for channel, mean, std, target in zip(plane, self.mean, self.std, out, strict=True):
             np.subtract(channel, mean, out=target, casting="unsafe")
             target /= std
-        np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        np.copyto(out, 0.0, where=~np.isfinite(out))
         if self.compressed:
             far = np.abs(out) > LINEAR
             beyond = np.abs(out[far]) - LINEAR
