@@ -112,7 +112,7 @@ ChosenBackward<S> choose_backward(const Network &network) {
 template <class S>
 int32_t most_backward_bands(const Network &network) {
   const ChosenBackward<S> chosen = choose_backward<S>(network);
-  return most_together(chosen.kernel, static_cast<int>(chosen.threads(network)), chosen.memory_bytes);
+  return most_together(reinterpret_cast<const void *>(chosen.kernel), static_cast<int>(chosen.threads(network)), chosen.memory_bytes);
 }
 
 template <class S>

@@ -133,7 +133,7 @@ template <class S>
 int32_t most_forward_bands(const Network &network, int32_t reach_x) {
   Tiles tiles;
   if (!plan_tiles(network.geometry, reach_x, tiles)) return 0;
-  return most_together(choose<S>(network).kernel, ProductsOf<S>::type::threads, sizeof(ForwardMemory<S>));
+  return most_together(reinterpret_cast<const void *>(choose<S>(network).kernel), ProductsOf<S>::type::threads, sizeof(ForwardMemory<S>));
 }
 
 template <class S>

@@ -144,21 +144,3 @@ __device__ inline void wait_for_copies() {
 
 }  // namespace napari_msd
 #endif
-
-namespace napari_msd {
-
-// How many blocks of a kernel the current device runs at the same time; 0 where it has no such launches.
-template <class Kernel>
-int most_together(Kernel kernel, int threads, size_t memory_bytes) {
-  int device = 0, allowed = 0, multiprocessors = 0, blocks = 0;
-  const bool known =
-      cudaGetDevice(&device) == cudaSuccess &&
-      cudaDeviceGetAttribute(&allowed, cudaDevAttrCooperativeLaunch, device) == cudaSuccess && allowed &&
-      cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device) == cudaSuccess &&
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(memory_bytes)) == cudaSuccess &&
-      cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, memory_bytes) == cudaSuccess;
-  if (!known) (void)cudaGetLastError();  // so that no pass takes this failure for its own
-  return known ? multiprocessors * blocks : 0;
-}
-
-}  // namespace napari_msd

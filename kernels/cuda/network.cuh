@@ -261,7 +261,9 @@ void backward_cooperative(const Network &network, const Block &last_block, int32
                           const Flags &flags, const Step *steps, const float *grad_logits, const float *output_weight, const S *maps,
                           float *gradients, int64_t gradients_per_image, S *deltas, float *grad_input, cudaStream_t stream);
 
-// given_up.cu: where waits say that they gave up, null without a device; and what they said, forgotten by this call.
+// together.cu: how many blocks of a kernel the current device runs at the same time, 0 where it has no such launches.
+int32_t most_together(const void *kernel, int threads, size_t memory_bytes);
+// Where waits say that they gave up, null without a device; and what they said, forgotten by this call.
 unsigned *given_up_flag();
 cudaError_t take_given_up(bool &was_given_up, cudaStream_t stream);
 
