@@ -41,15 +41,15 @@ class BackwardImage {
     padded_ = zeros_ + plan.row_stride + plan.margin;
     weights_ = padded_ - plan.margin + plan.padded_stride();
     inner_weights_ = weights_ + plan.push_weights();
-    rest_ = weights_ + (2 * plan.push_weights() + line_ - 1) / line_ * line_;
-    taps_ = reinterpret_cast<const T **>(rest_ + plan.tile_sums());
+    tile_ = weights_ + (2 * plan.push_weights() + line_ - 1) / line_ * line_;
+    taps_ = reinterpret_cast<const T **>(tile_ + plan.tile_sums());
     std::fill(zeros_, zeros_ + plan.row_stride, T(0));
     std::fill(padded_ - plan.margin, padded_ - plan.margin + plan.padded_stride(), T(0));
   }
 
   void run() {
-    const Block *packed = nullptr;
-    share_.run([&](const Block &block, int lane, int64_t chunk) {
+    const LayerBlock *packed = nullptr;
+    share_.run([&](const LayerBlock &block, int lane, int64_t chunk) {
       sums_ = lane_sums_ + (share_.lane + lane) * plan_.sums_stride();
       if (packed != &block) pack(weights_, block.first, block.last, first_map_, block.maps_outside);
       packed = &block;
@@ -101,7 +101,7 @@ class BackwardImage {
         const int64_t n_k = std::min<int64_t>(class_chunk, classes - k);
         for (int64_t i = 0; i < n * class_chunk; ++i) {
           const int64_t r = i / class_chunk, j = i % class_chunk;
-          T *tile = rest_ + i * plan_.row_stride;
+          T *tile = tile_ + i * plan_.row_stride;
           taps_[i] = tile;
           if (j >= n_k) continue;
           const T *logits =
@@ -111,7 +111,7 @@ class BackwardImage {
           bias_sums[k + j] += kernels_.sum_plane(tile, plan_.row_stride);
         }
         for (int64_t r = 0; r < n; ++r) {
-          kernels_.combine_planes(rest_ + r * class_chunk * plan_.row_stride, plan_.row_stride, static_cast<int>(n_k),
+          kernels_.combine_planes(tile_ + r * class_chunk * plan_.row_stride, plan_.row_stride, static_cast<int>(n_k),
                                   gradient(first_map_, first + r), plan_.row_stride,
                                   static_cast<int>(plan_.maps - first_map_),
                                   arrays_.output_weight + k * plan_.maps + first_map_, 1, plan_.maps, nullptr, k > 0,
@@ -123,12 +123,12 @@ class BackwardImage {
     }
   }
 
-  CorrelateRows<T> correlation(int64_t first_row, int64_t n, int64_t jump) const {
-    return {taps_, jump, row(0, first_row), plan_.row_stride, plan_.maps * plan_.row_stride, n, plan_.row_stride, 0};
+  CorrelateRows<T> correlation(int64_t first_row, int64_t n, int64_t pointers_per_row) const {
+    return {taps_, pointers_per_row, row(0, first_row), plan_.row_stride, plan_.maps * plan_.row_stride, n, plan_.row_stride, 0};
   }
 
   // The gradients at row y of the tap products of a block's channels from one layer on, as pointers.
-  void find_taps(const Block &block, int first_layer, int64_t y, const T **taps, T *sums) const {
+  void find_taps(const LayerBlock &block, int first_layer, int64_t y, const T **taps, T *sums) const {
     for (int i = first_layer; i < block.n_layers(); ++i) {
       const RingPart &part = block.ring[static_cast<size_t>(i)];
       for (int64_t j = 0; j < part.channels; ++j) {
@@ -167,14 +167,14 @@ class BackwardImage {
     }
   }
 
-  void resolve_layer(const Block &block, int layer, Rows rows) const {
+  void resolve_layer(const LayerBlock &block, int layer, Rows rows) const {
     const RingPart &part = block.ring[static_cast<size_t>(layer)];
     const int64_t begin = block.layers[static_cast<size_t>(layer)], end = begin + part.channels;
     const int64_t l = plan_.problem.in_channels + begin, n_in = (block.last - end) * plan_.taps;
     if (n_in > 0) pack(inner_weights_, end, block.last, l, l + end - begin);
     for (int64_t y = rows.first; y < rows.last; ++y) {
       if (n_in > 0) {
-        find_taps(block, layer + 1, y, taps_, rest_);
+        find_taps(block, layer + 1, y, taps_, tile_);
         kernels_.push_gradients(taps_, static_cast<int>(n_in), gradient(l, y), plan_.row_stride,
                                 static_cast<int>(end - begin), inner_weights_, plan_.row_stride, 0);
       }
@@ -186,20 +186,20 @@ class BackwardImage {
     }
   }
 
-  void push_block(const Block &block, Rows rows) const {
+  void push_block(const LayerBlock &block, Rows rows) const {
     // The next rows of all maps.
     const int64_t ahead = plan_.maps * plan_.row_stride * (up_ ? -bands_.chunk_rows : 1);
-    const int64_t jump = (block.last - block.first) * plan_.taps;
+    const int64_t pointers_per_row = (block.last - block.first) * plan_.taps;
     for (int64_t y = rows.first; y < rows.last; ++y) {
-      find_taps(block, 0, y, taps_ + (y - rows.first) * jump, rest_ + (y - rows.first) * jump * plan_.row_stride);
+      find_taps(block, 0, y, taps_ + (y - rows.first) * pointers_per_row, tile_ + (y - rows.first) * pointers_per_row * plan_.row_stride);
       if (block.maps_outside > first_map_) {
-        kernels_.push_gradients(taps_ + (y - rows.first) * jump, static_cast<int>(jump), gradient(first_map_, y),
+        kernels_.push_gradients(taps_ + (y - rows.first) * pointers_per_row, static_cast<int>(pointers_per_row), gradient(first_map_, y),
                                 plan_.row_stride, static_cast<int>(block.maps_outside - first_map_), weights_,
                                 plan_.row_stride, ahead);
       }
     }
     for (int64_t q = block.first; q < block.last; ++q) {
-      CorrelateRows<T> correlation = this->correlation(rows.first, rows.last - rows.first, jump);
+      CorrelateRows<T> correlation = this->correlation(rows.first, rows.last - rows.first, pointers_per_row);
       correlation.a += (q - block.first) * plan_.taps;
       if (q == block.first) correlation.ahead = up_ ? ahead : (rows.last - rows.first) * ahead;
       kernels_.correlate_planes(correlation, static_cast<int>(plan_.taps), plan_.maps_before(q),
@@ -227,7 +227,7 @@ class BackwardImage {
   LaneRings rings_{plan_.backward_ring_rows()};
   const T *maps_;
   T *gradients_, *ring_;
-  T *zeros_, *padded_, *weights_, *inner_weights_, *rest_;
+  T *zeros_, *padded_, *weights_, *inner_weights_, *tile_;
   const T **taps_;
   double *const lane_sums_;  // of the first lane
   double *sums_ = nullptr;   // of the chunk's lane

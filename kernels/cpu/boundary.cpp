@@ -75,13 +75,13 @@ TapTables::TapTables(const msd_problem &problem) {
   table_of_channel_.reserve(static_cast<size_t>(channels));
   for (int64_t q = 0; q < channels; ++q) {
     const int32_t dilation = problem.dilations[q], dilation_z = dilation_along_z(problem, q);
-    const auto [place, is_new] =
+    const auto [entry, is_new] =
         table_of_dilations.try_emplace({dilation, dilation_z}, static_cast<int32_t>(tables_.size()));
     if (is_new) {
       storage_.emplace_back();
       tables_.push_back(make_table(problem, dilation, dilation_z, storage_.back()));
     }
-    table_of_channel_.push_back(place->second);
+    table_of_channel_.push_back(entry->second);
   }
 }
 

@@ -19,8 +19,8 @@ void correlate_tile(const CorrelateRows<T> &rows, int first_a, int64_t first_b, 
   for (int64_t y = 0; y < rows.n_rows; ++y) {
     const T *a[R];
     MSD_UNROLL
-    for (int r = 0; r < R; ++r) a[r] = rows.a[y * rows.a_jump + first_a + r];
-    const T *b = rows.b + y * rows.b_jump + first_b * b_stride;
+    for (int r = 0; r < R; ++r) a[r] = rows.a[y * rows.a_row_step + first_a + r];
+    const T *b = rows.b + y * rows.b_row_step + first_b * b_stride;
     for (int64_t x = 0; x < count; x += Vector::lanes) {
       Vector right[S];
       MSD_UNROLL
@@ -70,9 +70,9 @@ void correlate_some(const CorrelateRows<T> &rows, int first_a, int64_t n_b, doub
 template <class T>
 void correlate_planes(const CorrelateRows<T> &rows, int n_a, int64_t n_b, double *out, int64_t out_a_stride,
                       int64_t out_b_stride) {
-  constexpr int most = 9;
+  constexpr int most_rows = 9;
   using Some = void (*)(const CorrelateRows<T> &, int, int64_t, double *, int64_t, int64_t);
-  static constexpr Some all[2][most] = {
+  static constexpr Some all[2][most_rows] = {
       {correlate_some<T, 1, false>, correlate_some<T, 2, false>, correlate_some<T, 3, false>,
        correlate_some<T, 4, false>, correlate_some<T, 5, false>, correlate_some<T, 6, false>,
        correlate_some<T, 7, false>, correlate_some<T, 8, false>, correlate_some<T, 9, false>},
@@ -80,8 +80,8 @@ void correlate_planes(const CorrelateRows<T> &rows, int n_a, int64_t n_b, double
        correlate_some<T, 4, true>, correlate_some<T, 5, true>, correlate_some<T, 6, true>,
        correlate_some<T, 7, true>, correlate_some<T, 8, true>, correlate_some<T, 9, true>}};
   const Some *some = all[rows.ahead != 0];
-  for (int first = 0; first < n_a; first += most) {
-    const int n = n_a - first < most ? n_a - first : most;
+  for (int first = 0; first < n_a; first += most_rows) {
+    const int n = n_a - first < most_rows ? n_a - first : most_rows;
     some[n - 1](rows, first, n_b, out + first * out_a_stride, out_a_stride, out_b_stride);
   }
 }

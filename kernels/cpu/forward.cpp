@@ -10,7 +10,7 @@
 //      planes as the layer reaches is three rows, not nine.
 // Where many maps lie before the block, what they give to all its layers is computed at the sweep's own row, so that
 // they come from memory once per block, and the block's own earlier maps are added in step 1. Where there are few, reading
-// them again is cheaper than adding to the ring, and than the longer ring (Block::late).
+// them again is cheaper than adding to the ring, and than the longer ring (LayerBlock::late).
 // The final 1x1 convolution takes part in the last block's sweep: the maps are in the cache there.
 //
 // Memory: maps are written once and read once per block; the ring holds rows of the recent past.
@@ -41,7 +41,7 @@ class ForwardImage {
   }
 
   void run() {
-    share_.run([&](const Block &block, int lane, int64_t chunk) {
+    share_.run([&](const LayerBlock &block, int lane, int64_t chunk) {
       const bool is_last = block.last == plan_.channels;
       const Rows rows = bands_.rows_of(lane, chunk, 0);
       rings_.set(bands_, lane);
@@ -96,7 +96,7 @@ class ForwardImage {
   }
 
   // What maps first .. last - 1 give to a layer's channels at row y, into the ring; the first ones begin the sums.
-  void add_products(const Block &block, int layer, int64_t y, int64_t first, int64_t last, int64_t ahead) const {
+  void add_products(const LayerBlock &block, int layer, int64_t y, int64_t first, int64_t last, int64_t ahead) const {
     const int64_t stride = plan_.padded_stride();
     const RingPart &part = block.ring[static_cast<size_t>(layer)];
     T *sums = ring_rows(part, y);
@@ -113,7 +113,7 @@ class ForwardImage {
   }
 
   // 3-D: of a row's nine sums along x, the three sums along y.
-  void sum_along_y(const Block &block, int layer, Rows rows) const {
+  void sum_along_y(const LayerBlock &block, int layer, Rows rows) const {
     const RingPart &from = block.ring[static_cast<size_t>(layer)], &to = block.sums[static_cast<size_t>(layer)];
     for (int64_t j = 0; j < from.channels; ++j) {
       const TapTable &table = tables_.of_channel(block.layers[static_cast<size_t>(layer)] + j);
@@ -136,7 +136,7 @@ class ForwardImage {
     }
   }
 
-  void gather(const Block &block, int layer, Rows rows) const {
+  void gather(const LayerBlock &block, int layer, Rows rows) const {
     const bool summed = !block.sums.empty();
     const RingPart &part = (summed ? block.sums : block.ring)[static_cast<size_t>(layer)];
     for (int64_t j = 0; j < part.channels; ++j) {

@@ -15,10 +15,10 @@ constexpr int push_group = 9;  // maps whose gradients are summed in registers t
 // Some rows for correlate_planes.
 template <class T>
 struct CorrelateRows {
-  const T *const *a;  // pointers to a's rows, a_jump of them from one row of the image to the next
-  int64_t a_jump;
+  const T *const *a;  // pointers to a's rows, a_row_step of them from one row of the image to the next
+  int64_t a_row_step;
   const T *b;
-  int64_t b_stride, b_jump;  // from map to map, from row to row
+  int64_t b_stride, b_row_step;  // from map to map, from row to row
   int64_t n_rows, count;
   int64_t ahead;  // fetch b so many numbers further on; 0: nothing
 };

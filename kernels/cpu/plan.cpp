@@ -16,7 +16,7 @@ constexpr int64_t chunk_pixels = 1536;
 constexpr int64_t tile_numbers = 51200;
 constexpr int64_t team_chunk_rows = 4;
 
-// Of so many maps before a block of layers, products are computed layer by layer (Block::late).
+// Of so many maps before a block of layers, products are computed layer by layer (LayerBlock::late).
 constexpr int64_t late_maps = 32;
 // Behind more maps a larger block saves more traffic than its rings cost.
 constexpr int64_t deep_block = 12;
@@ -97,15 +97,15 @@ RingPart Plan::ring_part(const Bands &bands, int64_t &place, int64_t age, int64_
   return part;
 }
 
-Blocks Plan::make_blocks(const Bands &bands, int64_t most_channels, bool backwards) const {
+LayerBlocks Plan::make_blocks(const Bands &bands, int64_t most_channels, bool backwards) const {
   const int64_t w = problem.width;
   const int64_t unit = bands.count > 1 ? bands.chunk_rows : 1;
-  Blocks blocks = {{}, 0, 0, 0};
+  LayerBlocks blocks = {{}, 0, 0, 0};
   for (int64_t first = 0, last = 0; first < channels; first = last) {
     const bool deep = !backwards && problem.ndim == 2 && !in_cache && maps_before(first) > late_maps;
     last = std::min(first + std::max<int64_t>(1, (deep ? deep_block : most_channels) / w) * w, channels);
     blocks.channels = std::max(blocks.channels, last - first);
-    Block block = {first, last, maps_before(first), {}, {}, {}, {}, {}, false, 0, 0, 0};
+    LayerBlock block = {first, last, maps_before(first), {}, {}, {}, {}, {}, false, 0, 0, 0};
     std::vector<int64_t> along_y, along_z;
     for (int64_t q = first; q < block.last; q += w) {
       int64_t most_y = 0, most_z = 0;
@@ -150,7 +150,7 @@ Blocks Plan::make_blocks(const Bands &bands, int64_t most_channels, bool backwar
   }
   if (backwards) std::reverse(blocks.all.begin(), blocks.all.end());
   int64_t start = 0;
-  for (Block &block : blocks.all) {
+  for (LayerBlock &block : blocks.all) {
     block.start = start;
     start += block.chunks;
   }

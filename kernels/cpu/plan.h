@@ -42,7 +42,7 @@ struct RingPart {
 };
 
 // Some whole layers, done in one sweep.
-struct Block {
+struct LayerBlock {
   int64_t first, last;          // hidden channels first .. last - 1
   int64_t maps_outside;         // maps before the block
   std::vector<int64_t> layers;  // first channel of each layer, and `last`
@@ -61,8 +61,8 @@ struct Block {
 };
 
 // How one of the passes goes through the layers, in the order of its sweeps.
-struct Blocks {
-  std::vector<Block> all;
+struct LayerBlocks {
+  std::vector<LayerBlock> all;
   int64_t channels;   // of the largest block
   int64_t ring_rows;  // of one lane, over all channels
   int64_t sum_rows;   // of sums along y
@@ -82,7 +82,7 @@ struct Bands {
   int64_t chunk_rows;
   int64_t tile_rows;   // whose maps and gradients are worked on together in the second-level cache
   int neighbours;      // so many bands to either side may be read
-  Blocks forward, backward;
+  LayerBlocks forward, backward;
 
   int band(int64_t y) const { return count == 1 ? 0 : static_cast<int>(static_cast<uint32_t>(y) / static_cast<uint32_t>(rows)); }
   bool upwards(int band) const { return count > 1 && band % 2 == 0; }
@@ -177,7 +177,7 @@ struct Plan {
   int64_t reach_along_z(int64_t q) const;
   Bands make_bands(int count) const;
   RingPart ring_part(const Bands &bands, int64_t &place, int64_t age, int64_t reach) const;
-  Blocks make_blocks(const Bands &bands, int64_t most_channels, bool backwards) const;
+  LayerBlocks make_blocks(const Bands &bands, int64_t most_channels, bool backwards) const;
 };
 
 }  // namespace napari_msd

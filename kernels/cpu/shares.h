@@ -25,7 +25,7 @@ namespace napari_msd {
 // a lane that can go on, or one that some thread is working on.
 class Team {
  public:
-  Team(const Bands &bands, const Blocks &blocks)
+  Team(const Bands &bands, const LayerBlocks &blocks)
       : bands_(bands), blocks_(blocks), chunks_(blocks.chunks()), lanes_(static_cast<size_t>(bands.count)) {}
 
   // A lane for one more thread to stay with, `wanted` if nobody has; -1: all have somebody, one more could only wait.
@@ -82,10 +82,10 @@ class Team {
   // A neighbour that has not come as far as lane i's next chunk needs; -1: none, or the lane is at its end.
   int waits_for(int i) {
     const int64_t number = lane(i).done.count();
-    const Block *block = &blocks_.all.back();
+    const LayerBlock *block = &blocks_.all.back();
     if (number == chunks_) return -1;
     if (size() == 1) return -1;
-    for (const Block &one : blocks_.all) {
+    for (const LayerBlock &one : blocks_.all) {
       if (number < one.start + one.chunks) {
         block = &one;
         break;
@@ -107,14 +107,14 @@ class Team {
     const int64_t number = its.done.count();
     if (number == chunks_ || waits_for(i) >= 0) return false;
     while (number >= blocks_.all[its.block].start + blocks_.all[its.block].chunks) ++its.block;
-    const Block &block = blocks_.all[its.block];
+    const LayerBlock &block = blocks_.all[its.block];
     work(block, i, number - block.start);
     its.done.publish(number + 1);
     return true;
   }
 
   const Bands &bands_;
-  const Blocks &blocks_;
+  const LayerBlocks &blocks_;
   const int64_t chunks_;
   std::deque<Lane> lanes_;
 };
@@ -127,13 +127,13 @@ struct Share {
   int home;           // of the team's lanes, the one that this thread stays with
   Team *team;         // null: the image is this thread's alone
   const Bands *bands;
-  const Blocks *blocks;
+  const LayerBlocks *blocks;
 
   // work(block, lane of the image, chunk) for this thread's part of the image.
   template <class Work>
   void run(Work &&work) const {
     if (team) return team->run(home, work);
-    for (const Block &block : blocks->all) {
+    for (const LayerBlock &block : blocks->all) {
       for (int64_t chunk = 0; chunk < block.chunks; ++chunk) work(block, 0, chunk);
     }
   }
@@ -172,7 +172,7 @@ class Shares {
   }
 
  private:
-  const Blocks &blocks(const Bands &bands) const { return backwards_ ? bands.backward : bands.forward; }
+  const LayerBlocks &blocks(const Bands &bands) const { return backwards_ ? bands.backward : bands.forward; }
 
   const Plan &plan_;
   const bool backwards_;

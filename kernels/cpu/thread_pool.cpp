@@ -42,13 +42,13 @@ class Pool {
   void run(int threads, Task task, void *context) {
     const std::lock_guard<std::mutex> one_at_a_time(caller_);
     // More threads than cores could only wait for each other.
-    const int most = cores > 0 && cores < threads ? cores.load() : threads;
-    start(most - 1);
+    const int useful = cores > 0 && cores < threads ? cores.load() : threads;
+    start(useful - 1);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       task_ = task;
       context_ = context;
-      open_ = most;
+      open_ = useful;
       ++round_;
     }
     wake_.notify_all();

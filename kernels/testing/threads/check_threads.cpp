@@ -179,7 +179,7 @@ bool every_chunk_once() {
     const Bands &bands = plan.parted;
     for (const int members : {1, 2, lanes, 2 * lanes}) {
       for (const bool backwards : {false, true}) {
-        const Blocks &blocks = backwards ? bands.backward : bands.forward;
+        const LayerBlocks &blocks = backwards ? bands.backward : bands.forward;
         Team team(bands, blocks);
         std::vector<std::atomic<int64_t>> done(static_cast<size_t>(team.size()));
         std::atomic<int> wrong{team.size() == lanes ? 0 : 1};
@@ -188,7 +188,7 @@ bool every_chunk_once() {
           threads.emplace_back([&, i] {
             const int home = team.join(i / 2 * 3 % lanes);  // some want the same
             if (home < 0) return;
-            team.run(home, [&](const Block &block, int lane, int64_t chunk) {
+            team.run(home, [&](const LayerBlock &block, int lane, int64_t chunk) {
               const int64_t number = block.start + chunk;
               if (done[static_cast<size_t>(lane)] != number) ++wrong;
               for (int other = 0; other < team.size(); ++other) {
@@ -221,7 +221,7 @@ struct RingUse {
 
 // Of all pairs of rows that are read: the row was written by an earlier chunk (or an earlier step of the same one, in the same
 // band), stands alone in its place until it is read for the last time, and across a border the reading chunk is one that waits.
-bool ring_holds(const RingUse &use, const Bands &bands, const Block &block, int64_t rows, int64_t ring_rows) {
+bool ring_holds(const RingUse &use, const Bands &bands, const LayerBlock &block, int64_t rows, int64_t ring_rows) {
   const auto chunk_of = [&](int64_t y, int64_t lag) { return (bands.distance(y) + lag) / bands.chunk_rows; };
   struct Stay {
     int64_t place, from, until;
@@ -255,8 +255,8 @@ bool ring_holds(const RingUse &use, const Bands &bands, const Block &block, int6
 }
 
 bool rings_hold(const Bands &bands, bool backwards, const std::vector<int64_t> &along_y, const std::vector<int64_t> &along_z) {
-  const Blocks &blocks = backwards ? bands.backward : bands.forward;
-  for (const Block &block : blocks.all) {
+  const LayerBlocks &blocks = backwards ? bands.backward : bands.forward;
+  for (const LayerBlock &block : blocks.all) {
     const size_t n = block.ring.size();
     for (size_t i = 0; i < n; ++i) {
       const int64_t y = along_y[static_cast<size_t>(block.first) + i], z = along_z[static_cast<size_t>(block.first) + i];
