@@ -111,6 +111,8 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
       problem->in_channels > max_grid_yz) {
     return MSD_UNSUPPORTED;
   }
+  // copy_input.cu has a thread for each number of the images; both factors are below 2^40 here.
+  if (g.batch * g.plane / block_threads >= max_grid_x / problem->in_channels) return MSD_UNSUPPORTED;
   g.depth = static_cast<int32_t>(problem->sizes[0]);
   g.height = static_cast<int32_t>(problem->sizes[1]);
   g.width = static_cast<int32_t>(problem->sizes[2]);

@@ -11,8 +11,8 @@
 // (sending_rows); at the row's ends runs of 32 pixels have up to two readers per tap along x (gather_rows).
 //
 // Pull, not push: the sums of a block are written once, instead of adding to the gradients of all earlier maps
-// after every block. The matrix units would not win here: with 8 maps at a time they save multiply-adds, but
-// the gathered taps would first have to go through shared memory, which then is the bound (kernels/README.md).
+// after every block. 16-bit deltas are multiplied on the scalar units, too: for the matrix units the gathered taps, 36 per
+// thread and channel, would have to go through shared memory first. Not tried.
 //
 // Writes G as float32 (image, n_maps, pixel): the workspace of backward_layer.cu, or the input's gradient itself.
 #pragma once

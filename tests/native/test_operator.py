@@ -73,6 +73,14 @@ def test_what_a_core_does_not_serve_is_refused_with_the_sizes(cpu_core, make_net
         cpu_core._check(abi.UNSUPPORTED, problem)
 
 
+@pytest.mark.parametrize(("in_channels", "served"), [(500, True), (520, False)])
+def test_images_of_more_numbers_than_one_launch_takes_are_refused(shim_core, in_channels, served):
+    # Almost 2^29 pixels: a block for each 128 numbers, and at most 2^31 - 1 blocks.
+    structure = Structure((1,), 1, "reflect")
+    shape = (1, in_channels, 2**14, 2**15 - 8)
+    assert shim_core.can_run(shape, torch.float32, 2, structure, False) == served
+
+
 def test_the_cpu_core_ignores_the_schedule(cpu_case, make_net):
     net, image = make_net(depth=9), torch.randn(2, 1, 9, 11, dtype=torch.float64)
     cooperative = replace(cpu_case, schedule="cooperative")
