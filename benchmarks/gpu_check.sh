@@ -30,7 +30,7 @@ export PYTHONPATH="$PWD/src" NAPARI_MSD_LIBRARY_FOLDER="$build" PYTHONUNBUFFERED
 run_tests() {
     python3 -m pytest -c /dev/null --rootdir . -p no:cacheprovider -q --import-mode=importlib -m gpu \
         tests/native/test_backends.py tests/native/test_backends_exact.py tests/native/test_gpu.py \
-        tests/native/test_self_check_of_cores.py tests/network/test_path_times.py "$@"
+        tests/native/test_self_check_of_cores.py tests/network/test_path_times.py tests/network/test_same_bits.py "$@"
 }
 
 build_cores() {

@@ -115,7 +115,7 @@ def gpu(monkeypatch):
     """A GPU whose core is usable; the test says what is found wrong and how long passes take."""
     usable = libraries.LibraryStatus("cuda", None, True, "ready", "90")
     monkeypatch.setattr(trial, "library_status", lambda *_: usable)
-    machine = SimpleNamespace(wrong=set(), times={}, timed=[], lost=False)
+    machine = SimpleNamespace(wrong=set(), times={}, timed=[], lost=False, differs=None)
 
     def check(kind, device, map_dtype=None, schedule="staged"):
         assert (kind, device) == ("cuda", GPU)
@@ -132,6 +132,7 @@ def gpu(monkeypatch):
         return SimpleNamespace(cpu=lambda: None)
 
     monkeypatch.setattr(trial, "first_error", check)
+    monkeypatch.setattr(trial, "difference_of_schedules", lambda *_: machine.differs)
     monkeypatch.setattr(trial, "path_times", time)
     monkeypatch.setattr(torch, "zeros", zeros)
     return machine
@@ -167,6 +168,17 @@ def test_a_wrong_schedule_is_not_timed_and_nobody_is_told(gpu, caplog):
     assert chosen() == ["staged", "staged"]
     assert all("cooperative" not in timed for timed in gpu.timed)
     assert f"cooperative: {WRONG}" in caplog.text
+    assert take_sentences() == []
+
+
+def test_a_schedule_that_differs_in_large_images_is_not_timed(gpu, caplog):
+    gpu.differs = "the gradients for images of (16, 1, 96, 96) differs"
+    gpu.times = {"staged": 1.3, "cooperative": 0.5, "torch": 25.0}
+    with caplog.at_level(logging.INFO, "napari_msd"):
+        assert try_core(GPU)
+    assert chosen() == ["staged", "staged"]
+    assert all("cooperative" not in timed for timed in gpu.timed)
+    assert gpu.differs in caplog.text
     assert take_sentences() == []
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from napari_msd.native import aside, libraries, schedules
-from napari_msd.network import trial
+from napari_msd.network import same_bits, trial
+from napari_msd.network.same_bits import difference_of_schedules
 from napari_msd.network.self_check import first_error
 
 from .oracle import Case, on
@@ -28,6 +29,17 @@ def test_maps_in_16_bits_pass(case: Case):
 @pytest.mark.parametrize("map_dtype", [None, torch.float16], ids=["float32", "float16"])
 def test_passes_in_one_launch_pass(case: Case, map_dtype):
     assert first_error(case.backend, torch.device(case.device), map_dtype, "cooperative") is None
+
+
+@on("cuda-shim")
+@pytest.mark.parametrize("map_dtype", [None, torch.float16], ids=["float32", "float16"])
+def test_schedules_give_the_same_bits_where_blocks_have_several_strips(
+    case: Case, map_dtype, monkeypatch
+):
+    # The shim's card has few blocks, so that small images are enough.
+    monkeypatch.setattr(same_bits, "SHAPES", ((1, 1, 40, 300), (2, 1, 30, 96), (1, 2, 3, 9, 70)))
+    device = torch.device(case.device)
+    assert difference_of_schedules(case.backend, device, map_dtype) is None
 
 
 @pytest.mark.gpu

@@ -43,6 +43,31 @@ def test_a_path_that_computes_something_else_gets_none(monkeypatch, caplog, trai
     assert "torch passes on cpu differ from staged ones" in caplog.text
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_a_schedule_that_gives_other_bits_gets_none(monkeypatch, training):
+    real = module.mixed_scale_dense
+
+    def nearly(*arguments, schedule):
+        return real(*arguments, schedule=schedule) * (1 + 2**-20 * (schedule == "cooperative"))
+
+    monkeypatch.setattr(module, "mixed_scale_dense", nearly)
+    times = path_times("cpu", CPU, None, ["staged", "cooperative"], training)
+    assert list(times) == ["staged"]
+
+
+def test_a_path_that_does_not_repeat_itself_gets_none(monkeypatch, caplog):
+    real = module.mixed_scale_dense
+    calls = []
+
+    def drifting(*arguments, schedule):
+        calls.append(schedule)
+        return real(*arguments, schedule=schedule) * (1 + (len(calls) > 1))
+
+    monkeypatch.setattr(module, "mixed_scale_dense", drifting)
+    assert path_times("cpu", CPU, None, ["staged"], False) == {}
+    assert "Repeated staged passes on cpu differ from the first" in caplog.text
+
+
 @pytest.mark.parametrize("error", [UnsupportedError("too wide"), RuntimeError("CUDA error")])
 def test_a_path_that_fails_gets_none(monkeypatch, caplog, error):
     real = module.mixed_scale_dense

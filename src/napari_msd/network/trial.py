@@ -25,6 +25,7 @@ from napari_msd.native.core import Schedule
 from napari_msd.native.libraries import library_status
 from napari_msd.native.schedules import choose_schedule, forget_schedules
 from napari_msd.network.path_times import Path, path_times
+from napari_msd.network.same_bits import difference_of_schedules
 from napari_msd.network.self_check import first_error
 
 CRASHED = "the process that tried it crashed"
@@ -122,7 +123,7 @@ def _choose_path(device: torch.device, number: int, map_dtype: torch.dtype | Non
     Where plain torch trains faster than the core, the core is set aside, and nobody told.
     """
     schedules: list[Schedule] = ["staged"]
-    if _compare("cuda", device, map_dtype, "cooperative") is None:
+    if _cooperates(device, map_dtype):
         schedules.append("cooperative")
     for training in (True, False):
         # With 16-bit maps the core computes something else than torch would.
@@ -137,6 +138,17 @@ def _choose_path(device: torch.device, number: int, map_dtype: torch.dtype | Non
             set_aside("cuda", number, f"PyTorch is faster here (milliseconds: {told})", tell=False)
             return
         choose_schedule(number, map_dtype, training, fastest)
+
+
+def _cooperates(device: torch.device, map_dtype: torch.dtype | None) -> bool:
+    """Whether cooperative passes are right."""
+    if _compare("cuda", device, map_dtype, "cooperative") is not None:
+        return False
+    with _on_trial(device, "cooperative") as crashed:
+        error = CRASHED if crashed else difference_of_schedules("cuda", device, map_dtype)
+    if error is not None:
+        _log.warning("Check of cooperative passes on %s: %s", device, error)
+    return error is None
 
 
 def core_of(device: torch.device) -> LibraryKind | None:
