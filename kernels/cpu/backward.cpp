@@ -111,11 +111,10 @@ class BackwardImage {
           bias_sums[k + j] += kernels_.sum_plane(tile, plan_.row_stride);
         }
         for (int64_t r = 0; r < n; ++r) {
-          kernels_.combine_planes(tile_ + r * class_chunk * plan_.row_stride, plan_.row_stride, static_cast<int>(n_k),
-                                  gradient(first_map_, first + r), plan_.row_stride,
-                                  static_cast<int>(plan_.maps - first_map_),
-                                  arrays_.output_weight + k * plan_.maps + first_map_, 1, plan_.maps, nullptr, k > 0,
-                                  plan_.row_stride, 0);
+          kernels_.combine_planes(
+              tile_ + r * class_chunk * plan_.row_stride, plan_.row_stride, static_cast<int>(n_k),
+              gradient(first_map_, first + r), plan_.row_stride, static_cast<int>(plan_.maps - first_map_),
+              arrays_.output_weight + k * plan_.maps + first_map_, 1, plan_.maps, nullptr, k > 0, plan_.row_stride, 0);
         }
         kernels_.correlate_planes(correlation(first, n, class_chunk), static_cast<int>(n_k), plan_.maps,
                                   weight_sums + k * plan_.maps, plan_.maps, 1);
@@ -124,7 +123,14 @@ class BackwardImage {
   }
 
   CorrelateRows<T> correlation(int64_t first_row, int64_t n, int64_t pointers_per_row) const {
-    return {taps_, pointers_per_row, row(0, first_row), plan_.row_stride, plan_.maps * plan_.row_stride, n, plan_.row_stride, 0};
+    return {taps_,
+            pointers_per_row,
+            row(0, first_row),
+            plan_.row_stride,
+            plan_.maps * plan_.row_stride,
+            n,
+            plan_.row_stride,
+            0};
   }
 
   // The gradients at row y of the tap products of a block's channels from one layer on, as pointers.
@@ -191,11 +197,12 @@ class BackwardImage {
     const int64_t ahead = plan_.maps * plan_.row_stride * (up_ ? -bands_.chunk_rows : 1);
     const int64_t pointers_per_row = (block.last - block.first) * plan_.taps;
     for (int64_t y = rows.first; y < rows.last; ++y) {
-      find_taps(block, 0, y, taps_ + (y - rows.first) * pointers_per_row, tile_ + (y - rows.first) * pointers_per_row * plan_.row_stride);
+      find_taps(block, 0, y, taps_ + (y - rows.first) * pointers_per_row,
+                tile_ + (y - rows.first) * pointers_per_row * plan_.row_stride);
       if (block.maps_outside > first_map_) {
-        kernels_.push_gradients(taps_ + (y - rows.first) * pointers_per_row, static_cast<int>(pointers_per_row), gradient(first_map_, y),
-                                plan_.row_stride, static_cast<int>(block.maps_outside - first_map_), weights_,
-                                plan_.row_stride, ahead);
+        kernels_.push_gradients(taps_ + (y - rows.first) * pointers_per_row, static_cast<int>(pointers_per_row),
+                                gradient(first_map_, y), plan_.row_stride,
+                                static_cast<int>(block.maps_outside - first_map_), weights_, plan_.row_stride, ahead);
       }
     }
     for (int64_t q = block.first; q < block.last; ++q) {

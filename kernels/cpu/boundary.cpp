@@ -47,7 +47,8 @@ TapTable make_table(const msd_problem &problem, int32_t dilation, int32_t dilati
         const int64_t from = from_z < 0 || from_y < 0 ? -1 : from_z * height + from_y;
         source[static_cast<size_t>(z * height + y)] = static_cast<int32_t>(from);
         if (t < 3) y_source[t * rows + z * height + y] = static_cast<int32_t>(from_y < 0 ? -1 : z * height + from_y);
-        if (t % 3 == 0) z_source[t / 3 * rows + z * height + y] = static_cast<int32_t>(from_z < 0 ? -1 : from_z * height + y);
+        if (t % 3 == 0)
+          z_source[t / 3 * rows + z * height + y] = static_cast<int32_t>(from_z < 0 ? -1 : from_z * height + y);
         if (from >= 0) ++start[from + 1];
       }
     }
@@ -63,8 +64,17 @@ TapTable make_table(const msd_problem &problem, int32_t dilation, int32_t dilati
     left_source[x] = source_index(x - dilation, width, problem.boundary);
     right_source[x] = source_index(x + dilation, width, problem.boundary);
   }
-  return {problem.boundary, dilation,     static_cast<int32_t>(rows), static_cast<int32_t>(width), n_row_taps,
-          y_source,         z_source,     target_start, targets,                    left_source,                 right_source};
+  return {problem.boundary,
+          dilation,
+          static_cast<int32_t>(rows),
+          static_cast<int32_t>(width),
+          n_row_taps,
+          y_source,
+          z_source,
+          target_start,
+          targets,
+          left_source,
+          right_source};
 }
 
 }  // namespace

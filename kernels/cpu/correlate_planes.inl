@@ -76,9 +76,9 @@ void correlate_planes(const CorrelateRows<T> &rows, int n_a, int64_t n_b, double
       {correlate_some<T, 1, false>, correlate_some<T, 2, false>, correlate_some<T, 3, false>,
        correlate_some<T, 4, false>, correlate_some<T, 5, false>, correlate_some<T, 6, false>,
        correlate_some<T, 7, false>, correlate_some<T, 8, false>, correlate_some<T, 9, false>},
-      {correlate_some<T, 1, true>, correlate_some<T, 2, true>, correlate_some<T, 3, true>,
-       correlate_some<T, 4, true>, correlate_some<T, 5, true>, correlate_some<T, 6, true>,
-       correlate_some<T, 7, true>, correlate_some<T, 8, true>, correlate_some<T, 9, true>}};
+      {correlate_some<T, 1, true>, correlate_some<T, 2, true>, correlate_some<T, 3, true>, correlate_some<T, 4, true>,
+       correlate_some<T, 5, true>, correlate_some<T, 6, true>, correlate_some<T, 7, true>, correlate_some<T, 8, true>,
+       correlate_some<T, 9, true>}};
   const Some *some = all[rows.ahead != 0];
   for (int first = 0; first < n_a; first += most_rows) {
     const int n = n_a - first < most_rows ? n_a - first : most_rows;

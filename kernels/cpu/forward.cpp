@@ -15,6 +15,7 @@
 //
 // Memory: maps are written once and read once per block; the ring holds rows of the recent past.
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstring>
 
@@ -70,7 +71,8 @@ class ForwardImage {
       }
       if (is_last) {
         const Rows ready = bands_.rows_of(lane, chunk, block.lags.back());
-        for (int64_t y = ready.first; y < ready.last; ++y) add_logits(y, block.late ? 0 : block.maps_outside, plan_.maps);
+        for (int64_t y = ready.first; y < ready.last; ++y)
+          add_logits(y, block.late ? 0 : block.maps_outside, plan_.maps);
       }
     });
   }
@@ -99,6 +101,7 @@ class ForwardImage {
   void add_products(const LayerBlock &block, int layer, int64_t y, int64_t first, int64_t last, int64_t ahead) const {
     const int64_t stride = plan_.padded_stride();
     const RingPart &part = block.ring[static_cast<size_t>(layer)];
+    assert(last > first);  // the first products begin the sums in the ring: there is always one map, the image
     T *sums = ring_rows(part, y);
     const T *const maps = row(first, y);
     for (int64_t j = 0; j < part.channels; ++j) {
@@ -199,9 +202,8 @@ struct ForwardJob {
 
   static void run(void *context, int thread) {
     const ForwardJob &job = *static_cast<const ForwardJob *>(context);
-    job.shares.run(thread, [&](const Share &share) {
-      ForwardImage<T>(job.plan, job.arrays, job.tables, share, thread).run();
-    });
+    job.shares.run(thread,
+                   [&](const Share &share) { ForwardImage<T>(job.plan, job.arrays, job.tables, share, thread).run(); });
   }
 };
 

@@ -20,8 +20,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <vector>
 
 #include "check_problem.h"
@@ -78,13 +80,15 @@ struct Rows {
 struct Bands {
   int count;
   int64_t image_rows;
-  int64_t rows;        // of each band but the last, which may have fewer: whole chunks
+  int64_t rows;  // of each band but the last, which may have fewer: whole chunks
   int64_t chunk_rows;
-  int64_t tile_rows;   // whose maps and gradients are worked on together in the second-level cache
-  int neighbours;      // so many bands to either side may be read
+  int64_t tile_rows;  // whose maps and gradients are worked on together in the second-level cache
+  int neighbours;     // so many bands to either side may be read
   LayerBlocks forward, backward;
 
-  int band(int64_t y) const { return count == 1 ? 0 : static_cast<int>(static_cast<uint32_t>(y) / static_cast<uint32_t>(rows)); }
+  int band(int64_t y) const {
+    return count == 1 ? 0 : static_cast<int>(static_cast<uint32_t>(y) / static_cast<uint32_t>(rows));
+  }
   bool upwards(int band) const { return count > 1 && band % 2 == 0; }
   // How far row y is from where its band's sweep begins.
   int64_t distance(int64_t y) const {
@@ -96,6 +100,7 @@ struct Bands {
   Rows rows_of(int band, int64_t chunk, int64_t lag) const;
   // The place in the ring of its own band of a row at this distance.
   int64_t place(const RingPart &part, int64_t d) const {
+    assert(d >= 0 && d < rows);
     if (d < part.edge) return part.rows + d;
     if (d >= rows - part.edge && count > 2) return part.rows + part.edge + d - (rows - part.edge);
     return static_cast<uint32_t>(d) % static_cast<uint32_t>(part.rows);
@@ -120,6 +125,9 @@ class LaneRings {
     } else {
       lane = bands_->band(y);
       d = bands_->distance(y);
+      // No tap reaches beyond the bands that the lane waits for, nor to a row that has no place of its own.
+      assert(std::abs(lane - lane_) <= bands_->neighbours);
+      assert(part.rows == bands_->rows || d < part.edge || (d >= bands_->rows - part.edge && bands_->count > 2));
     }
     return lane * rows_per_lane_ + part.start + bands_->place(part, d) * part.channels;
   }
@@ -138,13 +146,13 @@ struct Plan {
   int64_t item;  // bytes of one number
   int64_t rows, width, row_stride, margin;
   int64_t channels, maps, taps, row_taps;
-  int64_t weights;     // entries of the packed weights
-  int64_t parameters;  // ... of all parameters
-  int threads;         // to plan for: a tiny problem is not worth waking others
-  int slots;           // images in flight at once
-  int64_t rounds;      // whole images per lane
-  int rest, team;      // then so many images, and lanes that work on each
-  bool in_cache;       // an image's maps stay in the caches from layer to layer
+  int64_t weights;      // entries of the packed weights
+  int64_t parameters;   // ... of all parameters
+  int threads;          // to plan for: a tiny problem is not worth waking others
+  int slots;            // images in flight at once
+  int64_t rounds;       // whole images per lane
+  int rest, team;       // then so many images, and lanes that work on each
+  bool in_cache;        // an image's maps stay in the caches from layer to layer
   Bands whole, parted;  // an image for one lane, for a team
 
   int64_t layer(int64_t q) const { return q / problem.width; }

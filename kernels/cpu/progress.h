@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <cassert>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -40,6 +41,7 @@ class Progress {
   void publish(int64_t count) {
     // Either this thread sees that another one is about to sleep, or that one sees the new count: both write first and
     // then read, in the one order that all sequentially consistent operations have.
+    assert(count > count_.load(std::memory_order_relaxed));  // the count only grows, so that no wait is undone
     count_.store(count, std::memory_order_seq_cst);
     if (wanted_.load(std::memory_order_seq_cst) <= count) wake();
   }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 #include <cstdint>
 #include <deque>
 #include <vector>
@@ -49,6 +50,7 @@ class Team {
         ++ended;
         continue;
       }
+      assert(lane(home).done.count() < chunks_);  // no chunk is done twice
       ended = 0;
       int next = home;
       for (int awaited = home; awaited >= 0;) {
@@ -108,7 +110,9 @@ class Team {
     if (number == chunks_ || waits_for(i) >= 0) return false;
     while (number >= blocks_.all[its.block].start + blocks_.all[its.block].chunks) ++its.block;
     const LayerBlock &block = blocks_.all[its.block];
+    assert(number >= block.start && number < block.start + block.chunks);
     work(block, i, number - block.start);
+    assert(its.done.count() == number);  // a lane's chunks are done one after another, by one thread at a time
     its.done.publish(number + 1);
     return true;
   }
@@ -123,9 +127,9 @@ class Team {
 struct Share {
   int64_t image;
   int slot;
-  int lane;           // the first of the image's
-  int home;           // of the team's lanes, the one that this thread stays with
-  Team *team;         // null: the image is this thread's alone
+  int lane;    // the first of the image's
+  int home;    // of the team's lanes, the one that this thread stays with
+  Team *team;  // null: the image is this thread's alone
   const Bands *bands;
   const LayerBlocks *blocks;
 

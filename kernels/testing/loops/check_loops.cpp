@@ -227,7 +227,8 @@ void time_all() {
     Array<T> products(9 * padded), sums(27 * stride), out(stride);
     const auto products_at = [&](double ns, const char *name, int maps) {
       const double flops = 2.0 * 9 * maps * static_cast<double>(width) / ns;
-      std::printf("%-16s %5d %5d %10.1f %9.1f %8.0f%%\n", name, static_cast<int>(width), maps, ns, flops, 100 * flops / peak);
+      std::printf("%-16s %5d %5d %10.1f %9.1f %8.0f%%\n", name, static_cast<int>(width), maps, ns, flops,
+                  100 * flops / peak);
     };
     for (const int maps : {4, 15, 50}) {
       Array<T> in(maps * stride), weight(27 * maps), gradients(maps * stride);
@@ -235,8 +236,8 @@ void time_all() {
       for (int t = 0; t < 27; ++t) rows.push_back(sums.data + t * stride);
       std::vector<double> totals(static_cast<size_t>(9 * maps));
       products_at(time_of([&] {
-                    loops.combine_planes(in.data, stride, maps, products.data + 32, padded, 9, weight.data, 1, 9, nullptr, false,
-                                         stride, 0);
+                    loops.combine_planes(in.data, stride, maps, products.data + 32, padded, 9, weight.data, 1, 9,
+                                         nullptr, false, stride, 0);
                   }),
                   "combine_planes", maps);
       // Three channels at once, as a block of layers does; a row of one channel is a third of it.
@@ -251,15 +252,19 @@ void time_all() {
       std::vector<const T *> a;
       for (int64_t y = 0; y < at_once; ++y) a.insert(a.end(), rows.begin(), rows.begin() + 9);
       const CorrelateRows<T> correlation = {a.data(), 9, in.data, stride, 0, at_once, stride, 0};
-      products_at(time_of([&] { loops.correlate_planes(correlation, 9, maps, totals.data(), 1, 9); }) / static_cast<double>(at_once),
+      products_at(time_of([&] { loops.correlate_planes(correlation, 9, maps, totals.data(), 1, 9); }) /
+                      static_cast<double>(at_once),
                   "correlate_planes", maps);
     }
     const T *three[] = {sums.data, sums.data + stride, sums.data + 2 * stride};
     Array<T> row(padded);
     std::fill(row.data, row.data + padded, T(0));
-    const auto line = [&](const char *name, double ns) { std::printf("%-16s %5d %16.1f\n", name, static_cast<int>(width), ns); };
+    const auto line = [&](const char *name, double ns) {
+      std::printf("%-16s %5d %16.1f\n", name, static_cast<int>(width), ns);
+    };
     const TapTable &table = tables.of_channel(0);
-    line("shift_products", time_of([&] { loops.shift_products(table, products.data + 32, padded, sums.data, stride, false); }));
+    line("shift_products",
+         time_of([&] { loops.shift_products(table, products.data + 32, padded, sums.data, stride, false); }));
     line("gather_rows", time_of([&] { loops.gather_rows(three, 3, T(0.25), out.data, width, stride); }));
     line("shift_gradient", time_of([&] {
            (void)loops.shift_gradient(table, out.data, sums.data, row.data + 32, sums.data + 3 * stride, stride);

@@ -60,17 +60,18 @@ std::vector<float> step(int threads, int batch) {
   const auto grad_logits = numbers(batch * classes * pixels);
   msd_memory memory;
   if (msd_memory_needed(&problem, &memory) != MSD_OK) return {};
-  std::vector<double> kept(static_cast<size_t>(memory.maps) / 8 + 1), scratch(static_cast<size_t>(memory.forward_workspace) / 8 + 1);
+  std::vector<double> kept(static_cast<size_t>(memory.maps) / 8 + 1),
+      scratch(static_cast<size_t>(memory.forward_workspace) / 8 + 1);
   std::vector<double> more(static_cast<size_t>(memory.backward_workspace) / 8 + 1);
   std::vector<float> logits(grad_logits.size()), grad_input(input.size()), grad_weight(weight.size()), grad_bias(depth);
   std::vector<float> grad_output_weight(output_weight.size()), grad_output_bias(classes);
-  if (msd_forward(&problem, input.data(), weight.data(), bias.data(), output_weight.data(), output_bias.data(), kept.data(),
-                  logits.data(), scratch.data(), nullptr) != MSD_OK) {
+  if (msd_forward(&problem, input.data(), weight.data(), bias.data(), output_weight.data(), output_bias.data(),
+                  kept.data(), logits.data(), scratch.data(), nullptr) != MSD_OK) {
     return {};
   }
   if (msd_backward(&problem, grad_logits.data(), kept.data(), weight.data(), output_weight.data(), grad_input.data(),
-                   grad_weight.data(), grad_bias.data(), grad_output_weight.data(), grad_output_bias.data(), more.data(),
-                   nullptr) != MSD_OK) {
+                   grad_weight.data(), grad_bias.data(), grad_output_weight.data(), grad_output_bias.data(),
+                   more.data(), nullptr) != MSD_OK) {
     return {};
   }
   std::vector<float> all;
@@ -254,12 +255,14 @@ bool ring_holds(const RingUse &use, const Bands &bands, const LayerBlock &block,
   return true;
 }
 
-bool rings_hold(const Bands &bands, bool backwards, const std::vector<int64_t> &along_y, const std::vector<int64_t> &along_z) {
+bool rings_hold(const Bands &bands, bool backwards, const std::vector<int64_t> &along_y,
+                const std::vector<int64_t> &along_z) {
   const LayerBlocks &blocks = backwards ? bands.backward : bands.forward;
   for (const LayerBlock &block : blocks.all) {
     const size_t n = block.ring.size();
     for (size_t i = 0; i < n; ++i) {
-      const int64_t y = along_y[static_cast<size_t>(block.first) + i], z = along_z[static_cast<size_t>(block.first) + i];
+      const int64_t y = along_y[static_cast<size_t>(block.first) + i],
+                    z = along_z[static_cast<size_t>(block.first) + i];
       RingUse use = {&block.ring[i], block.late ? block.lags[i] : 0, block.lags[i], {}, y};
       if (backwards) {
         use.begun = use.ready = block.lags[n - 1 - i];
@@ -283,7 +286,8 @@ bool what_is_read_is_there() {
     int64_t depth, height, width;
   };
   for (const int lanes : {1, 2, 3, 4, 7, 12}) {
-    for (const Shape &shape : {Shape{1, 1, 90000}, {1, 9, 10000}, {1, 64, 700}, {1, 97, 700}, {1, 150, 700}, {5, 20, 600}, {40, 4, 700}}) {
+    for (const Shape &shape :
+         {Shape{1, 1, 90000}, {1, 9, 10000}, {1, 64, 700}, {1, 97, 700}, {1, 150, 700}, {5, 20, 600}, {40, 4, 700}}) {
       msd_problem problem = {};
       problem.batch = problem.in_channels = problem.width = problem.n_classes = 1;
       problem.sizes[0] = shape.depth;
