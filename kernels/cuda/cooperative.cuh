@@ -5,6 +5,9 @@
 // belongs to a phase it publishes how many phases it has done, its epoch, in a flag of its own. Whoever is going to read rows of another
 // band waits until that one's flag has come as far as its own epoch. Epochs only grow, so flags are cleared once per pass.
 //
+// What other blocks write must never be read through a pointer to const that is __restrict__, nor by __ldg: such loads (LDG.CONSTANT
+// in machine code) may come from a cache that knows of no flag.
+//
 // No wait is endless: after most_ticks a block goes on with what is there and says so in `given_up`, which ends all other
 // waits, too. msd_check_waits reads and clears it.
 #pragma once
