@@ -51,9 +51,9 @@ void clear(void *array, int64_t count) {
   std::fill_n(static_cast<T *>(array), count, T(0));
 }
 
-void trace(const char *pass, const Plan &plan, Blocks Bands::*way) {
+void trace(const char *pass, const Plan &plan, LayerBlocks Bands::*way) {
   if (!tracing()) return;
-  const Blocks &blocks = (plan.rounds > 0 ? plan.whole : plan.parted).*way;
+  const LayerBlocks &blocks = (plan.rounds > 0 ? plan.whole : plan.parted).*way;
   std::fprintf(stderr,
                "napari_msd: %s (%s), %lld images of %lld rows of %lld: %d lanes with %lld each, then %d by teams of %d; "
                "%d blocks of up to %lld channels, rings of %lld rows\n",
