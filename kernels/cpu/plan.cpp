@@ -80,7 +80,7 @@ Bands Plan::make_bands(int count) const {
   // A block saves memory traffic, but costs sums of a channel's products in two parts instead of one (forward), and
   // rings: they must not drive out what is in the cache, and in 3-D they hold whole planes.
   const int64_t block = problem.ndim == 3 || in_cache ? 4 : 8;
-  bands.forward = make_blocks(bands, in_cache ? 1 : block, false);
+  bands.forward = make_blocks(bands, in_cache ? (count > 1 ? 4 : 1) : block, false);
   bands.backward = make_blocks(bands, block, true);
   return bands;
 }
