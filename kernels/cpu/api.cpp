@@ -54,13 +54,14 @@ void clear(void *array, int64_t count) {
 void trace(const char *pass, const Plan &plan, LayerBlocks Bands::*way) {
   if (!tracing()) return;
   const LayerBlocks &blocks = (plan.rounds > 0 ? plan.whole : plan.parted).*way;
-  std::fprintf(stderr,
-               "napari_msd: %s (%s), %lld images of %lld rows of %lld: %d lanes with %lld each, then %d by teams of %d; "
-               "%d blocks of up to %lld channels, rings of %lld rows\n",
-               pass, variant_name(), static_cast<long long>(plan.problem.batch), static_cast<long long>(plan.rows),
-               static_cast<long long>(plan.width), plan.threads, static_cast<long long>(plan.rounds), plan.rest,
-               plan.team, static_cast<int>(blocks.all.size()), static_cast<long long>(blocks.channels),
-               static_cast<long long>(blocks.ring_rows));
+  std::fprintf(
+      stderr,
+      "napari_msd: %s (%s), %lld images of %lld rows of %lld: %d lanes with %lld each, then %d by teams of %d; "
+      "%d blocks of up to %lld channels, rings of %lld rows\n",
+      pass, variant_name(), static_cast<long long>(plan.problem.batch), static_cast<long long>(plan.rows),
+      static_cast<long long>(plan.width), plan.threads, static_cast<long long>(plan.rounds), plan.rest, plan.team,
+      static_cast<int>(blocks.all.size()), static_cast<long long>(blocks.channels),
+      static_cast<long long>(blocks.ring_rows));
 }
 
 template <class T>
@@ -114,8 +115,8 @@ int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
 }
 
 int32_t msd_forward(const msd_problem *problem, const void *input, const void *weight, const void *bias,
-                    const void *output_weight, const void *output_bias, void *maps, void *logits,
-                    void *workspace, void *) {
+                    const void *output_weight, const void *output_bias, void *maps, void *logits, void *workspace,
+                    void *) {
   return guarded([&]() -> int32_t {
     const msd_error wrong = check(problem);
     if (wrong != MSD_OK || problem->batch == 0) return wrong;
@@ -130,8 +131,7 @@ int32_t msd_forward(const msd_problem *problem, const void *input, const void *w
       using T = decltype(zero);
       const auto in = [](const void *array) { return static_cast<const T *>(array); };
       return forward_pass<T>(plan, {in(input), in(weight), in(bias), in(output_weight), in(output_bias),
-                                    static_cast<T *>(maps), static_cast<T *>(logits),
-                                    static_cast<T *>(workspace)});
+                                    static_cast<T *>(maps), static_cast<T *>(logits), static_cast<T *>(workspace)});
     };
     return problem->dtype == MSD_FLOAT64 ? run(0.0) : run(0.0f);
   });
@@ -154,9 +154,9 @@ int32_t msd_backward(const msd_problem *problem, const void *grad_logits, const 
       using T = decltype(zero);
       const auto in = [](const void *array) { return static_cast<const T *>(array); };
       const auto out = [](void *array) { return static_cast<T *>(array); };
-      return backward<T>(plan, {in(grad_logits), in(maps), in(weight), in(output_weight), out(grad_input),
-                                out(grad_weight), out(grad_bias), out(grad_output_weight),
-                                out(grad_output_bias), out(workspace)});
+      return backward<T>(plan,
+                         {in(grad_logits), in(maps), in(weight), in(output_weight), out(grad_input), out(grad_weight),
+                          out(grad_bias), out(grad_output_weight), out(grad_output_bias), out(workspace)});
     };
     return problem->dtype == MSD_FLOAT64 ? run(0.0) : run(0.0f);
   });
@@ -167,7 +167,8 @@ int32_t msd_check_waits(void *) { return MSD_OK; }
 int32_t msd_fma_work(int32_t dtype, int32_t threads, int64_t rounds, double *flops, void *sink, void *) {
   if (threads < 1 || rounds < 0 || !flops || !sink) return MSD_BAD_ARGUMENT;
   return guarded([&]() -> int32_t {
-    dtype == MSD_FLOAT64 ? fma_work<double>(threads, rounds, flops, sink) : fma_work<float>(threads, rounds, flops, sink);
+    dtype == MSD_FLOAT64 ? fma_work<double>(threads, rounds, flops, sink)
+                         : fma_work<float>(threads, rounds, flops, sink);
     return MSD_OK;
   });
 }
