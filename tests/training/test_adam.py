@@ -67,3 +67,17 @@ def test_what_was_forgotten_changes_no_later_step():
     for adam in (fresh, other):
         adam.step(torch.tensor([1.0, -2.0, 0.5]), torch.tensor(True))
     assert torch.equal(fresh.parameters[0], other.parameters[0])
+
+
+def test_out_of_memory_in_the_middle_changes_nothing(monkeypatch):
+    adam = Adam(numbers(0), 0.01)
+    adam.step(flat(numbers(1)), torch.tensor(True))
+    state = [tensor.clone() for tensor in adam.state]
+
+    def expm1(*_: torch.Tensor) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(torch, "expm1", expm1)
+    with pytest.raises(MemoryError):
+        adam.step(flat(numbers(2)), torch.tensor(True))
+    assert all(map(torch.equal, adam.state, state))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from napari_msd.native.backend import BackendChoice
 from napari_msd.native.core import Core, CoreFailedError
 from napari_msd.training import stepper
 from napari_msd.training.learner import Learner
-from napari_msd.training.stepper import Way
+from napari_msd.training.stepper import LEFT_OUT, Way
 
 from .test_repeated_step import (
     EVERY,
@@ -118,3 +119,34 @@ def test_16_bit_maps_are_used_where_they_pass_the_check(monkeypatch, agrees, var
     )
     assert stepper.way_of(on_gpu).sixteen_bits == (agrees and not variable)
     assert tried == ([] if variable else [("cuda", torch.float16)])
+
+
+def test_a_graph_does_not_go_on_with_a_core_that_was_set_aside_elsewhere():
+    recorders = Recorders(Recorded)
+    learner = Learner(network(), SETTINGS, Way(True, recorders))
+    learned(learner, 0, 6)
+    aside.set_aside("cpu", 0, "a prediction failed")
+    learned(learner, 6, 9)
+    assert [recorder.replays for recorder in recorders] == [3]
+    assert learner._stepper.way == Way()
+    assert learner.network.backend_in_use == "torch"
+
+
+def test_a_failure_while_a_graph_is_captured_is_not_held_against_the_core(monkeypatch):
+    net = network()
+    break_core(monkeypatch, "forward")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    with pytest.raises(CoreFailedError):
+        net(torch.zeros(1, 1, 8, 8))
+    assert aside.why_aside("cpu", 0) is None
+
+
+def test_steps_that_are_all_left_out_are_said_once(caplog):
+    learner = Learner(network(), SETTINGS)
+    with torch.no_grad():
+        learner.network.bias.fill_(float("nan"))
+    losses = learned(learner, 0, 3 * LEFT_OUT)
+    assert not any(map(math.isfinite, losses))
+    (record,) = caplog.records
+    assert "left out" in record.getMessage()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from napari_msd.core.settings import Settings
+from napari_msd.training.adam import Adam
 from napari_msd.training.loss import cross_entropy, stroke_target, teacher_target
+from napari_msd.training.loss_scale import LossScale
 from napari_msd.training.patches import UNPAINTED
+from napari_msd.training.step import Step
 
 
 @pytest.mark.parametrize("size", [(5, 7), (2, 4, 3)])
@@ -59,3 +65,25 @@ def test_only_pixels_that_count_are_taught():
     teachers_loss(logits, torch.ones_like(logits), counted).backward()
     assert logits.grad[0, :, 1, 2].abs().min() > 0
     assert not logits.grad[:, :, ~counted[0]].any()
+
+
+@pytest.mark.parametrize("consistency", [0.0, 0.3])
+def test_a_pixel_that_does_not_count_may_be_nan(consistency):
+    class Shift(torch.nn.Module):
+        n_classes = 2
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1, 2, 1, 1))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images + self.weight
+
+    net = Shift()
+    images, labels = torch.zeros(1, 2, 2, 2), torch.tensor([[[0, 1], [UNPAINTED, 1]]])
+    images[..., 1, 0] = float("nan")
+    settings = Settings.from_preset(consistency=consistency)
+    scale = LossScale(torch.device("cpu"), scales=False)
+    adam = Adam([net.weight], 0.01)
+    outcome = Step(net, copy.deepcopy(net), adam, settings, [0, 1], scale, False)(images, labels)
+    assert bool(outcome.finite) == (consistency == 0)  # to the teacher's loss it does count

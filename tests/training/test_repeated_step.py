@@ -11,9 +11,10 @@ import torch
 
 from napari_msd import MSDNet
 from napari_msd.core.settings import Settings
+from napari_msd.training.cuda_graph import CudaGraph
 from napari_msd.training.learner import Learner
 from napari_msd.training.patches import Batch
-from napari_msd.training.repeated_step import WARM_UP
+from napari_msd.training.repeated_step import ATTEMPTS, WARM_UP
 from napari_msd.training.step import Outcome
 from napari_msd.training.stepper import Way
 
@@ -26,12 +27,12 @@ class Recorded:
 
     Parameters
     ----------
-    wrong
-        Adds to the gradient that each replay reports.
+    spoil
+        Is given what each replay found.
     """
 
-    def __init__(self, wrong: float = 0.0) -> None:
-        self.wrong = wrong
+    def __init__(self, spoil: Callable[[Outcome], object] = lambda _: None) -> None:
+        self.spoil = spoil
         self.replays = 0
         self.recordings = 0
 
@@ -41,20 +42,31 @@ class Recorded:
         self.work = work
         self.recordings += 1
         n = network().n_parameters
-        self.outcome = Outcome(torch.zeros(2), torch.zeros(n), torch.tensor(False))
+        self.outcome = Outcome(torch.zeros(3), torch.zeros(n), torch.tensor(False))
         return self.outcome
 
     def replay(self) -> None:
         self.replays += 1
         for mine, found in zip(self.outcome, self.work(), strict=True):
             mine.copy_(found)
-        self.outcome.gradient.add_(self.wrong)
+        self.spoil(self.outcome)
 
 
 class Unrecordable(Recorded):
     def record(self, work: Callable[[], Outcome]) -> Outcome:
         work()  # has changed the weights when it fails
         raise RuntimeError("operation not permitted when stream is capturing")
+
+
+class ShortOfMemory(Recorded):
+    failures = 2
+
+    def record(self, work: Callable[[], Outcome]) -> Outcome:
+        outcome = super().record(work)
+        if self.recordings <= self.failures:
+            work()
+            raise MemoryError
+        return outcome
 
 
 class Recorders(list):
@@ -107,7 +119,14 @@ def test_repeated_steps_are_the_same_steps(plain):
     assert_same_weights(learner, plain)
 
 
-@pytest.mark.parametrize("kind", [Unrecordable, lambda: Recorded(wrong=0.01)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Unrecordable,
+        lambda: Recorded(lambda outcome: outcome.gradient.add_(0.01)),
+        lambda: Recorded(lambda outcome: outcome.report[0].add_(0.01)),
+    ],
+)
 def test_where_recording_goes_wrong_each_step_is_done_plainly(plain, kind, caplog):
     recorders = Recorders(kind)
     learner = Learner(network(), SETTINGS, Way(recorder=recorders))
@@ -116,6 +135,61 @@ def test_where_recording_goes_wrong_each_step_is_done_plainly(plain, kind, caplo
     assert_same_weights(learner, plain)
     (record,) = caplog.records
     assert "piece by piece" in record.getMessage()
+
+
+@pytest.mark.parametrize("part", ["_average", "_network"])
+def test_a_repetition_that_changes_a_state_otherwise_is_found(plain, part, caplog):
+    # by a hundredth of what a step changes, which is next to nothing beside the values
+    def spoil(_: Outcome) -> None:
+        with torch.no_grad():
+            getattr(learner._stepper, part).weight.mul_(1 + 1e-4)
+
+    recorders = Recorders(lambda: Recorded(spoil))
+    learner = Learner(network(), SETTINGS, Way(recorder=recorders))
+    learned(learner, 0, WARM_UP + 3)
+    learned(plain, 0, WARM_UP + 3)
+    assert recorders[0].replays == 1
+    assert_same_weights(learner, plain)
+    assert "other numbers" in caplog.text
+
+
+def test_a_loss_that_is_off_is_found_beside_a_large_factor(caplog):
+    recorders = Recorders(lambda: Recorded(lambda outcome: outcome.report[0].add_(50)))
+    learner = Learner(network(), SETTINGS, Way(sixteen_bits=True, recorder=recorders))
+    learned(learner, 0, WARM_UP + 3)
+    assert recorders[0].replays == 1
+    assert "other numbers" in caplog.text
+
+
+@pytest.mark.parametrize("failures", [2, 9])
+def test_where_memory_is_short_recording_is_tried_again_a_few_times(plain, failures, caplog):
+    recorders = Recorders(ShortOfMemory)
+    learner = Learner(network(), SETTINGS, Way(recorder=recorders))
+    learner.learn(batch(0), EVERY)
+    recorders[0].failures = failures
+    learned(learner, 1, 20)
+    learned(plain, 0, 20)
+    assert recorders[0].recordings == ATTEMPTS
+    assert (recorders[0].replays > 0) == (failures < ATTEMPTS)
+    assert bool(caplog.records) == (failures >= ATTEMPTS)
+    assert_same_weights(learner, plain)
+
+
+def test_a_failed_step_still_lets_the_stream_wait_its_turn(monkeypatch):
+    waits = []
+
+    class Stream:
+        def wait_stream(self, other: Stream) -> None:
+            waits.append((self, other))
+
+    current = Stream()
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _: Stream())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: current)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    graph = CudaGraph(torch.device("cuda"))
+    with pytest.raises(MemoryError), graph.aside():
+        raise MemoryError
+    assert waits == [(graph._stream, current), (current, graph._stream)]
 
 
 def test_another_shape_or_other_outputs_are_recorded_anew(plain):

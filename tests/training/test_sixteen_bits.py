@@ -17,7 +17,7 @@ from napari_msd import MSDNet
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import NetworkInput
-from napari_msd.training import Trainer, learner
+from napari_msd.training import Trainer, learner, stepper
 from napari_msd.training.adam import Adam
 from napari_msd.training.learner import Learner
 from napari_msd.training.loss_scale import LossScale
@@ -145,3 +145,23 @@ def test_a_scale_that_fell_to_nothing_ends_16_bits(caplog):
     assert half._stepper._scale.factor == 1
     (record,) = caplog.records
     assert "float32" in record.getMessage()
+
+
+def test_the_scale_goes_on_when_a_network_grows_and_after_a_wait_that_gave_up(monkeypatch):
+    half = Learner(network(), SETTINGS, HALF)
+    half._stepper._scale.factor.fill_(8.0)
+    learned(half, 0, 1)
+    half.grow(4)
+    assert half._stepper._scale.factor == 8
+    learned(half, 1, 2)
+    monkeypatch.setattr(stepper, "times_given_up", lambda _: 1)
+    learned(half, 2, 3)
+    assert half._stepper._scale.factor == 8
+
+
+def test_what_the_last_step_before_a_new_class_found_is_not_lost():
+    bright = batch(0)
+    half = Learner(network(), SETTINGS, HALF)
+    half.learn(Batch(1e6 * bright.images, bright.labels), EVERY)
+    half.grow(4)
+    assert not half._stepper.way.sixteen_bits

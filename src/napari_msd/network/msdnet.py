@@ -226,7 +226,7 @@ class MSDNet(nn.Module):
                 schedule = schedule_of(image, self.n_classes, described, training)
                 return confirmed(compute, schedule, image)
             except (UnsupportedError, CoreFailedError) as why:
-                if self.backend != "auto":
+                if self.backend != "auto" or _capturing():
                     raise
                 if isinstance(why, CoreFailedError):
                     set_aside_for(core, image.device, why)
@@ -323,3 +323,11 @@ class MSDNet(nn.Module):
                 for key in state_dict
                 if key.startswith(prefix) and key[len(prefix) :] not in entries
             )
+
+
+def _capturing() -> bool:
+    """Whether a CUDA graph is being captured.
+
+    A failure then may be the capture's and not the core's; torch would not get into it either.
+    """
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()

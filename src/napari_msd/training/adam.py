@@ -54,15 +54,19 @@ class Adam:
         # 0 in place of what is not finite, which would stay so when it is multiplied by 0
         gradient = torch.where(finite, gradient, 0)
         counts = finite.to(gradient.dtype)
-        self.steps += counts
-        self.mean.lerp_(gradient, (1 - MEAN_KEPT) * counts)
-        self.square.lerp_(gradient * gradient, (1 - SQUARE_KEPT) * counts)
+        # All is worked out before anything is changed, which takes no memory that could be missing.
+        steps = self.steps + counts
+        mean = self.mean.lerp(gradient, (1 - MEAN_KEPT) * counts)
+        square = self.square.lerp(gradient * gradient, (1 - SQUARE_KEPT) * counts)
         # 1 - kept**steps, exact for few steps; never 0
-        steps = self.steps.clamp(min=1)
-        seen = -torch.expm1(steps * math.log(SQUARE_KEPT))[self._parameter_of]
-        rate = self.learning_rate * counts / -torch.expm1(steps * math.log(MEAN_KEPT))
-        change = rate[self._parameter_of] * self.mean / ((self.square / seen).sqrt() + EPSILON)
+        taken = steps.clamp(min=1)
+        seen = -torch.expm1(taken * math.log(SQUARE_KEPT))[self._parameter_of]
+        rate = self.learning_rate * counts / -torch.expm1(taken * math.log(MEAN_KEPT))
+        change = rate[self._parameter_of] * mean / ((square / seen).sqrt() + EPSILON)
         parts = change.split_with_sizes(self.sizes)
+        self.steps.copy_(steps)
+        self.mean.copy_(mean)
+        self.square.copy_(square)
         for parameter, part in zip(self.parameters, parts, strict=True):
             parameter.sub_(part.view_as(parameter))
 

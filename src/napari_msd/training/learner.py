@@ -105,6 +105,7 @@ class Learner:
     def grow(self, n_outputs: int) -> None:
         """Have `n_outputs` outputs, at least as many as now; the new ones are zero."""
         earlier = self._stepper
+        earlier.settle()
         self.network = with_outputs(self.network, n_outputs)
         self._average = _unlearning(with_outputs(self._average, n_outputs))
         self._stepper = Stepper(self.network, self._average, self._settings, earlier.way, earlier)

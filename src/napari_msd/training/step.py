@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
     Parameters
     ----------
     report
-        (2,): the loss, and the factor that losses are multiplied with from here on.
+        (3,): the loss, the factor that losses are multiplied with from here on, and `finite`.
     gradient
         (n,): of all parameters, one after another, as they were before the step.
     finite
@@ -101,7 +101,9 @@ class Step:
             pairs = zip(self._average.parameters(), self._network.parameters(), strict=True)
             for mean, now in pairs:
                 mean.lerp_(now, share)
-        return Outcome(torch.stack([loss, self._scale.factor]), gradient, finite)
+        return Outcome(
+            torch.stack([loss, self._scale.factor, finite.to(loss.dtype)]), gradient, finite
+        )
 
     @property
     def state(self) -> list[Tensor]:
@@ -115,6 +117,8 @@ class Step:
             with torch.no_grad():
                 taught = self._logits(self._average, images)
             target += self._settings.consistency * teacher_target(taught, labels == UNPAINTED)
+        else:  # a NaN where nothing counts would count, multiplied by 0
+            logits = logits.masked_fill((labels == UNPAINTED).unsqueeze(1), 0)
         return cross_entropy(logits, target)
 
     def _logits(self, network: MSDNet, images: Tensor) -> Tensor:

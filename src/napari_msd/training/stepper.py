@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from napari_msd.core.settings import Settings
+from napari_msd.native.aside import number_set_aside
 from napari_msd.native.backend import choose_backend, set_aside_for
 from napari_msd.native.core import CoreFailedError
 from napari_msd.native.schedules import times_given_up
@@ -40,6 +41,9 @@ log = logging.getLogger(__name__)
 WAY_VARIABLE = "NAPARI_MSD_TRAINING_STEP"
 """Environment variable: ``float32``, ``float16``, ``float32-graph`` or ``float16-graph`` (what is
 done without it), for GPUs with the compiled core."""
+
+LEFT_OUT = 20
+"""Steps in a row that were left out, after which the log says so."""
 
 SMALLEST_FACTOR = 1.0
 """Below it the loss scale made gradients no larger, so float16 is of no use."""
@@ -102,9 +106,13 @@ class Stepper:
         self._device = network.weight.device
         self._settings = settings
         self.adam = Adam(list(network.parameters()), settings.learning_rate)
+        self._scale = LossScale(self._device, way.sixteen_bits)
         if earlier is not None:
             self.adam.carry(earlier.adam)
-        self._scale = LossScale(self._device, way.sixteen_bits)
+            if earlier.way.sixteen_bits == way.sixteen_bits:
+                self._scale = earlier._scale
+        self._left_out = 0
+        self._aside = number_set_aside()
         self._made_for: tuple[torch.Size, list[int]] | None = None
         self._step: RepeatedStep | None = None
         self._newest: _Reading | None = None
@@ -122,9 +130,9 @@ class Stepper:
         active
             Outputs that take part.
         """
-        before = self._newest.numbers() if self._newest is not None else None
-        if before is not None:
-            self._judge(*before)
+        before = self.settle()
+        if self._aside != number_set_aside():
+            self._go_on_with_what_there_is()
         images, labels = _tensor(batch.images), _tensor(batch.labels)
         try:
             outcome = self._step_for(images.shape, active)(images, labels)
@@ -135,6 +143,20 @@ class Stepper:
         if before is None or not outcome.report.is_cuda:
             before = self._newest.numbers()
         return before[0]
+
+    def settle(self) -> tuple[float, float, float] | None:
+        """Wait for the step before, and go on another way if it went wrong.
+
+        Returns
+        -------
+        tuple or None
+            Its report, see `Outcome`; None if there was none.
+        """
+        if self._newest is None:
+            return None
+        report = self._newest.numbers()
+        self._judge(*report)
+        return report
 
     def spare_memory(self) -> None:
         """Give back what is kept to repeat a step."""
@@ -151,8 +173,8 @@ class Stepper:
             self._step = RepeatedStep(step, recorder, self._device)
         return self._step
 
-    def _judge(self, loss: float, factor: float) -> None:
-        """See whether the step before went well: go on another way if not."""
+    def _judge(self, loss: float, factor: float, finite: float) -> None:
+        """See whether a step went well: go on another way if not."""
         given_up = times_given_up(self._device)  # the device is at rest, so this costs nothing
         if given_up != self._given_up:
             self._given_up = given_up
@@ -161,6 +183,9 @@ class Stepper:
             self.adam.forget()
             self._go_on(self.way)  # by the staged schedule, captured anew
             return
+        self._left_out = 0 if finite else self._left_out + 1
+        if not self.way.sixteen_bits and self._left_out == LEFT_OUT:
+            log.warning("The last %d training steps were left out: loss %g.", LEFT_OUT, loss)
         if not self.way.sixteen_bits or (math.isfinite(loss) and factor >= SMALLEST_FACTOR):
             return
         log.warning(
@@ -175,11 +200,19 @@ class Stepper:
         if self._network.backend != "auto" or backend is None:
             raise error
         set_aside_for(backend, self._device, error)
-        self._go_on(way_of(self._network))
+        self._go_on_with_what_there_is()
+
+    def _go_on_with_what_there_is(self) -> None:
+        """After a core was set aside, here or elsewhere: a graph would still launch it."""
+        self._aside = number_set_aside()
+        now, before = way_of(self._network), self.way
+        recorder = now.recorder if before.recorder is not None else None
+        self._go_on(Way(now.sixteen_bits and before.sixteen_bits, recorder))
 
     def _go_on(self, way: Way) -> None:
+        if way.sixteen_bits != self.way.sixteen_bits:
+            self._scale = LossScale(self._device, way.sixteen_bits)
         self.way = way
-        self._scale = LossScale(self._device, way.sixteen_bits)
         self.spare_memory()
 
 
@@ -195,12 +228,12 @@ class _Reading:
             self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._arrived.record(torch.cuda.current_stream(tensor.device))
 
-    def numbers(self) -> tuple[float, float]:
+    def numbers(self) -> tuple[float, float, float]:
         """They, when they have arrived."""
         if self._arrived is not None:
             self._arrived.synchronize()
-        loss, factor = self._tensor.tolist()
-        return loss, factor
+        loss, factor, finite = self._tensor.tolist()
+        return loss, factor, finite
 
 
 def _tensor(array: npt.NDArray[np.generic]) -> Tensor:
