@@ -219,6 +219,7 @@ int32_t forward(const Pass &pass, const Compute<S> *input, const Compute<S> *wei
       memory += pass.matrices_bytes + pass.rows_bytes;
       Step *on_device = reinterpret_cast<Step *>(memory);
       Flags flags = {reinterpret_cast<unsigned *>(memory + pass.steps_bytes), given_up_flag(), 0};
+      if (!flags.given_up) return named(cudaGetLastError(), MSD_DEVICE_FAILED);
       pack_weights(pass.network, weight, weights, stream);
       upload_steps(steps, pass.network.channels(), on_device, flags.reached, pass.most_forward_bands, stream);
       for_each_group(pass, [&](const Network &network, int64_t image) {
@@ -284,6 +285,7 @@ int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps,
     if constexpr (!std::is_same_v<S, double>) {
       if (pass.most_backward_bands > 0) {
         flags.given_up = given_up_flag();
+        if (!flags.given_up) return named(cudaGetLastError(), MSD_DEVICE_FAILED);
         const int64_t per_image = pass.most_channels;
         backward_cooperative(network, pass.blocks.back(), pass.most_backward_bands, weights_packed, flags, steps, grad_logits, output_weight,
                              maps, gradients, per_image, deltas, grad_input, stream);

@@ -4,6 +4,8 @@
 // A block of threads waits for the bands whose rows send to its own through the taps of the layer before. All that lies
 // farther behind it has waited for already. Gradients of a block's maps are read by who wrote them; only deltas go from band
 // to band, and each is written once.
+#include <cmath>
+
 #include "backward_layer.cuh"
 #include "backward_sweep.cuh"
 #include "cooperative.cuh"
@@ -82,6 +84,17 @@ backward_cooperative_kernel(const __grid_constant__ Network network, const __gri
   if (arrays.grad_input) {
     wait_for_layer(0);
     sweep(0, network.in_channels, 0, 0, arrays.grad_input, network.in_channels);
+    __syncthreads();
+  }
+  Row row;
+  if (waited_well(flags) || !row_of_band(g, bands, static_cast<int32_t>(blockIdx.x), 0, row)) return;
+  // One pixel of each channel: all gradients of parameters are sums over pixels.
+  const int64_t channels = network.channels();
+  for (int64_t q = threadIdx.x; q < channels; q += blockDim.x) {
+    store(arrays.deltas + (row.image * channels + q) * g.plane + row.offset(g), NAN);
+  }
+  for (int32_t l = static_cast<int32_t>(threadIdx.x); arrays.grad_input && l < network.in_channels; l += static_cast<int32_t>(blockDim.x)) {
+    arrays.grad_input[(row.image * network.in_channels + l) * g.plane + row.offset(g)] = NAN;
   }
 }
 

@@ -8,8 +8,9 @@
 // What other blocks write must never be read through a pointer to const that is __restrict__, nor by __ldg: such loads (LDG.CONSTANT
 // in machine code) may come from a cache that knows of no flag.
 //
-// No wait is endless: after most_ticks a block goes on with what is there and says so in `given_up`, which ends all other
-// waits, too. msd_check_waits reads and clears it.
+// No wait is endless: after most_ticks and least_polls a block goes on with what is there and says so in `given_up`, which ends
+// all other waits, too. It says so before it publishes what it then computes, so that whoever reads that sees it at the end, and
+// puts NaN in place of its own results. msd_check_waits reads and clears it.
 #pragma once
 
 #include "network.cuh"
@@ -57,20 +58,27 @@ __device__ inline int32_t band_of(const Geometry &g, const Bands &bands, int32_t
   return bands.by_band.divide(image * bands.strips_per_image + bands.by_strip_rows.divide(z * g.height + y));
 }
 
-constexpr int64_t most_ticks = int64_t{1} << 31;  // more than a second
+// More than a second, and of that a second in which the block was there to look: a card may be taken away for longer.
+constexpr int64_t most_ticks = int64_t{1} << 31;
 constexpr unsigned polls_between_looks = 64;
 
 __device__ inline void wait_for_band(const Flags &flags, int32_t band, unsigned epoch) {
   const unsigned *flag = flags.of(band);
+  if (has_reached(flag, epoch)) return;
   const int64_t start = ticks();
-  for (unsigned polls = 1; !has_reached(flag, epoch); ++polls) {
+  // Only the look that comes in time is to acquire: each such look empties the first-level cache.
+  for (unsigned polls = 1; !seems_reached(flag, epoch); ++polls) {
     if (polls % polls_between_looks == 0) {
       if (has_reached(flags.given_up, 1)) return;
-      if (ticks() - start > most_ticks) set_reached(flags.given_up, 1);
+      if (polls >= least_polls && ticks() - start > most_ticks) set_reached(flags.given_up, 1);
     }
     pause();
   }
+  (void)has_reached(flag, epoch);
 }
+
+// Whether all that this block has read was right; after a barrier.
+__device__ inline bool waited_well(const Flags &flags) { return !has_reached(flags.given_up, 1); }
 
 // All threads of a block call these together. A block has done a phase:
 __device__ inline void publish(const Flags &flags, unsigned &epoch) {

@@ -4,6 +4,8 @@
 // Instead of launch after launch, each waiting for all of the last one, a block of threads waits for the bands whose rows its
 // next layer reads. Before it writes the sums of a sweep, all bands of its images must have done the layers that read
 // the last ones; it has multiplied meanwhile.
+#include <cmath>
+
 #include "cooperative.cuh"
 #include "forward_layer.cuh"
 #include "forward_sweep.cuh"
@@ -106,9 +108,14 @@ forward_cooperative_kernel(const __grid_constant__ Network network, const __grid
     __syncthreads();
   }
 
+  const bool right = waited_well(flags);
   for_each_pixel(g, bands, [&](const Row &row, int32_t x) {
     for (int first = 0; first < network.n_classes; first += classes_per_thread) {
       output_pixel(network, row, x, first, arrays.maps, arrays.output_weight, arrays.output_bias, arrays.logits);
+    }
+    if (right) return;
+    for (int k = 0; k < network.n_classes; ++k) {
+      arrays.logits[(row.image * network.n_classes + k) * g.plane + row.offset(g) + x] = static_cast<Compute<S>>(NAN);
     }
   });
 }

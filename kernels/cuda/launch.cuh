@@ -84,11 +84,18 @@ __device__ inline bool has_reached(const unsigned *flag, unsigned epoch) {
   asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(flag) : "memory");
   return static_cast<int>(value - epoch) >= 0;
 }
+// The same without a promise about anything else.
+__device__ inline bool seems_reached(const unsigned *flag, unsigned epoch) {
+  unsigned value;
+  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(flag) : "memory");
+  return static_cast<int>(value - epoch) >= 0;
+}
 __device__ inline void set_reached(unsigned *flag, unsigned epoch) {
   asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(flag), "r"(epoch) : "memory");
 }
 __device__ inline void pause() {}
 __device__ inline int64_t ticks() { return clock64(); }
+constexpr unsigned least_polls = 1u << 20;  // each takes most of a microsecond
 
 // The same value, but the compiler cannot know: what follows from it is worked out here, not kept from before.
 __device__ inline unsigned forgotten(unsigned value) {

@@ -55,7 +55,8 @@ unsigned *given_up_flag() {
 cudaError_t take_given_up(bool &was_given_up, cudaStream_t stream) {
   unsigned value = 0;
   unsigned *flag = given_up_flag();
-  cudaError_t result = flag ? cudaMemcpyAsync(&value, flag, sizeof value, cudaMemcpyDeviceToHost, stream) : cudaGetLastError();
+  if (!flag) return cudaErrorInvalidValue;
+  cudaError_t result = cudaMemcpyAsync(&value, flag, sizeof value, cudaMemcpyDeviceToHost, stream);
   if (result == cudaSuccess) result = cudaStreamSynchronize(stream);
   was_given_up = value != 0;
   if (result == cudaSuccess && was_given_up) result = cudaMemsetAsync(flag, 0, sizeof value, stream);

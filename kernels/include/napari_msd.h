@@ -126,7 +126,7 @@ MSD_API int32_t msd_probe(int32_t device);
 
 /* Waits for the stream's work, and answers MSD_DEVICE_FAILED when in a cooperative pass on the current device a block of
  * threads gave up waiting for another one since the last such call: what passes computed since then is wrong. Blocks
- * give up after a second, so that no pass ever hangs. Not while a graph is captured. A CPU core: MSD_OK. */
+ * give up after a second or two, so that no pass ever hangs, and put NaN among what they compute then. Not while a graph is captured. A CPU core: MSD_OK. */
 MSD_API int32_t msd_check_waits(void *stream);
 
 /* Answers MSD_UNSUPPORTED when this core, or (CUDA) the current device, cannot run the problem by its schedule. */

@@ -95,13 +95,16 @@ def shim_case(shim_core: Core, use_core: Callable[[Core], None]) -> Case:
 
 
 @pytest.fixture
-def poisoned(shim_core, monkeypatch):
-    """Maps and workspace hold NaN before each pass: what is read must have been written."""
-    allocate = shim_core._allocate
+def poisoned(shim_core, monkeypatch) -> Callable[[int], None]:
+    """Maps and workspace hold NaN before each pass: what is read must have been written.
+
+    Call it for another byte: of 0x7F, numbers are huge, and flags have come as far as they can.
+    """
+    allocate, bytes_to_fill = shim_core._allocate, [0xFF]
 
     def poison(like, n_bytes, problem):
         memory = allocate(like, n_bytes, problem)
-        memory.view(torch.uint8).fill_(0xFF)
+        memory.view(torch.uint8).fill_(bytes_to_fill[0])
         return memory
 
     monkeypatch.setattr(shim_core, "_allocate", poison)
@@ -110,6 +113,7 @@ def poisoned(shim_core, monkeypatch):
         "_workspace",
         lambda _like, *rest: poison(torch.empty(0, dtype=torch.uint8), *rest),
     )
+    return lambda byte: bytes_to_fill.__setitem__(0, byte)
 
 
 @pytest.fixture

@@ -7,14 +7,18 @@ some order; see `cuda_host_shim.h`.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from napari_msd.core.errors import MSDError
+from napari_msd.native import core
 from napari_msd.native.core import Structure, UnsupportedError
 
 from . import oracle
@@ -64,6 +68,8 @@ def test_the_bits_of_the_staged_passes_in_any_order(
     wanted = oracle.everything(staged, net, image)
     for order in ORDERS:
         monkeypatch.setenv("NAPARI_MSD_SHIM_ORDER", order)
+        # Flags that are not cleared look as if nothing had been done, or everything.
+        poisoned(0x7F if order == "reverse" else 0xFF)
         assert_same_bits(
             oracle.everything(replace(staged, schedule="cooperative"), net, image), wanted
         )
@@ -97,10 +103,15 @@ def test_images_in_groups(shim_case, poisoned, make_tame_net):
 
 def test_a_wait_in_vain_ends_and_is_told(shim_case, make_tame_net, monkeypatch):
     case = replace(shim_case, schedule="cooperative")
-    net, image = make_tame_net(depth=9), random_image(1, 1, 40, 20)
+    net, image = make_tame_net(depth=9), random_image(2, 1, 80, 20)
     monkeypatch.setenv("NAPARI_MSD_SHIM_MACHINE", "stalled")
-    gradients = torch.autograd.grad(case.logits(net, image).sum(), tuple(net.parameters()))
-    assert len(gradients) == 4
+    logits = case.logits(net, image)
+    gradients = torch.autograd.grad(logits.nan_to_num().sum(), tuple(net.parameters()))
+    # Nobody can take what is wrong for right: also who does not ask, as in a captured step.
+    assert logits.isnan().any()
+    right = shim_case.logits(net, image)
+    assert torch.equal(torch.where(logits.isnan(), right, logits), right)
+    assert gradients[0].isnan().any()
     with pytest.raises(MSDError, match="gave up waiting"):
         case.core.check_waits(image)
     case.core.check_waits(image)  # told once
@@ -109,7 +120,50 @@ def test_a_wait_in_vain_ends_and_is_told(shim_case, make_tame_net, monkeypatch):
     case.core.check_waits(image)
 
 
-def test_blocks_that_all_wait_end_the_tests_with_a_message(shim_case):
+@pytest.mark.parametrize("map_dtype", [None, torch.float16])
+def test_gradients_after_a_wait_in_vain_are_not_finite(
+    shim_case, make_tame_net, monkeypatch, map_dtype
+):
+    net, image = make_tame_net(depth=9), random_image(1, 1, 40, 20)
+    weight, bias, output_weight, output_bias = (p.detach() for p in net.parameters())
+    structure = Structure(net.dilations, 1, "reflect", map_dtype)
+    logits, maps = shim_case.core.forward(
+        image, weight, bias, output_weight, output_bias, structure, keep_maps=True
+    )
+    monkeypatch.setenv("NAPARI_MSD_SHIM_MACHINE", "stalled")
+    gradients = shim_case.core.backward(
+        torch.ones_like(logits), maps, weight, output_weight,
+        replace(structure, schedule="cooperative"), True,
+    )  # fmt: skip
+    of_image, of_weight, of_bias = gradients[:3]
+    assert of_image.isnan().any()
+    assert of_weight.isnan().any()
+    assert of_bias.isnan().all()
+    with pytest.raises(MSDError, match="gave up waiting"):
+        shim_case.core.check_waits(image)
+
+
+def test_the_flag_of_the_device_that_is_meant_is_read(shim_case, monkeypatch):
+    entered = []
+
+    class Entered:
+        def __init__(self, device):
+            self.device = device
+
+        def __enter__(self):
+            entered.append(self.device)
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(torch.cuda, "device", Entered)
+    monkeypatch.setattr(core, "_stream", lambda _: None)
+    shim_case.core.check_waits(SimpleNamespace(is_cuda=True, device="cuda:1"))
+    assert entered == ["cuda:1"]
+
+
+def in_a_process(shim_case, machine: str) -> subprocess.CompletedProcess[str]:
+    """A cooperative forward pass on a machine of the shim's."""
     script = f"""
 import torch
 from pathlib import Path
@@ -121,15 +175,43 @@ image = torch.zeros(1, 1, 40, 20)
 weights = torch.zeros(27), torch.zeros(2), torch.zeros(1, 3), torch.zeros(1)
 core.forward(image, *weights, structure, keep_maps=False)
 """
-    result = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", script],
-        env={"NAPARI_MSD_SHIM_MACHINE": "deadlocked"},
+        env={"NAPARI_MSD_SHIM_MACHINE": machine},
         check=False,
         capture_output=True,
         text=True,
     )
+
+
+def test_blocks_that_all_wait_end_the_tests_with_a_message(shim_case):
+    result = in_a_process(shim_case, "deadlocked")
     assert result.returncode != 0
     assert "all blocks wait for flags that none of them sets" in result.stderr
+
+
+def test_without_the_flag_of_the_device_nothing_is_launched(shim_case):
+    result = in_a_process(shim_case, "no flag")
+    assert result.returncode == 1
+    assert "the GPU reported a failure" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["forward_cooperative", "backward_cooperative"])
+def test_flags_order_what_is_read_and_written(name, tmp_path):
+    # The shim, which runs one thread at a time, would not see that these are missing.
+    compiler = shutil.which("nvcc")
+    if compiler is None:
+        pytest.skip("needs nvcc")
+    kernels, ptx = Path(__file__).parents[2] / "kernels", tmp_path / "kernel.ptx"
+    folders = [f"-I{kernels / folder}" for folder in ("include", "common", "cuda")]
+    source = kernels / "cuda" / f"{name}.cu"
+    command = [compiler, "-ptx", "-arch=compute_80", "-O3", "-std=c++17", *folders]
+    subprocess.run([*command, "-o", str(ptx), str(source)], check=True)
+    text = ptx.read_text()
+    assert "ld.acquire.gpu" in text
+    assert "st.release.gpu" in text
+    assert "ld.global.nc" not in text  # may come from a cache that knows of no flag
 
 
 @pytest.mark.parametrize(

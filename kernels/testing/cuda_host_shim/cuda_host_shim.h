@@ -27,6 +27,7 @@
 using cudaStream_t = void *;
 enum cudaError_t {
   cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
   cudaErrorInsufficientDriver = 35,
   cudaErrorInvalidDeviceFunction = 98,
   cudaErrorNoDevice = 100,
@@ -98,7 +99,7 @@ inline cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, co
 template <class T>
 cudaError_t cudaGetSymbolAddress(void **address, T &symbol) {
   *address = &symbol;
-  return cudaSuccess;
+  return machine_is("no flag") ? cudaErrorLaunchOutOfResources : cudaSuccess;
 }
 inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
   std::memcpy(to, from, bytes);
@@ -159,10 +160,12 @@ void wait_for_copies();
 char *block_memory();
 // Whether the flag has come so far; a thread that asks in vain calls pause(), which lets others run.
 bool has_reached(const unsigned *flag, unsigned epoch);
+inline bool seems_reached(const unsigned *flag, unsigned epoch) { return has_reached(flag, epoch); }
 void set_reached(unsigned *flag, unsigned epoch);
 void pause();
 // Goes on only on the machine "stalled", once nobody can go on; there, as on "deadlocked", the first block sets no flags.
 int64_t ticks();
+constexpr unsigned least_polls = 256;
 
 // Runs body(context) once per thread of the grid; all blocks at a time where `memory_bytes`, what each has, is not 0.
 void run_grid(dim3 grid, unsigned block, void (*body)(void *), void *context, size_t memory_bytes = 0);

@@ -6,6 +6,7 @@ import ctypes
 import math
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
@@ -213,7 +214,8 @@ class Core:
             If blocks of threads of a cooperative pass gave up waiting for one another since the
             last call: what was computed since then on this GPU is wrong.
         """
-        code = self.library.functions.msd_check_waits(_stream(like))
+        with torch.cuda.device(like.device) if like.is_cuda else nullcontext():
+            code = self.library.functions.msd_check_waits(_stream(like))
         if code != abi.OK:
             text = self.library.error_text(code)
             raise CoreFailedError(f"The compiled core failed to compute in one launch: {text}.")
