@@ -39,7 +39,6 @@ __device__ inline void sweep_band(const Network &network, const Bands &bands, co
   const Block &block = memory.block;
   const int32_t first_strip = static_cast<int32_t>(blockIdx.x) * bands.strips_per_band;
   const int32_t strips = min(bands.strips_per_band, bands.strips - first_strip);
-  bool may_write = false;
   for (int32_t group = 0; group < block.groups(); ++group) {
     const int32_t first_j = group * block_channels, n = min(block.channels - first_j, block_channels);
     const bool halves = n > P::channels;
@@ -51,13 +50,13 @@ __device__ inline void sweep_band(const Network &network, const Bands &bands, co
         unsigned rest = forgotten(static_cast<unsigned>(number));
         const unsigned channels = halves ? rest & 1 : 0;
         rest = halves ? rest >> 1 : rest;
-        return SweepPart{static_cast<unsigned>(first_strip * tiles.pieces) + rest / nz, rest % nz, channels};
+        const unsigned first_tile = forgotten(blockIdx.x) * static_cast<unsigned>(bands.strips_per_band * tiles.pieces);
+        return SweepPart{first_tile + rest / nz, rest % nz, channels};
       };
       __syncthreads();
       sweep_tile(network, block, tiles, weights, memory.steps, group, arrays.maps, arrays.rows, memory.sweep, part, [] {}, [&] {
         // Where the last block is smaller, its images lie where other images did.
-        if (!may_write) wait_for_images(bands, flags, epoch, block.layers < layers_per_block(network));
-        may_write = true;
+        if (number == 0 && group == 0) wait_for_images(bands, flags, epoch, block.layers < layers_per_block(network));
       });
     }
   }
