@@ -17,7 +17,7 @@ from napari_msd.core import core_trial
 from napari_msd.core.box import Box
 from napari_msd.core.settings import Settings
 from napari_msd.core.space import NetworkInput, Space
-from napari_msd.native import aside, libraries, schedules, take_sentences
+from napari_msd.native import aside, libraries, schedules, set_threads, take_sentences
 from napari_msd.native.core import CoreFailedError, Structure
 from napari_msd.network import self_check, trial
 from napari_msd.network.trial import try_core
@@ -83,6 +83,27 @@ def test_a_wrong_core_is_set_aside_and_the_log_has_the_reason(checks, caplog):
     assert "slower, but right" in sentence
     assert not try_core(CPU)
     assert len(checks["made"]) == 1
+
+
+def test_other_threads_are_another_trial(checks):
+    set_threads(1)
+    try:
+        assert try_core(CPU)
+        set_threads(2)
+        assert try_core(CPU)
+        assert try_core(CPU)
+    finally:
+        set_threads(None)
+    assert len(checks["made"]) == 2
+
+
+def test_where_nothing_could_be_compared_it_is_tried_again(checks):
+    checks["finds"] = self_check.NOTHING_COMPARED
+    assert try_core(CPU)
+    assert not try_core(CPU, torch.float16)
+    checks["finds"] = WRONG
+    assert not try_core(CPU)
+    assert len(checks["made"]) == 3
 
 
 def test_of_wrong_16_bit_maps_only_those_are_left(checks):

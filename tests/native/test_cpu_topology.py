@@ -145,7 +145,7 @@ E_CORES = [record(1 << cpu, efficiency=0) for cpu in range(12, 16)]
         ([*P_CORES, *E_CORES], 0xF000, 4),  # only slow ones are allowed
         (E_CORES, 0xFFFF, 4),
         ([record(0b11, 0), record(0b1100, 0)], 0b1111, 2),
-        ([record(0b11, 0), record(0b11, 0, group=1)], 0b11, 1),
+        ([record(0b11, 0), record(0b1100, 0), record(0b11, 0, group=1)], 0b11, 3),
         ([record(0b11, 0), record(0b11, 9, relationship=3)], 0b11, 1),  # a package is no core
         ([], 0, None),
         ([b"\0" * 40], 0, 1),  # a record of no size ends the list

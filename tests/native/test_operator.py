@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_msd.core.errors import MSDError, OutOfMemoryError
+from napari_msd import MSDNet
+from napari_msd.core.errors import MSDError, OutOfMemoryError, SettingsError
 from napari_msd.native import abi, libraries, operator
 from napari_msd.native.core import Core, Structure, UnsupportedError
 
@@ -257,3 +258,25 @@ def test_a_failure_carries_the_name_that_the_gpu_gave_it(shim_case, make_net, mo
     monkeypatch.delenv("NAPARI_MSD_SHIM_MACHINE")
     shim_case.logits(net, image)
     assert shim_case.core.library.error_text(abi.DEVICE_FAILED) == "the GPU reported a failure"
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_tensors_of_other_types_never_reach_the_library(cpu_core, number):
+    net = MSDNet(1, 2, depth=2)
+    tensors = [torch.zeros(1, 1, 5, 6), *(parameter.detach() for parameter in net.parameters())]
+    tensors[number] = tensors[number].half()
+    structure = Structure(net.dilations, 1, "reflect")
+    with pytest.raises(SettingsError, match="not float16, float32"):
+        cpu_core.forward(*tensors, structure, True)
+
+
+@pytest.mark.parametrize("number", [0, 2, 3])
+def test_gradients_of_other_types_never_reach_the_library(cpu_core, number):
+    net = MSDNet(1, 2, depth=2)
+    structure = Structure(net.dilations, 1, "reflect")
+    parameters = [parameter.detach() for parameter in net.parameters()]
+    logits, maps = cpu_core.forward(torch.zeros(1, 1, 5, 6), *parameters, structure, True)
+    tensors = [logits, maps, parameters[0], parameters[2]]
+    tensors[number] = tensors[number].double()
+    with pytest.raises(SettingsError, match="not float32, float64"):
+        cpu_core.backward(*tensors, structure, True)

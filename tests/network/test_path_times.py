@@ -84,6 +84,14 @@ def test_a_path_that_fails_gets_none(monkeypatch, caplog, error):
     assert f"No cooperative passes on cpu: {error}" in caplog.text
 
 
+def test_too_little_memory_for_the_networks_themselves_gives_no_times(monkeypatch):
+    def fail(*_, **__):
+        raise torch.cuda.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(module, "MSDNet", fail)
+    assert path_times("cpu", CPU, None, ["staged", "torch"], True) == {}
+
+
 def test_a_path_whose_blocks_gave_up_waiting_gets_none(monkeypatch):
     class Core:
         checks = 0

@@ -17,7 +17,15 @@ from napari_msd.core.errors import MSDError, OutOfMemoryError
 from napari_msd.native import libraries, operator
 from napari_msd.native.core import Core, Structure, UnsupportedError
 from napari_msd.network import self_check
-from napari_msd.network.self_check import EXACT_IN_16_BITS, PROBLEMS, WIDE, first_error, solve
+from napari_msd.network.self_check import (
+    EXACT_IN_16_BITS,
+    MANY,
+    NOTHING_COMPARED,
+    PROBLEMS,
+    WIDE,
+    first_error,
+    solve,
+)
 
 CPU = torch.device("cpu")
 RESULTS = ("logits", "image", "weight", "bias", "output weight", "output bias")
@@ -276,13 +284,44 @@ def test_a_core_that_fails_is_told_with_the_errors_own_words(core, check, error,
 
 @pytest.mark.parametrize("kind", [UnsupportedError, OutOfMemoryError, torch.cuda.OutOfMemoryError])
 def test_what_says_nothing_of_the_core_is_left_out(core, check, kind):
-    assert check(Fails(core, kind("no"), "forward")) is None
+    assert check(Fails(core, kind("no"), "forward")) == NOTHING_COMPARED
+
+
+def test_some_problems_are_enough(core, check):
+    class TooLargeOnce(Altered):
+        calls = 0
+
+        def forward(self, *arguments):
+            self.calls += 1
+            if self.calls == 1:
+                raise OutOfMemoryError("no")
+            return super().forward(*arguments)
+
+    assert check(TooLargeOnce(core)) is None
+
+
+def test_a_reference_that_fails_is_no_fault_of_the_core(core, check, monkeypatch):
+    def fail(_problem):
+        raise RuntimeError("no memory for the reference")
+
+    monkeypatch.setattr(self_check, "solve", fail)
+    assert check(core) == NOTHING_COMPARED
+
+
+def test_torchs_default_type_makes_no_difference(core, check):
+    solve.cache_clear()
+    torch.set_default_dtype(torch.float16)
+    try:
+        assert check(core) is None
+    finally:
+        torch.set_default_dtype(torch.float32)
+        solve.cache_clear()
 
 
 # --- the problems themselves -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("problem", [*PROBLEMS, WIDE], ids=str)
+@pytest.mark.parametrize("problem", [*PROBLEMS, WIDE, MANY], ids=str)
 def test_no_sum_of_a_problem_rounds(problem):
     """The same network with all numbers positive bounds every partial sum, in any order."""
     solved = solve(problem)
@@ -311,7 +350,7 @@ def _maps_and_logits(problem, exact):
     return [*kept, logits]
 
 
-@pytest.mark.parametrize("problem", [*PROBLEMS, WIDE], ids=str)
+@pytest.mark.parametrize("problem", [*PROBLEMS, WIDE, MANY], ids=str)
 def test_a_problem_is_not_of_zeros(problem):
     solved = solve(problem)
     for values in (solved.logits, *solved.gradients):

@@ -111,6 +111,7 @@ class Core:
         output_weight, output_bias
             (n_classes, in_channels + depth*width) and (n_classes,).
         """
+        _require_one_dtype(image, weight, bias, output_weight, output_bias)
         problem = self._problem(image, output_weight, structure, keep_maps)
         logits = image.new_empty((image.shape[0], output_weight.shape[0], *image.shape[2:]))
         memory = self._memory(problem)
@@ -142,6 +143,7 @@ class Core:
         needs_input_gradient: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Gradients of image (empty unless needed), weight, bias, output weight and output bias."""
+        _require_one_dtype(grad_logits, weight, output_weight)
         problem = self._problem(grad_logits, output_weight, structure, keep_maps=True)
         memory = self._memory(problem)
         workspace = self._workspace(grad_logits, memory.backward_workspace, problem)
@@ -311,6 +313,16 @@ def _describe(problem: abi.Problem) -> str:
         f"in a network of depth {problem.depth}, width {problem.width} and "
         f"{problem.n_classes} output(s)"
     )
+
+
+def _require_one_dtype(first: Tensor, *others: Tensor) -> None:
+    """Refuse tensors of several dtypes: a library is told only one, and their addresses."""
+    dtypes = {tensor.dtype for tensor in (first, *others)}
+    if len(dtypes) > 1 or first.dtype not in _DTYPES:
+        names = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
+        raise SettingsError(
+            f"Image and parameters must all be float32, or all float64, not {names}."
+        )
 
 
 def _addresses(*tensors: Tensor) -> Sequence[int]:

@@ -132,9 +132,10 @@ def of_windows(records: bytes, allowed: int) -> int | None:
         record's size, flags, efficiency class, 20 bytes, the number of groups, and for each
         group 8 bytes of mask, the group's number and 6 bytes.
     allowed
-        Mask of the logical processors that the process may use, in group 0; 0: unknown.
+        Mask of the logical processors that the process may use; 0: unknown. It is of one group, so
+        it is ignored where there are several, of more than 64 processors.
     """
-    classes = []
+    found: list[tuple[int, list[tuple[int, int]]]] = []
     start = 0
     while start + 32 <= len(records):
         relationship, size = struct.unpack_from("<II", records, start)
@@ -144,12 +145,18 @@ def of_windows(records: bytes, allowed: int) -> int | None:
             for i in range(groups)
             if start + 48 + 16 * i <= len(records)
         ]
-        usable = not allowed or any(mask & allowed and group == 0 for mask, group in masks)
-        if relationship == _CORE and usable:
-            classes.append(efficiency)
+        if relationship == _CORE:
+            found.append((efficiency, masks))
         if size < 32:
             break
         start += size
+    if len({group for _, masks in found for _, group in masks}) > 1:
+        allowed = 0
+    classes = [
+        efficiency
+        for efficiency, masks in found
+        if not allowed or any(mask & allowed for mask, _ in masks)
+    ]
     return classes.count(max(classes)) if classes else None
 
 

@@ -74,8 +74,8 @@ def path_times(
     found: dict[Path, float] = {}
     first: list[Tensor] | None = None
     for path in paths:
-        work = _pass(kind, device, map_dtype, path, training)
         try:
+            work = _pass(kind, device, map_dtype, path, training)
             results = [tensor.clone() for tensor in work()]
             if path == "cooperative":
                 operator.compiled_core(kind, device_number(device)).check_waits(results[0])
@@ -108,9 +108,9 @@ def _pass(
     generator = torch.Generator().manual_seed(0)
     net = MSDNet(1, 2, settings.depth, settings.width, settings.dilations, generator=generator)
     net.output_weight.data.normal_(generator=generator)  # new ones are zero, as all gradients then
-    net = net.to(device)
+    net = net.to(device, torch.float32)  # whatever torch's default is
     side, number = (settings.patch_size, settings.patches_per_step) if training else (TILE, 1)
-    image = torch.randn(number, 1, side, side, generator=generator).to(device)
+    image = torch.randn(number, 1, side, side, generator=generator, dtype=torch.float32).to(device)
     parameters = (net.weight, net.bias, net.output_weight, net.output_bias)
     structure = (net.dilations, net.width, net.boundary)
 

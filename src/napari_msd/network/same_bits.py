@@ -77,8 +77,9 @@ def _results(
     net = MSDNet(shape[1], 2, DEPTH, 1, DILATIONS, ndim=len(shape) - 2, generator=generator)
     for parameter in (net.bias, net.output_weight, net.output_bias):  # they are zero in a new one
         parameter.data.normal_(generator=generator)
-    image = torch.randn(shape, generator=generator).to(device).requires_grad_()
-    net = net.to(device)
+    image = torch.randn(shape, generator=generator, dtype=torch.float32).to(device)
+    image.requires_grad_()
+    net = net.to(device, torch.float32)  # whatever torch's default is
     parameters = (net.weight, net.bias, net.output_weight, net.output_bias)
 
     def compute() -> Tensor:

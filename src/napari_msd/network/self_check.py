@@ -51,7 +51,10 @@ class Problem:
     dilations_z
         In 3-D, one per hidden channel, or None.
     batch, in_channels, n_classes
-        Images, their channels, outputs.
+        Images, their different channels, outputs.
+    copies
+        How often the channels come, one set after another: many maps for the core, few for the
+        reference, which computes with the sum of the weights of a channel's copies.
     """
 
     sizes: tuple[int, ...]
@@ -62,11 +65,13 @@ class Problem:
     batch: int = 1
     in_channels: int = 1
     n_classes: int = 2
+    copies: int = 1
 
     def __str__(self) -> str:
         sizes = " x ".join(map(str, self.sizes))
+        channels = f" and {self.in_channels * self.copies} channels" if self.copies > 1 else ""
         return (
-            f"{self.batch} image(s) of {sizes} pixels in a network of depth "
+            f"{self.batch} image(s) of {sizes} pixels{channels} in a network of depth "
             f"{len(self.dilations) // self.width}, width {self.width}, boundary {self.boundary}"
         )
 
@@ -84,6 +89,11 @@ PROBLEMS = (
 )
 WIDE = Problem((2, 601), "symmetric", 1, (1, 2, 5) * 3)
 """Rows that the CUDA core computes in pieces with a halo."""
+MANY = Problem((64, 80), "reflect", 1, (2, 30, 1, 7), in_channels=4, copies=110)
+"""More maps than the CPU core keeps in the cache, and than it takes layer by layer (8 MiB, 32)."""
+
+NOTHING_COMPARED = "nothing could be compared"
+"""What `first_error` says where every problem was left out."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,8 @@ class Solved:
     Parameters
     ----------
     tensors
-        Image, weight, bias, output weight, output bias: float32, as the operator takes them.
+        Image (each channel once), weight, bias, output weight, output bias: float32, as the
+        operator takes them.
     gradient
         Of the logits.
     logits, gradients
@@ -130,18 +141,24 @@ def first_error(
     str or None
         Such as "the gradient of the biases for 1 image(s) of ... is off by up to 2"; the text of an
         exception if the core fails. Problems that it does not support, or for which there is too
-        little memory, are left out.
+        little memory, are left out; `NOTHING_COMPARED` if that is all of them.
     """
-    for problem in (*PROBLEMS, *([WIDE] if kind == "cuda" else [])):
+    compared = 0
+    for problem in (*PROBLEMS, WIDE if kind == "cuda" else MANY):
         try:
-            error = _error(problem, kind, device, map_dtype, schedule)
+            solved = solve(problem)
+        except (MemoryError, RuntimeError):  # not the core's fault
+            continue
+        try:
+            error = _error(problem, solved, kind, device, map_dtype, schedule)
         except (UnsupportedError, OutOfMemoryError, torch.cuda.OutOfMemoryError):
             continue
         except Exception as failure:  # of any kind: our own, ctypes', torch's of a broken GPU
             return f"it fails on {problem} ({type(failure).__name__}: {failure})"
         if error is not None:
             return error
-    return None
+        compared += 1
+    return None if compared else NOTHING_COMPARED
 
 
 # The caller may be predicting, or under autocast: neither must change what is compared.
@@ -149,12 +166,12 @@ def first_error(
 @torch.enable_grad()
 def _error(
     problem: Problem,
+    solved: Solved,
     kind: LibraryKind,
     device: torch.device,
     map_dtype: torch.dtype | None,
     schedule: Schedule,
 ) -> str | None:
-    solved = solve(problem)
     tensors = [tensor.to(device).requires_grad_() for tensor in solved.tensors]
     logits = _logits(problem, tensors, kind, map_dtype, schedule)
     gradients = _gradients(logits, tensors, solved.gradient.to(device))
@@ -185,7 +202,7 @@ def _logits(
 ) -> Tensor:
     image, weight, bias, output_weight, output_bias = tensors
     return mixed_scale_dense(
-        image,
+        image.repeat(1, problem.copies, *(1,) * len(problem.sizes)),
         weight,
         bias,
         output_weight,
@@ -235,9 +252,12 @@ def _reference(problem: Problem, tensors: list[Tensor]) -> Tensor:
     filters = torch.split(weight, [math.prod(shape) for shape in shapes])
     return mixed_scale_dense_reference(
         image,
-        [values.view(shape) for values, shape in zip(filters, shapes, strict=True)],
+        [
+            _summed(values.view(shape), problem)
+            for values, shape in zip(filters, shapes, strict=True)
+        ],
         torch.split(bias, width),
-        output_weight.view(*output_weight.shape, *(1,) * ndim),
+        _summed(output_weight.view(*output_weight.shape, *(1,) * ndim), problem),
         output_bias,
         problem.dilations,
         problem.boundary,
@@ -245,32 +265,50 @@ def _reference(problem: Problem, tensors: list[Tensor]) -> Tensor:
     )
 
 
+def _summed(weight: Tensor, problem: Problem) -> Tensor:
+    """Weights (rows, maps, ...) with those of each channel's copies added up."""
+    n_channels = problem.in_channels * problem.copies
+    copies = torch.split(weight[:, :n_channels], problem.in_channels, dim=1)
+    return torch.cat([torch.stack(copies).sum(0), weight[:, n_channels:]], dim=1)
+
+
 def _filter_shapes(problem: Problem) -> list[tuple[int, ...]]:
     width, taps = problem.width, (3,) * len(problem.sizes)
     depth = len(problem.dilations) // width
-    return [(width, problem.in_channels + i * width, *taps) for i in range(depth)]
+    n_channels = problem.in_channels * problem.copies
+    return [(width, n_channels + i * width, *taps) for i in range(depth)]
 
 
 def _integers(problem: Problem, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """Image and packed parameters: small integers, filters of three taps each."""
+    """Image and packed parameters: small integers, few in each filter."""
     shape = (problem.batch, problem.in_channels, *problem.sizes)
-    n_maps = problem.in_channels + len(problem.dilations)
+    n_channels, n_hidden = problem.in_channels * problem.copies, len(problem.dilations)
     filters = [
-        _sparse(width, math.prod(rest), 3, generator) for width, *rest in _filter_shapes(problem)
+        _sparse(shape, n_channels, 2 if problem.copies > 1 else 3, generator)
+        for shape in _filter_shapes(problem)
     ]
     return (
         torch.randint(-2, 3, shape, generator=generator).float(),
         torch.cat([values.flatten() for values in filters]),
-        torch.randint(0, 2, (len(problem.dilations),), generator=generator).float(),
-        _sparse(problem.n_classes, n_maps, 5, generator),
+        torch.randint(0, 2, (n_hidden,), generator=generator).float(),
+        _sparse((problem.n_classes, n_channels + n_hidden), n_channels, 5, generator),
         torch.randint(-1, 2, (problem.n_classes,), generator=generator).float(),
     )
 
 
-def _sparse(rows: int, columns: int, number: int, generator: torch.Generator) -> Tensor:
-    """Zeros but for up to `number` places in each row, which hold 1 or -1."""
-    values = torch.zeros(rows, columns)
+def _sparse(
+    shape: tuple[int, ...], n_channels: int, number: int, generator: torch.Generator
+) -> Tensor:
+    """Zeros but for up to `number` places in each row, which hold 1 or -1.
+
+    Of many channels and few hidden maps both get as many places: layers would not follow one
+    another otherwise.
+    """
+    if n_channels > 100 and shape[1] > n_channels:
+        parts = [(shape[0], maps, *shape[2:]) for maps in (n_channels, shape[1] - n_channels)]
+        return torch.cat([_sparse(part, 0, number, generator) for part in parts], dim=1)
+    values = torch.zeros(shape[0], math.prod(shape[1:]), dtype=torch.float32)
     for row in values:
-        places = torch.randperm(columns, generator=generator)[:number]
-        row[places] = torch.randint(0, 2, places.shape, generator=generator) * 2.0 - 1
-    return values
+        places = torch.randperm(len(row), generator=generator)[:number]
+        row[places] = torch.randint(0, 2, places.shape, generator=generator).float() * 2 - 1
+    return values.view(shape)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 import torch
 
 from napari_msd.core.core_trial import crashed_before, on_trial
-from napari_msd.native import set_aside
+from napari_msd.native import get_threads, set_aside
 from napari_msd.native.aside import LibraryKind
 from napari_msd.native.backend import device_number
 from napari_msd.native.core import Schedule
@@ -26,19 +26,19 @@ from napari_msd.native.libraries import library_status
 from napari_msd.native.schedules import choose_schedule, forget_schedules
 from napari_msd.network.path_times import Path, path_times
 from napari_msd.network.same_bits import difference_of_schedules
-from napari_msd.network.self_check import first_error
+from napari_msd.network.self_check import NOTHING_COMPARED, first_error
 
 CRASHED = "the process that tried it crashed"
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
-_found: dict[tuple[LibraryKind, int, torch.dtype | None], str | None] = {}
+_found: dict[tuple[LibraryKind, int, torch.dtype | None, int], str | None] = {}
 
 
 def try_core(device: torch.device, map_dtype: torch.dtype | None = None) -> bool:
     """Compare the device's compiled core with the reference, unless that was done before.
 
-    A core that is wrong with float32 maps is set aside. It takes about 50 ms on a CPU; on a GPU a
+    A core that is wrong with float32 maps is set aside. It takes about 75 ms on a CPU; on a GPU a
     few hundred, and the GPU's context is made if there is none yet.
 
     Parameters
@@ -57,13 +57,17 @@ def try_core(device: torch.device, map_dtype: torch.dtype | None = None) -> bool
     if kind is None:
         return False
     number = device_number(device)
-    key = (kind, number, map_dtype)
+    # With other threads the CPU core divides its work otherwise.
+    key = (kind, number, map_dtype, get_threads() if kind == "cpu" else 0)
     with _lock:
         if not library_status(kind, number).usable:
             return False
         if key not in _found:
             _found[key] = _try(kind, device, map_dtype)
         error = _found[key]
+        if error == NOTHING_COMPARED:  # for want of memory: later there may be more
+            del _found[key]
+            return map_dtype is None
         if error is not None and map_dtype is None:
             set_aside(kind, number, error)
     return error is None and library_status(kind, number).usable
