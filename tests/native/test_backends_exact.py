@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from napari_msd.native import set_threads
+
 from .oracle import BOUNDARIES, on, size_text
 
 every_boundary = pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -67,6 +69,27 @@ def test_rows_wider_than_a_tile_bit_for_bit(
 
 def test_more_pixels_than_one_run_of_a_sum_bit_for_bit(case, make_exact_net, assert_exact):
     assert_exact(case, make_exact_net(depth=9), (1, 1, 50, 51))
+
+
+# Images whose maps do not stay in a cache (more than 8 MiB), behind so many channels that what
+# these give to a block of layers is added up long before the layers themselves come.
+
+
+@on("cpu")
+def test_large_images_of_many_channels_bit_for_bit(case, make_exact_net, assert_exact):
+    # Two blocks. Rings of most layers are shorter than a third of the image.
+    net = make_exact_net(40, 2, depth=13, dilations=(1, 3, 2, 1, 5, 1, 2))
+    for threads in (1, 2, 3):
+        set_threads(threads)
+        assert_exact(case, net, (1, 40, 128, 330))
+
+
+@on("cpu")
+def test_large_volumes_of_many_channels_bit_for_bit(case, make_exact_net, assert_exact):
+    net = make_exact_net(40, 2, depth=5, dilations=(1, 2, 1), dilations_z=(1, 3, 1), ndim=3)
+    for threads in (1, 2, 3):
+        set_threads(threads)
+        assert_exact(case, net, (1, 40, 12, 16, 245))
 
 
 @on("gpu")

@@ -61,6 +61,20 @@ def test_teams_of_threads_agree(cpu_case, make_net, assert_agrees, batch, thread
     assert_agrees(cpu_case, net, random_image(batch, 1, 64, 96))
 
 
+@pytest.mark.parametrize(
+    ("batch", "threads", "width"), [(1, 1, 3), (1, 2, 1), (2, 3, 1), (3, 2, 1)]
+)
+def test_large_images_behind_many_channels(
+    cpu_case, make_tame_net, assert_agrees, batch, threads, width
+):
+    # Maps of more than 8 MiB and more than 32 of them before the first block, in two blocks.
+    set_threads(threads)
+    net = make_tame_net(
+        40, 2, depth=15 // width, width=width, dilations=(1, 4, 2, 9, 3), dtype=torch.float64
+    )
+    assert_agrees(cpu_case, net, random_image(batch, 40, 100, 220))
+
+
 def test_the_same_threads_give_the_same_bits(cpu_case, make_net):
     set_threads(2)
     net = make_net(depth=9, dtype=torch.float32)
