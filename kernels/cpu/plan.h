@@ -163,10 +163,10 @@ struct Plan {
   int64_t image_numbers() const { return product({rows, maps, row_stride}); }
   // Of one lane. Per row and channel, the ring holds a row per row tap (forward), three shifted rows (backward). Three
   // are also the sums along y, one per tap along z.
-  int64_t forward_ring_rows() const { return std::max(whole.forward.ring_rows, parted.forward.ring_rows); }
-  int64_t backward_ring_rows() const { return std::max(whole.backward.ring_rows, parted.backward.ring_rows); }
+  int64_t forward_ring_rows() const { return most_rows(&Bands::forward, &LayerBlocks::ring_rows); }
+  int64_t backward_ring_rows() const { return most_rows(&Bands::backward, &LayerBlocks::ring_rows); }
   int64_t forward_ring() const { return product({forward_ring_rows(), row_taps, row_stride}); }
-  int64_t forward_sum_rows() const { return std::max(whole.forward.sum_rows, parted.forward.sum_rows); }
+  int64_t forward_sum_rows() const { return most_rows(&Bands::forward, &LayerBlocks::sum_rows); }
   int64_t forward_sums() const { return product({forward_sum_rows(), 3, row_stride}); }
   int64_t backward_ring() const { return product({backward_ring_rows(), 3, row_stride}); }
   int64_t padded_stride() const { return row_stride + 2 * margin; }
@@ -181,6 +181,10 @@ struct Plan {
  private:
   std::vector<int64_t> weight_offsets_;  // per channel, and the number of weights
 
+  // Of the ways that occur in this batch: a whole volume needs far more than one of many bands.
+  int64_t most_rows(LayerBlocks Bands::*way, int64_t LayerBlocks::*its) const {
+    return std::max(rounds > 0 ? whole.*way.*its : 0, rest > 0 ? parted.*way.*its : 0);
+  }
   int64_t reach_along_y(int64_t q) const;
   int64_t reach_along_z(int64_t q) const;
   Bands make_bands(int count) const;

@@ -15,7 +15,7 @@ import torch
 
 from napari_msd.core.errors import SettingsError
 from napari_msd.native import set_threads
-from napari_msd.native.core import Core
+from napari_msd.native.core import Core, Structure
 from napari_msd.native.libraries import open_library
 
 from .oracle import BOUNDARIES, random_image, size_text
@@ -73,6 +73,24 @@ def test_large_images_behind_many_channels(
         40, 2, depth=15 // width, width=width, dilations=(1, 4, 2, 9, 3), dtype=torch.float64
     )
     assert_agrees(cpu_case, net, random_image(batch, 40, 100, 220))
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_only_ways_that_occur_need_memory(cpu_core, direction):
+    # The maps of large images of a batch, per lane, beside those that each has at a time.
+    def per_lane(batch: int, threads: int, *size: int) -> float:
+        set_threads(threads)
+        structure = Structure((1, 4, 2, 3), 1, "reflect")
+        image, output_weight = torch.empty(batch, 1, *size, device="meta"), torch.empty(2, 5)
+        memory = cpu_core._memory(cpu_core._problem(image, output_weight, structure, True))
+        images = memory.maps / batch * min(batch, threads) if direction == "backward" else 0
+        return (getattr(memory, f"{direction}_workspace") - images) / threads
+
+    # One volume alone is cut into bands of few rows, and a whole one beside it is not. In a tall
+    # image a band needs more than the whole: rows read beyond a border have places of their own.
+    assert per_lane(1, 32, 128, 128, 64) < per_lane(33, 32, 128, 128, 64)
+    assert per_lane(2, 2, 2000, 300) < per_lane(3, 2, 2000, 300)
+    assert per_lane(3, 2, 2000, 300) == per_lane(1, 2, 2000, 300)
 
 
 def test_the_same_threads_give_the_same_bits(cpu_case, make_net):
