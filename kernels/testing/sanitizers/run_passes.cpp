@@ -69,9 +69,8 @@ bool run(msd_problem problem) {
     msd_memory memory;
     ok = ok && msd_memory_needed(&problem, &memory) == MSD_OK;
     T *kept = aligned<T>(memory.maps, all);
-    ok = ok && msd_forward(&problem, input.data(), weight.data(), bias.data(), output_weight.data(),
-                           output_bias.data(), kept, logits.data(), aligned<T>(memory.forward_workspace, all),
-                           nullptr) == MSD_OK;
+    ok = ok && msd_forward(&problem, input.data(), weight.data(), bias.data(), output_weight.data(), output_bias.data(),
+                           kept, logits.data(), aligned<T>(memory.forward_workspace, all), nullptr) == MSD_OK;
     if (!keep) continue;
     ok = ok && msd_backward(&problem, grad.data(), kept, weight.data(), output_weight.data(), grad_input.data(),
                             grad_weight.data(), grad_bias.data(), grad_output_weight.data(), grad_output_bias.data(),
@@ -90,7 +89,7 @@ int main() {
     int ndim;
     int64_t sizes[3];
   };
-  const Shape shapes[] = {{2, {1, 1, 1}},   {2, {1, 2, 3}},  {2, {1, 17, 15}}, {2, {1, 3, 129}},
+  const Shape shapes[] = {{2, {1, 1, 1}},    {2, {1, 2, 3}}, {2, {1, 17, 15}}, {2, {1, 3, 129}},
                           {2, {1, 129, 16}}, {3, {1, 2, 3}}, {3, {5, 4, 17}},  {2, {1, 40, 65}}};
   const std::vector<int32_t> dilations = {1, 40, 3, 16, 2, 7, 15, 64, 5, 10, 1, 2, 8, 4, 1};
   int problems = 0;
@@ -125,6 +124,22 @@ int main() {
       }
     }
   }
+  // Maps that no cache holds, more than 32 of them before the first layer, and a team of five.
+  msd_problem large = {};
+  large.batch = large.width = large.n_classes = 1;
+  large.sizes[0] = 1;
+  large.sizes[1] = 3100;
+  large.sizes[2] = 9;
+  large.dilations = dilations.data() + 8;
+  large.in_channels = 40;
+  large.depth = 3;
+  large.ndim = 2;
+  large.threads = 5;
+  if (!run<float>(large)) {
+    std::printf("failed: a large image behind 40 channels\n");
+    return 1;
+  }
+  ++problems;
   std::printf("%s: %d problems\n", msd_variant(), problems);
   return 0;
 }
