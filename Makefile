@@ -48,15 +48,12 @@ test: $(VENV)/.installed
 	$(MAKE) --no-print-directory --keep-going --jobs=3 $(ONE_PIECE) lint test-gui test-rest
 endif
 
-# All of kernels follows when nobody works on many lines of them: `make format`, then FORMATTED := kernels here
-# and in .pre-commit-config.yaml.
-FORMATTED := kernels/include kernels/trees kernels/testing/portability kernels/testing/trees
 sources = $(shell find $(1) -name '*.h' -o -name '*.cpp' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh')
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/clang-format --dry-run --Werror $(call sources,$(FORMATTED))
+	$(BIN)/clang-format --dry-run --Werror $(call sources,kernels)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(XVFB) $(BIN)/npe2 validate napari-msd --imports

@@ -25,11 +25,12 @@ inline msd_error check_problem(const msd_problem *p) {
   if (!p) return MSD_BAD_ARGUMENT;
   const bool counts = p->in_channels >= 1 && p->depth >= 1 && p->width >= 1 && p->n_classes >= 1 && p->batch >= 0;
   const bool kinds = (p->ndim == 2 || p->ndim == 3) && p->boundary >= MSD_REFLECT && p->boundary <= MSD_ZEROS &&
-                     (p->dtype == MSD_FLOAT32 || p->dtype == MSD_FLOAT64) && p->threads >= 1 && p->schedule >= MSD_STAGED &&
-                     p->schedule <= MSD_COOPERATIVE;
+                     (p->dtype == MSD_FLOAT32 || p->dtype == MSD_FLOAT64) && p->threads >= 1 &&
+                     p->schedule >= MSD_STAGED && p->schedule <= MSD_COOPERATIVE;
   if (!counts || !kinds || !p->dilations) return MSD_BAD_ARGUMENT;
-  const bool maps_known = p->map_dtype == MSD_MAPS_AS_DTYPE ||
-                          ((p->map_dtype == MSD_MAPS_BFLOAT16 || p->map_dtype == MSD_MAPS_FLOAT16) && p->dtype == MSD_FLOAT32);
+  const bool maps_known =
+      p->map_dtype == MSD_MAPS_AS_DTYPE ||
+      ((p->map_dtype == MSD_MAPS_BFLOAT16 || p->map_dtype == MSD_MAPS_FLOAT16) && p->dtype == MSD_FLOAT32);
   if (!maps_known) return MSD_BAD_ARGUMENT;
   int64_t pixels = 1;
   for (const int64_t size : p->sizes) {

@@ -12,9 +12,8 @@
 // row's, of all maps. No processor guesses that by itself.
 
 template <class T, int R, int V, bool Fetch>
-MSD_INLINE void combine_tile(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_stride,
-                             const T *weight, int64_t weight_stride, const T *bias, bool accumulate,
-                             int64_t ahead) {
+MSD_INLINE void combine_tile(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_stride, const T *weight,
+                             int64_t weight_stride, const T *bias, bool accumulate, int64_t ahead) {
   using Vector = Vec<T>;
   Vector sums[R][V];
   MSD_UNROLL
@@ -60,23 +59,23 @@ void combine_rows(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_
   int64_t p = 0;
   for (; p + step <= count; p += step) {
     combine_tiles<T, R, tile_vectors, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
-                                            accumulate, ahead);
+                                             accumulate, ahead);
   }
   if (tile_vectors > 2 && p + 2 * lanes <= count) {
-    combine_tiles<T, R, 2, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
-                                 accumulate, ahead);
+    combine_tiles<T, R, 2, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias, accumulate,
+                                  ahead);
     p += 2 * lanes;
   }
   for (; p < count; p += lanes) {
-    combine_tiles<T, R, 1, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias,
-                                 accumulate, ahead);
+    combine_tiles<T, R, 1, Fetch>(in + p, in_stride, n_in, out + p, out_stride, weight, weight_stride, bias, accumulate,
+                                  ahead);
   }
 }
 
 template <class T>
-void combine_planes(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_stride, int n_out,
-                    const T *weight, int64_t weight_out_stride, int64_t weight_in_stride, const T *bias,
-                    bool accumulate, int64_t count, int64_t ahead) {
+void combine_planes(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_stride, int n_out, const T *weight,
+                    int64_t weight_out_stride, int64_t weight_in_stride, const T *bias, bool accumulate, int64_t count,
+                    int64_t ahead) {
   constexpr int most_rows = 9, most_packed = 128;
   using Rows = void (*)(const T *, int64_t, int, T *, int64_t, const T *, int64_t, const T *, bool, int64_t, int64_t);
   static constexpr Rows all_rows[2][most_rows] = {
@@ -93,8 +92,8 @@ void combine_planes(const T *in, int64_t in_stride, int n_in, T *out, int64_t ou
     const T *some_bias = bias ? bias + first : nullptr;
     T *some_out = out + first * out_stride;
     if (weight_out_stride == 1) {
-      rows[n - 1](in, in_stride, n_in, some_out, out_stride, some_weight, weight_in_stride, some_bias,
-                  accumulate, count, ahead);
+      rows[n - 1](in, in_stride, n_in, some_out, out_stride, some_weight, weight_in_stride, some_bias, accumulate,
+                  count, ahead);
       continue;
     }
     T packed[most_rows * most_packed];
@@ -106,8 +105,8 @@ void combine_planes(const T *in, int64_t in_stride, int n_in, T *out, int64_t ou
           packed[i * n + r] = some_weight[r * weight_out_stride + (k + i) * weight_in_stride];
         }
       }
-      rows[n - 1](in + k * in_stride, in_stride, n_k, some_out, out_stride, packed, n,
-                  k == 0 ? some_bias : nullptr, accumulate || k > 0, count, ahead);
+      rows[n - 1](in + k * in_stride, in_stride, n_k, some_out, out_stride, packed, n, k == 0 ? some_bias : nullptr,
+                  accumulate || k > 0, count, ahead);
       k += n_k;
     } while (k < n_in);
   }

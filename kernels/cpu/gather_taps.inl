@@ -54,8 +54,8 @@ void shift_products(const TapTable &table, T *products, int64_t product_stride, 
     }
     for (int64_t x = 0; x < width; ++x) {
       const int32_t from_left = table.left_source[x], from_right = table.right_source[x];
-      const T value = middle[x] + ((from_left >= 0 ? left[from_left] : T(0)) +
-                                   (from_right >= 0 ? right[from_right] : T(0)));
+      const T value =
+          middle[x] + ((from_left >= 0 ? left[from_left] : T(0)) + (from_right >= 0 ? right[from_right] : T(0)));
       sum[x] = accumulate ? sum[x] + value : value;
     }
   }

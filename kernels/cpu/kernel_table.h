@@ -27,8 +27,8 @@ template <class T>
 struct KernelTable {
   // combine_planes.inl
   void (*combine_planes)(const T *in, int64_t in_stride, int n_in, T *out, int64_t out_stride, int n_out,
-                         const T *weight, int64_t weight_out_stride, int64_t weight_in_stride,
-                         const T *bias, bool accumulate, int64_t count, int64_t ahead);
+                         const T *weight, int64_t weight_out_stride, int64_t weight_in_stride, const T *bias,
+                         bool accumulate, int64_t count, int64_t ahead);
   // correlate_planes.inl
   void (*correlate_planes)(const CorrelateRows<T> &rows, int n_a, int64_t n_b, double *out, int64_t out_a_stride,
                            int64_t out_b_stride);

@@ -56,18 +56,18 @@ MSD_INLINE void push_columns(const T *const *in, int n_in, int64_t x, T *out, in
       push_group_tile<T, 7, V>, push_group_tile<T, 8, V>, push_group_tile<T, 9, V>};
   for (int first = 0; first < n_out; first += push_group) {
     const int n = n_out - first < push_group ? n_out - first : push_group;
-    tiles[n - 1](in, n_in, x, out + first * out_stride, out_stride, weight + static_cast<int64_t>(first) * n_in,
-                 ahead);
+    tiles[n - 1](in, n_in, x, out + first * out_stride, out_stride, weight + static_cast<int64_t>(first) * n_in, ahead);
   }
 }
 
 // Columns outside, groups of maps inside: the inputs' columns stay in the innermost cache.
 template <class T>
-void push_gradients(const T *const *in, int n_in, T *out, int64_t out_stride, int n_out, const T *weight,
-                    int64_t count, int64_t ahead) {
+void push_gradients(const T *const *in, int n_in, T *out, int64_t out_stride, int n_out, const T *weight, int64_t count,
+                    int64_t ahead) {
   constexpr int64_t lanes = Vec<T>::lanes, step = tile_vectors * lanes;
   int64_t x = 0;
-  for (; x + step <= count; x += step) push_columns<T, tile_vectors>(in, n_in, x, out, out_stride, n_out, weight, ahead);
+  for (; x + step <= count; x += step)
+    push_columns<T, tile_vectors>(in, n_in, x, out, out_stride, n_out, weight, ahead);
   if (tile_vectors > 2 && x + 2 * lanes <= count) {
     push_columns<T, 2>(in, n_in, x, out, out_stride, n_out, weight, ahead);
     x += 2 * lanes;

@@ -40,9 +40,7 @@ struct Vec<float> {
   double sum() const { return static_cast<double>(_mm512_reduce_add_ps(v)); }
 };
 inline Vec<float> operator+(Vec<float> a, Vec<float> b) { return {_mm512_add_ps(a.v, b.v)}; }
-inline Vec<float> multiply_add(Vec<float> a, Vec<float> b, Vec<float> c) {
-  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
-}
+inline Vec<float> multiply_add(Vec<float> a, Vec<float> b, Vec<float> c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 inline Vec<float> relu(Vec<float> x) { return {_mm512_max_ps(_mm512_setzero_ps(), x.v)}; }
 inline Vec<float> keep_where_positive(Vec<float> g, Vec<float> z) {
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(z.v, _mm512_setzero_ps(), _CMP_NLE_UQ), g.v)};
@@ -84,14 +82,11 @@ struct Vec<float> {
   double sum() const {
     const __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     const __m128 quarter = _mm_add_ps(half, _mm_movehl_ps(half, half));
-    return static_cast<double>(
-        _mm_cvtss_f32(_mm_add_ss(quarter, _mm_shuffle_ps(quarter, quarter, 1))));
+    return static_cast<double>(_mm_cvtss_f32(_mm_add_ss(quarter, _mm_shuffle_ps(quarter, quarter, 1))));
   }
 };
 inline Vec<float> operator+(Vec<float> a, Vec<float> b) { return {_mm256_add_ps(a.v, b.v)}; }
-inline Vec<float> multiply_add(Vec<float> a, Vec<float> b, Vec<float> c) {
-  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
-}
+inline Vec<float> multiply_add(Vec<float> a, Vec<float> b, Vec<float> c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 inline Vec<float> relu(Vec<float> x) { return {_mm256_max_ps(_mm256_setzero_ps(), x.v)}; }
 inline Vec<float> keep_where_positive(Vec<float> g, Vec<float> z) {
   return {_mm256_and_ps(_mm256_cmp_ps(z.v, _mm256_setzero_ps(), _CMP_NLE_UQ), g.v)};
@@ -184,9 +179,7 @@ struct Vec<float> {
   double sum() const { return static_cast<double>(vaddvq_f32(v)); }
 };
 inline Vec<float> operator+(Vec<float> a, Vec<float> b) { return {vaddq_f32(a.v, b.v)}; }
-inline Vec<float> multiply_add(Vec<float> a, Vec<float> b, Vec<float> c) {
-  return {vfmaq_f32(c.v, a.v, b.v)};
-}
+inline Vec<float> multiply_add(Vec<float> a, Vec<float> b, Vec<float> c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
 inline Vec<float> relu(Vec<float> x) { return {vmaxq_f32(x.v, vdupq_n_f32(0))}; }
 inline Vec<float> keep_where_positive(Vec<float> g, Vec<float> z) {
   return {vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(g.v), vcleq_f32(z.v, vdupq_n_f32(0))))};
@@ -206,9 +199,7 @@ struct Vec<double> {
   double sum() const { return vaddvq_f64(v); }
 };
 inline Vec<double> operator+(Vec<double> a, Vec<double> b) { return {vaddq_f64(a.v, b.v)}; }
-inline Vec<double> multiply_add(Vec<double> a, Vec<double> b, Vec<double> c) {
-  return {vfmaq_f64(c.v, a.v, b.v)};
-}
+inline Vec<double> multiply_add(Vec<double> a, Vec<double> b, Vec<double> c) { return {vfmaq_f64(c.v, a.v, b.v)}; }
 inline Vec<double> relu(Vec<double> x) { return {vmaxq_f64(x.v, vdupq_n_f64(0))}; }
 inline Vec<double> keep_where_positive(Vec<double> g, Vec<double> z) {
   return {vreinterpretq_f64_u64(vbicq_u64(vreinterpretq_u64_f64(g.v), vcleq_f64(z.v, vdupq_n_f64(0))))};

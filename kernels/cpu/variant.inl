@@ -35,9 +35,9 @@ namespace {
 #include "scatter_taps.inl"
 
 template <class T>
-constexpr KernelTable<T> all_kernels = {
-    combine_planes<T>, correlate_planes<T>, sum_plane<T>,      shift_products<T>, gather_rows<T>,
-    shift_gradient<T>, add_rows<T>,         push_gradients<T>, fma_work<T>,       2 * fma_sums * Vec<T>::lanes};
+constexpr KernelTable<T> all_kernels = {combine_planes<T>, correlate_planes<T>,         sum_plane<T>, shift_products<T>,
+                                        gather_rows<T>,    shift_gradient<T>,           add_rows<T>,  push_gradients<T>,
+                                        fma_work<T>,       2 * fma_sums * Vec<T>::lanes};
 }  // namespace
 
 extern const KernelTable<float> float_kernels = all_kernels<float>;

@@ -107,8 +107,8 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   g.batch = problem->batch;
   // 32-bit offsets within a plane, with room for one mirror image on either side.
   if (g.plane > max_grid_x / 4 || g.batch * g.plane / block_threads >= max_grid_x) return MSD_UNSUPPORTED;
-  if (network.maps() > (problem->ndim == 3 ? max_grid_yz : 4 * max_grid_yz) || problem->n_classes > max_grid_yz || problem->width > max_grid_yz ||
-      problem->in_channels > max_grid_yz) {
+  if (network.maps() > (problem->ndim == 3 ? max_grid_yz : 4 * max_grid_yz) || problem->n_classes > max_grid_yz ||
+      problem->width > max_grid_yz || problem->in_channels > max_grid_yz) {
     return MSD_UNSUPPORTED;
   }
   // copy_input.cu has a thread for each number of the images; both factors are below 2^40 here.
@@ -156,7 +156,8 @@ msd_error plan_pass(const msd_problem *problem, Pass &pass) {
   if (problem->schedule == MSD_COOPERATIVE) {
     find_most_bands(*problem, pass);
     if (pass.most_forward_bands == 0 || pass.most_backward_bands == 0) return MSD_UNSUPPORTED;
-    const int64_t most = pass.most_forward_bands > pass.most_backward_bands ? pass.most_forward_bands : pass.most_backward_bands;
+    const int64_t most =
+        pass.most_forward_bands > pass.most_backward_bands ? pass.most_forward_bands : pass.most_backward_bands;
     pass.flags_bytes = aligned(most * flag_stride * static_cast<int64_t>(sizeof(unsigned)));
   }
   pass.maps_bytes = product({pass.images_together, network.maps(), g.plane, item});
@@ -224,8 +225,9 @@ int32_t forward(const Pass &pass, const Compute<S> *input, const Compute<S> *wei
       upload_steps(steps, pass.network.channels(), on_device, flags.reached, pass.most_forward_bands, stream);
       for_each_group(pass, [&](const Network &network, int64_t image) {
         const int64_t plane = network.geometry.plane;
-        forward_cooperative(network, pass.reach_x(), pass.most_forward_bands, weights, flags, on_device, input + image * network.in_channels * plane,
-                            bias, output_weight, output_bias, maps, rows, logits + image * network.n_classes * plane, stream);
+        forward_cooperative(network, pass.reach_x(), pass.most_forward_bands, weights, flags, on_device,
+                            input + image * network.in_channels * plane, bias, output_weight, output_bias, maps, rows,
+                            logits + image * network.n_classes * plane, stream);
         // As many as a pass has phases, or more.
         flags.first_epoch += static_cast<unsigned>(2 * network.depth + 1);
       });
@@ -287,22 +289,23 @@ int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps,
         flags.given_up = given_up_flag();
         if (!flags.given_up) return named(cudaGetLastError(), MSD_DEVICE_FAILED);
         const int64_t per_image = pass.most_channels;
-        backward_cooperative(network, pass.blocks.back(), pass.most_backward_bands, weights_packed, flags, steps, grad_logits, output_weight,
-                             maps, gradients, per_image, deltas, grad_input, stream);
+        backward_cooperative(network, pass.blocks.back(), pass.most_backward_bands, weights_packed, flags, steps,
+                             grad_logits, output_weight, maps, gradients, per_image, deltas, grad_input, stream);
         staged = false;
       }
     }
     for (size_t i = staged ? pass.blocks.size() : 0; i-- > 0;) {
       const Block &block = pass.blocks[i];
-      const bool swept = sweep(block.maps_outside, block.channels, block.end_channel(), block.backward_start, gradients);
+      const bool swept =
+          sweep(block.maps_outside, block.channels, block.end_channel(), block.backward_start, gradients);
       for (int32_t layer = block.first_layer + block.layers - 1; layer >= block.first_layer; --layer) {
-        backward_layer(network, block, layer, grad_logits, output_weight, weights_packed, pass.steps.data(), steps, maps,
-                       swept ? gradients : nullptr, deltas, grad_input, stream);
+        backward_layer(network, block, layer, grad_logits, output_weight, weights_packed, pass.steps.data(), steps,
+                       maps, swept ? gradients : nullptr, deltas, grad_input, stream);
       }
     }
     if (staged && grad_input && !sweep(0, network.in_channels, 0, 0, grad_input)) {
-      backward_layer(network, pass.blocks.front(), -1, grad_logits, output_weight, weights_packed, pass.steps.data(), steps, maps,
-                     static_cast<const float *>(nullptr), deltas, grad_input, stream);
+      backward_layer(network, pass.blocks.front(), -1, grad_logits, output_weight, weights_packed, pass.steps.data(),
+                     steps, maps, static_cast<const float *>(nullptr), deltas, grad_input, stream);
     }
     backward_weights(network, pass.sums, maps, static_cast<const S *>(deltas), steps, partials, stream);
     backward_output_weights(network, pass.sums, maps, grad_logits, partials, stream);
@@ -310,7 +313,8 @@ int32_t backward(const Pass &pass, const Compute<S> *grad_logits, const S *maps,
   const ParameterGradients<Compute<S>> gradients_of_parameters = {
       {grad_weight, grad_bias, grad_output_weight, grad_output_bias},
       {network.weights(), channels, network.n_classes * network.maps(), network.n_classes}};
-  reduce_partials(static_cast<const double *>(partials), pass.sums.partials, network.parameters(), gradients_of_parameters, stream);
+  reduce_partials(static_cast<const double *>(partials), pass.sums.partials, network.parameters(),
+                  gradients_of_parameters, stream);
   return launch_result();
 }
 
@@ -327,7 +331,8 @@ const char *msd_error_text(int32_t error) {
     return CUDART_VERSION >= 13000 ? "the NVIDIA driver is too old: version 580 or newer is needed"
                                    : "the NVIDIA driver is too old: version 525 or newer is needed";
   }
-  if (error == MSD_OLD_DEVICE) return "it has no code for this GPU; compute capability 7.5 (Turing, 2018) or newer is needed";
+  if (error == MSD_OLD_DEVICE)
+    return "it has no code for this GPU; compute capability 7.5 (Turing, 2018) or newer is needed";
   return error_text(error);
 }
 const char *msd_last_error(void) { return last_error_text; }
@@ -370,17 +375,17 @@ int32_t msd_memory_needed(const msd_problem *problem, msd_memory *memory) {
     memory->maps = pass.maps_bytes;
     memory->forward_workspace = pass.forward_bytes + pass.matrices_bytes + pass.rows_bytes +
                                 (problem->schedule == MSD_COOPERATIVE ? pass.steps_bytes + pass.flags_bytes : 0);
-    memory->backward_workspace =
-        problem->keep_maps ? pass.forward_bytes + pass.backward_bytes + pass.steps_bytes + pass.partials_bytes +
-                                 pass.gradients_bytes + aligned(pass.deltas_bytes) + pass.flags_bytes
-                           : 0;
+    memory->backward_workspace = problem->keep_maps ? pass.forward_bytes + pass.backward_bytes + pass.steps_bytes +
+                                                          pass.partials_bytes + pass.gradients_bytes +
+                                                          aligned(pass.deltas_bytes) + pass.flags_bytes
+                                                    : 0;
     return MSD_OK;
   });
 }
 
 int32_t msd_forward(const msd_problem *problem, const void *input, const void *weight, const void *bias,
-                    const void *output_weight, const void *output_bias, void *maps, void *logits,
-                    void *workspace, void *stream) {
+                    const void *output_weight, const void *output_bias, void *maps, void *logits, void *workspace,
+                    void *stream) {
   return guarded([&]() -> int32_t {
     Pass pass;
     const msd_error wrong = plan_pass(problem, pass);

@@ -33,8 +33,9 @@ struct BackwardArrays {
 
 template <class S, int nz, int n_pixels>
 __global__ void __launch_bounds__(block_threads, nz == 1 ? 4 : 3)
-backward_cooperative_kernel(const __grid_constant__ Network network, const __grid_constant__ Bands bands, const __grid_constant__ Block last_block,
-                            const __grid_constant__ Flags flags, const __grid_constant__ PackedWeights<S> weights,
+backward_cooperative_kernel(const __grid_constant__ Network network, const __grid_constant__ Bands bands,
+                            const __grid_constant__ Block last_block, const __grid_constant__ Flags flags,
+                            const __grid_constant__ PackedWeights<S> weights,
                             const __grid_constant__ BackwardArrays<S> arrays) {
   wait_for_earlier_launches();
   PullMemory<nz> &memory = *reinterpret_cast<PullMemory<nz> *>(block_memory());
@@ -43,14 +44,15 @@ backward_cooperative_kernel(const __grid_constant__ Network network, const __gri
   const auto wait_for_layer = [&](int32_t layer) {
     wait_for_senders<nz>(g, bands, flags, epoch, arrays.steps, layer * network.width, network.width);
   };
-  const auto sweep = [&](int64_t first_map, int32_t n_maps, int64_t first_channel, int64_t start, float *into, int64_t per_image) {
+  const auto sweep = [&](int64_t first_map, int32_t n_maps, int64_t first_channel, int64_t start, float *into,
+                         int64_t per_image) {
     const float *packed = weights.backward + start * network.taps * block_channels;
     for (int32_t group = 0; group < eights(n_maps); ++group) {
       for_each_row(g, bands, warp_pixels * n_pixels, [&](const Row &row, const Columns &columns) {
         __syncthreads();  // the last pixels are done with the weights
-        pull_maps<S, nz, n_pixels>(network, first_map, n_maps, first_channel, static_cast<unsigned>(group), arrays.grad_logits,
-                                   arrays.output_weight, packed, arrays.steps, arrays.deltas, into, per_image, memory.sweep, row,
-                                   columns, [] {});
+        pull_maps<S, nz, n_pixels>(network, first_map, n_maps, first_channel, static_cast<unsigned>(group),
+                                   arrays.grad_logits, arrays.output_weight, packed, arrays.steps, arrays.deltas, into,
+                                   per_image, memory.sweep, row, columns, [] {});
       });
     }
   };
@@ -63,16 +65,17 @@ backward_cooperative_kernel(const __grid_constant__ Network network, const __gri
       memory.steps.of[threadIdx.x] = arrays.steps[block.first_channel + static_cast<int32_t>(threadIdx.x)];
     }
     if (layer + 1 < network.depth) wait_for_layer(layer + 1);
-    sweep(block.maps_outside, block.channels, block.end_channel(), block.backward_start, arrays.gradients, arrays.gradients_per_image);
+    sweep(block.maps_outside, block.channels, block.end_channel(), block.backward_start, arrays.gradients,
+          arrays.gradients_per_image);
     __syncthreads();
     const int32_t first_layer = block.first_layer, last_layer = first_layer + block.layers - 1;
     for (; layer >= first_layer; --layer) {
       if (layer < last_layer) wait_for_layer(layer + 1);
       for_each_row(g, bands, warp_pixels * n_pixels, [&](const Row &row, const Columns &columns) {
         for (int64_t l = network.maps_before(layer); l < network.maps_before(layer) + network.width; ++l) {
-          pull_layer<S, nz, n_pixels, false>(network, block.end_channel(), block, layer, l, nullptr, nullptr, weights.forward, memory.steps,
-                                             arrays.steps, arrays.maps, arrays.gradients, arrays.gradients_per_image, arrays.deltas,
-                                             nullptr, row, columns, [] {});
+          pull_layer<S, nz, n_pixels, false>(network, block.end_channel(), block, layer, l, nullptr, nullptr,
+                                             weights.forward, memory.steps, arrays.steps, arrays.maps, arrays.gradients,
+                                             arrays.gradients_per_image, arrays.deltas, nullptr, row, columns, [] {});
         }
       });
       publish(flags, epoch);
@@ -93,7 +96,8 @@ backward_cooperative_kernel(const __grid_constant__ Network network, const __gri
   for (int64_t q = threadIdx.x; q < channels; q += blockDim.x) {
     store(arrays.deltas + (row.image * channels + q) * g.plane + row.offset(g), NAN);
   }
-  for (int32_t l = static_cast<int32_t>(threadIdx.x); arrays.grad_input && l < network.in_channels; l += static_cast<int32_t>(blockDim.x)) {
+  for (int32_t l = static_cast<int32_t>(threadIdx.x); arrays.grad_input && l < network.in_channels;
+       l += static_cast<int32_t>(blockDim.x)) {
     arrays.grad_input[(row.image * network.in_channels + l) * g.plane + row.offset(g)] = NAN;
   }
 }
@@ -125,18 +129,21 @@ ChosenBackward<S> choose_backward(const Network &network) {
 template <class S>
 int32_t most_backward_bands(const Network &network) {
   const ChosenBackward<S> chosen = choose_backward<S>(network);
-  return most_together(reinterpret_cast<const void *>(chosen.kernel), static_cast<int>(chosen.threads(network)), chosen.memory_bytes);
+  return most_together(reinterpret_cast<const void *>(chosen.kernel), static_cast<int>(chosen.threads(network)),
+                       chosen.memory_bytes);
 }
 
 template <class S>
-void backward_cooperative(const Network &network, const Block &last_block, int32_t most_bands, const PackedWeights<S> &weights,
-                          const Flags &flags, const Step *steps, const float *grad_logits, const float *output_weight, const S *maps,
-                          float *gradients, int64_t gradients_per_image, S *deltas, float *grad_input, cudaStream_t stream) {
+void backward_cooperative(const Network &network, const Block &last_block, int32_t most_bands,
+                          const PackedWeights<S> &weights, const Flags &flags, const Step *steps,
+                          const float *grad_logits, const float *output_weight, const S *maps, float *gradients,
+                          int64_t gradients_per_image, S *deltas, float *grad_input, cudaStream_t stream) {
   const ChosenBackward<S> chosen = choose_backward<S>(network);
   const Bands bands = plan_bands(network.geometry, 1, warp_pixels * chosen.n_pixels, most_bands);
-  const BackwardArrays<S> arrays = {grad_logits, output_weight, steps, maps, gradients, gradients_per_image, deltas, grad_input};
-  launch_together(chosen.kernel, static_cast<unsigned>(bands.count), chosen.threads(network), chosen.memory_bytes, stream, network, bands,
-                  last_block, flags, weights, arrays);
+  const BackwardArrays<S> arrays = {grad_logits, output_weight,       steps,  maps,
+                                    gradients,   gradients_per_image, deltas, grad_input};
+  launch_together(chosen.kernel, static_cast<unsigned>(bands.count), chosen.threads(network), chosen.memory_bytes,
+                  stream, network, bands, last_block, flags, weights, arrays);
 }
 
 #define NAPARI_MSD_INSTANTIATE(S)                                                                                      \

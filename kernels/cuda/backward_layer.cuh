@@ -19,11 +19,12 @@ namespace napari_msd {
 // Map l of the layer at pixels `columns` of `row`, sent_pixels to a thread. direct: without gradients. `before_reading` is
 // called before anything is read.
 template <class S, int nz, int sent_pixels, bool direct, class BeforeReading>
-__device__ inline void pull_layer(const Network &network, int32_t end_channel, const Block &block, int32_t layer, int64_t l,
-                                  const Compute<S> *grad_logits, const Compute<S> *output_weight, const Compute<S> *weights,
-                                  const Steps &block_steps, const Step *steps, const S *maps, const float *gradients,
-                                  int64_t gradients_per_image, S *deltas, Compute<S> *grad_input, const Row &row,
-                                  const Columns &columns, const BeforeReading &before_reading) {
+__device__ inline void pull_layer(const Network &network, int32_t end_channel, const Block &block, int32_t layer,
+                                  int64_t l, const Compute<S> *grad_logits, const Compute<S> *output_weight,
+                                  const Compute<S> *weights, const Steps &block_steps, const Step *steps, const S *maps,
+                                  const float *gradients, int64_t gradients_per_image, S *deltas,
+                                  Compute<S> *grad_input, const Row &row, const Columns &columns,
+                                  const BeforeReading &before_reading) {
   using T = Compute<S>;
   const Geometry &g = network.geometry;
   const int64_t channels = network.channels(), n_maps = network.maps();
@@ -75,8 +76,8 @@ __device__ inline void pull_layer(const Network &network, int32_t end_channel, c
     } else {
       step = block_steps.of[(q - block.first_channel) % block_channels];
     }
-    const bool far_yz = far_from_edges(row.y, row.y, g.height, step.y) &&
-                        (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
+    const bool far_yz =
+        far_from_edges(row.y, row.y, g.height, step.y) && (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
     if (far_yz && far_from_edges(columns.first, columns.last, g.width, step.x)) {
 #pragma unroll
       for (int a = 0; a < nz; ++a) {
@@ -134,7 +135,8 @@ __device__ inline void pull_layer(const Network &network, int32_t end_channel, c
       grad_input[(row.image * network.in_channels + l) * g.plane + pixel] = sums[i];
     } else {
       const T value = load(maps + (row.image * n_maps + l) * g.plane + pixel);
-      store(deltas + (row.image * channels + l - network.in_channels) * g.plane + pixel, value <= T(0) ? T(0) : sums[i]);
+      store(deltas + (row.image * channels + l - network.in_channels) * g.plane + pixel,
+            value <= T(0) ? T(0) : sums[i]);
     }
   }
 }

@@ -66,8 +66,8 @@ backward_output_weights_kernel(Network network, SumPlan plan, const S *maps, con
 }  // namespace
 
 template <class S>
-void backward_output_weights(const Network &network, const SumPlan &sums, const S *maps,
-                             const Compute<S> *grad_logits, double *partials, cudaStream_t stream) {
+void backward_output_weights(const Network &network, const SumPlan &sums, const S *maps, const Compute<S> *grad_logits,
+                             double *partials, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(network.maps()), static_cast<unsigned>(sums.partials),
                   static_cast<unsigned>((network.n_classes + classes_together - 1) / classes_together));
   launch(backward_output_weights_kernel<S>, grid, block_threads, stream, network, sums, maps, grad_logits, partials,

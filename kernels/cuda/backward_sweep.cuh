@@ -44,10 +44,11 @@ struct BackwardMemory {
 // Maps 8 group .. 8 group + 7 of the n_maps, at pixels `columns` of `row`. All threads of a block call it together; `before_reading` is called before anything is read. gradients_per_image: maps that
 // the gradients of an image have room for.
 template <class S, int nz, int sweep_pixels, class BeforeReading>
-__device__ inline void pull_maps(const Network &network, int64_t first_map, int32_t n_maps, int64_t first_channel, unsigned group,
-                                 const float *grad_logits, const float *output_weight, const float *weights, const Step *steps,
-                                 const S *deltas, float *gradients, int64_t gradients_per_image, BackwardMemory<nz> &memory,
-                                 const Row &row, const Columns &columns, const BeforeReading &before_reading) {
+__device__ inline void pull_maps(const Network &network, int64_t first_map, int32_t n_maps, int64_t first_channel,
+                                 unsigned group, const float *grad_logits, const float *output_weight,
+                                 const float *weights, const Step *steps, const S *deltas, float *gradients,
+                                 int64_t gradients_per_image, BackwardMemory<nz> &memory, const Row &row,
+                                 const Columns &columns, const BeforeReading &before_reading) {
   constexpr int channel_weights = taps_of<nz> * maps_together;
   const Geometry &g = network.geometry;
   const int thread = static_cast<int>(threadIdx.x);
@@ -65,7 +66,8 @@ __device__ inline void pull_maps(const Network &network, int64_t first_map, int3
       copy_16_bytes(&stage.weights[0][0][0] + 4 * e, from + 4 * e);
     }
     if (thread < 3 * n_channels) {
-      copy_4_bytes(reinterpret_cast<int32_t *>(stage.steps) + thread, reinterpret_cast<const int32_t *>(steps + first) + thread);
+      copy_4_bytes(reinterpret_cast<int32_t *>(stage.steps) + thread,
+                   reinterpret_cast<const int32_t *>(steps + first) + thread);
     }
   };
   if (thread < 3 * maps_together) memory.zeros.weights[0][thread] = 0;
@@ -102,11 +104,12 @@ __device__ inline void pull_maps(const Network &network, int64_t first_map, int3
     __syncthreads();
     if (first + channels_per_chunk < channels) fetch(first + channels_per_chunk, memory.stages[current ^ 1]);
     const BackwardStage<nz> &stage = memory.stages[current];
-    const int n_channels = static_cast<int>(channels - first < channels_per_chunk ? channels - first : channels_per_chunk);
+    const int n_channels =
+        static_cast<int>(channels - first < channels_per_chunk ? channels - first : channels_per_chunk);
     for (int q = 0; q < n_channels; ++q, delta += g.plane) {
       const Step step = stage.steps[q];
-      const bool far_yz = far_from_edges(row.y, row.y, g.height, step.y) &&
-                          (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
+      const bool far_yz =
+          far_from_edges(row.y, row.y, g.height, step.y) && (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
 #pragma unroll 1
       for (int a = 0; a < nz; ++a) {
         const Readers planes = readers(row.z, g.depth, nz == 1 ? 0 : (1 - a) * step.z, g.boundary);
@@ -124,7 +127,8 @@ __device__ inline void pull_maps(const Network &network, int64_t first_map, int3
             gather_rows(g, rows, columns, step.x, delta, sent);
 #pragma unroll
             for (int t = 0; t < 9; ++t) {
-              const float(*of_row)[maps_together] = taps[t / 3] == no_taps ? memory.zeros.weights : stage.weights[q] + 9 * a + 3 * taps[t / 3];
+              const float (*of_row)[maps_together] =
+                  taps[t / 3] == no_taps ? memory.zeros.weights : stage.weights[q] + 9 * a + 3 * taps[t / 3];
               const float4 *w = reinterpret_cast<const float4 *>(of_row[t % 3]);
               const float4 low = w[0], high = w[1];
 #pragma unroll

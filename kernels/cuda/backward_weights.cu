@@ -37,7 +37,9 @@ __device__ inline int warp_map() { return warp_role() % 2 * warp_maps; }
 struct alignas(16) Sender {
   int32_t step_x, jump_y, jump_z, margin_x, margin_y, margin_z;
 };
-__device__ inline int32_t distance_to_edges(int32_t position, int32_t size) { return min(position, size - 1 - position); }
+__device__ inline int32_t distance_to_edges(int32_t position, int32_t size) {
+  return min(position, size - 1 - position);
+}
 
 // float32: a thread takes one channel, 9 taps and 8 maps.
 template <class S>
@@ -155,7 +157,8 @@ struct CorrelationOf<float> {
 // A chunk of pixels of `n` maps to shared memory; zeros behind the n-th and behind the run's end (not what lies there:
 // zero times NaN is NaN). `first` is the first map's first pixel of the chunk.
 template <class C, class S>
-__device__ inline void copy_chunk(typename C::Stage &stage, const S *first, int64_t plane, int32_t pixels, int n, bool aligned) {
+__device__ inline void copy_chunk(typename C::Stage &stage, const S *first, int64_t plane, int32_t pixels, int n,
+                                  bool aligned) {
   const int thread = static_cast<int>(threadIdx.x);
   if (aligned && pixels >= C::pixels) {
     constexpr int in_16_bytes = 16 / sizeof(S), pieces = C::pixels / in_16_bytes;
@@ -189,8 +192,8 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
   wait_for_earlier_launches();
   using C = typename CorrelationOf<S>::type;
   // A thread gathers one pixel of so many channels, a part of them before each part of the products.
-  constexpr int channels_at_once = static_cast<int>(block_threads) / C::pixels, gathered = correlated_channels / channels_at_once,
-                in_part = gathered / C::parts;
+  constexpr int channels_at_once = static_cast<int>(block_threads) / C::pixels,
+                gathered = correlated_channels / channels_at_once, in_part = gathered / C::parts;
   union alignas(128) Shared {
     typename C::Stage stages[2];
     SumTile tile;
@@ -208,7 +211,9 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
   const int n_channels = min(channels - first_q, correlated_channels);
   const int first_map = static_cast<int>(blockIdx.y) * correlated_maps;
   // Maps that one of the channels before `end` sees.
-  const auto seen_before = [&](int end) { return static_cast<int>(network.maps_before((first_q + end - 1) / network.width)) - first_map; };
+  const auto seen_before = [&](int end) {
+    return static_cast<int>(network.maps_before((first_q + end - 1) / network.width)) - first_map;
+  };
   const int most_seen = seen_before(n_channels);
   if (most_seen <= 0) return;  // the whole block
   const int seen_by_warp = min(seen_before(min(n_channels, warp_channel() + warp_channels)) - warp_map(), warp_maps);
@@ -231,7 +236,9 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
     const Place place = place_of(g, inside ? first + column : unit.first);
     const int32_t x = distance_to_edges(place.x, g.width), y = distance_to_edges(place.y, g.height),
                   z = distance_to_edges(place.z, g.depth);
-    const S *delta = deltas + (unit.image * channels + first_q + first_j + part * in_part * channels_at_once) * g.plane + place.pixel;
+    const S *delta = deltas +
+                     (unit.image * channels + first_q + first_j + part * in_part * channels_at_once) * g.plane +
+                     place.pixel;
     unsigned near_edges = 0;
 #pragma unroll
     for (int k = 0; k < in_part; ++k, delta += channels_at_once * g.plane) {
@@ -263,7 +270,8 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
 #pragma unroll
       for (int k = 0; k < in_part; ++k) {
 #pragma unroll
-        for (int t = 0; t < 9; ++t) stage.tap(first_j + (part * in_part + k) * channels_at_once, t)[column] = held[k][t];
+        for (int t = 0; t < 9; ++t)
+          stage.tap(first_j + (part * in_part + k) * channels_at_once, t)[column] = held[k][t];
       }
     }
   };
@@ -277,7 +285,8 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
       if (!(near_edges >> k & 1)) continue;
       const int j = first_j + k * channels_at_once;
       float sent[9] = {};
-      add_all_taps(g, steps[first_q + j], nz == 1 ? 1 : a, place, deltas + (unit.image * channels + first_q + j) * g.plane, sent);
+      add_all_taps(g, steps[first_q + j], nz == 1 ? 1 : a, place,
+                   deltas + (unit.image * channels + first_q + j) * g.plane, sent);
 #pragma unroll
       for (int t = 0; t < 9; ++t) stage.tap(j, t)[column] = rounded<S>(sent[t]);
     }
@@ -314,7 +323,8 @@ backward_weights_kernel(Network network, SumPlan plan, const S *maps, const S *d
       }
       if (has_bias && some) {
 #pragma unroll
-        for (int j = first_j; j < correlated_channels; j += channels_at_once) bias_sums[j][column] += load(stage.tap(j, 4) + column);
+        for (int j = first_j; j < correlated_channels; j += channels_at_once)
+          bias_sums[j][column] += load(stage.tap(j, 4) + column);
       }
       if (more) finish(unit, first + C::pixels, near_edges, next);
     }
@@ -357,7 +367,7 @@ void backward_weights(const Network &network, const SumPlan &sums, const S *maps
          network.parameters());
 }
 
-#define NAPARI_MSD_INSTANTIATE(S)                                                                               \
+#define NAPARI_MSD_INSTANTIATE(S)                                                                                \
   template void backward_weights(const Network &, const SumPlan &, const S *, const S *, const Step *, double *, \
                                  cudaStream_t);
 NAPARI_MSD_FOR_EACH_BLOCKED_STORAGE(NAPARI_MSD_INSTANTIATE)

@@ -36,7 +36,8 @@ backward_weights_direct_kernel(Network network, SumPlan plan, const double *maps
     const Unit unit = unit_of(g, plan, u);
     const double *delta = deltas + (unit.image * network.channels() + q) * g.plane;
     const double *map = maps + (unit.image * network.maps() + first_map) * g.plane;
-    for (int32_t p = unit.first + static_cast<int32_t>(threadIdx.x); p < unit.end; p += static_cast<int32_t>(blockDim.x)) {
+    for (int32_t p = unit.first + static_cast<int32_t>(threadIdx.x); p < unit.end;
+         p += static_cast<int32_t>(blockDim.x)) {
       int32_t offsets[taps];
       const Place place = place_of(g, p);
       tap_offsets<nz>(g, step, place.z, place.y, place.x, offsets);

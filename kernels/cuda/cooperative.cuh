@@ -95,7 +95,8 @@ __device__ inline void wait_for_images(const Bands &bands, const Flags &flags, u
   const int32_t first = bands.by_band.divide(bands.by_image.divide(first_strip) * bands.strips_per_image);
   const int32_t end_strip = (bands.by_image.divide(last_strip) + 1) * bands.strips_per_image;
   const int32_t last = bands.by_band.divide(end_strip - 1);
-  for (int32_t other = first + static_cast<int32_t>(threadIdx.x); other <= last; other += static_cast<int32_t>(blockDim.x)) {
+  for (int32_t other = first + static_cast<int32_t>(threadIdx.x); other <= last;
+       other += static_cast<int32_t>(blockDim.x)) {
     if (other != band) wait_for_band(flags, other, epoch);
   }
   __syncthreads();
@@ -143,8 +144,8 @@ __device__ inline void for_each_pixel(const Geometry &g, const Bands &bands, con
 
 // Until the bands have come as far whose rows the taps of channels first_q .. first_q + n - 1 read.
 template <int nz>
-__device__ inline void wait_for_taps(const Geometry &g, const Bands &bands, const Flags &flags, unsigned epoch, const Step *steps,
-                                     int32_t first_q, int32_t n) {
+__device__ inline void wait_for_taps(const Geometry &g, const Bands &bands, const Flags &flags, unsigned epoch,
+                                     const Step *steps, int32_t first_q, int32_t n) {
   constexpr int32_t taps = 3 * nz;
   const int32_t band = static_cast<int32_t>(blockIdx.x), threads = static_cast<int32_t>(blockDim.x);
   for (int32_t e = static_cast<int32_t>(threadIdx.x); e < taps * bands.rows(); e += threads) {
@@ -163,11 +164,10 @@ __device__ inline void wait_for_taps(const Geometry &g, const Bands &bands, cons
   __syncthreads();
 }
 
-
 // Until the bands have come as far whose rows send to this band's through the taps of channels first_q .. first_q + n - 1.
 template <int nz>
-__device__ inline void wait_for_senders(const Geometry &g, const Bands &bands, const Flags &flags, unsigned epoch, const Step *steps,
-                                        int32_t first_q, int32_t n) {
+__device__ inline void wait_for_senders(const Geometry &g, const Bands &bands, const Flags &flags, unsigned epoch,
+                                        const Step *steps, int32_t first_q, int32_t n) {
   constexpr int32_t taps = 3 * nz;
   const int32_t band = static_cast<int32_t>(blockIdx.x), threads = static_cast<int32_t>(blockDim.x);
   for (int32_t e = static_cast<int32_t>(threadIdx.x); e < taps * bands.rows(); e += threads) {

@@ -23,8 +23,7 @@ void copy_input(const Network &network, const Compute<S> *input, S *maps, cudaSt
   launch(copy_input_kernel<S>, grid, block_threads, stream, network, input, maps);
 }
 
-#define NAPARI_MSD_INSTANTIATE(S) \
-  template void copy_input(const Network &, const Compute<S> *, S *, cudaStream_t);
+#define NAPARI_MSD_INSTANTIATE(S) template void copy_input(const Network &, const Compute<S> *, S *, cudaStream_t);
 NAPARI_MSD_FOR_EACH_STORAGE(NAPARI_MSD_INSTANTIATE)
 #undef NAPARI_MSD_INSTANTIATE
 

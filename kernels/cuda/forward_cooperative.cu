@@ -33,8 +33,9 @@ struct ForwardArrays {
 
 // The sweep of all parts of the band.
 template <class S, int nz>
-__device__ inline void sweep_band(const Network &network, const Bands &bands, const Tiles &tiles, const Flags &flags, unsigned epoch,
-                                  const PackedWeights<S> &weights, const ForwardArrays<S> &arrays, ForwardMemory<S> &memory) {
+__device__ inline void sweep_band(const Network &network, const Bands &bands, const Tiles &tiles, const Flags &flags,
+                                  unsigned epoch, const PackedWeights<S> &weights, const ForwardArrays<S> &arrays,
+                                  ForwardMemory<S> &memory) {
   using P = typename ProductsOf<S>::type;
   const Block &block = memory.block;
   const int32_t first_strip = static_cast<int32_t>(blockIdx.x) * bands.strips_per_band;
@@ -43,7 +44,8 @@ __device__ inline void sweep_band(const Network &network, const Bands &bands, co
     const int32_t first_j = group * block_channels, n = min(block.channels - first_j, block_channels);
     const bool halves = n > P::channels;
     __syncthreads();
-    if (static_cast<int32_t>(threadIdx.x) < n) memory.steps.of[threadIdx.x] = arrays.steps[block.first_channel + first_j + static_cast<int32_t>(threadIdx.x)];
+    if (static_cast<int32_t>(threadIdx.x) < n)
+      memory.steps.of[threadIdx.x] = arrays.steps[block.first_channel + first_j + static_cast<int32_t>(threadIdx.x)];
     const int32_t parts = strips * tiles.pieces * nz * (halves ? 2 : 1);
     for (int32_t number = 0; number < parts; ++number) {
       const auto part = [&] {
@@ -54,18 +56,22 @@ __device__ inline void sweep_band(const Network &network, const Bands &bands, co
         return SweepPart{first_tile + rest / nz, rest % nz, channels};
       };
       __syncthreads();
-      sweep_tile(network, block, tiles, weights, memory.steps, group, arrays.maps, arrays.rows, memory.sweep, part, [] {}, [&] {
-        // Where the last block is smaller, its images lie where other images did.
-        if (number == 0 && group == 0) wait_for_images(bands, flags, epoch, block.layers < layers_per_block(network));
-      });
+      sweep_tile(
+          network, block, tiles, weights, memory.steps, group, arrays.maps, arrays.rows, memory.sweep, part, [] {},
+          [&] {
+            // Where the last block is smaller, its images lie where other images did.
+            if (number == 0 && group == 0)
+              wait_for_images(bands, flags, epoch, block.layers < layers_per_block(network));
+          });
     }
   }
 }
 
 template <class S, int nz, int n_pixels>
 __global__ void __launch_bounds__(ProductsOf<S>::type::threads, ProductsOf<S>::type::blocks_per_multiprocessor)
-forward_cooperative_kernel(const __grid_constant__ Network network, const __grid_constant__ Bands bands, const __grid_constant__ Tiles tiles,
-                           const __grid_constant__ Flags flags, const __grid_constant__ PackedWeights<S> weights,
+forward_cooperative_kernel(const __grid_constant__ Network network, const __grid_constant__ Bands bands,
+                           const __grid_constant__ Tiles tiles, const __grid_constant__ Flags flags,
+                           const __grid_constant__ PackedWeights<S> weights,
                            const __grid_constant__ ForwardArrays<S> arrays) {
   wait_for_earlier_launches();
   ForwardMemory<S> &memory = *reinterpret_cast<ForwardMemory<S> *>(block_memory());
@@ -96,8 +102,8 @@ forward_cooperative_kernel(const __grid_constant__ Network network, const __grid
       const Compute<S> *packed = weights.forward + packed_channels * block.forward_start;
       for_each_run(g, bands, warp_pixels * n_pixels, [&](const Row &row, const Columns &columns) {
         for (int32_t q = first_q; q < first_q + network.width; ++q) {
-          resolve_pixels<S, nz, n_pixels>(network, block, layer, q, arrays.steps[q], packed, arrays.bias, swept ? arrays.rows : nullptr,
-                                          arrays.maps, row, columns, [] {});
+          resolve_pixels<S, nz, n_pixels>(network, block, layer, q, arrays.steps[q], packed, arrays.bias,
+                                          swept ? arrays.rows : nullptr, arrays.maps, row, columns, [] {});
         }
       });
       publish(flags, epoch);
@@ -139,26 +145,29 @@ template <class S>
 int32_t most_forward_bands(const Network &network, int32_t reach_x) {
   Tiles tiles;
   if (!plan_tiles(network.geometry, reach_x, tiles)) return 0;
-  return most_together(reinterpret_cast<const void *>(choose<S>(network).kernel), ProductsOf<S>::type::threads, sizeof(ForwardMemory<S>));
+  return most_together(reinterpret_cast<const void *>(choose<S>(network).kernel), ProductsOf<S>::type::threads,
+                       sizeof(ForwardMemory<S>));
 }
 
 template <class S>
-void forward_cooperative(const Network &network, int32_t reach_x, int32_t most_bands, const PackedWeights<S> &weights, const Flags &flags,
-                         const Step *steps, const Compute<S> *input, const Compute<S> *bias, const Compute<S> *output_weight,
-                         const Compute<S> *output_bias, S *maps, float *rows, Compute<S> *logits, cudaStream_t stream) {
+void forward_cooperative(const Network &network, int32_t reach_x, int32_t most_bands, const PackedWeights<S> &weights,
+                         const Flags &flags, const Step *steps, const Compute<S> *input, const Compute<S> *bias,
+                         const Compute<S> *output_weight, const Compute<S> *output_bias, S *maps, float *rows,
+                         Compute<S> *logits, cudaStream_t stream) {
   Tiles tiles;
   if (!plan_tiles(network.geometry, reach_x, tiles)) return;  // most_forward_bands has said so
   const Chosen<S> chosen = choose<S>(network);
   const Bands bands = plan_bands(network.geometry, tiles.rows, warp_pixels * chosen.n_pixels, most_bands);
   const ForwardArrays<S> arrays = {input, bias, output_weight, output_bias, steps, maps, rows, logits};
-  launch_together(chosen.kernel, static_cast<unsigned>(bands.count), static_cast<unsigned>(ProductsOf<S>::type::threads),
-                  sizeof(ForwardMemory<S>), stream, network, bands, tiles, flags, weights, arrays);
+  launch_together(chosen.kernel, static_cast<unsigned>(bands.count),
+                  static_cast<unsigned>(ProductsOf<S>::type::threads), sizeof(ForwardMemory<S>), stream, network, bands,
+                  tiles, flags, weights, arrays);
 }
 
-#define NAPARI_MSD_INSTANTIATE(S)                                                                                        \
-  template int32_t most_forward_bands<S>(const Network &, int32_t);                                                      \
-  template void forward_cooperative(const Network &, int32_t, int32_t, const PackedWeights<S> &, const Flags &,          \
-                                    const Step *, const Compute<S> *, const Compute<S> *, const Compute<S> *,            \
+#define NAPARI_MSD_INSTANTIATE(S)                                                                               \
+  template int32_t most_forward_bands<S>(const Network &, int32_t);                                             \
+  template void forward_cooperative(const Network &, int32_t, int32_t, const PackedWeights<S> &, const Flags &, \
+                                    const Step *, const Compute<S> *, const Compute<S> *, const Compute<S> *,   \
                                     const Compute<S> *, S *, float *, Compute<S> *, cudaStream_t);
 NAPARI_MSD_FOR_EACH_BLOCKED_STORAGE(NAPARI_MSD_INSTANTIATE)
 #undef NAPARI_MSD_INSTANTIATE

@@ -5,9 +5,12 @@ namespace napari_msd {
 namespace {
 
 template <class S, int nz, int n_pixels>
-__global__ void __launch_bounds__(block_threads, sizeof(S) == 8 ? 2 : nz == 3 ? 3 : n_pixels == 4 ? 4 : 7)
-forward_layer_kernel(Network network, Block block, int32_t layer, int32_t first_q, const __grid_constant__ Steps steps, const Compute<S> *weights,
-                     const Compute<S> *bias, const float *rows, S *maps) {
+__global__ void __launch_bounds__(block_threads, sizeof(S) == 8          ? 2
+                                                        : nz == 3       ? 3
+                                                        : n_pixels == 4 ? 4
+                                                                        : 7)
+forward_layer_kernel(Network network, Block block, int32_t layer, int32_t first_q, const __grid_constant__ Steps steps,
+                     const Compute<S> *weights, const Compute<S> *bias, const float *rows, S *maps) {
   const Row row = row_of(network.geometry, blockIdx.x);
   const int32_t q = first_q + static_cast<int32_t>(blockIdx.z);
   resolve_pixels<S, nz, n_pixels>(network, block, layer, q, steps.of[blockIdx.z], weights, bias, rows, maps, row,
@@ -27,13 +30,13 @@ void forward_layer(const Network &network, const Block &block, int32_t layer, co
     const RowGrid grid = row_grid(network.geometry, flat ? (short_rows ? 2 : 4) : 1, n);
     const auto kernel = flat ? (short_rows ? forward_layer_kernel<S, 1, 2> : forward_layer_kernel<S, 1, 4>)
                              : forward_layer_kernel<S, 3, 1>;
-    launch(kernel, grid.blocks, grid.threads, stream,
-           network, block, layer, q, steps_of(steps + q, n), packed, bias, rows, maps);
+    launch(kernel, grid.blocks, grid.threads, stream, network, block, layer, q, steps_of(steps + q, n), packed, bias,
+           rows, maps);
   }
 }
 
-#define NAPARI_MSD_INSTANTIATE(S)                                                                                     \
-  template void forward_layer(const Network &, const Block &, int32_t, const PackedWeights<S> &, const Compute<S> *,  \
+#define NAPARI_MSD_INSTANTIATE(S)                                                                                    \
+  template void forward_layer(const Network &, const Block &, int32_t, const PackedWeights<S> &, const Compute<S> *, \
                               const Step *, const float *, S *, cudaStream_t);
 NAPARI_MSD_FOR_EACH_STORAGE(NAPARI_MSD_INSTANTIATE)
 #undef NAPARI_MSD_INSTANTIATE

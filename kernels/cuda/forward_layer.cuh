@@ -22,9 +22,10 @@ namespace napari_msd {
 // Pixels `columns` of `row`, n_pixels to a thread (1 in 3-D, where the columns of more would not fit in registers beside 9
 // rows), of channel q of the layer. `before_reading` is called before anything is read.
 template <class S, int nz, int n_pixels, class BeforeReading>
-__device__ inline void resolve_pixels(const Network &network, const Block &block, int32_t layer, int32_t q, const Step &step,
-                                      const Compute<S> *weights, const Compute<S> *bias, const float *rows, S *maps,
-                                      const Row &row, const Columns &columns, const BeforeReading &before_reading) {
+__device__ inline void resolve_pixels(const Network &network, const Block &block, int32_t layer, int32_t q,
+                                      const Step &step, const Compute<S> *weights, const Compute<S> *bias,
+                                      const float *rows, S *maps, const Row &row, const Columns &columns,
+                                      const BeforeReading &before_reading) {
   using T = Compute<S>;
   const Geometry &g = network.geometry;
   const int32_t j = q - block.first_channel;
@@ -63,13 +64,15 @@ __device__ inline void resolve_pixels(const Network &network, const Block &block
 
   S *image = maps + row.image * network.maps() * g.plane;
   const int64_t first = rows ? block.maps_outside : 0;
-  const T *channel_weights = weights + (j / block_channels * nz * block.packed_maps + first) * packed_channels + j % block_channels * 12;
+  const T *channel_weights =
+      weights + (j / block_channels * nz * block.packed_maps + first) * packed_channels + j % block_channels * 12;
   // far: no tap of this warp is folded along x; checked: some may be zero
   const auto add_maps = [&](auto far, auto checked) {
     const S *map = image + first * g.plane;
     const T *w = channel_weights;
 #pragma unroll 1
-    for (int32_t n = static_cast<int32_t>(network.maps_before(layer) - first); n > 0; --n, map += g.plane, w += packed_channels) {
+    for (int32_t n = static_cast<int32_t>(network.maps_before(layer) - first); n > 0;
+         --n, map += g.plane, w += packed_channels) {
 #pragma unroll
       for (int a = 0; a < nz; ++a) {
         const Taps<T> taps = *reinterpret_cast<const Taps<T> *>(w + a * block.packed_maps * packed_channels);
@@ -81,7 +84,8 @@ __device__ inline void resolve_pixels(const Network &network, const Block &block
 #pragma unroll
             for (int c = 0; c < 3; ++c) {
               const bool zero = checked.value && (offset < 0 || column[i][c] < 0);
-              const S *from = map + offset + (far.value ? column[0][c] : column[i][c]) + (far.value ? warp_pixels * i : 0);
+              const S *from =
+                  map + offset + (far.value ? column[0][c] : column[i][c]) + (far.value ? warp_pixels * i : 0);
               sums[i] += taps.of[3 * b + c] * (zero ? T(0) : load(from));
             }
           }
@@ -90,8 +94,8 @@ __device__ inline void resolve_pixels(const Network &network, const Block &block
     }
   };
   const bool far_x = far_from_edges(columns.first, columns.last, g.width, step.x);
-  const bool far_yz = far_from_edges(row.y, row.y, g.height, step.y) &&
-                      (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
+  const bool far_yz =
+      far_from_edges(row.y, row.y, g.height, step.y) && (nz == 1 || far_from_edges(row.z, row.z, g.depth, step.z));
   if (g.boundary == MSD_ZEROS && !(far_x && far_yz)) {
     add_maps(std::false_type(), std::true_type());
   } else if (far_x) {

@@ -74,13 +74,16 @@ struct Products {
   float sums[9][8];
 
   __device__ static int channel() { return static_cast<int>(threadIdx.x) / 64; }
-  __device__ static int column() { return static_cast<int>(threadIdx.x) / 32 % 2 * 256 + static_cast<int>(threadIdx.x) % 32 * 4; }
+  __device__ static int column() {
+    return static_cast<int>(threadIdx.x) / 32 % 2 * 256 + static_cast<int>(threadIdx.x) % 32 * 4;
+  }
   __device__ static float *map(Stage &stage, int k) { return stage.maps[k]; }
   // In which column of a row that was deposited the sum of channel j for `column` lies.
   __device__ static int32_t deposited(int32_t column, int) { return column; }
 
   // Weights of maps first .. first + depth - 1 for the 4 channels, from where those of the 8 begin.
-  __device__ static void copy_weights(Stage &stage, const PackedWeights<S> &weights, int64_t start, int32_t first, int first_j) {
+  __device__ static void copy_weights(Stage &stage, const PackedWeights<S> &weights, int64_t start, int32_t first,
+                                      int first_j) {
     constexpr int pieces = channels * 12 / 4;
     const int thread = static_cast<int>(threadIdx.x);
     if (thread >= depth * pieces) return;
@@ -145,7 +148,8 @@ struct MatrixProducts {
   __device__ static S *map(Stage &stage, int k) { return stage.maps + k * map_stride; }
   __device__ static int32_t deposited(int32_t column, int j) { return column ^ spread_by(j); }
 
-  __device__ static void copy_weights(Stage &stage, const PackedWeights<S> &weights, int64_t start, int32_t first, int) {
+  __device__ static void copy_weights(Stage &stage, const PackedWeights<S> &weights, int64_t start, int32_t first,
+                                      int) {
     static_assert(depth == map_padding);
     constexpr int pieces = depth * sizeof(S) / 16;
     const int thread = static_cast<int>(threadIdx.x);
@@ -193,7 +197,8 @@ struct ProductsOf<float> {
 // Pixels of `n` maps to shared memory, and zeros for the rest of the chunk (not what lies there: zero weights times NaN
 // is NaN). Columns behind the tile's end are nobody's: their sums are never used.
 template <class P, class S>
-__device__ inline void copy_maps(typename P::Stage &stage, const S *first, int64_t plane, int32_t pixels, int n, bool aligned) {
+__device__ inline void copy_maps(typename P::Stage &stage, const S *first, int64_t plane, int32_t pixels, int n,
+                                 bool aligned) {
   constexpr int in_16_bytes = 16 / sizeof(S), pieces = tile_pixels / in_16_bytes;
   const int thread = static_cast<int>(threadIdx.x);
   if (aligned) {
@@ -243,10 +248,10 @@ struct SweepPart {
 // that follows from it stays in registers through the products. All threads call `before_reading` before anything is read,
 // and `before_writing` before anything is written.
 template <class S, class Part, class BeforeReading, class BeforeWriting>
-__device__ inline void sweep_tile(const Network &network, const Block &block, const Tiles &tiles, const PackedWeights<S> &weights,
-                                  const Steps &steps, int32_t first_group, const S *maps, float *rows, SweepMemory<S> &shared,
-                                  const Part &part, const BeforeReading &before_reading,
-                                  const BeforeWriting &before_writing) {
+__device__ inline void sweep_tile(const Network &network, const Block &block, const Tiles &tiles,
+                                  const PackedWeights<S> &weights, const Steps &steps, int32_t first_group,
+                                  const S *maps, float *rows, SweepMemory<S> &shared, const Part &part,
+                                  const BeforeReading &before_reading, const BeforeWriting &before_writing) {
   using P = typename ProductsOf<S>::type;
   const Geometry &g = network.geometry;
   const int thread = static_cast<int>(threadIdx.x);
@@ -285,7 +290,9 @@ __device__ inline void sweep_tile(const Network &network, const Block &block, co
   const Tile to = tile_of(g, tiles, index);
   const int to_j = first_group * block_channels + static_cast<int>(of_rows.channels) * P::channels;
   const int to_channels = block.channels - to_j < P::channels ? block.channels - to_j : P::channels;
-  float *out = rows + ((static_cast<int64_t>(to_image) * (network.taps / 9) + of_rows.plane) * 3 * block.channels + to_j) * g.plane;
+  float *out =
+      rows +
+      ((static_cast<int64_t>(to_image) * (network.taps / 9) + of_rows.plane) * 3 * block.channels + to_j) * g.plane;
   before_writing();
   for (int b = 0; b < 3; ++b, out += block.channels * g.plane) {
     __syncthreads();

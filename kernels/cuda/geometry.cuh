@@ -21,7 +21,8 @@ class Divisor {
   explicit Divisor(int32_t divisor) : divisor_(divisor) {
     int32_t bits = 0;
     while ((int64_t{1} << bits) < divisor) ++bits;
-    factor_ = static_cast<uint32_t>(((uint64_t{1} << (31 + bits)) + static_cast<uint32_t>(divisor) - 1) / static_cast<uint32_t>(divisor));
+    factor_ = static_cast<uint32_t>(((uint64_t{1} << (31 + bits)) + static_cast<uint32_t>(divisor) - 1) /
+                                    static_cast<uint32_t>(divisor));
     shift_ = bits - 1;
   }
 
@@ -150,8 +151,8 @@ inline RowGrid row_grid(const Geometry &g, int32_t pixels_per_thread, int32_t z)
   const int32_t most = static_cast<int32_t>(block_threads) / warp_pixels, together = warps < most ? warps : most;
   RowGrid grid;
   grid.threads = static_cast<unsigned>(together * warp_pixels);
-  grid.blocks = dim3(static_cast<unsigned>(g.batch * g.depth * g.height), static_cast<unsigned>((warps + together - 1) / together),
-                     static_cast<unsigned>(z));
+  grid.blocks = dim3(static_cast<unsigned>(g.batch * g.depth * g.height),
+                     static_cast<unsigned>((warps + together - 1) / together), static_cast<unsigned>(z));
   return grid;
 }
 
@@ -206,8 +207,8 @@ __device__ inline ReaderRows reader_rows(const Geometry &g, Step step, int32_t z
 // Adds to q[3 b + c] what three rows send to pixel x; a row of -1 sends nothing. All loads first, then all sums: each
 // thread waits once.
 template <class S>
-__device__ inline void add_rows(const int32_t (&rows)[3], int32_t x, const Readers &left, const Readers &right, const S *delta,
-                                Compute<S> (&q)[9]) {
+__device__ inline void add_rows(const int32_t (&rows)[3], int32_t x, const Readers &left, const Readers &right,
+                                const S *delta, Compute<S> (&q)[9]) {
   using T = Compute<S>;
   T direct[3][3], mirrored[3][2];
 #pragma unroll
@@ -297,16 +298,19 @@ __device__ inline RowEnds row_ends(const Geometry &g, int32_t step) {
   if (g.boundary == MSD_ZEROS || step == 0) return {-1, -1, -1, -1};
   const int32_t edge = edge_of(g.boundary), first = edge ? -1 : 0, last = edge ? -1 : g.width - 1;
   const int32_t before = -edge, behind = 2 * g.width - 2 + edge;
-  return step > 0 ? RowEnds{before + step, behind - step, first, last} : RowEnds{behind + step, before - step, last, first};
+  return step > 0 ? RowEnds{before + step, behind - step, first, last}
+                  : RowEnds{behind + step, before - step, last, first};
 }
-__device__ inline bool in_row(int32_t x, int32_t width) { return static_cast<uint32_t>(x) < static_cast<uint32_t>(width); }
+__device__ inline bool in_row(int32_t x, int32_t width) {
+  return static_cast<uint32_t>(x) < static_cast<uint32_t>(width);
+}
 
 // What three rows send to a thread's pixels, columns.of_thread(0 .. n - 1), through the three taps along x: q[i][3 row + c]. All
 // loads stand before all sums, so that a warp waits once: blocks end when their slowest warp does, launches when their
 // slowest block does.
 template <int n, class S>
-__device__ inline void gather_rows(const Geometry &g, const int32_t (&rows)[3], const Columns &columns, int32_t step, const S *delta,
-                                   Compute<S> (&q)[n][9]) {
+__device__ inline void gather_rows(const Geometry &g, const int32_t (&rows)[3], const Columns &columns, int32_t step,
+                                   const S *delta, Compute<S> (&q)[n][9]) {
   const S *of_thread = delta + columns.of_thread(0);
   const S *from[3];
 #pragma unroll
@@ -361,8 +365,10 @@ __device__ inline void gather_rows(const Geometry &g, const int32_t (&rows)[3], 
 
 // What all rows and planes send to a pixel anywhere through the taps in plane a of 3 (in 2-D 1). Adds to q.
 template <class S>
-__device__ inline void add_all_taps(const Geometry &g, Step step, int32_t a, const Place &place, const S *delta, Compute<S> (&q)[9]) {
-  if (far_from_edges(place.y, place.y, g.height, step.y) && (step.z == 0 || far_from_edges(place.z, place.z, g.depth, step.z))) {
+__device__ inline void add_all_taps(const Geometry &g, Step step, int32_t a, const Place &place, const S *delta,
+                                    Compute<S> (&q)[9]) {
+  if (far_from_edges(place.y, place.y, g.height, step.y) &&
+      (step.z == 0 || far_from_edges(place.z, place.z, g.depth, step.z))) {
     // Near a row's end only, as most pixels near edges are.
     const int32_t row = ((place.z + (1 - a) * step.z) * g.height + place.y) * g.width, jump = step.y * g.width;
     add_rows({row + jump, row, row - jump}, place.x, readers(place.x, g.width, step.x, g.boundary),

@@ -28,8 +28,7 @@ inline void trace(const void *kernel, dim3 grid, unsigned threads, cudaStream_t 
 }
 
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, unsigned block, cudaStream_t stream,
-            Arguments... arguments) {
+void launch(void (*kernel)(Parameters...), dim3 grid, unsigned block, cudaStream_t stream, Arguments... arguments) {
   trace(reinterpret_cast<const void *>(kernel), grid, block, stream);
   cudaLaunchAttribute overlap = {};
   overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
@@ -55,8 +54,8 @@ __device__ inline void wait_for_earlier_launches() {
 // All blocks run at the same time, so that they may wait for one another; each has memory_bytes of shared memory. At most as
 // many as most_together says.
 template <class... Parameters, class... Arguments>
-void launch_together(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, size_t memory_bytes, cudaStream_t stream,
-                     Arguments... arguments) {
+void launch_together(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, size_t memory_bytes,
+                     cudaStream_t stream, Arguments... arguments) {
   trace(reinterpret_cast<const void *>(kernel), dim3(blocks), threads, stream);
   cudaLaunchAttribute together = {};
   together.id = cudaLaunchAttributeCooperative;
@@ -114,7 +113,9 @@ __device__ inline const S *forgotten(const S *address) {
 // thread, after wait_for_copies. Both addresses are multiples of the size.
 __device__ inline void copy_16_bytes(void *shared, const void *global) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))), "l"(global));
+  asm volatile(
+      "cp.async.ca.shared.global [%0], [%1], 16;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+      "l"(global));
 #else
   *static_cast<uint4 *>(shared) = *static_cast<const uint4 *>(global);
 #endif
@@ -122,23 +123,27 @@ __device__ inline void copy_16_bytes(void *shared, const void *global) {
 // The same, or 16 bytes of zeros: without a branch, and nothing is read then.
 __device__ inline void copy_16_bytes_or_zeros(void *shared, const void *global, bool wanted) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
-               "l"(global), "r"(wanted ? 16u : 0u));
+  asm volatile(
+      "cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+      "l"(global), "r"(wanted ? 16u : 0u));
 #else
   *static_cast<uint4 *>(shared) = wanted ? *static_cast<const uint4 *>(global) : uint4{0, 0, 0, 0};
 #endif
 }
 __device__ inline void copy_4_bytes(void *shared, const void *global) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))), "l"(global));
+  asm volatile(
+      "cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+      "l"(global));
 #else
   *static_cast<unsigned *>(shared) = *static_cast<const unsigned *>(global);
 #endif
 }
 __device__ inline void copy_4_bytes_or_zeros(void *shared, const void *global, bool wanted) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
-               "l"(global), "r"(wanted ? 4u : 0u));
+  asm volatile(
+      "cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+      "l"(global), "r"(wanted ? 4u : 0u));
 #else
   *static_cast<unsigned *>(shared) = wanted ? *static_cast<const unsigned *>(global) : 0u;
 #endif

@@ -37,7 +37,8 @@ struct EightOfRight {
 };
 // by_row: the 8 numbers are neighbouring columns, else neighbouring k. Of one half of 16 columns.
 __device__ constexpr EightOfRight eight_of_right(int lane, bool by_row) {
-  return by_row ? EightOfRight{lane / 16 * 8 + lane % 8, lane / 8 % 2 * 8} : EightOfRight{lane / 16 * 8, lane / 8 % 2 * 8 + lane % 8};
+  return by_row ? EightOfRight{lane / 16 * 8 + lane % 8, lane / 8 % 2 * 8}
+                : EightOfRight{lane / 16 * 8, lane / 8 % 2 * 8 + lane % 8};
 }
 // Where the e-th of 4 sums of one half that thread `lane` gets belongs.
 struct PlaceOfSum {
@@ -121,7 +122,7 @@ __device__ inline void load_right(Right<S, by_row> &right, const S *from, int st
   const unsigned half = static_cast<unsigned>(tile_columns / 2 * (by_row ? 1 : stride) * static_cast<int>(sizeof(S)));
 #pragma unroll
   for (unsigned h = 0; h < 2; ++h) {
-    unsigned(&pairs)[4] = right.pairs[h];
+    unsigned (&pairs)[4] = right.pairs[h];
     if constexpr (by_row) {
       asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                    : "=r"(pairs[0]), "=r"(pairs[1]), "=r"(pairs[2]), "=r"(pairs[3])
@@ -138,22 +139,23 @@ __device__ inline void load_right(Right<S, by_row> &right, const S *from, int st
 
 __device__ inline void clear_sums(Sums &sums) { sums = Sums{}; }
 
-#define NAPARI_MSD_MULTIPLY_16(TYPE)                                                                                     \
-  asm("mma.sync.aligned.m16n8k16.row.col.f32." TYPE "." TYPE ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "         \
-      "{%0, %1, %2, %3};"                                                                                                \
-      : "+f"(x[0]), "+f"(x[1]), "+f"(x[2]), "+f"(x[3])                                                                   \
+#define NAPARI_MSD_MULTIPLY_16(TYPE)                         \
+  asm("mma.sync.aligned.m16n8k16.row.col.f32." TYPE "." TYPE \
+      ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "  \
+      "{%0, %1, %2, %3};"                                    \
+      : "+f"(x[0]), "+f"(x[1]), "+f"(x[2]), "+f"(x[3])       \
       : "r"(pairs[0]), "r"(pairs[1]), "r"(pairs[2]), "r"(pairs[3]), "r"(left.pairs[0]), "r"(left.pairs[1]))
-#define NAPARI_MSD_MULTIPLY_8(K)                                                                                         \
-  asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"             \
-      : "+f"(x[0]), "+f"(x[1]), "+f"(x[2]), "+f"(x[3])                                                                   \
+#define NAPARI_MSD_MULTIPLY_8(K)                                                                             \
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};" \
+      : "+f"(x[0]), "+f"(x[1]), "+f"(x[2]), "+f"(x[3])                                                       \
       : "r"(pairs[2 * (K)]), "r"(pairs[2 * (K) + 1]), "r"(left.pairs[K]))
 
 template <class S, bool by_row>
 __device__ inline void multiply_add(Sums &sums, const Left<S> &left, const Right<S, by_row> &right) {
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    float(&x)[4] = sums.x[h];
-    const unsigned(&pairs)[4] = right.pairs[h];
+    float (&x)[4] = sums.x[h];
+    const unsigned (&pairs)[4] = right.pairs[h];
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
     if constexpr (std::is_same_v<S, __half>) {
       NAPARI_MSD_MULTIPLY_16("f16");

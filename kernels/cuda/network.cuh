@@ -49,14 +49,16 @@ struct Block {
   __host__ __device__ int32_t groups() const { return (channels + block_channels - 1) / block_channels; }
 };
 
-__host__ __device__ inline int32_t eights(int64_t n) { return static_cast<int32_t>((n + block_channels - 1) / block_channels); }
+__host__ __device__ inline int32_t eights(int64_t n) {
+  return static_cast<int32_t>((n + block_channels - 1) / block_channels);
+}
 
 __host__ __device__ inline int32_t layers_per_block(const Network &network) {
   return network.width < block_channels ? block_channels / network.width : 1;
 }
 
-__host__ __device__ inline Block block_from(const Network &network, int32_t first_layer, int32_t layers, int64_t forward_start,
-                                            int64_t backward_start) {
+__host__ __device__ inline Block block_from(const Network &network, int32_t first_layer, int32_t layers,
+                                            int64_t forward_start, int64_t backward_start) {
   if (layers > network.depth - first_layer) layers = network.depth - first_layer;
   Block block;
   block.first_layer = first_layer;
@@ -178,7 +180,8 @@ void upload_steps(const Step *host, int64_t count, Step *device, unsigned *flags
 
 // pack_weights.cu: arrays that are null are left out.
 template <class S>
-void pack_weights(const Network &network, const Compute<S> *weight, const PackedWeights<S> &packed, cudaStream_t stream);
+void pack_weights(const Network &network, const Compute<S> *weight, const PackedWeights<S> &packed,
+                  cudaStream_t stream);
 
 // copy_input.cu
 template <class S>
@@ -209,18 +212,19 @@ void backward_sweep(const Network &network, int64_t first_map, int32_t n_maps, i
 // backward_layer.cu: layer -1 is the input; gradients as the sweep of the layer's block left them, or null.
 template <class S>
 void backward_layer(const Network &network, const Block &block, int32_t layer, const Compute<S> *grad_logits,
-                    const Compute<S> *output_weight, const PackedWeights<S> &weights, const Step *host_steps, const Step *steps,
-                    const S *maps, const float *gradients, S *deltas, Compute<S> *grad_input, cudaStream_t stream);
+                    const Compute<S> *output_weight, const PackedWeights<S> &weights, const Step *host_steps,
+                    const Step *steps, const S *maps, const float *gradients, S *deltas, Compute<S> *grad_input,
+                    cudaStream_t stream);
 
 // backward_weights.cu, and for float64 backward_weights_direct.cu
 template <class S>
-void backward_weights(const Network &network, const SumPlan &sums, const S *maps, const S *deltas,
-                      const Step *steps, double *partials, cudaStream_t stream);
+void backward_weights(const Network &network, const SumPlan &sums, const S *maps, const S *deltas, const Step *steps,
+                      double *partials, cudaStream_t stream);
 
 // backward_output_weights.cu
 template <class S>
-void backward_output_weights(const Network &network, const SumPlan &sums, const S *maps,
-                             const Compute<S> *grad_logits, double *partials, cudaStream_t stream);
+void backward_output_weights(const Network &network, const SumPlan &sums, const S *maps, const Compute<S> *grad_logits,
+                             double *partials, cudaStream_t stream);
 
 // Where the gradients of all parameters go, in the order in which partial sums hold them.
 template <class T>
@@ -249,17 +253,19 @@ struct Flags {
 template <class S>
 int32_t most_forward_bands(const Network &network, int32_t reach_x);
 template <class S>
-void forward_cooperative(const Network &network, int32_t reach_x, int32_t most_bands, const PackedWeights<S> &weights, const Flags &flags,
-                         const Step *steps, const Compute<S> *input, const Compute<S> *bias, const Compute<S> *output_weight,
-                         const Compute<S> *output_bias, S *maps, float *rows, Compute<S> *logits, cudaStream_t stream);
+void forward_cooperative(const Network &network, int32_t reach_x, int32_t most_bands, const PackedWeights<S> &weights,
+                         const Flags &flags, const Step *steps, const Compute<S> *input, const Compute<S> *bias,
+                         const Compute<S> *output_weight, const Compute<S> *output_bias, S *maps, float *rows,
+                         Compute<S> *logits, cudaStream_t stream);
 
 // backward_cooperative.cu: gradients_per_image: maps that the gradients of an image have room for.
 template <class S>
 int32_t most_backward_bands(const Network &network);
 template <class S>
-void backward_cooperative(const Network &network, const Block &last_block, int32_t most_bands, const PackedWeights<S> &weights,
-                          const Flags &flags, const Step *steps, const float *grad_logits, const float *output_weight, const S *maps,
-                          float *gradients, int64_t gradients_per_image, S *deltas, float *grad_input, cudaStream_t stream);
+void backward_cooperative(const Network &network, const Block &last_block, int32_t most_bands,
+                          const PackedWeights<S> &weights, const Flags &flags, const Step *steps,
+                          const float *grad_logits, const float *output_weight, const S *maps, float *gradients,
+                          int64_t gradients_per_image, S *deltas, float *grad_input, cudaStream_t stream);
 
 // together.cu: how many blocks of a kernel the current device runs at the same time, 0 where it has no such launches.
 int32_t most_together(const void *kernel, int threads, size_t memory_bytes);

@@ -11,7 +11,8 @@ output_layer_kernel(Network network, const S *maps, const Compute<S> *weight, co
   wait_for_earlier_launches();
   const Row row = row_of(network.geometry, blockIdx.x);
   const int32_t x = columns_of_thread(1).of_thread(0);
-  if (x < network.geometry.width) output_pixel(network, row, x, static_cast<int>(blockIdx.z) * classes_per_thread, maps, weight, bias, logits);
+  if (x < network.geometry.width)
+    output_pixel(network, row, x, static_cast<int>(blockIdx.z) * classes_per_thread, maps, weight, bias, logits);
 }
 
 }  // namespace
@@ -23,7 +24,7 @@ void output_layer(const Network &network, const S *maps, const Compute<S> *weigh
   launch(output_layer_kernel<S>, grid.blocks, grid.threads, stream, network, maps, weight, bias, logits);
 }
 
-#define NAPARI_MSD_INSTANTIATE(S)                                                                             \
+#define NAPARI_MSD_INSTANTIATE(S)                                                                              \
   template void output_layer(const Network &, const S *, const Compute<S> *, const Compute<S> *, Compute<S> *, \
                              cudaStream_t);
 NAPARI_MSD_FOR_EACH_STORAGE(NAPARI_MSD_INSTANTIATE)

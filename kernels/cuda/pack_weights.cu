@@ -42,7 +42,8 @@ pack_weights_kernel(Network network, const Compute<S> *weight, PackedWeights<S> 
     for (int e = thread; e < block_channels * taps; e += static_cast<int>(block_threads)) {
       const int t = e / block_channels;
       const int64_t m = group * block_channels + e % block_channels;
-      const float value = m < n ? static_cast<float>(weight[network.weight_offset(q) + taps * (first_map + m) + t]) : 0.0f;
+      const float value =
+          m < n ? static_cast<float>(weight[network.weight_offset(q) + taps * (first_map + m) + t]) : 0.0f;
       packed.backward[block_channels * taps * row + e] = value;
     }
   }
@@ -51,13 +52,14 @@ pack_weights_kernel(Network network, const Compute<S> *weight, PackedWeights<S> 
 }  // namespace
 
 template <class S>
-void pack_weights(const Network &network, const Compute<S> *weight, const PackedWeights<S> &packed, cudaStream_t stream) {
+void pack_weights(const Network &network, const Compute<S> *weight, const PackedWeights<S> &packed,
+                  cudaStream_t stream) {
   Block last = first_block(network);
   while (last.first_layer + last.layers < network.depth) last = next_block(network, last);
   const int64_t forward_rows = forward_end(network, last);
   const int64_t backward_rows = packed.backward ? backward_end(network, last) : 0;
-  launch(pack_weights_kernel<S>, dim3(static_cast<unsigned>(forward_rows + backward_rows)), block_threads, stream, network,
-         weight, packed, forward_rows);
+  launch(pack_weights_kernel<S>, dim3(static_cast<unsigned>(forward_rows + backward_rows)), block_threads, stream,
+         network, weight, packed, forward_rows);
 }
 
 #define NAPARI_MSD_INSTANTIATE(S) \

@@ -36,8 +36,8 @@ reduce_partials_kernel(const double *partials, int32_t n_partials, int64_t strid
 template <class T>
 void reduce_partials(const double *partials, int32_t n_partials, int64_t stride, const ParameterGradients<T> &gradients,
                      cudaStream_t stream) {
-  launch(reduce_partials_kernel<T>, dim3(static_cast<unsigned>((stride + lanes - 1) / lanes)), block_threads, stream, partials,
-         n_partials, stride, gradients);
+  launch(reduce_partials_kernel<T>, dim3(static_cast<unsigned>((stride + lanes - 1) / lanes)), block_threads, stream,
+         partials, n_partials, stride, gradients);
 }
 
 template void reduce_partials(const double *, int32_t, int64_t, const ParameterGradients<float> &, cudaStream_t);

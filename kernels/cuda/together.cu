@@ -14,7 +14,8 @@ namespace {
 __device__ unsigned given_up;
 
 std::mutex answers_mutex;
-std::map<std::tuple<const void *, int, int>, int> blocks_per_multiprocessor;  // of a kernel, a device, a number of threads
+std::map<std::tuple<const void *, int, int>, int>
+    blocks_per_multiprocessor;  // of a kernel, a device, a number of threads
 std::map<int, unsigned *> given_up_flags;
 
 }  // namespace
@@ -31,7 +32,8 @@ int32_t most_together(const void *kernel, int threads, size_t memory_bytes) {
     if (found != blocks_per_multiprocessor.end()) return multiprocessors * found->second;
     int blocks = 0;
     result = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(memory_bytes));
-    if (result == cudaSuccess) result = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, memory_bytes);
+    if (result == cudaSuccess)
+      result = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, memory_bytes);
     if (result == cudaSuccess) {
       blocks_per_multiprocessor[key] = blocks;
       return multiprocessors * blocks;

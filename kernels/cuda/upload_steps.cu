@@ -18,12 +18,14 @@ __global__ void upload_kernel(Chunk chunk, int count, Step *device, unsigned *fl
   for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) {
     device[i] = chunk.steps[i];
   }
-  for (int i = static_cast<int>(threadIdx.x); i < n_flags; i += static_cast<int>(blockDim.x)) flags[flag_stride * i] = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < n_flags; i += static_cast<int>(blockDim.x))
+    flags[flag_stride * i] = 0;
 }
 
 }  // namespace
 
-void upload_steps(const Step *host, int64_t count, Step *device, unsigned *flags, int32_t n_flags, cudaStream_t stream) {
+void upload_steps(const Step *host, int64_t count, Step *device, unsigned *flags, int32_t n_flags,
+                  cudaStream_t stream) {
   for (int64_t first = 0; first < count; first += steps_per_launch) {
     const int n = static_cast<int>(count - first < steps_per_launch ? count - first : steps_per_launch);
     Chunk chunk = {};

@@ -121,7 +121,8 @@ bool run_threads(Block &block, Order &order) {
     if (current->state != State::pausing) someone_went_on = true;
   }
   const auto count = [&](State state) {
-    return std::count_if(block.fibers.begin(), block.fibers.end(), [=](const Fiber &fiber) { return fiber.state == state; });
+    return std::count_if(block.fibers.begin(), block.fibers.end(),
+                         [=](const Fiber &fiber) { return fiber.state == state; });
   };
   const auto all = static_cast<std::ptrdiff_t>(block.fibers.size());
   const auto waiting = count(State::at_barrier), done = count(State::done);
@@ -136,7 +137,8 @@ bool run_threads(Block &block, Order &order) {
 }
 
 bool is_done(const Block &block) {
-  return std::all_of(block.fibers.begin(), block.fibers.end(), [](const Fiber &fiber) { return fiber.state == State::done; });
+  return std::all_of(block.fibers.begin(), block.fibers.end(),
+                     [](const Fiber &fiber) { return fiber.state == State::done; });
 }
 
 // One round after another, each through all blocks, until all have ended.
@@ -181,7 +183,7 @@ __nv_bfloat16 __float2bfloat16(float value) {
 
 float __half2float(__half value) {
   const int exponent = value.bits >> 10 & 31, fraction = value.bits & 1023;
-  float size = exponent == 31 ? (fraction ? NAN : INFINITY)
+  float size = exponent == 31  ? (fraction ? NAN : INFINITY)
                : exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
                                : std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
   return value.bits >> 15 ? -size : size;
@@ -193,7 +195,7 @@ __half __float2half(float value) {
   const float size = std::fabs(value);
   if (size >= 65520.0f) return {static_cast<uint16_t>(sign | 0x7c00)};
   int exponent = 0;
-  std::frexp(size, &exponent);  // size = m 2^exponent with m in [1/2, 1)
+  std::frexp(size, &exponent);         // size = m 2^exponent with m in [1/2, 1)
   if (exponent < -13) exponent = -13;  // subnormal
   // In units of the last place; a fraction that rounds up to 2048 carries into the exponent by itself.
   const int fraction = static_cast<int>(std::nearbyint(std::ldexp(size, 11 - exponent)));

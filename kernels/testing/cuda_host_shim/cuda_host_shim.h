@@ -177,10 +177,11 @@ void launch(void (*kernel)(Parameters...), dim3 grid, unsigned block, cudaStream
 }
 
 template <class... Parameters, class... Arguments>
-void launch_together(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, size_t memory_bytes, cudaStream_t,
-                     Arguments... arguments) {
+void launch_together(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, size_t memory_bytes,
+                     cudaStream_t, Arguments... arguments) {
   auto call = [&] { kernel(arguments...); };
-  run_grid(dim3(blocks), threads, [](void *context) { (*static_cast<decltype(call) *>(context))(); }, &call, memory_bytes);
+  run_grid(
+      dim3(blocks), threads, [](void *context) { (*static_cast<decltype(call) *>(context))(); }, &call, memory_bytes);
 }
 
 }  // namespace napari_msd

@@ -50,7 +50,9 @@ int wrong_sums(bool by_row) {
   static int left[tile_rows * left_stride], right[tile_columns * right_stride];
   for (int &x : left) x = static_cast<int>(&x - left) * 37 % 101;
   for (int &x : right) x = static_cast<int>(&x - right) * 53 % 97;
-  const auto right_at = [&](int k, int column) { return by_row ? right + k * right_stride + column : right + column * right_stride + k; };
+  const auto right_at = [&](int k, int column) {
+    return by_row ? right + k * right_stride + column : right + column * right_stride + k;
+  };
 
   const int *rows[threads];
   Pair b[threads][4], a[threads][4];
@@ -58,7 +60,8 @@ int wrong_sums(bool by_row) {
   ldmatrix(2, false, rows, b);
   int wrong = 0;
   for (int half = 0; half < 2; ++half) {
-    for (int i = 0; i < threads; ++i) rows[i] = right_at(eight_of_right(i, by_row).k, 16 * half + eight_of_right(i, by_row).column);
+    for (int i = 0; i < threads; ++i)
+      rows[i] = right_at(eight_of_right(i, by_row).k, 16 * half + eight_of_right(i, by_row).column);
     ldmatrix(4, by_row, rows, a);
     long sums[threads][4] = {};
     mma(a, b, sums);
@@ -66,7 +69,8 @@ int wrong_sums(bool by_row) {
       for (int e = 0; e < 4; ++e) {
         const PlaceOfSum place = place_of_sum(i, e);
         long expected = 0;
-        for (int k = 0; k < tile_depth; ++k) expected += static_cast<long>(left[place.row * left_stride + k]) * *right_at(k, 16 * half + place.column);
+        for (int k = 0; k < tile_depth; ++k)
+          expected += static_cast<long>(left[place.row * left_stride + k]) * *right_at(k, 16 * half + place.column);
         wrong += sums[i][e] != expected;
       }
     }
