@@ -75,6 +75,13 @@ def test_large_images_behind_many_channels(
     assert_agrees(cpu_case, net, random_image(batch, 40, 100, 220))
 
 
+def test_a_team_on_a_small_image_behind_many_channels(cpu_case, make_tame_net, assert_agrees):
+    # In the caches, where only teams take several layers at a time.
+    set_threads(2)
+    net = make_tame_net(40, 2, depth=9, dilations=(1, 4, 2, 9, 3), dtype=torch.float64)
+    assert_agrees(cpu_case, net, random_image(1, 40, 150, 60))
+
+
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_only_ways_that_occur_need_memory(cpu_core, direction):
     # The maps of large images of a batch, per lane, beside those that each has at a time.
