@@ -45,12 +45,13 @@ class Team {
   template <class Work>
   void run(int home, Work &&work) {
     for (int ended = 0; ended < size();) {
-      if (lane(home).done.count() == chunks_) {
+      const int64_t come = lane(home).done.count();
+      assert(come <= chunks_);  // no chunk is done twice
+      if (come == chunks_) {
         home = (home + 1) % size();
         ++ended;
         continue;
       }
-      assert(lane(home).done.count() < chunks_);  // no chunk is done twice
       ended = 0;
       int next = home;
       for (int awaited = home; awaited >= 0;) {
