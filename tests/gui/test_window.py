@@ -616,6 +616,8 @@ def test_removed_class_comes_back_in_a_lazy_array_too(viewer, image, open_widget
     qtbot.waitUntil(lambda: len(msd.controller.strokes.snapshot.annotation.counts) == 2)
     before = np.asarray(data[:])
     msd.session.class_actions.remove(2)
+    # at once, unless a thread still looks through the array for strokes
+    qtbot.waitUntil(lambda: not (data[:] == 2).any())
     np.testing.assert_array_equal(data[:], np.where(before == 2, 0, before))
     layer.undo()
     np.testing.assert_array_equal(data[:], before)
