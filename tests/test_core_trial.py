@@ -444,6 +444,14 @@ def test_info_says_what_is_wrong(core, monkeypatch, capsys):
     assert code == 1
 
 
+def test_info_does_not_call_wrong_what_could_not_be_compared(core, monkeypatch, capsys):
+    monkeypatch.setattr(self_check, "first_error", lambda *_: self_check.NOTHING_COMPARED)
+    text, code = run_info(monkeypatch, capsys)
+    assert "check       cpu core on cpu: nothing could be compared" in text
+    assert "WRONG" not in text
+    assert code == 0
+
+
 def test_info_checks_each_way_of_a_gpu(monkeypatch):
     usable = libraries.LibraryStatus("cuda", None, True, "ready", "90")
     asked = []
